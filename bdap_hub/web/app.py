@@ -1,0 +1,107 @@
+"""The frame of every service: errors as pages or JSON, security headers, static files, health."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+from jinja2 import ChoiceLoader, Environment, PackageLoader, select_autoescape
+from starlette.exceptions import HTTPException
+
+from .. import __version__
+from ..errors import BadRequest, BdapError, Busy, NotFound, NotLoggedIn
+from ..settings import Settings
+from .login import HubLogin
+
+HERE = Path(__file__).parent
+CSP = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
+    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+)
+
+
+def create_service(settings: Settings, name: str, title: str) -> tuple[FastAPI, HubLogin]:
+    """An application whose routes live under /services/<name>/, with login, errors, headers and /health."""
+    login = HubLogin(settings, name)
+    app = FastAPI(title=title, version=__version__, docs_url=None, redoc_url=None, openapi_url=f"{login.prefix}openapi")
+    app.state.settings, app.state.login = settings, login
+    app.state.templates = _templates(name)
+    app.include_router(login.router(), prefix=login.prefix.rstrip("/"))
+    app.mount(f"{login.prefix}static", StaticFiles(directory=HERE / "static"), name="static")
+    app.add_api_route(f"{login.prefix}health", _health, include_in_schema=False)
+    app.add_exception_handler(BdapError, _on_error)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.middleware("http")(_headers)
+    return app, login
+
+
+def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """A rendered template. `person`, `prefix`, `static`, `hub` and `xsrf` are always there."""
+    state = request.app.state
+    login: HubLogin = state.login
+    html = state.templates.get_template(template).render(
+        prefix=login.prefix,
+        static=f"{login.prefix}static",
+        hub=state.settings.hub.public_url,
+        platform=state.settings.hub.platform_name,
+        xsrf=login.xsrf(request),
+        service=login.name,
+        **values,
+    )
+    return HTMLResponse(html, status)
+
+
+def _templates(room: str) -> Environment:
+    loaders = [PackageLoader("bdap_hub.web", "templates")]
+    if (HERE.parent / room / "templates").is_dir():
+        loaders.insert(0, PackageLoader(f"bdap_hub.{room}", "templates"))
+    return Environment(loader=ChoiceLoader(loaders), autoescape=select_autoescape(default=True))
+
+
+async def _health() -> dict[str, str]:
+    return {"status": "ok", "version": __version__}
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, BdapError)
+    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Busy) else {}
+    if "text/html" not in request.headers.get("accept", ""):
+        return JSONResponse(error.public(), error.status, headers)
+    login: HubLogin = request.app.state.login
+    if isinstance(error, NotLoggedIn) and request.method == "GET" and not request.cookies.get(login.cookie):
+        query = f"?{request.url.query}" if request.url.query else ""
+        return login.login_redirect(request.url.path + query)
+    response = page(request, "error.html", error.status, error=error)
+    response.headers.update(headers)
+    if isinstance(error, NotLoggedIn):
+        response.delete_cookie(login.cookie, path=login.prefix)
+    return response
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return await _on_error(request, NotFound(f"there is nothing at {request.url.path}", "check the address"))
+    wrapped = BdapError(str(error.detail))
+    wrapped.status, wrapped.code = error.status_code, "BadRequest"
+    return await _on_error(request, wrapped)
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"][1:]) or "body"
+    return await _on_error(request, BadRequest(f"{where}: {first['msg']} (got {first.get('input')!r:.80})"))
+
+
+async def _headers(request: Request, call_next: Any) -> Response:
+    response: Response = await call_next(request)
+    response.headers.setdefault("Content-Security-Policy", CSP)
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Referrer-Policy", "same-origin")
+    return response

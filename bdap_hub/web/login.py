@@ -1,0 +1,197 @@
+"""Login of our services against the hub: OAuth for browsers, hub tokens for programs, release tokens for dashboards.
+
+Who somebody is comes from the hub each time (cached for `CACHE_SECONDS`); what they may do is decided by access.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+from jupyterhub.services.auth import check_scopes
+
+from ..access import Person
+from ..errors import BadRequest, NotAllowed, NotLoggedIn, Unavailable
+from ..settings import Settings
+from .tokens import read_token, sign_token
+
+CACHE_SECONDS = 30
+STATE_SECONDS = 600
+RELEASE = "release"
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who calls: a person, or a dashboard's release, which reads as a member of its project would."""
+
+    person: Person
+    kind: Literal["person", "release"] = "person"
+    display_name: str = ""
+    via: Literal["cookie", "token"] = "token"
+
+
+class HubLogin:
+    """Identifies callers of the service `name`, which listens behind the hub's proxy at /services/<name>/."""
+
+    def __init__(self, settings: Settings, name: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self.settings = settings
+        self.name = name
+        self.prefix = f"/services/{name}/"
+        self.cookie = f"bdap-{name}"
+        self.api = f"http://{settings.hub.api_bind}:{settings.hub.api_port}/hub/api"
+        self.client = httpx.AsyncClient(transport=transport, timeout=10, trust_env=False)
+        self._token = settings.secret(f"service-{name}")
+        self._key = settings.secret("signing")
+        self._cache: dict[str, tuple[float, Any]] = {}
+
+    async def principal(self, request: Request) -> Principal | None:
+        """Who calls, or None. A bad Authorization header is never a reason to look at the cookie."""
+        header = request.headers.get("authorization", "")
+        if header:
+            scheme, _, value = header.partition(" ")
+            if scheme.lower() not in ("token", "bearer"):
+                raise NotLoggedIn(f"unknown authorization scheme {scheme!r}", "send 'Authorization: Bearer <token>'")
+            return await self._by_token(value.strip(), "token")
+        cookie = request.cookies.get(self.cookie, "")
+        return await self._by_token(cookie, "cookie") if cookie else None
+
+    async def require(self, request: Request) -> Principal:
+        """Who calls; NotLoggedIn otherwise. With a cookie, an unsafe method must carry the XSRF token."""
+        principal = await self.principal(request)
+        if principal is None:
+            raise NotLoggedIn("you are not logged in", "log in, or send 'Authorization: Bearer <hub token>'")
+        if principal.via == "cookie" and request.method not in ("GET", "HEAD", "OPTIONS"):
+            await self._check_xsrf(request)
+        return principal
+
+    async def groups_of(self, name: str) -> frozenset[str] | None:
+        """The groups a person has now, asked with the service's own token; None if there is no such person."""
+        found = await self._cached(f"groups:{name}", f"/users/{name}", self._token)
+        return None if found is None else frozenset(found.get("groups", ()))
+
+    def xsrf(self, request: Request) -> str:
+        """The token that forms of this page must send back as `_xsrf` (or header X-XSRFToken)."""
+        session = request.cookies.get(self.cookie, "")
+        return hmac.new(self._key.encode(), f"xsrf:{self.name}:{session}".encode(), hashlib.sha256).hexdigest()
+
+    def router(self) -> APIRouter:
+        """The login, callback and logout pages of the service."""
+        router = APIRouter(include_in_schema=False)
+        router.add_api_route("/login", self.login, methods=["GET"])
+        router.add_api_route("/oauth_callback", self.callback, methods=["GET"])
+        router.add_api_route("/logout", self.logout, methods=["GET"])
+        return router
+
+    def login_redirect(self, next_path: str) -> RedirectResponse:
+        """To the hub's login, with a fresh state kept in a cookie; afterwards back to `next_path`."""
+        nonce = secrets.token_urlsafe(16)
+        state = sign_token(self._key, f"state:{self.name}", STATE_SECONDS, nonce=nonce, next=self._safe(next_path))
+        query = urlencode(
+            {
+                "client_id": f"service-{self.name}",
+                "redirect_uri": f"{self.settings.hub.public_url}{self.prefix}oauth_callback",
+                "response_type": "code",
+                "state": state,
+            }
+        )
+        response = RedirectResponse(f"{self.settings.hub.public_url}/hub/api/oauth2/authorize?{query}", 302)
+        self._set_cookie(response, f"{self.cookie}-state-{nonce}", nonce, STATE_SECONDS)
+        return response
+
+    async def login(self, next: str = "") -> Response:
+        """Begin a login."""
+        return self.login_redirect(next or self.prefix)
+
+    async def callback(self, request: Request, code: str = "", state: str = "") -> Response:
+        """End a login: state must be ours and this browser's; the code becomes a token in a cookie."""
+        claims = read_token(self._key, f"state:{self.name}", state)
+        nonce = str(claims["nonce"])
+        name = f"{self.cookie}-state-{nonce}"
+        if not hmac.compare_digest(request.cookies.get(name, ""), nonce):
+            raise BadRequest("this login was begun in another browser", "open the page again and log in there")
+        answer = await self.client.post(
+            f"{self.api}/oauth2/token",
+            data={
+                "client_id": f"service-{self.name}",
+                "client_secret": self._token,
+                "grant_type": "authorization_code",
+                "code": code,
+                "redirect_uri": f"{self.settings.hub.public_url}{self.prefix}oauth_callback",
+            },
+        )
+        if answer.status_code != 200:
+            raise NotAllowed("the hub did not confirm this login", "open the page again and log in")
+        response = RedirectResponse(self._safe(str(claims["next"])), 302)
+        response.delete_cookie(name, path=self.prefix)
+        self._set_cookie(response, self.cookie, answer.json()["access_token"], None)
+        return response
+
+    async def logout(self) -> Response:
+        """Forget this service's session, then log out of the hub."""
+        response = RedirectResponse(f"{self.settings.hub.public_url}/hub/logout", 302)
+        response.delete_cookie(self.cookie, path=self.prefix)
+        return response
+
+    def release_token(self, dashboard: str, group: str, seconds: float) -> str:
+        """A token with which a dashboard's container reads data as a member of its project would."""
+        return sign_token(self._key, RELEASE, seconds, dashboard=dashboard, group=group)
+
+    async def _by_token(self, token: str, via: Literal["cookie", "token"]) -> Principal | None:
+        if token.count(".") == 2:
+            claims = read_token(self._key, RELEASE, token)
+            person = Person(name=f"dashboard:{claims['dashboard']}", groups=frozenset({str(claims["group"])}))
+            return Principal(person=person, kind="release", via="token")
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        model = await self._cached(f"token:{digest}", "/user", token)
+        if model is None or model.get("kind") != "user":
+            return None
+        if not check_scopes([f"access:services!service={self.name}"], model.get("scopes", ())):
+            raise NotAllowed(f"this token may not use {self.name}", "make a token with the scope access:services")
+        person = Person(name=model["name"], groups=frozenset(model.get("groups", ())))
+        return Principal(person=person, display_name=model.get("display_name") or model["name"], via=via)
+
+    async def _cached(self, key: str, path: str, token: str) -> Any:
+        now = time.monotonic()
+        if (hit := self._cache.get(key)) and hit[0] > now:
+            return hit[1]
+        if len(self._cache) > 10_000:
+            self._cache = {k: v for k, v in self._cache.items() if v[0] > now}
+        try:
+            answer = await self.client.get(f"{self.api}{path}", headers={"Authorization": f"token {token}"})
+        except httpx.HTTPError:
+            raise Unavailable("the hub does not answer", "try again in a moment") from None
+        if answer.status_code >= 500:
+            raise Unavailable("the hub does not answer", "try again in a moment")
+        value = answer.json() if answer.status_code == 200 else None
+        self._cache[key] = (now + CACHE_SECONDS, value)
+        return value
+
+    async def _check_xsrf(self, request: Request) -> None:
+        origin = request.headers.get("origin", "")
+        if origin and urlsplit(origin).netloc != urlsplit(self.settings.hub.public_url).netloc:
+            raise NotAllowed("the form was sent from another site", "open our page and send it again")
+        sent = request.headers.get("x-xsrftoken", "")
+        if not sent and "form" in request.headers.get("content-type", ""):
+            sent = str((await request.form()).get("_xsrf", ""))
+        if not hmac.compare_digest(sent, self.xsrf(request)):
+            raise NotAllowed("the form has lost its protection token", "reload the page and send it again")
+
+    def _set_cookie(self, response: Response, name: str, value: str, seconds: int | None) -> None:
+        secure = self.settings.hub.public_url.startswith("https:")
+        response.set_cookie(
+            name, value, max_age=seconds, path=self.prefix, httponly=True, samesite="lax", secure=secure
+        )
+
+    def _safe(self, target: str) -> str:
+        """`target` if it is a path of this service, else its first page: no open redirect."""
+        parts = urlsplit(target)
+        plain = not parts.scheme and not parts.netloc and "\\" not in target and "//" not in parts.path
+        return target if plain and parts.path.startswith(self.prefix) and ".." not in parts.path else self.prefix
