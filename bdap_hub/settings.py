@@ -90,19 +90,37 @@ class SpawningSettings(Section):
 class StoreSettings(Section):
     """The big store. On hosts it lies at `root`; notebooks and STAC hrefs name it by `mount`."""
 
-    root: Path = Path("var/store")
+    root: Path = Field(Path("var/store"), description="Holds data/ and projects/.")
+    data_root: Path | None = Field(None, description="Where the imagery lies, if not in <root>/data.")
     mount: str = "/eos"
 
+    @property
+    def data(self) -> Path:
+        """The host's folder that people see, read-only, as <mount>/data."""
+        return (self.data_root or self.root / "data").resolve()
+
+    @property
+    def projects(self) -> Path:
+        """The host's folder of the projects' own folders, seen as <mount>/projects/<project>."""
+        return (self.root / "projects").resolve()
+
     def path_of(self, href: str) -> Path:
-        """The host's path of a href such as /eos/data/x.tif; BadSettings-free ValueError if outside."""
-        prefix = self.mount.rstrip("/") + "/"
-        if not href.startswith(prefix):
-            raise ValueError(f"{href!r} is not under {prefix}")
-        root = self.root.resolve()
-        path = (root / href[len(prefix) :]).resolve()
-        if not path.is_relative_to(root):
-            raise ValueError(f"{href!r} leaves the store")
-        return path
+        """The host's path of a href such as /eos/data/x.tif; ValueError if it leaves the store."""
+        for name, folder in (("data", self.data), ("projects", self.projects)):
+            prefix = f"{self.mount.rstrip('/')}/{name}/"
+            if href.startswith(prefix):
+                path = (folder / href[len(prefix) :]).resolve()
+                if path.is_relative_to(folder):
+                    return path
+                raise ValueError(f"{href!r} leaves the store")
+        raise ValueError(f"{href!r} is not under {self.mount}/data or {self.mount}/projects")
+
+    def href_of(self, path: Path) -> str:
+        """The href of a file on the host, such as /eos/data/x.tif; ValueError if it is not in the store."""
+        for name, folder in (("data", self.data), ("projects", self.projects)):
+            if (resolved := path.resolve()).is_relative_to(folder):
+                return f"{self.mount.rstrip('/')}/{name}/{resolved.relative_to(folder).as_posix()}"
+        raise ValueError(f"{path} is not in the store ({self.data} or {self.projects})")
 
 
 class ServiceSettings(Section):
