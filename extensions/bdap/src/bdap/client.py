@@ -1,0 +1,186 @@
+"""Talks to the platform's services with the token and addresses found in the environment.
+
+Inside a notebook server or a dashboard all of it is set; elsewhere the errors name the missing variable.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from .errors import NotConfigured, NotReachable, ServiceError
+
+TOKENS = ("BDAP_TOKEN", "JUPYTERHUB_API_TOKEN")
+SERVICE_SECONDS = 3 * 3600
+"""A tile service made for a graph is used again this long; its signed address outlives it."""
+
+
+@dataclass(frozen=True)
+class TileService:
+    """A process graph made into tiles: its id, the XYZ template of its tiles and where it has data."""
+
+    id: str
+    url: str
+    bounds: tuple[float, float, float, float] | None
+    min_zoom: int
+    max_zoom: int
+
+
+class Client:
+    """The services as methods. Safe to use from several threads; keeps one connection pool."""
+
+    def __init__(self, token: str = "", processing: str = "", catalogue: str = "", timeout: float = 60) -> None:
+        self._token = token
+        self._urls = {"processing": processing, "catalogue": catalogue}
+        self._timeout = timeout
+        self._pools: dict[bool, httpx.Client] = {}
+        self._services: dict[str, tuple[float, TileService]] = {}
+        self._lock = threading.Lock()
+
+    def service(self, graph_json: str, graph: dict[str, Any], title: str = "") -> TileService:
+        """The tile service of a graph, made once; `graph_json` is the graph's canonical text."""
+        with self._lock:
+            made, known = self._services.get(graph_json, (0.0, None))
+            if known and time.monotonic() - made < SERVICE_SECONDS:
+                return known
+        body = {"title": title or "map layer", "type": "XYZ", "process": {"process_graph": graph}}
+        answer = self._call("processing", "POST", "/services", json=body)
+        options = answer.get("configuration") or {}
+        bounds = options.get("bounds")
+        service = TileService(
+            id=answer["id"],
+            url=answer["url"],
+            bounds=tuple(bounds) if bounds else None,  # type: ignore[arg-type]
+            min_zoom=int(options.get("minzoom", 0)),
+            max_zoom=int(options.get("maxzoom", 18)),
+        )
+        with self._lock:
+            self._services[graph_json] = (time.monotonic(), service)
+        return service
+
+    def point(self, service: TileService, lon: float, lat: float) -> dict[str, float | None]:
+        """The values of a service's graph at a place, one per band."""
+        answer = self._call("processing", "GET", f"/services/{service.id}/point", params={"lon": lon, "lat": lat})
+        return dict(answer["values"])
+
+    def histogram(
+        self, service: TileService, bbox: tuple[float, float, float, float], bins: int
+    ) -> tuple[list[float], list[int]]:
+        """Edges (bins + 1 of them) and counts of the graph's values within a box."""
+        west, south, east, north = bbox
+        params = {"west": west, "south": south, "east": east, "north": north, "bins": bins}
+        answer = self._call("processing", "GET", f"/services/{service.id}/histogram", params=params)
+        return list(answer["bins"]), list(answer["counts"])
+
+    def collections(self) -> list[dict[str, Any]]:
+        """The collections this person may see, as STAC."""
+        return list(self._call("catalogue", "GET", "/collections")["collections"])
+
+    def collection(self, name: str) -> dict[str, Any]:
+        """One collection, as STAC; ServiceError if there is none one may see."""
+        return self._call("catalogue", "GET", f"/collections/{name}")
+
+    def search(self, query: dict[str, Any], limit: int = 1000) -> list[dict[str, Any]]:
+        """The items a STAC search finds, following its pages up to `limit` items."""
+        found: list[dict[str, Any]] = []
+        body = {**query, "limit": min(limit, 200)}
+        while True:
+            answer = self._call("catalogue", "POST", "/search", json=body)
+            found += answer["features"]
+            token = _next_token(answer)
+            if not token or not answer["features"] or len(found) >= limit:
+                return found[:limit]
+            body = {**body, "token": token}
+
+    def _call(self, service: str, method: str, path: str, **options: Any) -> dict[str, Any]:
+        base = self._url(service)
+        # A plain http address is the platform's inside: no proxy of the environment may see the token.
+        pool = self._pool(trust_env=base.startswith("https:"))
+        headers = {"Authorization": f"Bearer {self._find_token()}", "Accept": "application/json"}
+        try:
+            answer = pool.request(method, base + path, headers=headers, **options)
+        except httpx.TimeoutException:
+            raise NotReachable(
+                f"the {service} service did not answer within {self._timeout:g} s",
+                "try a smaller area or fewer dates, or again in a moment",
+            ) from None
+        except httpx.HTTPError as error:
+            raise NotReachable(
+                f"the {service} service at {base} does not answer ({type(error).__name__})",
+                "try again in a moment; if it stays so, tell the operators of the platform",
+            ) from None
+        if answer.is_success:
+            return dict(answer.json())
+        raise _refusal(service, answer)
+
+    def _url(self, service: str) -> str:
+        name = f"BDAP_{service.upper()}_URL"
+        url = self._urls[service] or os.environ.get(name, "")
+        if not url:
+            raise NotConfigured(
+                f"the address of the {service} service is not known",
+                f"set {name}; inside a notebook server of the platform it is set already",
+            )
+        return url.rstrip("/")
+
+    def _find_token(self) -> str:
+        for token in (self._token, *(os.environ.get(name, "") for name in TOKENS)):
+            if token:
+                return token
+        raise NotConfigured(
+            "there is no token to log in with",
+            "inside a notebook server of the platform it is found by itself; elsewhere make one on the hub's "
+            "token page and set BDAP_TOKEN",
+        )
+
+    def _pool(self, trust_env: bool) -> httpx.Client:
+        with self._lock:
+            if trust_env not in self._pools:
+                self._pools[trust_env] = httpx.Client(timeout=self._timeout, trust_env=trust_env)
+            return self._pools[trust_env]
+
+
+def _next_token(answer: dict[str, Any]) -> str | None:
+    for link in answer.get("links", ()):
+        if link.get("rel") == "next":
+            return (link.get("body") or {}).get("token") or httpx.URL(link["href"]).params.get("token")
+    return None
+
+
+def _refusal(service: str, answer: httpx.Response) -> ServiceError:
+    try:
+        body = answer.json()
+    except ValueError:
+        body = {}
+    if not isinstance(body, dict):
+        body = {}
+    message = body.get("message") or f"the {service} service answered with status {answer.status_code}"
+    remedy = body.get("remedy") or _REMEDIES.get(answer.status_code, "")
+    return ServiceError(str(message), str(remedy), str(body.get("code", "")), answer.status_code)
+
+
+_REMEDIES = {
+    401: "the token is missing or has expired: restart the server, or make a new token on the hub's token page",
+    403: "ask the owner of the data or of the project for access",
+    502: "the service is starting or down: try again in a moment",
+    503: "the service is starting or down: try again in a moment",
+}
+
+_default = Client()
+
+
+def default() -> Client:
+    """The client that cubes and maps use unless they are given another."""
+    return _default
+
+
+def configure(token: str = "", processing: str = "", catalogue: str = "") -> Client:
+    """Use this token and these addresses from now on, for example from a laptop. Empty: the environment's."""
+    global _default
+    _default = Client(token, processing, catalogue)
+    return _default
