@@ -50,7 +50,21 @@ def record(
         session.add(event)
 
 
-def latest(sessions: sessionmaker[Any], limit: int = 100) -> list[Event]:
-    """The newest events first."""
+def latest(
+    sessions: sessionmaker[Any],
+    limit: int = 100,
+    *,
+    person: str = "",
+    outcome: str = "",
+    since: datetime | None = None,
+) -> list[Event]:
+    """The newest events first; of one person, with one outcome, or not older than `since` where given."""
+    wanted = select(Event).order_by(Event.id.desc()).limit(limit)
+    if person:
+        wanted = wanted.where(Event.person == person)
+    if outcome:
+        wanted = wanted.where(Event.outcome == outcome)
+    if since:
+        wanted = wanted.where(Event.at >= since)
     with sessions() as session:
-        return list(session.scalars(select(Event).order_by(Event.id.desc()).limit(limit)))
+        return list(session.scalars(wanted))

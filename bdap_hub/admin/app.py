@@ -1,0 +1,197 @@
+"""The admin service: every route asks access for Administer, every refusal and every action is audited.
+
+A part that is down costs its own table only: the page says so and shows the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import httpx
+from fastapi import APIRouter, Depends, FastAPI, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.concurrency import run_in_threadpool
+
+from .. import audit
+from ..access import Administer, Person, decide
+from ..database import connect
+from ..errors import BdapError, NotAllowed
+from ..settings import Settings
+from ..web import HubLogin, create_service, page
+from .rows import PersonRow, ago
+from .sources import Dashboards, Hub, Parts
+
+EVENTS = 200
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """The administrator who looks; `token` is theirs and asks other services on their behalf."""
+
+    person: Person
+    display_name: str
+    token: str
+    admin: bool = True
+
+
+async def administrator(request: Request) -> Viewer:
+    """The caller, if access lets them administer; otherwise NotLoggedIn, or NotAllowed with an audit record."""
+    login: HubLogin = request.app.state.login
+    principal = await login.require(request)
+    policy = request.app.state.settings.policy()
+    person = principal.person if principal.kind == "person" else None
+    decision = decide(policy, person, Administer())
+    if not decision:
+        await record(request, principal.person.name, "administer", request.url.path, False, decision.reason)
+        raise NotAllowed(decision.reason, f"ask an administrator to add you to group {policy.admin_group}")
+    header = request.headers.get("authorization", "")
+    token = header.partition(" ")[2].strip() or request.cookies.get(login.cookie, "")
+    return Viewer(principal.person, principal.display_name, token)
+
+
+Admin = Annotated[Viewer, Depends(administrator)]
+router = APIRouter(dependencies=[Depends(administrator)], include_in_schema=False)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The panel under /services/admin/. Needs the secrets `service-admin` and `signing`."""
+    app, login = create_service(settings, "admin", "Administration")
+    client = httpx.AsyncClient(timeout=15, trust_env=False)
+    app.state.sessions = connect(settings.database)
+    app.state.hub = Hub(settings, client)
+    app.state.dashboards = Dashboards(settings, client)
+    app.state.parts = Parts(settings, client)
+    app.state.templates.filters["ago"] = ago
+    app.include_router(router, prefix=login.prefix.rstrip("/"))
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> Any:
+        yield
+        await client.aclose()
+
+    app.router.lifespan_context = lifespan
+    return app
+
+
+@router.get("/")
+async def overview(request: Request, viewer: Admin) -> HTMLResponse:
+    """Counts, the parts' health and the latest refusals."""
+    notices: list[str] = []
+    people = await attempt(notices, lambda: _people(request))
+    dashboards = await attempt(notices, lambda: request.app.state.dashboards.all(viewer.token))
+    refusals = await events(request, outcome="refused", since=datetime.now(UTC) - timedelta(days=1))
+    parts = await request.app.state.parts.check()
+    found = {"people": people, "dashboards": dashboards, "refusals": refusals, "parts": parts}
+    return show(request, viewer, "overview", notices, **found)
+
+
+@router.get("/people")
+async def people_page(request: Request, viewer: Admin) -> HTMLResponse:
+    """Everybody with groups, projects, last activity and running servers."""
+    notices: list[str] = []
+    people = await attempt(notices, lambda: _people(request))
+    return show(request, viewer, "people", notices, people=people)
+
+
+@router.get("/servers")
+async def servers_page(request: Request, viewer: Admin, stopped: str = "") -> HTMLResponse:
+    """Running servers, each with a button to stop it."""
+    notices: list[str] = []
+    people = await attempt(notices, lambda: _people(request))
+    servers = None if people is None else [server for person in people for server in person.servers]
+    return show(request, viewer, "servers", notices, servers=servers, done=stopped)
+
+
+@router.post("/servers/stop")
+async def stop_server(
+    request: Request, viewer: Admin, person: Annotated[str, Form()], server: Annotated[str, Form()] = ""
+) -> RedirectResponse:
+    """Stop somebody's server. What is not saved in it is lost."""
+    subject = f"{person}/{server}"
+    await acted(request, viewer, "stop-server", subject, request.app.state.hub.stop(person, server))
+    return back(request, "servers", stopped=subject)
+
+
+@router.get("/dashboards")
+async def dashboards_page(request: Request, viewer: Admin, taken: str = "") -> HTMLResponse:
+    """All dashboards, each with a button to take it down."""
+    notices: list[str] = []
+    dashboards = await attempt(notices, lambda: request.app.state.dashboards.all(viewer.token))
+    return show(request, viewer, "dashboards", notices, dashboards=dashboards, done=taken)
+
+
+@router.post("/dashboards/take-down")
+async def take_down(
+    request: Request, viewer: Admin, project: Annotated[str, Form()], slug: Annotated[str, Form()]
+) -> RedirectResponse:
+    """Take a dashboard down."""
+    subject = f"{project}/{slug}"
+    deed = request.app.state.dashboards.take_down(project, slug, viewer.token)
+    await acted(request, viewer, "take-down-dashboard", subject, deed)
+    return back(request, "dashboards", taken=subject)
+
+
+@router.get("/audit")
+async def audit_page(request: Request, viewer: Admin, person: str = "", outcome: str = "") -> HTMLResponse:
+    """The newest events, of one person or outcome if asked."""
+    found = await events(request, person=person.strip(), outcome=outcome)
+    return show(request, viewer, "audit", [], events=found, filter_person=person, filter_outcome=outcome)
+
+
+def show(request: Request, viewer: Viewer, tab: str, notices: list[str], **values: Any) -> HTMLResponse:
+    """The page of that tab."""
+    return page(request, f"{tab}.html", person=viewer, tab=tab, notices=notices, limit=EVENTS, **values)
+
+
+def back(request: Request, tab: str, **query: str) -> RedirectResponse:
+    """To a tab after a form was carried out, so that a reload does not send it again."""
+    return RedirectResponse(f"{request.app.state.login.prefix}{tab}?{urlencode(query)}", 303)
+
+
+async def attempt[T](notices: list[str], ask: Callable[[], Awaitable[T]]) -> T | None:
+    """What `ask` finds; None and a sentence in `notices` where the part it asks fails."""
+    try:
+        return await ask()
+    except BdapError as error:
+        notices.append(f"{error.message[:1].upper()}{error.message[1:]}: {error.remedy}.")
+        return None
+
+
+async def acted(request: Request, viewer: Viewer, action: str, subject: str, deed: Awaitable[object]) -> None:
+    """Carry out `deed` and record how it went; a failure is recorded, then raised."""
+    try:
+        await deed
+    except BdapError as error:
+        await record(request, viewer.person.name, action, subject, False, error.message)
+        raise
+    await record(request, viewer.person.name, action, subject, True, "from the admin panel")
+
+
+async def record(request: Request, person: str, action: str, subject: str, allowed: bool, reason: str) -> None:
+    """Write one audit event, off the event loop."""
+    address = request.client.host if request.client else ""
+    await run_in_threadpool(
+        audit.record,
+        request.app.state.sessions,
+        person=person,
+        action=action,
+        subject=subject,
+        allowed=allowed,
+        reason=reason,
+        address=address,
+    )
+
+
+async def events(request: Request, **wanted: Any) -> list[audit.Event]:
+    """The newest audit events, off the event loop."""
+    return await run_in_threadpool(audit.latest, request.app.state.sessions, EVENTS, **wanted)
+
+
+async def _people(request: Request) -> list[PersonRow]:
+    state = request.app.state
+    return await state.hub.people(state.settings.policy())
