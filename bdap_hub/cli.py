@@ -1,0 +1,209 @@
+"""`bdap`: thin commands over the rooms' own functions. Errors are one line with their remedy."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import __version__, settings, telemetry
+from .access import Administer, Person, Request, UseImage, UseProject, decide
+from .errors import BadRequest, BdapError
+
+SERVICES = ("processing", "catalogue", "dashboards", "gateway", "admin", "provider")
+
+
+class Commands(click.Group):
+    """A group that turns our errors into one readable line and exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BdapError as error:
+            remedy = f"\n  What you can do: {error.remedy}" if error.remedy else ""
+            raise click.ClickException(f"{error.message}{remedy}") from None
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """BDAP Hub: brings people to big data."""
+
+
+@main.command()
+@click.argument("name", type=click.Choice(SERVICES))
+def serve(name: str) -> None:
+    """Run one of the platform's services in the foreground."""
+    import uvicorn
+
+    telemetry.set_up()
+    tree = settings.load()
+    if name == "provider":
+        from .demo import provider
+
+        provider.main(tree)
+        return
+    app, bind, port = _service(tree, name)
+    uvicorn.run(app, host=bind, port=port, log_config=None, access_log=False, ws_max_size=64 * 2**20)
+
+
+def _service(tree: settings.Settings, name: str) -> tuple[Any, str, int]:
+    if name == "gateway":
+        from .dashboards.gateway import create_gateway
+
+        return create_gateway(tree), tree.dashboards.gateway_bind, tree.dashboards.gateway_port
+    from importlib import import_module
+
+    section = getattr(tree, name)
+    return import_module(f"bdap_hub.{name}.app").create_app(tree), section.bind, section.port
+
+
+@main.group()
+def images() -> None:
+    """Build, list and verify the notebook and dashboard images."""
+
+
+@images.command("build")
+@click.argument("names", nargs=-1)
+@click.option("--base-image", envvar="BASE_IMAGE", help="Start from this image instead of bootstrapping Debian.")
+def images_build(names: tuple[str, ...], base_image: str | None) -> None:
+    """Build NAMES (default: all that every install needs); what is up to date is skipped."""
+    from .spawning import images as room
+
+    room.build(names or None, base_image=base_image, progress=click.echo)
+
+
+@images.command("list")
+def images_list() -> None:
+    """The platform's images on this host."""
+    from .spawning import images as room
+
+    for image in room.list_images():
+        click.echo(image)
+
+
+@images.command("verify")
+@click.argument("name")
+def images_verify(name: str) -> None:
+    """Run the image's own check inside it, as an arbitrary person."""
+    from .spawning import images as room
+
+    click.echo(room.verify(name))
+
+
+@main.group()
+def catalogue() -> None:
+    """The STAC catalogue."""
+
+
+@catalogue.command("ingest")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--collection", required=True, help="Identifier, such as sentinel-2-l2a.")
+@click.option("--title", default="", help="What people read; the identifier by default.")
+@click.option("--visibility", type=click.Choice(["project", "people", "public"]), default="people", show_default=True)
+@click.option("--project", default="", help="The project that owns it; needed with --visibility project.")
+@click.option("--datetime", "when", default=None, help="Date of files that name none, e.g. 2025-06-01.")
+def catalogue_ingest(
+    folder: Path, collection: str, title: str, visibility: str, project: str, when: str | None
+) -> None:
+    """Describe the GeoTIFFs below FOLDER (which must lie in the store) as a STAC collection."""
+    from .catalogue.ingest import ingest
+
+    report = ingest(
+        settings.load(),
+        folder,
+        collection,
+        title=title or collection,
+        visibility=visibility,
+        project=project,
+        datetime=when,
+        progress=click.echo,
+    )
+    click.echo(report)
+
+
+@main.command()
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("--project", envvar="BDAP_PROJECT", required=True)
+@click.option("--slug", default="", help="Last part of the address; from the file's name by default.")
+@click.option("--title", default="")
+@click.option("--description", default="")
+@click.option("--visibility", type=click.Choice(["project", "people", "public"]), default="project", show_default=True)
+def publish(path: Path, **fields: str) -> None:
+    """Publish a notebook (.ipynb, .zip or a folder) as a dashboard. Needs BDAP_TOKEN or a notebook server's token."""
+    from .dashboards.client import publish as send
+
+    token = os.environ.get("BDAP_TOKEN") or os.environ.get("JUPYTERHUB_API_TOKEN", "")
+    if not token:
+        raise BadRequest("there is no token", "make one at /hub/token and set BDAP_TOKEN")
+    url = os.environ.get("BDAP_DASHBOARDS_URL") or f"{settings.load().hub.public_url}/services/dashboards"
+    click.echo(send(url, token, path, **fields)["url"])
+
+
+@main.group()
+def access() -> None:
+    """Who may do what, and why."""
+
+
+@access.command("explain")
+@click.argument("person")
+@click.argument("thing")
+@click.option("--group", "groups", multiple=True, help="A group of that person; repeat.")
+def access_explain(person: str, thing: str, groups: tuple[str, ...]) -> None:
+    """Whether a PERSON with these groups may use THING: a project, project/image, or 'admin'."""
+    decision = decide(settings.load().policy(), Person(person, frozenset(groups)), _wanted(thing))
+    click.echo(f"{'allowed' if decision else 'refused'}: {decision.reason}")
+    raise SystemExit(0 if decision else 1)
+
+
+def _wanted(thing: str) -> Request:
+    if thing == "admin":
+        return Administer()
+    project, _, image = thing.partition("/")
+    return UseImage(project, image) if image else UseProject(project)
+
+
+@main.command("settings")
+def show_settings() -> None:
+    """Check the settings and print the whole tree (secrets are files and not in it)."""
+    click.echo(json.dumps(settings.load().model_dump(mode="json"), indent=2))
+
+
+@main.group(invoke_without_command=True)
+@click.option("--engine", type=click.Choice(["docker", "process"]), default="docker", show_default=True)
+@click.option("--store", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Your own imagery.")
+@click.pass_context
+def demo(ctx: click.Context, engine: str, store: Path | None) -> None:
+    """Everything on one machine: prepare what is missing, start, print addresses and accounts; Ctrl-C stops all."""
+    if ctx.invoked_subcommand is None:
+        from .demo.run import run
+
+        run(engine=engine, store=store)
+
+
+@demo.command("prepare")
+def demo_prepare() -> None:
+    """Secrets, people and data of the demo in the configured `var`, without starting anything."""
+    from .demo.prepare import prepare
+
+    prepare(settings.load(), progress=click.echo)
+
+
+@demo.command("code")
+@click.argument("name")
+def demo_code(name: str) -> None:
+    """Print the TOTP code of the moment of a demo account."""
+    import pyotp
+
+    path = Path(os.environ.get("BDAP_VAR", "var")) / "demo.json"
+    accounts = json.loads(path.read_text())["accounts"] if path.exists() else []
+    secret = next((a.get("totp_secret") for a in accounts if a["name"] == name), None)
+    if not secret:
+        raise BadRequest(
+            f"{path} holds no TOTP secret of {name!r}", "start the demo once, and name one of its accounts"
+        )
+    click.echo(pyotp.TOTP(secret).now())
