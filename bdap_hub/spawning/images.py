@@ -1,0 +1,298 @@
+"""The platform's images: what each is built from, whether it is up to date, and its own check.
+
+An image carries the hash of everything it was built from; a build with the same inputs does nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from .. import __version__
+from ..errors import BadRequest, BadSettings, Unavailable
+from . import debian
+
+Progress = Callable[[str], None]
+
+ROOT = Path(__file__).parents[2]
+DEFAULT = ("lab", "dashboard")
+BASE_IMAGE = "bdap/debian:trixie"
+INPUTS = "bdap.inputs"
+# What is installed in a person's image, and in which one.
+EXTENSIONS = {"base": ("bdap",), "lab": ("jupyterlab-bdap",)}
+IGNORED = ("__pycache__", "node_modules", ".ipynb_checkpoints", "*.egg-info", "tests", "dist", ".*_cache")
+STEP = re.compile(r"#\d+ \[(?:[\w-]+ )?(\d+/\d+)\] (?:RUN|COPY) .*?(install-locked|apt-get|COPY|$)")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One image: its folder's files as `path -> file`, and the images that its Dockerfile starts from."""
+
+    name: str
+    files: tuple[tuple[str, Path], ...]
+    parents: tuple[str, ...]
+
+    @property
+    def starts_from_debian(self) -> bool:
+        """Whether it begins with the base image rather than with another of ours."""
+        return "FROM ${BASE_IMAGE}" in dict(self.files)["Dockerfile"].read_text()
+
+    @property
+    def reference(self) -> str:
+        return f"bdap/{self.name}"
+
+
+@dataclass(frozen=True)
+class Built:
+    """An image as the engine has it; `up_to_date` says that its inputs are those of this checkout."""
+
+    name: str
+    reference: str
+    exists: bool
+    up_to_date: bool
+    size_mb: int
+
+
+def names() -> list[str]:
+    """Every image that this checkout can build, parents before children."""
+    if not (ROOT / "images").is_dir():
+        raise BadSettings(f"{ROOT} holds no images folder", "images are built from a checkout of the source")
+    ordered: dict[str, None] = {}
+    for name in sorted(path.parent.name for path in (ROOT / "images").glob("*/Dockerfile")):
+        for one in _with_parents(name):
+            ordered[one] = None
+    return list(ordered)
+
+
+def recipe(name: str) -> Recipe:
+    """What the image `name` is built from; BadRequest where there is no such folder."""
+    folder = ROOT / "images" / name
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", name) or not (folder / "Dockerfile").is_file():
+        raise BadRequest(f"there is no image {name!r}", "`bdap images list` shows them")
+    files = _files(folder)
+    for extension in EXTENSIONS.get(name, ()):
+        files += [(f"extensions/{extension}/{path}", file) for path, file in _files(ROOT / "extensions" / extension)]
+    parents = re.findall(r"(?:^FROM |from=)bdap/([a-z0-9-]+)", (folder / "Dockerfile").read_text(), re.MULTILINE)
+    return Recipe(name, tuple(files), tuple(dict.fromkeys(parents)))
+
+
+def inputs_hash(name: str, base_image: str | None = None, arguments: Sequence[str] = ()) -> str:
+    """Hash of every input: files with their mode, the parents' hashes, the base image and the build arguments."""
+    made_of = recipe(name)
+    digest = hashlib.sha256(f"{base_image or _debian_hash()}\n{sorted(arguments)}\n".encode())
+    for parent in made_of.parents:
+        digest.update(f"{parent} {inputs_hash(parent, base_image)}\n".encode())
+    for path, file in made_of.files:
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest.update(f"{path} {os.access(file, os.X_OK)} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def list_images(base_image: str | None = None) -> list[Built]:
+    """Every image with what the engine has of it."""
+    base_image = base_image or os.environ.get("BASE_IMAGE") or None
+    known = _inspect([f"bdap/{name}" for name in names()])
+    rows = []
+    for name in names():
+        found = known.get(f"bdap/{name}:latest")
+        labels = (found or {}).get("labels") or {}
+        fresh = labels.get(INPUTS) == inputs_hash(name, base_image, labels.get("bdap.arguments", "").split())
+        size = int(found["size"]) // 1_000_000 if found else 0
+        rows.append(Built(name, f"bdap/{name}:latest", found is not None, bool(found) and fresh, size))
+    return rows
+
+
+def build(
+    wanted: Iterable[str] = DEFAULT,
+    base_image: str | None = None,
+    progress: Progress = print,
+    *,
+    arguments: Sequence[str] = (),
+    refresh: bool = False,
+) -> list[str]:
+    """Build what is missing or out of date of `wanted` and its parents; the names of what was built.
+
+    `base_image` (or $BASE_IMAGE) is a Debian trixie image to start from instead of debootstrap's. `arguments` are build
+    arguments of the wanted images (`VARIANT=cpu`). `refresh` builds anew for security updates of the distribution.
+    """
+    base_image = base_image or os.environ.get("BASE_IMAGE") or None
+    wanted = list(wanted) or list(DEFAULT)
+    order = list(dict.fromkeys(one for name in wanted for one in _with_parents(name)))
+    known = _inspect([BASE_IMAGE, *(f"bdap/{name}" for name in order)])
+    built: list[str] = []
+    for name in order:
+        given = tuple(arguments) if name in wanted else ()
+        digest = inputs_hash(name, base_image, given)
+        labels = known.get(f"bdap/{name}:latest", {}).get("labels") or {}
+        if labels.get(INPUTS) == digest and not refresh:
+            continue
+        if base_image is None and not built:
+            _ensure_debian(known, progress, refresh)
+        _build_one(recipe(name), digest, base_image, given, progress, refresh)
+        built.append(name)
+    return built
+
+
+def verify(name: str, progress: Progress = print) -> None:
+    """Run the image's own check inside it, as a uid nobody knows, without a network; Unavailable with its last line."""
+    recipe(name)
+    limits = ["--network=none", "--user=23456:23456", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
+    script = "for check in /opt/bdap-verify/*.py; do python $check || exit 1; done"
+    command = [_client(), "run", "--rm", *limits, "--read-only", "--tmpfs=/tmp:exec", "--env=HOME=/tmp", f"bdap/{name}"]
+    done = subprocess.run(
+        [*command, "sh", "-c", script], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    for line in done.stdout.splitlines():
+        progress(f"{name}: {line}")
+    if done.returncode:
+        last = (done.stderr.strip() or "no output").splitlines()[-1]
+        raise Unavailable(
+            f"the image bdap/{name} failed its check: {last}", f"`bdap images build {name}` builds it anew"
+        )
+
+
+def _files(folder: Path) -> list[tuple[str, Path]]:
+    left_out = shutil.ignore_patterns(*IGNORED)
+    found = []
+    for here, folders, files in os.walk(folder):
+        folders[:] = sorted(set(folders) - left_out(here, folders))
+        found += [Path(here) / file for file in files]
+    return sorted((path.relative_to(folder).as_posix(), path) for path in found)
+
+
+def _with_parents(name: str) -> list[str]:
+    chain = [one for parent in recipe(name).parents for one in _with_parents(parent)]
+    return list(dict.fromkeys([*chain, name]))
+
+
+def _debian_hash() -> str:
+    return hashlib.sha256(f"{debian.SUITE}{debian.sources()}{debian.LEFT_OUT}".encode()).hexdigest()
+
+
+def _ensure_debian(known: dict[str, dict], progress: Progress, refresh: bool) -> None:
+    labels = known.get(BASE_IMAGE, {}).get("labels") or {}
+    if labels.get(INPUTS) == _debian_hash() and not refresh:
+        return
+    start = time.monotonic()
+    progress(f"debian: {debian.SUITE} by debootstrap")
+    with tempfile.TemporaryDirectory(prefix="bdap-debian-", dir="/var/tmp") as folder:
+        archive = Path(folder) / "root.tar"
+        debian.root_archive(archive, progress)
+        label = f"LABEL {INPUTS}={_debian_hash()} org.opencontainers.image.title=Debian"
+        with archive.open("rb") as stream:
+            subprocess.run(
+                [_client(), "import", "--change", label, "-", BASE_IMAGE],
+                stdin=stream, stdout=subprocess.DEVNULL, check=True,
+            )  # fmt: skip
+    progress(f"debian: ready in {time.monotonic() - start:.0f} s")
+
+
+def _build_one(
+    made_of: Recipe, digest: str, base_image: str | None, arguments: Sequence[str], progress: Progress, refresh: bool
+) -> None:
+    start = time.monotonic()
+    progress(f"{made_of.name}: building")
+    labels = {
+        INPUTS: digest,
+        "bdap.arguments": " ".join(arguments),
+        "org.opencontainers.image.title": f"BDAP Hub {made_of.name}",
+        "org.opencontainers.image.version": __version__,
+        "org.opencontainers.image.licenses": "EUPL-1.2",
+        "org.opencontainers.image.base.name": base_image or BASE_IMAGE,
+    }
+    command = [_client(building=True), "build", "--progress=plain", "--network=host", f"--tag={made_of.reference}"]
+    command += [f"--label={key}={value}" for key, value in labels.items()]
+    command += [f"--build-arg={key}" for key in ("http_proxy", "https_proxy", "no_proxy") if os.environ.get(key)]
+    command += [f"--build-arg={argument}" for argument in arguments]
+    if base_image and made_of.starts_from_debian:
+        command.append(f"--build-arg=BASE_IMAGE={base_image}")
+    command += ["--no-cache"] if refresh else []
+    with _context(made_of) as (context, secrets):
+        _run_build([*command, *secrets, str(context)], made_of.name, progress)
+    progress(f"{made_of.name}: ready in {time.monotonic() - start:.0f} s")
+
+
+@contextlib.contextmanager
+def _context(made_of: Recipe) -> Iterator[tuple[Path, list[str]]]:
+    """The build's files in a folder of their own, and the options that lend it the host's CA and apt settings."""
+    with tempfile.TemporaryDirectory(prefix="bdap-build-") as folder:
+        context, apt = Path(folder) / "context", Path(folder) / "apt.conf"
+        (context / "extensions").mkdir(parents=True)
+        for path, file in made_of.files:
+            (context / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, context / path)
+        apt.write_text(debian.apt_options())
+        secrets = [f"--secret=id=apt,src={apt}"]
+        if bundle := ca_bundle():
+            secrets.append(f"--secret=id=ca,src={bundle}")
+        yield context, secrets
+
+
+def ca_bundle() -> str | None:
+    """The host's CA certificates: the one the environment names, else the system's; None where there is none."""
+    for path in (os.environ.get("SSL_CERT_FILE", ""), "/etc/ssl/certs/ca-certificates.crt"):
+        if path and Path(path).is_file():
+            return path
+    return None
+
+
+def _run_build(command: list[str], name: str, progress: Progress) -> None:
+    tail: list[str] = []
+    environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        for line in process.stdout or ():
+            tail = [*tail[-40:], line.rstrip()]
+            if step := STEP.match(line):
+                what = {"install-locked": "Python packages", "apt-get": "Debian packages"}.get(step[2], "files")
+                progress(f"{name}: step {step[1]}, {what}")
+    if process.returncode:
+        for line in tail:
+            progress(f"{name}: | {line}")
+        raise Unavailable(f"the image bdap/{name} was not built: {tail[-1]}", "the build's last lines stand above")
+
+
+def _inspect(references: Sequence[str]) -> dict[str, dict]:
+    """Labels and sizes of those of `references` that the engine has, in one call."""
+    form = '{"tags":{{json .RepoTags}},"labels":{{json .Config.Labels}},"size":{{.Size}}}'
+    command = [_client(), "image", "inspect", "--format", form, *references]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode and "No such image" not in done.stderr:
+        last = (done.stderr.strip() or "no output").splitlines()[-1]
+        raise Unavailable(f"the Docker engine does not answer: {last}", "start it, or use make demo ENGINE=process")
+    rows = [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
+    return {tag: row for row in rows for tag in row["tags"] or ()}
+
+
+@cache
+def _client(building: bool = False) -> str:
+    """The docker client on PATH; for builds one that speaks BuildKit (older than 23, or with buildx)."""
+    clients = [
+        str(path)
+        for folder in dict.fromkeys([*os.get_exec_path(), "/usr/bin"])
+        if os.access(path := Path(folder) / "docker", os.X_OK)
+    ]
+    if clients and not building:
+        return clients[0]
+    for client in clients:
+        version = subprocess.run([client, "--version"], capture_output=True, text=True, check=False).stdout
+        major = re.search(r"version (\d+)", version)
+        if (major and int(major[1]) < 23) or not subprocess.run(
+            [client, "buildx", "version"], capture_output=True, check=False
+        ).returncode:
+            return client
+    if clients:
+        raise Unavailable("the docker client cannot build: it lacks buildx", "run 'sudo apt-get install docker-buildx'")
+    raise Unavailable("the docker client is missing", "run 'sudo apt-get install docker.io', or use ENGINE=process")
