@@ -1,0 +1,61 @@
+"""Control groups where nobody mounted them, as in a bare chroot: a container engine cannot limit without them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import Unavailable
+
+WHERE = Path("/sys/fs/cgroup")
+
+
+def hierarchies(table: str) -> list[tuple[str, ...]]:
+    """The version 1 hierarchies of /proc/cgroups as groups of controllers that share one; empty under version 2.
+
+    >>> hierarchies("#name hierarchy number enabled\\ncpu 1 3 1\\ncpuacct 1 3 1\\nmemory 4 2 1\\npids 0 1 1\\n")
+    [('cpu', 'cpuacct'), ('memory',)]
+    """
+    found: dict[str, list[str]] = {}
+    for line in table.splitlines():
+        name, hierarchy, _, enabled = line.split()[:4] if not line.startswith("#") else ("", "0", "", "0")
+        if hierarchy != "0" and enabled == "1":
+            found.setdefault(hierarchy, []).append(name)
+    return [tuple(names) for names in found.values()]
+
+
+def mounted(mounts: str) -> bool:
+    """Whether a table such as /proc/self/mounts holds control groups at the usual place."""
+    rows = [line.split() for line in mounts.splitlines()]
+    return any(len(row) > 2 and row[2] in ("cgroup", "cgroup2") and row[1].startswith(str(WHERE)) for row in rows)
+
+
+def ensure(root: list[str], progress: Callable[[str], None]) -> list[str]:
+    """Mount control groups where they are missing; what was mounted, to be unmounted in reverse.
+
+    `root` is what to put before a command that needs root. Unavailable where the kernel refuses.
+    """
+    if mounted(Path("/proc/self/mounts").read_text()):
+        return []
+    groups = hierarchies(Path("/proc/cgroups").read_text())
+    progress(f"mounting control groups (version {1 if groups else 2}) at {WHERE}: this root has none")
+    if not groups:
+        return [_mount(root, "cgroup2", WHERE)]
+    done = [_mount(root, "tmpfs", WHERE, "mode=755")]
+    for names in groups:
+        folder = WHERE / ",".join(names)
+        subprocess.run([*root, "mkdir", "-p", str(folder)], check=True)
+        done.append(_mount(root, "cgroup", folder, ",".join(names)))
+    return done
+
+
+def _mount(root: list[str], kind: str, where: Path, options: str = "rw") -> str:
+    command = [*root, "mount", "-t", kind, "-o", options, kind, str(where)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Unavailable(
+            f"control groups cannot be mounted at {where}: {done.stderr.strip()}",
+            "mount them on the host, or use make demo ENGINE=process",
+        )
+    return str(where)
