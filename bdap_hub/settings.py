@@ -85,6 +85,7 @@ class SpawningSettings(Section):
     first_uid: int = Field(20000, description="People get uids from here up, kept for good.")
     gpus: int | None = Field(None, description="GPUs of this host; None: look for them at start.")
     idle_timeout: int = Field(3600, description="Seconds without activity after which a server stops.")
+    skeleton: Path | None = Field(None, description="Folder whose files a new home starts with.")
 
 
 class StoreSettings(Section):
@@ -162,6 +163,9 @@ class DashboardsSettings(ServiceSettings):
     memory: str = "1G"
     cpus: float = 1.0
     max_bundle_mb: int = 50
+    script_origins: tuple[str, ...] = Field(
+        (), description="Other origins dashboards may load scripts and styles from; none: their own only."
+    )
     idle_timeout: int = Field(900, description="Seconds without visitors after which a container stops.")
 
     def address(self, project: str, slug: str) -> str:
