@@ -1,2 +1,271 @@
-/* replaced below by the container of the extension */
-(window._JUPYTERLAB = window._JUPYTERLAB || {})["jupyterlab-bdap"] = { init: () => undefined, get: () => Promise.resolve(() => ({ default: [] })) };
+/*
+ * The browser part: a "Publish" button on notebooks. A federated JupyterLab extension written by hand: JupyterLab loads this
+ * file, calls init() with the modules it shares and then get("./extension"). Nothing is built, nothing is bundled.
+ */
+(() => {
+  "use strict";
+
+  const NAME = "jupyterlab-bdap";
+  const COMMAND = "bdap:publish";
+  const VISIBILITIES = [
+    ["project", "Members of the project", "Only colleagues of this project, after logging in."],
+    ["people", "Everyone who is logged in", "All people with an account of the platform."],
+    ["public", "Everyone", "The whole internet, without logging in."],
+  ];
+  let scope;
+
+  /** A module that JupyterLab shares; the version already loaded, else the newest. */
+  async function shared(name) {
+    const versions = scope[name];
+    if (!versions) throw new Error(`${NAME}: this application does not share ${name}`);
+    const newest = Object.keys(versions).sort((a, b) => a.localeCompare(b, "en", { numeric: true })).pop();
+    const key = Object.keys(versions).find((version) => versions[version].loaded) || newest;
+    return (await versions[key].get())();
+  }
+
+  /** An address that works as part of a host name. */
+  function slugOf(text, length) {
+    const plain = text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
+    const slug = plain.replace(/[^a-z0-9]+/g, "-").replace(/^[^a-z]+/, "");
+    return slug.slice(0, length).replace(/-+$/, "");
+  }
+
+  /** "ndvi-map_2.ipynb" -> "Ndvi map 2" */
+  function titleOf(path) {
+    const words = path.split("/").pop().replace(/\.ipynb$/, "").replace(/[-_]+/g, " ").trim();
+    return words.charAt(0).toUpperCase() + words.slice(1);
+  }
+
+  function element(tag, properties = {}, ...children) {
+    const { data, ...rest } = properties;
+    const made = Object.assign(document.createElement(tag), rest);
+    for (const [key, value] of Object.entries(data || {})) made.setAttribute(key, value);
+    made.append(...children);
+    return made;
+  }
+
+  function field(id, label, input, hint) {
+    input.id = id;
+    if (hint) input.setAttribute("aria-describedby", `${id}-hint`);
+    const small = hint ? [typeof hint === "string" ? element("small", { textContent: hint }) : hint] : [];
+    if (small[0]) small[0].id = `${id}-hint`;
+    return element("div", { className: "bdap-field" }, element("label", { htmlFor: id, textContent: label }), input, ...small);
+  }
+
+  /** A service's words as a sentence. */
+  function sentence(text) {
+    return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+  }
+
+  function notice(error) {
+    const lines = [element("strong", { textContent: sentence(error.message) })];
+    if (error.remedy) lines.push(element("span", { textContent: sentence(`What to do: ${error.remedy}`) }));
+    return element("div", { className: "bdap-error", data: { role: "alert" } }, ...lines);
+  }
+
+  /** The form of the dialog; `read()` gives what stands in it. */
+  function form(values, info, error) {
+    const title = element("input", { type: "text", className: "jp-mod-styled", value: values.title, required: true, maxLength: 120 });
+    const slug = element("input", { type: "text", className: "jp-mod-styled", value: values.slug, required: true, spellcheck: false });
+    slug.maxLength = info.slug_length;
+    const about = element("textarea", { className: "jp-mod-styled", value: values.description, rows: 2, maxLength: 500 });
+    const address = element("small");
+    const show = () => (address.textContent = `Its address begins with ${info.project}--${slug.value || "…"}`);
+    let own = slug.value !== slugOf(title.value, info.slug_length);
+    title.addEventListener("input", () => {
+      if (!own) slug.value = slugOf(title.value, info.slug_length);
+      show();
+    });
+    slug.addEventListener("input", () => {
+      own = slug.value !== "";
+      show();
+    });
+    show();
+    const choices = VISIBILITIES.map(([value, label, hint]) => {
+      const radio = element("input", { type: "radio", name: "bdap-visibility", value, checked: value === values.visibility });
+      const text = element("span", {}, label, element("small", { textContent: hint }));
+      return element("label", { className: "bdap-choice" }, radio, text);
+    });
+    const node = element(
+      "div",
+      { className: "bdap-publish" },
+      element("p", { textContent: `The notebook becomes a web page of the project “${info.project}”. Publishing again under the same address replaces it.` }),
+      ...(error ? [notice(error)] : []),
+      field("bdap-title", "Title", title),
+      field("bdap-slug", "Address", slug, address),
+      element("fieldset", {}, element("legend", { textContent: "Who can see it" }), ...choices),
+      field("bdap-description", "Description (optional)", about),
+    );
+    const read = () => ({
+      title: title.value.trim(),
+      slug: slug.value.trim(),
+      description: about.value.trim(),
+      visibility: (node.querySelector("input[name=bdap-visibility]:checked") || {}).value || "project",
+    });
+    return { node, read };
+  }
+
+  /** What is wrong with the form, or nothing. */
+  function check(values) {
+    if (!values.title) return { message: "The title is empty.", remedy: "give the dashboard a title people will recognise" };
+    if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(values.slug)) {
+      return {
+        message: `“${values.slug}” cannot be an address.`,
+        remedy: "use small letters, digits and single hyphens, beginning with a letter",
+      };
+    }
+  }
+
+  const STYLE = `
+    .jp-Dialog-content:has(.bdap-publish) { max-height: 92vh; max-width: 92vw; }
+    .bdap-publish { display: flex; flex-direction: column; gap: 14px; width: min(460px, 80vw); padding: 2px; }
+    .bdap-publish p { margin: 0; line-height: 1.4; }
+    .bdap-field { display: flex; flex-direction: column; gap: 4px; }
+    .bdap-field > label, .bdap-publish legend { font-weight: 600; padding: 0; }
+    .bdap-publish input[type=text], .bdap-publish textarea { width: 100%; box-sizing: border-box; font: inherit; }
+    .bdap-publish textarea { min-height: 3.6em; padding: 6px 7px; resize: vertical; }
+    .bdap-publish small { color: var(--jp-ui-font-color2); line-height: 1.35; overflow-wrap: anywhere; }
+    .bdap-publish fieldset { border: 0; margin: 0; padding: 0; display: flex; flex-direction: column; gap: 6px; }
+    .bdap-publish legend { margin-bottom: 6px; }
+    .bdap-choice { display: flex; gap: 8px; align-items: baseline; }
+    .bdap-choice input.jp-mod-styled { appearance: auto; width: auto; height: auto; min-height: 0; margin: 0; padding: 0; flex: none; }
+    .bdap-choice span { display: flex; flex-direction: column; }
+    .bdap-error { display: flex; flex-direction: column; gap: 4px; padding: 8px 10px; line-height: 1.4;
+      border-left: 4px solid var(--jp-error-color1); background: var(--jp-layout-color2); overflow-wrap: anywhere; }
+    .bdap-button .jp-ToolbarButtonComponent-label { padding-left: 4px; }
+    .bdap-publish a { color: var(--jp-content-link-color); overflow-wrap: anywhere; text-decoration: underline; }`;
+
+  async function extension() {
+    const modules = ["@jupyterlab/apputils", "@jupyterlab/coreutils", "@jupyterlab/notebook", "@jupyterlab/mainmenu",
+      "@jupyterlab/services", "@jupyterlab/ui-components", "@lumino/widgets"];
+    const [apputils, coreutils, notebook, mainmenu, services, ui, lumino] = await Promise.all(modules.map(shared));
+    const { Dialog, showDialog, Notification, ICommandPalette } = apputils;
+    const icon = new ui.LabIcon({
+      name: "bdap:publish",
+      svgstr: '<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 24 24"><path class="jp-icon3" fill="#616161" d="M5 4v2h14V4H5zm0 10h4v6h6v-6h4l-7-7-7 7z"/></svg>',
+    });
+
+    /** A request to our server part; throws {message, remedy, status}. */
+    async function ask(path, body) {
+      const settings = services.ServerConnection.makeSettings();
+      const init = body ? { method: "POST", body: JSON.stringify(body) } : {};
+      let answer;
+      try {
+        answer = await services.ServerConnection.makeRequest(coreutils.URLExt.join(settings.baseUrl, path), init, settings);
+      } catch {
+        throw { message: "Your server does not answer.", remedy: "look whether it is still running", status: 0 };
+      }
+      const found = await answer.json().catch(() => ({}));
+      if (answer.ok) return found;
+      throw { message: found.message || `Your server answered with status ${answer.status}.`, remedy: found.remedy || "", status: answer.status };
+    }
+
+    const widget = (node) => new lumino.Widget({ node });
+
+    async function explain(error) {
+      const body = widget(element("div", { className: "bdap-publish" }, notice(error)));
+      await showDialog({ title: "The notebook was not published", body, buttons: [Dialog.okButton({ label: "Close" })] });
+    }
+
+    async function celebrate(done, title) {
+      const link = element("a", { href: done.url, target: "_blank", rel: "noopener", textContent: done.url });
+      const note = done.status && done.status !== "live" ? `Its state is “${done.status}”.` : "It starts when somebody opens it.";
+      const text = element("p", {}, element("strong", { textContent: title }), ` is published${done.version > 1 ? ` (version ${done.version})` : ""}. ${note}`);
+      const body = widget(element("div", { className: "bdap-publish" }, text, element("p", {}, link)));
+      const buttons = [
+        Dialog.cancelButton({ label: "Close" }),
+        Dialog.createButton({ label: "Copy address", actions: ["copy"], displayType: "default" }),
+        Dialog.okButton({ label: "Open", actions: ["open"] }),
+      ];
+      const { button } = await showDialog({ title: "Published", body, buttons, defaultButton: 2 });
+      if (button.actions.includes("open")) window.open(done.url, "_blank", "noopener");
+      if (button.actions.includes("copy")) {
+        apputils.Clipboard.copyToSystem(done.url);
+        Notification.success("The address is in the clipboard.", { autoClose: 3000 });
+      }
+    }
+
+    /** Save, send, and say what is going on. */
+    async function send(panel, values) {
+      const progress = Notification.emit(`Publishing “${values.title}” …`, "in-progress", { autoClose: false });
+      try {
+        panel.model.setMetadata("bdap", { ...(panel.model.getMetadata("bdap") || {}), dashboard: values });
+        await panel.context.save();
+        return await ask("bdap/publish", { path: panel.context.localPath, ...values });
+      } finally {
+        Notification.dismiss(progress);
+      }
+    }
+
+    async function publish(panel) {
+      const info = await ask("bdap/info");
+      if (info.problem) throw info.problem;
+      const title = titleOf(panel.context.localPath);
+      const before = (panel.model.getMetadata("bdap") || {}).dashboard;
+      let values = { title, slug: slugOf(title, info.slug_length), description: "", visibility: "project", ...before };
+      let error;
+      for (;;) {
+        const { node, read } = form(values, info, error);
+        const buttons = [Dialog.cancelButton(), Dialog.okButton({ label: "Publish" })];
+        const { button } = await showDialog({ title: "Publish as a dashboard", body: widget(node), buttons, focusNodeSelector: "#bdap-title" });
+        if (!button.accept) return;
+        values = read();
+        error = check(values);
+        if (error) continue;
+        try {
+          return await celebrate(await send(panel, values), values.title);
+        } catch (failure) {
+          if (failure.status === undefined) throw failure;
+          error = failure;
+        }
+      }
+    }
+
+    function activate(app, tracker, palette, menu) {
+      document.head.append(element("style", { textContent: STYLE }));
+      app.commands.addCommand(COMMAND, {
+        label: "Publish Notebook as Dashboard…",
+        caption: "Publish this notebook as a dashboard of the project",
+        icon,
+        isEnabled: () => tracker.currentWidget !== null && tracker.currentWidget === app.shell.currentWidget,
+        execute: () => publish(tracker.currentWidget).catch((error) => explain({ message: String(error.message || error), remedy: error.remedy })),
+      });
+      app.docRegistry.addWidgetExtension("Notebook", {
+        createNew(panel) {
+          const button = new apputils.ToolbarButton({
+            className: "bdap-button",
+            label: "Publish",
+            icon,
+            tooltip: "Publish this notebook as a dashboard",
+            onClick: () => publish(panel).catch((error) => explain({ message: String(error.message || error), remedy: error.remedy })),
+          });
+          if (!panel.toolbar.insertAfter("cellType", "bdapPublish", button)) panel.toolbar.addItem("bdapPublish", button);
+          return button;
+        },
+      });
+      if (palette) palette.addItem({ command: COMMAND, category: "Notebook Operations" });
+      if (menu) menu.fileMenu.addGroup([{ command: COMMAND }], 40);
+    }
+
+    return {
+      id: `${NAME}:publish`,
+      description: "Publishes a notebook as a dashboard of the platform.",
+      autoStart: true,
+      requires: [notebook.INotebookTracker],
+      optional: [ICommandPalette, mainmenu.IMainMenu],
+      activate,
+    };
+  }
+
+  window._JUPYTERLAB = window._JUPYTERLAB || {};
+  window._JUPYTERLAB[NAME] = {
+    init(given) {
+      scope = given;
+    },
+    async get() {
+      // Voilà and other applications load every extension but share no notebook: nothing to do there.
+      const plugins = scope["@jupyterlab/notebook"] ? [await extension()] : [];
+      return () => ({ __esModule: true, default: plugins });
+    },
+  };
+})();

@@ -1,0 +1,78 @@
+"""The two addresses of this extension, authenticated and XSRF-protected by Jupyter Server."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from jupyter_core.utils import ensure_async
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.base.handlers import APIHandler
+from jupyter_server.utils import url_path_join
+from tornado import web
+
+from .publish import SLUG_LENGTH, Place, PublishError, Wish, publish
+
+
+class Handler(APIHandler):
+    """JSON in and out; errors as {message, remedy}."""
+
+    auth_resource = "contents"
+
+    def fail(self, error: PublishError) -> None:
+        """Answer with the error's words and status."""
+        self.set_status(error.status)
+        self.finish(json.dumps({"message": error.message, "remedy": error.remedy}))
+
+
+class InfoHandler(Handler):
+    """GET bdap/info: the project one publishes in, or why one cannot."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        place = Place.from_environment()
+        problem = place.problem()
+        self.finish(
+            json.dumps(
+                {
+                    "project": place.project,
+                    "dashboards": place.url,
+                    "slug_length": SLUG_LENGTH,
+                    "problem": {"message": problem.message, "remedy": problem.remedy} if problem else None,
+                }
+            )
+        )
+
+
+class PublishHandler(Handler):
+    """POST bdap/publish {path, title, slug, visibility, description}: the notebook becomes a dashboard."""
+
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        try:
+            wish = Wish.read(self.get_json_body())
+            self.finish(json.dumps(await publish(Place.from_environment(), wish, await self.notebook(wish.path))))
+        except PublishError as error:
+            self.fail(error)
+
+    async def notebook(self, path: str) -> dict[str, Any]:
+        """The notebook at a path of the contents manager."""
+        try:
+            model = await ensure_async(self.contents_manager.get(path, content=True, type="notebook"))
+        except web.HTTPError as error:
+            raise PublishError(
+                f"the notebook {path!r} cannot be read: {error.log_message or error.reason}",
+                "save it and publish it again",
+                404 if error.status_code == 404 else 400,
+            ) from None
+        return dict(model["content"])
+
+
+def routes(base_url: str) -> list[tuple[str, type[Handler]]]:
+    """The addresses under the server's base URL."""
+    return [
+        (url_path_join(base_url, "bdap", "info"), InfoHandler),
+        (url_path_join(base_url, "bdap", "publish"), PublishHandler),
+    ]

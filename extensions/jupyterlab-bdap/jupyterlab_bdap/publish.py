@@ -1,0 +1,145 @@
+"""Posts a notebook to the platform's dashboards service. Knows nothing of Jupyter Server or the browser."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+SLUG_LENGTH = 40
+VISIBILITIES = ("project", "people", "public")
+SECONDS = 120
+PASSED_ON = (400, 403, 404, 409, 413, 422, 429)
+"""Statuses of the service that mean the same to the browser; all others become 502."""
+
+
+class PublishError(Exception):
+    """Why a notebook could not be published, with what to do and the status for the browser."""
+
+    def __init__(self, message: str, remedy: str = "", status: int = 400) -> None:
+        super().__init__(message)
+        self.message, self.remedy, self.status = message, remedy, status
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where this server publishes: its project and the dashboards service."""
+
+    project: str
+    url: str
+    token: str
+
+    @classmethod
+    def from_environment(cls) -> Place:
+        """What the hub has put into the environment of the server."""
+        return cls(
+            project=os.environ.get("BDAP_PROJECT", ""),
+            url=os.environ.get("BDAP_DASHBOARDS_URL", "").rstrip("/"),
+            token=os.environ.get("BDAP_TOKEN", "") or os.environ.get("JUPYTERHUB_API_TOKEN", ""),
+        )
+
+    def problem(self) -> PublishError | None:
+        """What is missing to publish at all."""
+        for value, name, what in (
+            (self.url, "BDAP_DASHBOARDS_URL", "the address of the dashboards service"),
+            (self.project, "BDAP_PROJECT", "the project of this server"),
+            (self.token, "JUPYTERHUB_API_TOKEN", "the token of this server"),
+        ):
+            if not value:
+                return PublishError(
+                    f"{what} is not known ({name} is not set)", "start this server from the platform's hub", 503
+                )
+        return None
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person asks for in the dialog."""
+
+    path: str
+    title: str
+    slug: str
+    visibility: str
+    description: str = ""
+
+    @classmethod
+    def read(cls, body: Any) -> Wish:
+        """The wish of a JSON body; PublishError naming the first wrong field."""
+        if not isinstance(body, dict):
+            raise PublishError("the request is not a JSON object")
+        fields = {name: body.get(name, "") for name in ("path", "title", "slug", "visibility", "description")}
+        for name, value in fields.items():
+            if not isinstance(value, str):
+                raise PublishError(f"{name} is not text")
+        wish = cls(**{name: value.strip() for name, value in fields.items()})
+        wish.check()
+        return wish
+
+    def check(self) -> None:
+        """PublishError for the first field that cannot be."""
+        if not self.path.endswith(".ipynb"):
+            raise PublishError(f"{self.path!r} is not a notebook", "open a notebook and publish that")
+        if not self.title:
+            raise PublishError("the title is empty", "give the dashboard a title people will recognise")
+        if not SLUG.fullmatch(self.slug) or len(self.slug) > SLUG_LENGTH:
+            raise PublishError(
+                f"{self.slug!r} cannot be an address",
+                f"use small letters, digits and single hyphens, beginning with a letter, at most {SLUG_LENGTH} characters",
+            )
+        if self.visibility not in VISIBILITIES:
+            raise PublishError(f"nobody knows who {self.visibility!r} is", f"choose one of {', '.join(VISIBILITIES)}")
+
+
+def bundle(notebook: dict[str, Any]) -> bytes:
+    """The notebook without outputs: the dashboard computes them anew, and old ones may show what they should not."""
+    clean = copy.deepcopy(notebook)
+    for cell in clean.get("cells", ()):
+        if cell.get("cell_type") == "code":
+            cell["outputs"], cell["execution_count"] = [], None
+    clean.get("metadata", {}).pop("widgets", None)
+    return json.dumps(clean, ensure_ascii=False).encode()
+
+
+async def publish(place: Place, wish: Wish, notebook: dict[str, Any]) -> dict[str, Any]:
+    """Publish and return {id, url, version, status}; PublishError with the service's own words."""
+    if problem := place.problem():
+        raise problem
+    name = wish.path.rsplit("/", 1)[-1]
+    fields = {
+        "project": place.project,
+        "slug": wish.slug,
+        "title": wish.title,
+        "description": wish.description,
+        "visibility": wish.visibility,
+    }
+    files = {"bundle": (name, bundle(notebook), "application/x-ipynb+json")}
+    headers = {"Authorization": f"Bearer {place.token}", "Accept": "application/json"}
+    try:
+        # The service is inside the platform: no proxy of the environment may see the token.
+        async with httpx.AsyncClient(timeout=SECONDS, trust_env=place.url.startswith("https:")) as client:
+            answer = await client.post(f"{place.url}/api/dashboards", data=fields, files=files, headers=headers)
+    except httpx.HTTPError as error:
+        raise PublishError(
+            f"the dashboards service does not answer ({type(error).__name__})", "try again in a moment", 502
+        ) from None
+    return _answer(answer)
+
+
+def _answer(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        body = answer.json()
+    except ValueError:
+        body = {}
+    body = body if isinstance(body, dict) else {}
+    if answer.is_success and isinstance(body.get("url"), str):
+        return {key: body.get(key) for key in ("id", "url", "version", "status")}
+    status = answer.status_code if answer.status_code in PASSED_ON else 502
+    message = body.get("message") or f"the dashboards service answered with status {answer.status_code}"
+    remedy = body.get("remedy") or ("restart this server" if answer.status_code == 401 else "try again in a moment")
+    raise PublishError(str(message), str(remedy), status)
