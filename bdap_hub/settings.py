@@ -143,6 +143,9 @@ class ProcessingSettings(ServiceSettings):
     threads: int = Field(4, description="Reads in parallel per tile.")
     max_items: int = Field(500, description="A graph that needs more items than this is refused, with the count.")
     tile_url_hours: float = Field(12, description="How long a signed tile URL is valid.")
+    max_cube_mb: int = Field(512, description="An evaluation that would hold more pixels at once is refused.")
+    block_cache_mb: int = Field(512, description="Decoded blocks kept in memory, shared by all evaluations.")
+    queue: int = Field(256, description="Evaluations that may wait; beyond it callers are told to come back.")
 
 
 class CatalogueSettings(ServiceSettings):

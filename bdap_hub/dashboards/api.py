@@ -1,0 +1,129 @@
+"""The publish API: POST, GET and DELETE under /services/dashboards/api/dashboards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+
+from ..access import Person
+from ..errors import BadRequest, NotFound, TooMuch
+from .bundle import read_bundle
+from .publish import Wish, check_wish
+from .tables import Dashboard
+
+router = APIRouter(prefix="/api/dashboards", tags=["dashboards"])
+FORM_OVERHEAD = 64 * 1024
+
+
+@router.post("", status_code=201)
+async def publish(request: Request) -> JSONResponse:
+    """Publish a notebook (.ipynb) or a folder (.zip), or replace what is there: multipart form with `bundle`,
+    `project`, `slug`, `title`, `description`, `visibility` (project, people, public) and, if needed, `entry`."""
+    doors = request.app.state.doors
+    principal = await doors.author(request)
+    limit = doors.settings.dashboards.max_bundle_mb * 2**20
+    _check_length(request, limit)
+    async with request.form(max_files=1, max_fields=12) as form:
+        wish, upload = _wish(form), form.get("bundle")
+        before = doors.records.find(wish.project, wish.slug)
+        await doors.allow_publish(request, principal, wish.project, before)
+        check_wish(wish)
+        if not isinstance(upload, UploadFile):
+            raise BadRequest("the form has no file `bundle`", "send a notebook or a zip archive as `bundle`")
+        content = await upload.read()
+        bundle = await run_in_threadpool(read_bundle, upload.filename or "", content, limit, _text(form, "entry"))
+    name = principal.person.name
+    dashboard = await run_in_threadpool(doors.publisher().publish, wish, bundle, name)
+    reason = f"version {dashboard.version}, {dashboard.visibility}"
+    await doors.note(request, name, "dashboard.publish", dashboard.name, True, reason)
+    return JSONResponse(_model(request, dashboard, principal.person), 201)
+
+
+@router.get("")
+async def list_all(request: Request) -> dict[str, list[dict[str, Any]]]:
+    """The dashboards that the caller may see; without login, the public ones."""
+    doors = request.app.state.doors
+    visitor = await doors.visitor(request)
+    person = visitor.person if visitor else None
+    rows = await run_in_threadpool(doors.records.all)
+    return {"dashboards": [_model(request, row, person) for row in rows if doors.sees(person, row)]}
+
+
+@router.get("/{project}/{slug}")
+async def one(request: Request, project: str, slug: str) -> dict[str, Any]:
+    """One dashboard with its versions."""
+    doors = request.app.state.doors
+    visitor = await doors.visitor(request)
+    person = visitor.person if visitor else None
+    row = doors.records.get(project, slug)
+    if not doors.sees(person, row):
+        raise NotFound(f"there is no dashboard {project}/{slug}", "look in the gallery for its address")
+    versions = [
+        {"version": r.version, "sha256": r.bundle, "entry": r.entry, "publisher": r.publisher, "created": r.created}
+        for r in doors.records.releases(row)
+    ]
+    return {**_model(request, row, person), "versions": versions}
+
+
+@router.delete("/{project}/{slug}", status_code=204)
+async def take_down(request: Request, project: str, slug: str) -> Response:
+    """Take a dashboard down: nobody can open it any more. For its owner and administrators."""
+    doors = request.app.state.doors
+    principal = await doors.author(request)
+    row = doors.records.get(project, slug)
+    await doors.allow_change(request, principal, row, "dashboard.take-down")
+    await run_in_threadpool(doors.publisher().take_down, row)
+    await doors.note(request, principal.person.name, "dashboard.take-down", row.name, True, "")
+    return Response(status_code=204)
+
+
+def _check_length(request: Request, limit: int) -> None:
+    length = request.headers.get("content-length", "")
+    if not length.isdigit():
+        raise BadRequest("the upload does not say how long it is", "send a Content-Length header")
+    if int(length) > limit + FORM_OVERHEAD:
+        raise TooMuch(f"the upload has {int(length)} bytes; the limit is {limit}", "leave large data out")
+
+
+def _wish(form: FormData) -> Wish:
+    slug = _text(form, "slug")
+    return Wish(
+        project=_text(form, "project"),
+        slug=slug,
+        title=_text(form, "title") or slug,
+        description=_text(form, "description"),
+        visibility=_text(form, "visibility") or "project",  # type: ignore[arg-type]  # checked by check_wish
+    )
+
+
+def _text(form: FormData, name: str) -> str:
+    value = form.get(name, "")
+    if not isinstance(value, str):
+        raise BadRequest(f"{name}: a file was sent", "send it as text")
+    return value
+
+
+def _model(request: Request, row: Dashboard, person: Person | None) -> dict[str, Any]:
+    doors = request.app.state.doors
+    public = {
+        "id": row.name,
+        "project": row.project,
+        "slug": row.slug,
+        "title": row.title,
+        "description": row.description,
+        "visibility": row.visibility,
+        "owner": row.owner,
+        "version": row.version,
+        "status": row.status,
+        "visits": row.visits,
+        "created": row.created.isoformat(),
+        "updated": row.updated.isoformat(),
+        "url": doors.settings.dashboards.address(row.project, row.slug),
+    }
+    if person is None:  # account names are not for the world
+        del public["owner"]
+    return public

@@ -1,0 +1,287 @@
+"""The gateway: serves each dashboard on its own origin `<project>--<slug>.<origin>`, to those who may see it.
+
+It holds no rule of its own (access decides) and no secret reaches the dashboards behind it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+from jinja2 import Environment, PackageLoader, select_autoescape
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket
+
+from .. import audit, web
+from ..access import Person, ViewDashboard, decide
+from ..database import connect
+from ..errors import BdapError, NotAllowed, NotFound
+from ..settings import Settings
+from ..web import HubLogin
+from .app import client_address
+from .keeper import Keeper
+from .proxy import allowed_path, forward, forward_websocket, is_channel
+from .records import Live, Records, read_label
+from .tickets import TICKET_PATH, digest, make_session, read_session, redeem_ticket, safe_path
+
+OWN_CSP = (
+    "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+TITLES = {401: "Please open it again", 403: "Not allowed", 404: "Not found", 503: "Not available just now"}
+
+
+def create_gateway(settings: Settings) -> Starlette:
+    """The ASGI application to be served on settings.dashboards.gateway_bind:gateway_port."""
+    gateway = Gateway(settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with gateway.keeper.running():
+            yield
+        await gateway.client.aclose()
+
+    app = Starlette(
+        routes=[
+            Route("/_bdap/health", _health),
+            Mount("/_bdap/static", StaticFiles(directory=Path(web.__file__).parent / "static")),
+            Route(TICKET_PATH, gateway.redeem),
+            Route("/{path:path}", gateway.serve, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
+            WebSocketRoute("/{path:path}", gateway.serve_websocket),
+        ],
+        exception_handlers={BdapError: gateway.on_error},
+        lifespan=lifespan,
+    )
+    app.state.gateway = gateway
+    return app
+
+
+async def _health(_request: Request) -> JSONResponse:
+    return JSONResponse({"status": "ok"})
+
+
+class Gateway:
+    """One dashboard per host name; the request's host decides which."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.sessions = connect(settings.database)
+        self.records = Records(self.sessions)
+        self.login = HubLogin(settings, "dashboards")
+        self.keeper = Keeper(settings, self.records, self.login)
+        self.key = settings.secret("signing")
+        self.origin = urlsplit(settings.dashboards.origin)
+        secure = self.origin.scheme == "https"
+        self.cookie = "__Host-bdap-dashboard" if secure else "bdap-dashboard"
+        self.begin = "__Host-bdap-begin" if secure else "bdap-begin"
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+        self.client = httpx.AsyncClient(timeout=httpx.Timeout(600, connect=10), trust_env=False, limits=limits)
+        self.templates = Environment(
+            loader=PackageLoader("bdap_hub.dashboards", "templates"), autoescape=select_autoescape(default=True)
+        )
+
+    async def serve(self, request: Request) -> Response:
+        """A dashboard's page or one of its files."""
+        if self._host(request) == self.origin.hostname:
+            return RedirectResponse(self._gallery(), 302)
+        live = await self._live(request)
+        if request.method not in ("GET", "HEAD") or not allowed_path(request.scope["path"]):
+            raise NotFound("dashboards have no such page", "open the dashboard's own address")
+        is_page = request.scope["path"] == "/"
+        if live.visibility != "public":
+            person = self._person(request, live)
+            if person is None:
+                return self._to_login(request, live) if is_page else self._plain(401, "log in first")
+            await self._check(request, live, person)
+        return await self._answer(request, live, is_page)
+
+    async def serve_websocket(self, socket: WebSocket) -> None:
+        """A kernel's channels, for pages of the dashboard's own origin only."""
+        try:
+            live = await self._live(socket)
+            if not is_channel(socket.scope["path"]):
+                raise NotFound("dashboards have no such page")
+            address = self.settings.dashboards.address(live.project, live.slug)
+            if socket.headers.get("origin", "") + "/" != address:
+                raise NotAllowed(f"a page of {socket.headers.get('origin', 'no origin')!r} may not talk to {address}")
+            person = None if live.visibility == "public" else self._person(socket, live)
+            await self._check(socket, live, person)
+            target = self.keeper.address(live)
+        except BdapError as error:
+            await self._note(socket, "dashboard.websocket", self._host(socket), error.message)
+            await socket.close(1008)
+            return
+        if target is None:
+            await socket.close(1013)
+            return
+        with self.keeper.watching(live):
+            await forward_websocket(socket, target, lambda: self._still_allowed(live, person))
+
+    async def redeem(self, request: Request) -> Response:
+        """Exchanges a ticket for the dashboard's own cookie."""
+        live = await self._live(request)
+        ticket, begin = request.query_params.get("ticket", ""), request.cookies.get(self.begin, "")
+        try:
+            person = await run_in_threadpool(redeem_ticket, self.key, self.records, ticket, live.name, begin)
+        except BdapError as error:
+            await self._note(request, "dashboard.ticket", live.name, error.message)
+            raise
+        response = RedirectResponse(safe_path(request.query_params.get("next", "/")), 303)
+        self._set_cookie(response, self.cookie, make_session(self.key, live.name, person), None)
+        response.delete_cookie(self.begin, path="/")
+        return self._own(response)
+
+    async def on_error(self, request: Request, error: Exception) -> Response:
+        """A refusal as a readable page, or as JSON for programs."""
+        assert isinstance(error, BdapError)
+        if "text/html" not in request.headers.get("accept", ""):
+            return self._own(JSONResponse(error.public(), error.status))
+        title = TITLES.get(error.status, "That did not work")
+        message = error.message[:1].upper() + error.message[1:] + "."
+        return self._page(error.status, title, message, error.remedy, code=error.status)
+
+    async def _answer(self, request: Request, live: Live, is_page: bool) -> Response:
+        address = self.keeper.address(live)
+        if address is None:
+            waiting = await self._starting(live) if is_page else self._plain(503, "the dashboard is starting")
+            if (address := self.keeper.address(live)) is None:
+                return waiting
+        try:
+            if is_page:
+                await run_in_threadpool(self.keeper.visited, live)
+            response = await forward(self.client, request, address)
+        except httpx.HTTPError:
+            self.keeper.lost(live)
+            return await self._starting(live) if is_page else self._plain(503, "the dashboard is starting")
+        response.headers["Content-Security-Policy"] = self._csp()
+        return self._guard(response)
+
+    async def _starting(self, live: Live) -> Response:
+        """A waiting page that refreshes itself; a start that fails is said, not waited for."""
+        if reason := await self.keeper.start(live):
+            return self._page(
+                503, "Not available just now", reason, "try again in a minute or tell its author", code=503
+            )
+        return self._page(503, live.title, "The dashboard is starting. This page opens it by itself.", refresh=2)
+
+    async def _live(self, connection: HTTPConnection) -> Live:
+        """The dashboard that the host name asks for; NotFound for every other name."""
+        host = self._host(connection)
+        label, _, rest = host.partition(".")
+        found = read_label(label) if rest == self.origin.hostname else None
+        live = await run_in_threadpool(self.keeper.live, *found) if found else None
+        if live is None:
+            raise NotFound(f"there is no dashboard at {host}", "look in the gallery for its address")
+        return live
+
+    async def _check(self, connection: HTTPConnection, live: Live, person: str | None) -> None:
+        """NotAllowed unless the person may open it now; groups are asked of the hub again (cached for seconds)."""
+        who = None
+        if live.visibility != "public" and person is not None:
+            groups = await self.login.groups_of(person)
+            who = Person(person, groups) if groups is not None else None
+        decision = decide(self.settings.policy(), who, ViewDashboard(live.name, live.visibility, live.project))
+        if not decision:
+            await self._note(connection, "dashboard.open", live.name, decision.reason, person or "")
+            raise NotAllowed(f"you have no access to the dashboard {live.name}", "ask its owner to let you see it")
+
+    async def _still_allowed(self, live: Live, person: str | None) -> bool:
+        """For open websockets: the dashboard is still up and the person may still see it."""
+        now = await run_in_threadpool(self.keeper.live, live.project, live.slug)
+        if now is None:
+            return False
+        if now.visibility == "public":
+            return True
+        groups = await self.login.groups_of(person) if person else None
+        who = Person(person, groups) if person and groups is not None else None
+        return bool(decide(self.settings.policy(), who, ViewDashboard(now.name, now.visibility, now.project)))
+
+    def _person(self, connection: HTTPConnection, live: Live) -> str | None:
+        pairs = (part.strip().partition("=") for part in connection.headers.get("cookie", "").split(";"))
+        values = [value for name, _, value in pairs if name == self.cookie]
+        return read_session(self.key, live.name, values)
+
+    def _to_login(self, request: Request, live: Live) -> Response:
+        """To the hub's origin, where the person is known; the `begin` cookie binds the way back to this browser."""
+        begin = secrets.token_urlsafe(16)
+        path = "/" + (f"?{request.url.query}" if request.url.query else "")
+        target = self.settings.dashboards.address(live.project, live.slug).rstrip("/") + path
+        query = urlencode({"to": target, "begun": digest(begin)})
+        url = f"{self.settings.hub.public_url}{self.login.prefix}enter?{query}"
+        response = RedirectResponse(url, 302, {"Cache-Control": "no-store"})
+        self._set_cookie(response, self.begin, begin, 600)
+        return self._own(response)
+
+    def _set_cookie(self, response: Response, name: str, value: str, seconds: int | None) -> None:
+        secure = self.origin.scheme == "https"
+        response.set_cookie(name, value, max_age=seconds, path="/", httponly=True, samesite="lax", secure=secure)
+
+    async def _note(self, connection: HTTPConnection, action: str, subject: str, reason: str, person: str = "") -> None:
+        address = client_address(connection)
+        await run_in_threadpool(
+            audit.record,
+            self.sessions,
+            person=person,
+            action=action,
+            subject=subject,
+            allowed=False,
+            reason=reason,
+            address=address,
+        )
+
+    def _host(self, connection: HTTPConnection) -> str:
+        return (urlsplit(f"//{connection.headers.get('host', '')}").hostname or "").lower()
+
+    def _gallery(self) -> str:
+        return f"{self.settings.hub.public_url}{self.login.prefix}"
+
+    def _page(
+        self, status: int, title: str, message: str, remedy: str = "", refresh: int = 0, code: int = 0
+    ) -> Response:
+        values: dict[str, Any] = {
+            "title": title,
+            "message": message,
+            "remedy": remedy,
+            "refresh": refresh,
+            "code": code,
+        }
+        html = self.templates.get_template("gateway.html").render(
+            platform=self.settings.hub.platform_name, gallery=self._gallery(), **values
+        )
+        response = HTMLResponse(html, status, {"Cache-Control": "no-store"})
+        if refresh:
+            response.headers["Retry-After"] = str(refresh)
+        return self._own(response)
+
+    def _plain(self, status: int, text: str) -> Response:
+        return self._own(Response(text, status, {"Cache-Control": "no-store"}, "text/plain"))
+
+    def _own(self, response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = OWN_CSP
+        return self._guard(response)
+
+    def _guard(self, response: Response) -> Response:
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "same-origin"
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        return response
+
+    def _csp(self) -> str:
+        """Scripts, styles and fonts from the dashboard's own origin only; pictures (map tiles) from anywhere."""
+        more = " ".join(self.settings.dashboards.script_origins)
+        calls = f"{self.settings.hub.public_url} {more}"
+        return (
+            f"default-src 'self' data: blob: {more}; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob: {more}; "
+            f"style-src 'self' 'unsafe-inline' {more}; img-src * data: blob:; connect-src 'self' data: blob: {calls}; "
+            "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; frame-ancestors 'self'"
+        )

@@ -1,0 +1,162 @@
+"""Keeps releases running while somebody looks at them: found, started at a first visit, stopped when idle."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+
+from starlette.concurrency import run_in_threadpool
+
+from ..errors import BdapError
+from ..settings import Settings
+from ..web import HubLogin
+from .publish import Publisher, answers
+from .records import Live, Records
+from .runtime import TOKEN_SECONDS, Runtime, make_runtime
+
+log = logging.getLogger("bdap.gateway")
+LOOK_SECONDS = 2.0
+FAILED_SECONDS = 60.0
+READY_SECONDS = 90.0
+ROUND_SECONDS = 30.0
+PUBLISH_SECONDS = 600.0
+
+
+class Keeper:
+    """What the gateway knows of running releases. Its memory can be lost at any time: the runtime tells it again."""
+
+    def __init__(self, settings: Settings, records: Records, login: HubLogin) -> None:
+        self.settings, self.records, self.login = settings, records, login
+        self._runtime: Runtime | None = None
+        self._known: dict[tuple[str, str], tuple[float, Live | None]] = {}
+        self._ready: dict[str, str] = {}
+        self._starting: dict[str, asyncio.Task[None]] = {}
+        self._failed: dict[str, tuple[float, str]] = {}
+        self._watched: Counter[str] = Counter()
+        self._lives: dict[str, Live] = {}
+
+    def live(self, project: str, slug: str) -> Live | None:
+        """The live dashboard of that name, looked up again after two seconds."""
+        key, now = (project, slug), time.monotonic()
+        hit = self._known.get(key)
+        if hit and hit[0] > now:
+            return hit[1]
+        if len(self._known) > 10_000:
+            self._known.clear()
+        found = self.records.live(project, slug)
+        self._known[key] = (now + LOOK_SECONDS, found)
+        return found
+
+    def address(self, live: Live) -> str | None:
+        """Where the release answers, None while it does not."""
+        return self._ready.get(live.release)
+
+    def lost(self, live: Live) -> None:
+        """The release does not answer any more."""
+        self._ready.pop(live.release, None)
+
+    def visited(self, live: Live) -> None:
+        """Count a visit, and remember that somebody looks."""
+        self.records.visited(live.id)
+        self.records.seen(live)
+
+    @contextlib.contextmanager
+    def watching(self, live: Live) -> Iterator[None]:
+        """While it lasts, somebody looks at the release."""
+        self._watched[live.release] += 1
+        self._lives[live.release] = live
+        try:
+            yield
+        finally:
+            self._watched[live.release] -= 1
+            self.records.seen(live)
+
+    async def start(self, live: Live) -> str:
+        """Begin to start the release, or go on waiting; a sentence if that failed within the last minute."""
+        name = live.release
+        if (failed := self._failed.get(name)) and failed[0] > time.monotonic():
+            return failed[1]
+        if name not in self._starting:
+            self._starting[name] = asyncio.create_task(self._start(live))
+        await asyncio.wait({self._starting[name]}, timeout=1.0)
+        return ""
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Finds what runs already, then cleans up every half minute until the gateway ends."""
+        rounds = asyncio.create_task(self._rounds())
+        try:
+            yield
+        finally:
+            tasks = [rounds, *self._starting.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _start(self, live: Live) -> None:
+        try:
+            publisher = await run_in_threadpool(self._publisher)
+            await run_in_threadpool(publisher.start, live)
+            address = await self._until_ready(live.release)
+            if address is None:
+                raise BdapError("the dashboard did not start")
+            self._ready[live.release] = address
+            self._failed.pop(live.release, None)
+        except BdapError as error:
+            log.warning("dashboard %s: %s", live.name, error.message)
+            self._failed[live.release] = (time.monotonic() + FAILED_SECONDS, "This dashboard could not be started.")
+        finally:
+            self._starting.pop(live.release, None)
+
+    async def _until_ready(self, name: str) -> str | None:
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            address = await run_in_threadpool(self._engine().address, name)
+            if address is None:
+                return None
+            if await run_in_threadpool(answers, address):
+                return address
+            await asyncio.sleep(0.1)
+        return None
+
+    async def _rounds(self) -> None:
+        while True:
+            try:
+                await run_in_threadpool(self.clean_up)
+            except Exception:  # the engine or the database is away: the next round tries again
+                log.exception("the round of running dashboards failed")
+            await asyncio.sleep(ROUND_SECONDS)
+
+    def clean_up(self) -> None:
+        """Stop releases nobody looks at, retired and forgotten ones, and those whose token is about to expire."""
+        for name, count in list(self._watched.items()):
+            if count > 0:
+                self.records.seen(self._lives[name])
+            else:
+                self._watched.pop(name, None)
+        lives, seen, now = self.records.live_releases(), self.records.last_seen(), time.time()
+        for name, started in self._engine().running().items():
+            if self._watched.get(name, 0) > 0:
+                continue
+            idle = now - max(started, seen.get(name, 0))
+            limit = self.settings.dashboards.idle_timeout if name in lives else self._limit_of_others(name, seen)
+            if idle > limit or now - started > TOKEN_SECONDS * 0.8:
+                log.info("stopping the release %s, idle for %d s", name, idle)
+                self._ready.pop(name, None)
+                self._engine().stop(name)
+
+    def _limit_of_others(self, name: str, seen: dict[str, float]) -> float:
+        """An older version goes once nobody looks at it; one never made live gets the time a publication takes."""
+        return 60.0 if name in seen else PUBLISH_SECONDS
+
+    def _engine(self) -> Runtime:
+        if self._runtime is None:
+            self._runtime = make_runtime(self.settings)
+        return self._runtime
+
+    def _publisher(self) -> Publisher:
+        return Publisher(self.settings, self.records, self._engine(), self.login)

@@ -1,0 +1,154 @@
+"""Pages of the dashboards service: gallery, a dashboard's page with its forms, and the door to private dashboards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.concurrency import run_in_threadpool
+
+from ..access import Administer, Person, decide
+from ..errors import BadRequest, NotAllowed, NotFound, NotLoggedIn
+from ..web import Principal, page
+from .tables import Dashboard
+from .tickets import TICKET_PATH, make_ticket, parse_target
+
+router = APIRouter(include_in_schema=False)
+SEEN_BY = {"project": "Project members", "people": "Everybody logged in", "public": "Public"}
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """The person who looks, as the page's header names them."""
+
+    name: str
+    display_name: str
+    admin: bool
+
+
+@router.get("/")
+async def gallery(request: Request, q: str = "") -> HTMLResponse:
+    """All dashboards that the visitor may open; `q` searches title, description, project and owner."""
+    doors = request.app.state.doors
+    visitor = await doors.visitor(request)
+    person = visitor.person if visitor else None
+    rows = await run_in_threadpool(doors.records.all)
+    seen = [row for row in rows if doors.sees(person, row)]
+    found = [row for row in seen if _matches(row, q, person)]
+    cards = [_card(request, row, person) for row in found]
+    return page(request, "gallery.html", person=_viewer(request, visitor), cards=cards, q=q, total=len(seen))
+
+
+@router.get("/d/{project}/{slug}")
+async def dashboard(request: Request, project: str, slug: str) -> HTMLResponse:
+    """One dashboard: address, description, versions and, for who may, the forms to change it."""
+    doors = request.app.state.doors
+    visitor = await doors.visitor(request)
+    person = visitor.person if visitor else None
+    row = doors.records.find(project, slug)
+    if row is None or row.status != "live" or not doors.sees(person, row):
+        if visitor is None:
+            raise NotLoggedIn("log in to see this dashboard's page", "log in")
+        raise NotFound(f"there is no dashboard {project}/{slug}", "look in the gallery for its address")
+    return page(
+        request,
+        "dashboard.html",
+        person=_viewer(request, visitor),
+        card=_card(request, row, person),
+        releases=doors.records.releases(row) if person else [],
+        changes=doors.changes(person, row),
+        seen_by=SEEN_BY,
+        ago=ago,
+    )
+
+
+@router.post("/d/{project}/{slug}/visibility")
+async def change_visibility(request: Request, project: str, slug: str) -> RedirectResponse:
+    """Change who may open a dashboard."""
+    doors = request.app.state.doors
+    principal = await doors.author(request)
+    row = doors.records.get(project, slug)
+    await doors.allow_change(request, principal, row, "dashboard.visibility")
+    visibility = str((await request.form()).get("visibility", ""))
+    if visibility not in SEEN_BY:
+        raise BadRequest(f"visibility: {visibility!r} is unknown", "use project, people or public")
+    await run_in_threadpool(doors.records.change, row, visibility=visibility)
+    await doors.note(request, principal.person.name, "dashboard.visibility", row.name, True, visibility)
+    return RedirectResponse(f"{doors.login.prefix}d/{row.name}", 303)
+
+
+@router.post("/d/{project}/{slug}/take-down")
+async def take_down(request: Request, project: str, slug: str) -> RedirectResponse:
+    """Take a dashboard down from its page."""
+    doors = request.app.state.doors
+    principal = await doors.author(request)
+    row = doors.records.get(project, slug)
+    await doors.allow_change(request, principal, row, "dashboard.take-down")
+    await run_in_threadpool(doors.publisher().take_down, row)
+    await doors.note(request, principal.person.name, "dashboard.take-down", row.name, True, "")
+    return RedirectResponse(doors.login.prefix, 303)
+
+
+@router.get("/enter")
+async def enter(request: Request, to: str, begun: str) -> RedirectResponse:
+    """Whoever may open the dashboard at `to` goes back there with a ticket; others get a readable refusal."""
+    doors = request.app.state.doors
+    project, slug, path = parse_target(doors.settings, to)
+    principal = await doors.login.require(request)
+    if principal.kind != "person":
+        raise NotAllowed("a dashboard cannot open dashboards", "use a person's account")
+    row = doors.records.find(project, slug)
+    decision = doors.view(principal.person, row) if row is not None and row.status == "live" else None
+    name = f"{project}/{slug}"
+    if not decision:
+        reason = decision.reason if decision else "no such dashboard"
+        await doors.note(request, principal.person.name, "dashboard.open", name, False, reason)
+        raise NotAllowed(
+            f"you have no access to the dashboard {name}, or it does not exist", "ask its owner to let you see it"
+        )
+    await doors.note(request, principal.person.name, "dashboard.open", name, True, decision.reason)
+    query = make_ticket(doors.settings.secret("signing"), name, principal.person.name, begun, path)
+    address = doors.settings.dashboards.address(project, slug).rstrip("/")
+    return RedirectResponse(f"{address}{TICKET_PATH}?{query}", 303, {"Cache-Control": "no-store"})
+
+
+def _matches(row: Dashboard, q: str, person: Person | None) -> bool:
+    words = q.casefold().split()
+    text = f"{row.title} {row.description} {row.name} {row.owner if person else ''}".casefold()
+    return all(word in text for word in words)
+
+
+def _card(request: Request, row: Dashboard, person: Person | None) -> dict[str, Any]:
+    doors = request.app.state.doors
+    found = doors.settings.policy().project(row.project)
+    return {
+        "row": row,
+        "project": found.title if found else row.project,
+        "owner": row.owner if person else "",
+        "url": doors.settings.dashboards.address(row.project, row.slug),
+        "page": f"{doors.login.prefix}d/{row.name}",
+        "seen_by": SEEN_BY.get(row.visibility, row.visibility),
+        "updated": ago(row.updated),
+        "tone": sum(row.name.encode()) % 6,
+        "initials": "".join(word[0] for word in row.title.split()[:2]).upper(),
+    }
+
+
+def _viewer(request: Request, visitor: Principal | None) -> Viewer | None:
+    if visitor is None:
+        return None
+    admin = bool(decide(request.app.state.settings.policy(), visitor.person, Administer()))
+    return Viewer(visitor.person.name, visitor.display_name or visitor.person.name, admin)
+
+
+def ago(when: datetime) -> str:
+    """How long ago, in the largest whole unit, in words."""
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    seconds = (datetime.now(UTC) - when).total_seconds()
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if (count := int(seconds // size)) >= 1:
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"

@@ -1,0 +1,163 @@
+"""From an upload to a live release: check, keep, start, look whether it works, and only then make it live."""
+
+from __future__ import annotations
+
+import re
+import time
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from ..access import Visibility
+from ..errors import BadRequest, Conflict
+from ..settings import Settings
+from ..telemetry import redact
+from ..web import HubLogin
+from .bundle import Bundle, store_bundle
+from .records import Live, Records, check_slug, release_name
+from .runtime import TOKEN_SECONDS, Launch, Runtime
+from .tables import Dashboard, now
+
+FIRST_UID = 60_000
+UIDS = 5_000
+START_SECONDS = 90.0
+RUN_SECONDS = 180.0
+LOG_LINES = 25
+_FAILED_CELL = "Error at server while executing cell"
+_ANSI = re.compile(r"(?:\x1b|\\x1b)\[[0-9;]*[A-Za-z]")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an author asks for; checked by `check_wish`."""
+
+    project: str
+    slug: str
+    title: str
+    description: str
+    visibility: Visibility
+
+
+class NotebookFailed(BadRequest):
+    """The notebook does not run as a dashboard; the remedy holds the end of its log."""
+
+    code = "NotebookFailed"
+
+
+def check_wish(wish: Wish) -> None:
+    """BadRequest with the field and its value when a wish is not well formed."""
+    check_slug(wish.project, wish.slug)
+    if wish.visibility not in ("project", "people", "public"):
+        raise BadRequest(f"visibility: {wish.visibility!r} is unknown", "use project, people or public")
+    if not 1 <= len(wish.title.strip()) <= 120:
+        raise BadRequest(f"title: {wish.title[:130]!r} has {len(wish.title)} characters", "use 1 to 120")
+    if len(wish.description) > 2000:
+        raise BadRequest(f"description: {len(wish.description)} characters", "use at most 2000")
+
+
+class Publisher:
+    """Publishes and takes down; blocking, to be called in a thread."""
+
+    def __init__(self, settings: Settings, records: Records, runtime: Runtime, login: HubLogin) -> None:
+        self.settings, self.records, self.runtime, self.login = settings, records, runtime, login
+        self.bundles = settings.var / "dashboards" / "bundles"
+
+    def publish(self, wish: Wish, bundle: Bundle, person: str) -> Dashboard:
+        """The live dashboard; NotebookFailed or Unavailable otherwise, and then what was live before still is."""
+        before = self.records.find(wish.project, wish.slug)
+        version = max([r.version for r in self.records.releases(before)], default=0) + 1 if before else 1
+        folder = store_bundle(bundle, self.bundles)
+        name = release_name(wish.project, wish.slug, version)
+        if name in self.runtime.running():
+            raise Conflict(f"{wish.project}/{wish.slug} is being published just now", "wait for it, then publish again")
+        launch = self._launch(name, f"{wish.project}/{wish.slug}", wish.project, folder, bundle.entry)
+        try:
+            self._try_out(launch)
+            dashboard = self._row(before, wish, version, person)
+            return self.records.publish(dashboard, bundle.sha256, bundle.entry, person)
+        except BaseException:
+            self.runtime.stop(name)
+            raise
+
+    def start(self, live: Live) -> None:
+        """Start the live release if it is not running."""
+        folder = self.bundles / live.bundle
+        self.runtime.start(self._launch(live.release, live.name, live.project, folder, live.entry))
+
+    def take_down(self, dashboard: Dashboard) -> None:
+        """Nobody can open it any more; its rows and bundles stay for the record."""
+        self.records.change(dashboard, status="retired")
+        for release in self.records.releases(dashboard):
+            self.runtime.stop(release_name(dashboard.project, dashboard.slug, release.version))
+
+    def _launch(self, name: str, dashboard: str, project: str, folder: Path, entry: str) -> Launch:
+        found = self.settings.policy().project(project)
+        group = found.group if found else ""
+        return Launch(
+            name=name,
+            bundle=folder,
+            entry=entry,
+            uid=uid_of(dashboard),
+            environment={
+                "BDAP_TOKEN": self.login.release_token(dashboard, group, TOKEN_SECONDS),
+                "BDAP_PROJECT": project,
+                "BDAP_DASHBOARD": dashboard,
+            },
+        )
+
+    def _try_out(self, launch: Launch) -> None:
+        """Start the release and open it once, as a visitor would; NotebookFailed with the log's end."""
+        self.runtime.start(launch)
+        address = self._wait(launch.name)
+        try:
+            answer = httpx.get(f"http://{address}/", timeout=RUN_SECONDS, trust_env=False)
+        except httpx.HTTPError as error:
+            raise self._failed(launch.name, f"the notebook did not finish: {type(error).__name__}") from None
+        log = self.runtime.logs(launch.name)
+        if answer.status_code != 200 or _FAILED_CELL in log:
+            raise self._failed(launch.name, "a cell of the notebook failed")
+
+    def _wait(self, name: str) -> str:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            address = self.runtime.address(name)
+            if address is None:
+                raise self._failed(name, "the dashboard ended while it was starting")
+            if answers(address):
+                return address
+            time.sleep(0.1)
+        raise self._failed(name, f"the dashboard did not answer within {START_SECONDS:.0f} s")
+
+    def _failed(self, name: str, reason: str) -> NotebookFailed:
+        return NotebookFailed(reason, f"see the end of its log:\n{tail(self.runtime.logs(name))}")
+
+    def _row(self, before: Dashboard | None, wish: Wish, version: int, person: str) -> Dashboard:
+        dashboard = before or Dashboard(project=wish.project, slug=wish.slug, owner=person, visits=0)
+        if dashboard.status == "retired":  # taken down: whoever publishes there anew owns it
+            dashboard.owner = person
+        dashboard.title, dashboard.description = wish.title.strip(), wish.description.strip()
+        dashboard.visibility, dashboard.version, dashboard.status = wish.visibility, version, "live"
+        dashboard.updated = now()
+        return dashboard
+
+
+def answers(address: str) -> bool:
+    """Whether Voilà answers there. The path is one it redirects without starting a kernel."""
+    try:
+        httpx.get(f"http://{address}/_ready", timeout=5, trust_env=False)
+    except httpx.HTTPError:
+        return False
+    return True
+
+
+def uid_of(dashboard: str) -> int:
+    """The user id of a dashboard's container: apart from people's and, but for rare collisions, from its siblings'."""
+    return FIRST_UID + zlib.crc32(dashboard.encode()) % UIDS
+
+
+def tail(log: str) -> str:
+    """The log's last lines without colours, secrets and the frames of our own machinery."""
+    lines = [line.rstrip() for line in redact(_ANSI.sub("", log)).splitlines() if line.strip()]
+    return "\n".join(lines[-LOG_LINES:])

@@ -1,0 +1,186 @@
+"""Reads and writes of the dashboards' tables; the only place in this room that speaks SQL."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import sessionmaker
+
+from ..errors import BadRequest, Conflict, NotFound
+from .tables import Dashboard, Release, UsedTicket, now
+
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+MAX_SLUG = 40
+MAX_LABEL = 63
+
+
+@dataclasses.dataclass(frozen=True)
+class Live:
+    """A live dashboard with its live release, as gateway and runtime need them."""
+
+    id: int
+    project: str
+    slug: str
+    title: str
+    visibility: Any
+    owner: str
+    version: int
+    bundle: str
+    entry: str
+
+    @property
+    def name(self) -> str:
+        """`project/slug`."""
+        return f"{self.project}/{self.slug}"
+
+    @property
+    def release(self) -> str:
+        """Name of the release for the runtime."""
+        return release_name(self.project, self.slug, self.version)
+
+
+def release_name(project: str, slug: str, version: int) -> str:
+    """Unique per release; `--` separates what cannot hold `--`."""
+    return f"{project}--{slug}--v{version}"
+
+
+def check_slug(project: str, slug: str) -> None:
+    """BadRequest unless `project--slug` is a host name label that can be read back in one way only."""
+    if not NAME.fullmatch(slug) or len(slug) > MAX_SLUG:
+        raise BadRequest(
+            f"slug: {slug!r} is not a valid address name",
+            f"use small letters, digits and single hyphens, begin with a letter, at most {MAX_SLUG} characters",
+        )
+    if len(f"{project}--{slug}") > MAX_LABEL:
+        raise BadRequest(f"slug: {slug!r} is too long for project {project}", f"at most {MAX_LABEL - 2} for both")
+
+
+def read_label(label: str) -> tuple[str, str] | None:
+    """(project, slug) of a host name label, None when it is none of ours."""
+    project, separator, slug = label.partition("--")
+    valid = separator and NAME.fullmatch(project) and NAME.fullmatch(slug) and len(label) <= MAX_LABEL
+    return (project, slug) if valid else None
+
+
+class Records:
+    """All rows of this room."""
+
+    def __init__(self, sessions: sessionmaker[Any]) -> None:
+        self.sessions = sessions
+
+    def all(self) -> list[Dashboard]:
+        """Live dashboards, newest change first."""
+        with self.sessions() as session:
+            return list(
+                session.scalars(select(Dashboard).where(Dashboard.status == "live").order_by(Dashboard.updated.desc()))
+            )
+
+    def find(self, project: str, slug: str) -> Dashboard | None:
+        """The dashboard of that name, live or retired."""
+        with self.sessions() as session:
+            return session.scalar(select(Dashboard).where(Dashboard.project == project, Dashboard.slug == slug))
+
+    def get(self, project: str, slug: str) -> Dashboard:
+        """The live dashboard of that name; NotFound otherwise."""
+        dashboard = self.find(project, slug)
+        if dashboard is None or dashboard.status != "live":
+            raise NotFound(f"there is no dashboard {project}/{slug}", "look in the gallery for its address")
+        return dashboard
+
+    def releases(self, dashboard: Dashboard) -> list[Release]:
+        """All versions, newest first."""
+        with self.sessions() as session:
+            return list(
+                session.scalars(
+                    select(Release).where(Release.dashboard_id == dashboard.id).order_by(Release.version.desc())
+                )
+            )
+
+    def live(self, project: str, slug: str) -> Live | None:
+        """The live dashboard with its live release, None if there is none."""
+        with self.sessions() as session:
+            row = session.execute(
+                select(Dashboard, Release)
+                .join(Release, (Release.dashboard_id == Dashboard.id) & (Release.version == Dashboard.version))
+                .where(Dashboard.project == project, Dashboard.slug == slug, Dashboard.status == "live")
+            ).first()
+        return None if row is None else _live(*row)
+
+    def live_releases(self) -> dict[str, Live]:
+        """Every live dashboard by the name of its live release."""
+        found = {}
+        for dashboard in self.all():
+            if live := self.live(dashboard.project, dashboard.slug):
+                found[live.release] = live
+        return found
+
+    def publish(self, dashboard: Dashboard, bundle: str, entry: str, publisher: str) -> Dashboard:
+        """Make `dashboard.version` live with that bundle: both rows at once, or Conflict and neither."""
+        try:
+            with self.sessions.begin() as session:
+                kept = session.merge(dashboard)
+                session.flush()
+                session.add(
+                    Release(dashboard_id=kept.id, version=kept.version, bundle=bundle, entry=entry, publisher=publisher)
+                )
+            return self.get(dashboard.project, dashboard.slug)
+        except IntegrityError:
+            raise Conflict(f"{dashboard.name} was published by somebody else just now", "publish again") from None
+
+    def change(self, dashboard: Dashboard, **values: Any) -> None:
+        """Set columns of a dashboard."""
+        with self.sessions.begin() as session:
+            session.execute(update(Dashboard).where(Dashboard.id == dashboard.id).values(**values, updated=now()))
+
+    def visited(self, id: int) -> None:
+        """Count one visit."""
+        with self.sessions.begin() as session:
+            session.execute(update(Dashboard).where(Dashboard.id == id).values(visits=Dashboard.visits + 1))
+
+    def seen(self, live: Live) -> None:
+        """Somebody is looking at this release now."""
+        with self.sessions.begin() as session:
+            session.execute(
+                update(Release)
+                .where(Release.dashboard_id == live.id, Release.version == live.version)
+                .values(last_seen=now())
+            )
+
+    def last_seen(self) -> dict[str, float]:
+        """Time of the last look at each release (seconds since 1970), by the release's name."""
+        with self.sessions() as session:
+            rows = session.execute(select(Dashboard, Release).join(Release, Release.dashboard_id == Dashboard.id))
+            return {release_name(d.project, d.slug, r.version): _timestamp(r.last_seen) for d, r in rows}
+
+    def redeem(self, ticket: str, expires: float) -> bool:
+        """True the first time, False when the ticket was used before. Expired ones are forgotten."""
+        try:
+            with self.sessions.begin() as session:
+                session.execute(delete(UsedTicket).where(UsedTicket.expires < now()))
+                session.add(UsedTicket(id=ticket, expires=datetime.fromtimestamp(expires, UTC)))
+            return True
+        except IntegrityError:
+            return False
+
+
+def _live(dashboard: Dashboard, release: Release) -> Live:
+    return Live(
+        id=dashboard.id,
+        project=dashboard.project,
+        slug=dashboard.slug,
+        title=dashboard.title,
+        visibility=dashboard.visibility,
+        owner=dashboard.owner,
+        version=dashboard.version,
+        bundle=release.bundle,
+        entry=release.entry,
+    )
+
+
+def _timestamp(value: datetime) -> float:
+    return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()

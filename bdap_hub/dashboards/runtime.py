@@ -1,0 +1,102 @@
+"""Runs releases: the contract, what a release is started with (PURE), and which implementation an install uses."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from ..settings import Settings
+
+PORT = 8866
+TEMPLATES = Path(__file__).parent / "voila"
+CULL_SECONDS = 120
+TOKEN_SECONDS = 7 * 24 * 3600
+_TYPES = r"'.*\.(png|jpg|jpeg|gif|svg|webp)'"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Everything a release is started with. `name` is unique per release: project--slug-v3."""
+
+    name: str
+    bundle: Path
+    entry: str
+    uid: int
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+class Runtime(Protocol):
+    """Starts, finds and stops releases. Calls block; several processes may use one runtime at the same time."""
+
+    def start(self, launch: Launch) -> None:
+        """Start the release if it is not running; returns before it answers. RuntimeFailed if it cannot start."""
+
+    def address(self, name: str) -> str | None:
+        """`host:port` of a running release, None when it is not running."""
+
+    def logs(self, name: str) -> str:
+        """The last lines the release wrote, also shortly after it ended."""
+
+    def stop(self, name: str) -> None:
+        """Stop and forget the release; nothing happens when it is not there."""
+
+    def running(self) -> dict[str, float]:
+        """Names of running releases of this install with the time they started (seconds since 1970)."""
+
+    def stop_all(self) -> None:
+        """Stop every release of this install."""
+
+
+def make_runtime(settings: Settings) -> Runtime:
+    """The runtime that settings.spawning.engine asks for."""
+    if settings.spawning.engine == "docker":
+        from .runtime_docker import DockerRuntime
+
+        return DockerRuntime(settings)
+    from .runtime_process import ProcessRuntime
+
+    return ProcessRuntime(settings)
+
+
+def stop_all(settings: Settings) -> None:
+    """Stop every dashboard of this install (`bdap demo` calls it at its end)."""
+    make_runtime(settings).stop_all()
+
+
+def install_id(settings: Settings) -> str:
+    """Names this install on a shared engine: all its containers carry it as the label bdap.hub."""
+    return hashlib.sha256(str(settings.var.resolve()).encode()).hexdigest()[:12]
+
+
+def voila_command(entry: str, root: str, ip: str, port: int) -> list[str]:
+    """Voilà standalone on one notebook: visitors send comm messages only, see no sources and no tracebacks."""
+    return [
+        "voila",
+        entry,
+        "--no-browser",
+        f"--Voila.ip={ip}",
+        f"--port={port}",
+        "--Voila.port_retries=0",
+        "--base_url=/",
+        f"--Voila.root_dir={root}",
+        "--template=bdap",
+        "--strip_sources=True",
+        "--show_tracebacks=False",
+        "--VoilaConfiguration.allow_template_override=NOTEBOOK",
+        f"--VoilaConfiguration.file_allowlist=[{_TYPES}]",
+        f"--MappingKernelManager.cull_idle_timeout={CULL_SECONDS}",
+        "--MappingKernelManager.cull_interval=30",
+        "--MappingKernelManager.cull_connected=False",
+    ]
+
+
+def service_addresses(settings: Settings, host: str) -> dict[str, str]:
+    """The services' addresses for a release that reaches this machine as `host`."""
+    addresses = {}
+    for name in ("processing", "catalogue"):
+        service = getattr(settings, name)
+        bind = host if service.bind in ("0.0.0.0", "127.0.0.1", "::", "localhost") else service.bind  # noqa: S104
+        addresses[f"BDAP_{name.upper()}_URL"] = f"http://{bind}:{service.port}/services/{name}"
+    return addresses

@@ -1,0 +1,156 @@
+"""A release in its own locked-down container: own uid, read-only root, no capabilities, no way to the internet."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import datetime
+from typing import Any
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.types import Mount
+
+from ..errors import Unavailable
+from ..settings import Settings
+from .runtime import PORT, TEMPLATES, Launch, install_id, service_addresses, voila_command
+
+PIDS = 256
+LOG_LINES = 80
+
+
+def container_spec(settings: Settings, launch: Launch, host: str) -> dict[str, Any]:
+    """What the container is created with. PURE: compared whole in tests."""
+    install = install_id(settings)
+    return {
+        "image": settings.dashboards.image,
+        "name": f"bdap-{install}-{launch.name}",
+        "command": voila_command(f"/dashboard/{launch.entry}", "/dashboard", "0.0.0.0", PORT),  # noqa: S104
+        "working_dir": "/dashboard",
+        "user": f"{launch.uid}:{launch.uid}",
+        "environment": {
+            "HOME": "/home/dashboard",
+            "JUPYTER_PATH": "/opt/bdap-voila",
+            "PYTHONWARNINGS": "ignore",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "LANG": "C.UTF-8",
+            **service_addresses(settings, host),
+            **launch.environment,
+        },
+        "labels": {"bdap.hub": install, "bdap.kind": "dashboard", "bdap.release": launch.name},
+        "network": settings.dashboards.network,
+        "read_only": True,
+        "tmpfs": {
+            "/tmp": "rw,nosuid,nodev,size=256m,mode=1777",  # noqa: S108
+            "/home/dashboard": f"rw,nosuid,nodev,size=64m,mode=700,uid={launch.uid},gid={launch.uid}",
+        },
+        "mounts": [
+            Mount("/dashboard", str(launch.bundle.resolve()), type="bind", read_only=True),
+            Mount("/opt/bdap-voila", str(TEMPLATES), type="bind", read_only=True),
+        ],
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "mem_limit": settings.dashboards.memory,
+        "memswap_limit": settings.dashboards.memory,
+        "nano_cpus": int(settings.dashboards.cpus * 1e9),
+        "pids_limit": PIDS,
+        "detach": True,
+    }
+
+
+class DockerRuntime:
+    """Releases as containers of the Docker engine on this machine; found again by their labels."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.install = install_id(settings)
+        try:
+            self.client = docker.from_env(timeout=60)
+            self.client.ping()
+        except DockerException:
+            raise Unavailable("the Docker engine does not answer", "start it, or set spawning.engine=process") from None
+
+    def start(self, launch: Launch) -> None:
+        """Create and start the container; one that runs already is left alone, a dead one is replaced."""
+        existing = self._find(launch.name)
+        if existing is not None and existing.status in ("running", "created", "restarting"):
+            return
+        if existing is not None:
+            existing.remove(force=True)
+        host = self._network_host()
+        try:
+            self.client.containers.run(**container_spec(self.settings, launch, host))
+        except ImageNotFound:
+            image = self.settings.dashboards.image
+            raise Unavailable(f"the image {image} is not built", "run `make images`") from None
+        except APIError as error:
+            if error.status_code != 409:  # 409: another process has just started it
+                raise Unavailable("the engine refused the dashboard's container", str(error.explanation)) from None
+
+    def address(self, name: str) -> str | None:
+        """`ip:port` on the dashboards' bridge."""
+        container = self._find(name)
+        if container is None or container.status != "running":
+            return None
+        network = container.attrs["NetworkSettings"]["Networks"].get(self.settings.dashboards.network, {})
+        return f"{network['IPAddress']}:{PORT}" if network.get("IPAddress") else None
+
+    def logs(self, name: str) -> str:
+        """Standard output and error of the container."""
+        container = self._find(name)
+        return "" if container is None else container.logs(tail=LOG_LINES).decode(errors="replace")
+
+    def stop(self, name: str) -> None:
+        """Remove the container. Its processes hold nothing worth a slow goodbye."""
+        if (container := self._find(name)) is not None:
+            with contextlib.suppress(NotFound, APIError):
+                container.remove(force=True)
+
+    def running(self) -> dict[str, float]:
+        """From the labels: also those that an earlier process of ours started."""
+        found = self._list(all=False)
+        return {c.labels["bdap.release"]: _seconds(c.attrs["State"]["StartedAt"]) for c in found}
+
+    def stop_all(self) -> None:
+        """Remove every dashboard's container of this install."""
+        for container in self._list(all=True):
+            with contextlib.suppress(NotFound, APIError):
+                container.remove(force=True)
+
+    def _list(self, all: bool) -> list[Any]:
+        labels = [f"bdap.hub={self.install}", "bdap.kind=dashboard"]
+        return self.client.containers.list(all=all, filters={"label": labels}, ignore_removed=True)
+
+    def _find(self, name: str) -> Any:
+        try:
+            return self.client.containers.get(f"bdap-{self.install}-{name}")
+        except NotFound:
+            return None
+
+    def _network_host(self) -> str:
+        """The dashboards' bridge, made when missing; returns this machine's address on it."""
+        name = self.settings.dashboards.network
+        try:
+            network = self.client.networks.get(name)
+        except NotFound:
+            network = self._create_network(name)
+        return str(network.attrs["IPAM"]["Config"][0]["Gateway"])
+
+    def _create_network(self, name: str) -> Any:
+        """No traffic between dashboards (icc) and none to the outside (internal); this machine stays reachable."""
+        try:
+            self.client.networks.create(
+                name,
+                driver="bridge",
+                internal=True,
+                options={"com.docker.network.bridge.enable_icc": "false"},
+                labels={"bdap.hub": self.install},
+                check_duplicate=True,
+            )
+        except APIError as error:
+            if error.status_code != 409:
+                raise
+        return self.client.networks.get(name)
+
+
+def _seconds(started: str) -> float:
+    return datetime.fromisoformat(started[:19] + "+00:00").timestamp()

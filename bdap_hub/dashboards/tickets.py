@@ -1,0 +1,89 @@
+"""How a person known at the hub becomes known at a dashboard's own origin: a single-use ticket, then a cookie.
+
+Both are signed and bound to one dashboard; the ticket also to the browser that asked for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from ..errors import BadRequest, BdapError, NotLoggedIn
+from ..settings import Settings
+from ..web import read_token, sign_token
+from .records import Records, read_label
+
+TICKET_SECONDS = 60
+SESSION_SECONDS = 12 * 3600
+TICKET_PATH = "/_bdap/ticket"
+
+
+def parse_target(settings: Settings, target: str) -> tuple[str, str, str]:
+    """(project, slug, path?query) of a dashboard's address; BadRequest for any other place: no open redirect."""
+    bad = BadRequest("the address to return to is not a dashboard's", "open the dashboard from the gallery")
+    if any(ord(c) <= 32 or c in '\\"<>' or ord(c) > 126 for c in target):
+        raise bad
+    parts = urlsplit(target)
+    found = read_label((parts.hostname or "").partition(".")[0])
+    if found is None or f"{parts.scheme}://{parts.netloc}/" != settings.dashboards.address(*found):
+        raise bad
+    return *found, _path(parts.path, parts.query)
+
+
+def make_ticket(key: str, dashboard: str, person: str, begun: str, path: str) -> str:
+    """Query of the gateway's ticket page. `begun` is the digest of the browser's `begin` cookie."""
+    ticket = sign_token(
+        key,
+        "dashboard ticket",
+        TICKET_SECONDS,
+        dashboard=dashboard,
+        person=person,
+        begun=begun,
+        jti=secrets.token_hex(16),
+    )
+    return urlencode({"ticket": ticket, "next": path})
+
+
+def redeem_ticket(key: str, records: Records, ticket: str, dashboard: str, begin: str) -> str:
+    """The person of a ticket that is ours, fresh, for this dashboard and browser, and unused; NotLoggedIn else."""
+    claims = read_token(key, "dashboard ticket", ticket)
+    same = (
+        claims.get("dashboard") == dashboard and begin and hmac.compare_digest(str(claims.get("begun")), digest(begin))
+    )
+    if not same or not records.redeem(str(claims.get("jti")), float(claims["exp"])):
+        raise NotLoggedIn("this dashboard ticket is not valid here or was used before", "open the dashboard again")
+    return str(claims["person"])
+
+
+def make_session(key: str, dashboard: str, person: str) -> str:
+    """The value of the cookie that names a person to one dashboard."""
+    return sign_token(key, f"dashboard session {dashboard}", SESSION_SECONDS, person=person)
+
+
+def read_session(key: str, dashboard: str, values: list[str]) -> str | None:
+    """The person of the first valid cookie. Siblings can set cookies of the same name: those do not verify."""
+    for value in values[:4]:
+        try:
+            claims: dict[str, Any] = read_token(key, f"dashboard session {dashboard}", value)
+        except BdapError:
+            continue
+        return str(claims["person"])
+    return None
+
+
+def digest(value: str) -> str:
+    """What of the `begin` cookie may stand in an address."""
+    return hashlib.sha256(value.encode()).hexdigest()
+
+
+def safe_path(path: str) -> str:
+    """`path` when it stays on this origin, else /."""
+    plain = path.startswith("/") and not path.startswith(("//", "/\\")) and all(32 < ord(c) < 127 for c in path)
+    return path if plain and "\\" not in path else "/"
+
+
+def _path(path: str, query: str) -> str:
+    return safe_path((path or "/") + (f"?{query}" if query else ""))
