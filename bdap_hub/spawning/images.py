@@ -63,6 +63,10 @@ class Built:
     up_to_date: bool
     size_mb: int
 
+    def __str__(self) -> str:
+        state = "up to date" if self.up_to_date else "out of date" if self.exists else "not built"
+        return f"{self.reference:24} {state:12}" + (f"{self.size_mb:6} MB" if self.exists else "")
+
 
 def names() -> list[str]:
     """Every image that this checkout can build, parents before children."""
@@ -114,20 +118,20 @@ def list_images(base_image: str | None = None) -> list[Built]:
 
 
 def build(
-    wanted: Iterable[str] = DEFAULT,
+    wanted: Iterable[str] | None = None,
     base_image: str | None = None,
     progress: Progress = print,
     *,
     arguments: Sequence[str] = (),
     refresh: bool = False,
 ) -> list[str]:
-    """Build what is missing or out of date of `wanted` and its parents; the names of what was built.
+    """Build what is missing or out of date of `wanted` (lab, dashboard) and its parents; the names of what was built.
 
     `base_image` (or $BASE_IMAGE) is a Debian trixie image to start from instead of debootstrap's. `arguments` are build
     arguments of the wanted images (`VARIANT=cpu`). `refresh` builds anew for security updates of the distribution.
     """
     base_image = base_image or os.environ.get("BASE_IMAGE") or None
-    wanted = list(wanted) or list(DEFAULT)
+    wanted = list(wanted or DEFAULT)
     order = list(dict.fromkeys(one for name in wanted for one in _with_parents(name)))
     known = _inspect([BASE_IMAGE, *(f"bdap/{name}" for name in order)])
     built: list[str] = []
@@ -144,22 +148,24 @@ def build(
     return built
 
 
-def verify(name: str, progress: Progress = print) -> None:
-    """Run the image's own check inside it, as a uid nobody knows, without a network; Unavailable with its last line."""
+def verify(name: str) -> str:
+    """Run the image's own check inside it, as a uid nobody knows and without a network; what the check printed.
+
+    Unavailable, with the check's last line, where the image breaks a promise.
+    """
     recipe(name)
     limits = ["--network=none", "--user=23456:23456", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
-    script = "for check in /opt/bdap-verify/*.py; do python $check || exit 1; done"
+    script = "for check in /opt/bdap-verify/*.py; do python3 $check || exit 1; done"
     command = [_client(), "run", "--rm", *limits, "--read-only", "--tmpfs=/tmp:exec", "--env=HOME=/tmp", f"bdap/{name}"]
     done = subprocess.run(
         [*command, "sh", "-c", script], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
-    for line in done.stdout.splitlines():
-        progress(f"{name}: {line}")
     if done.returncode:
         last = (done.stderr.strip() or "no output").splitlines()[-1]
         raise Unavailable(
             f"the image bdap/{name} failed its check: {last}", f"`bdap images build {name}` builds it anew"
         )
+    return done.stdout.strip()
 
 
 def _files(folder: Path) -> list[tuple[str, Path]]:
