@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from . import __version__, settings, telemetry
+from . import __version__, settings, settings_page, telemetry
 from .access import Administer, Person, Request, UseImage, UseProject, decide
 from .errors import BadRequest, BdapError
 
@@ -173,9 +173,26 @@ def show_settings() -> None:
     click.echo(json.dumps(settings.load().model_dump(mode="json"), indent=2))
 
 
+@main.command()
+@click.option("--check", is_flag=True, help="Only say whether the page is up to date.")
+def docs(check: bool) -> None:
+    """Write docs/reference/settings.md from the settings tree."""
+    page, text = Path("docs/reference/settings.md"), settings_page.render()
+    if not check:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(text)
+    elif not page.exists() or page.read_text() != text:
+        raise BadRequest(f"{page} is not what the settings tree says", "run `make docs`")
+
+
 @main.group(invoke_without_command=True)
 @click.option("--engine", type=click.Choice(["docker", "process"]), default="docker", show_default=True)
-@click.option("--store", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Your own imagery.")
+@click.option(
+    "--store",
+    envvar="BDAP_STORE",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder of your own imagery instead of the generated data.",
+)
 @click.pass_context
 def demo(ctx: click.Context, engine: str, store: Path | None) -> None:
     """Everything on one machine: prepare what is missing, start, print addresses and accounts; Ctrl-C stops all."""

@@ -1,1 +1,1 @@
-"""Everything on one machine: embedded OpenID provider, people, data, first run. May import every room; nobody imports it."""
+"""Everything on one machine: OpenID provider, people, data, first run. May import all rooms; none imports it."""

@@ -36,6 +36,7 @@ def run(engine: Engine, store: Path | None) -> None:
     """Start the demo and stay until Ctrl-C (or SIGTERM)."""
     begun = time.monotonic()
     var = Path(os.environ.get("BDAP_VAR", "var"))
+    os.environ.pop("BDAP_STORE", None)  # a folder here, but the name of a whole section to the settings tree
     var.mkdir(parents=True, exist_ok=True)
     _stop_on_signals()
     with _only_one(var), _engine(engine, var) as bind:

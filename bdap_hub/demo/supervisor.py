@@ -85,7 +85,7 @@ class Supervisor:
     def _launch(self, part: Part) -> None:
         part.started = time.monotonic()
         with self._open_log(part) as log:
-            part.process = subprocess.Popen(  # noqa: S603  our own commands, no shell
+            part.process = subprocess.Popen(
                 part.command,
                 env={**self.env, **part.env},
                 stdin=subprocess.DEVNULL,

@@ -1,0 +1,77 @@
+"""The settings tree: sources, refusals with one clear line, paths of the store, the generated reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bdap_hub import settings as tree
+from bdap_hub import settings_page
+from bdap_hub.errors import BadSettings
+from bdap_hub.settings import StoreSettings
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_around(monkeypatch, tmp_path):
+    monkeypatch.setenv("BDAP_CONFIG", str(tmp_path / "bdap.yaml"))
+
+
+def test_the_environment_wins_over_the_file_within_a_section(tmp_path, monkeypatch):
+    (tmp_path / "bdap.yaml").write_text("hub: {api_port: 1, api_bind: 10.0.0.1}\n")
+    monkeypatch.setenv("BDAP_HUB__API_PORT", "2")
+    found = tree.load()
+    assert (found.hub.api_port, found.hub.api_bind) == (2, "10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("identity: {algorithms: [none]}", "may not contain 'none'"),
+        ("identity: {required_amr: []}", "MFA would not be proven"),
+        ("environment: production", "production needs https"),
+        ("hub: {pubic_url: x}", "pubic_url"),
+        ("projects: [{name: Agri, title: A, group: g}]", "projects.0.name"),
+        ("projects: [{name: agri, title: A, group: g, images: [latex]}]", "latex"),
+        ("environment: staging", "environment"),
+    ],
+)
+def test_wrong_settings_are_refused_by_name(tmp_path, text, sentence):
+    (tmp_path / "bdap.yaml").write_text(text)
+    with pytest.raises(BadSettings, match=sentence):
+        tree.load()
+
+
+def test_right_settings_are_not(tmp_path):
+    (tmp_path / "bdap.yaml").write_text(
+        "environment: production\nidentity: {issuer: 'https://login.example'}\nhub: {public_url: 'https://hub.example'}\n"
+        "projects: [{name: agri, title: A, group: g, images: [lab]}]\n"
+    )
+    assert tree.load().policy().project("agri").images == ("lab",)
+
+
+def test_a_missing_secret_says_where_it_belongs(settings):
+    with pytest.raises(BadSettings, match="'nothing' is missing"):
+        settings.secret("nothing")
+    assert settings.secret("signing")
+
+
+def test_hrefs_stay_in_the_store(tmp_path):
+    store = StoreSettings(root=tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x.tif").write_text("")
+    (tmp_path / "data" / "out").symlink_to("/etc")
+    assert store.path_of("/eos/data/x.tif") == tmp_path / "data" / "x.tif"
+    assert store.href_of(tmp_path / "data" / "x.tif") == "/eos/data/x.tif"
+    for href in ("/etc/passwd", "/eos/data/../../etc/passwd", "/eos/data/out/passwd", "/eos/x.tif", "data/x.tif", ""):
+        with pytest.raises(ValueError, match=r"store|not under"):
+            store.path_of(href)
+    with pytest.raises(ValueError, match="not in the store"):
+        store.href_of(Path("/etc/passwd"))
+
+
+def test_the_reference_page_says_what_the_tree_says():
+    page = ROOT / "docs" / "reference" / "settings.md"
+    assert page.read_text() == settings_page.render(), "run `make docs`"
