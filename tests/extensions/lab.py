@@ -106,7 +106,9 @@ def jupyterlab(tmp: Path, **environment: str) -> Iterator[Lab]:
     (config / "jupyterlab_bdap.json").write_text((EXTENSION / "config" / "jupyterlab_bdap.json").read_text())
     quiet = tmp / "config" / "labconfig"
     quiet.mkdir()
-    (quiet / "page_config.json").write_text('{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}')
+    (quiet / "page_config.json").write_text(
+        '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}'
+    )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

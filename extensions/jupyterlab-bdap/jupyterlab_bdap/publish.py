@@ -90,7 +90,7 @@ class Wish:
         if not SLUG.fullmatch(self.slug) or len(self.slug) > SLUG_LENGTH:
             raise PublishError(
                 f"{self.slug!r} cannot be an address",
-                f"use small letters, digits and single hyphens, beginning with a letter, at most {SLUG_LENGTH} characters",
+                f"use small letters, digits and single hyphens, a letter first, at most {SLUG_LENGTH} characters",
             )
         if self.visibility not in VISIBILITIES:
             raise PublishError(f"nobody knows who {self.visibility!r} is", f"choose one of {', '.join(VISIBILITIES)}")

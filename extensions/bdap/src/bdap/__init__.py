@@ -4,6 +4,7 @@ from .catalogue import collections
 from .client import Client, configure
 from .cube import Cube, collection, from_json
 from .errors import BadCube, BdapError, NotConfigured, NotReachable, ServiceError
+from .legend import message_html
 from .maps import Map
 
 __version__ = "0.1.0"
@@ -21,4 +22,5 @@ __all__ = [
     "collections",
     "configure",
     "from_json",
+    "message_html",
 ]

@@ -36,9 +36,7 @@ def value(cube: Cube, lon: float, lat: float) -> float | dict[str, float | None]
     return next(iter(found.values())) if len(found) == 1 else found
 
 
-def histogram(
-    cube: Cube, bbox: tuple[float, float, float, float] | None, bins: int
-) -> tuple[list[float], list[int]]:
+def histogram(cube: Cube, bbox: tuple[float, float, float, float] | None, bins: int) -> tuple[list[float], list[int]]:
     """Edges and counts within the box, or within all the service covers."""
     tiles = service(cube)
     box = bbox or tiles.bounds

@@ -13,7 +13,9 @@ INK = "#1d6996"
 MARGIN = {"top": 34, "bottom": 44, "left": 62, "right": 20}
 
 
-def histogram_figure(edges: Sequence[float], counts: Sequence[int], title: str = "", height: int = 260) -> bqplot.Figure:
+def histogram_figure(
+    edges: Sequence[float], counts: Sequence[int], title: str = "", height: int = 260
+) -> bqplot.Figure:
     """Bars of `counts` between consecutive `edges` (one more than counts)."""
     bounds = np.asarray(edges, float)
     scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale(min=0)}

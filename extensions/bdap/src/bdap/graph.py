@@ -48,9 +48,7 @@ def unflatten(graph: Mapping[str, Any]) -> Node:
     """The nodes of a flat graph; BadCube if it has no single result, a missing node or a cycle."""
     results = [name for name, node in graph.items() if node.get("result")]
     if len(results) != 1:
-        raise BadCube(
-            f"the process graph has {len(results)} result nodes", "exactly one node must have 'result': true"
-        )
+        raise BadCube(f"the process graph has {len(results)} result nodes", "exactly one node must have 'result': true")
     return _node(results[0], graph, {}, ())
 
 

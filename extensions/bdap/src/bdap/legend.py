@@ -1,8 +1,10 @@
-"""The colours of legends: a few stops of each colour map, as matplotlib and the tile service draw them. PURE."""
+"""What maps write on themselves: messages, and legends of a few stops of each colour map. PURE."""
 
 from __future__ import annotations
 
 from html import escape
+
+from .errors import BdapError
 
 STOPS = {
     "rdylgn": ("#a50026", "#f46d43", "#fee08b", "#ffffbf", "#d9ef8b", "#66bd63", "#006837"),
@@ -37,7 +39,15 @@ def legend_html(title: str, colormap: str, low: float, high: float) -> str:
         bar = f'<div style="height:10px;border-radius:2px;background:linear-gradient(to right, {gradient})"></div>'
     middle = (low + high) / 2
     numbers = "".join(f"<span>{value:g}</span>" for value in (low, round(middle, 3), high))
+    head = f'<div style="margin-bottom:3px">{escape(title)}</div>'
     return (
-        f'<div style="min-width:150px;line-height:1.35;font-size:12px"><div style="margin-bottom:3px">{escape(title)}</div>'
+        f'<div style="min-width:150px;line-height:1.35;font-size:12px">{head}'
         f'{bar}<div style="display:flex;justify-content:space-between">{numbers}</div></div>'
     )
+
+
+def message_html(error: BdapError, about: str = "") -> str:
+    """An error's cause and remedy as HTML, for a widget."""
+    head = f'<b style="color:#b3261e">{escape(about)}</b><br>' if about else ""
+    remedy = f"<br><i>{escape(error.remedy)}</i>" if error.remedy else ""
+    return f'<div role="alert" style="line-height:1.4;max-width:340px">{head}{escape(error.message)}{remedy}</div>'

@@ -16,15 +16,16 @@ import ipywidgets as widgets
 from . import ask
 from .charts import histogram_figure
 from .cube import Cube
-from .errors import BdapError
-from .legend import legend_html
+from .errors import BadCube, BdapError
+from .legend import legend_html, message_html
+from .walk import without_time
 
 SIZE = (900, 480)
 """Width and height in pixels that a first view is chosen for, before the browser has told the true ones."""
 
 
 class Map(ipyleaflet.Map):
-    """A Leaflet map that takes cubes. `center` is (lat, lon), as Leaflet has it; without it the first layer is shown."""
+    """A Leaflet map that takes cubes. `center` is (lat, lon) as in Leaflet; without it the first layer is shown."""
 
     def __init__(
         self,
@@ -67,7 +68,12 @@ class Map(ipyleaflet.Map):
         return self
 
     def slide(
-        self, make: Callable[[Any], Cube], values: Iterable[Any], name: str = "layer", label: str = "", opacity: float = 1.0
+        self,
+        make: Callable[[Any], Cube],
+        values: Iterable[Any],
+        name: str = "layer",
+        label: str = "",
+        opacity: float = 1.0,
     ) -> widgets.SelectionSlider:
         """A slider that shows `make(value)` for the value it stands at: a date, a threshold."""
         options = list(values)
@@ -96,12 +102,16 @@ class Map(ipyleaflet.Map):
 
     def histogram_figure(self, cube: Cube, bins: int = 32, title: str = "") -> Any:
         """The same histogram as a bqplot figure, to be placed elsewhere."""
-        edges, counts = ask.histogram(cube, self._view(cube), bins)
+        edges, counts = ask.histogram(cube, self.view(cube), bins)
         return histogram_figure(edges, counts, title)
 
     # --- layers -------------------------------------------------------------------------------------------------
 
     def _put(self, cube: Cube, name: str, opacity: float) -> None:
+        if not without_time(cube._node):
+            raise BadCube(
+                "this cube still has its dates; a map shows one picture", "add .median(), .last() or the like"
+            )
         service = ask.service(cube, name)
         (west, south, east, north) = service.bounds or (-180, -85, 180, 85)
         place = [(south, west), (north, east)]
@@ -183,11 +193,7 @@ class Map(ipyleaflet.Map):
         self._note(f"legend {name}", widgets.HTML(html) if html else None, "bottomright")
 
     def _say(self, about: str, error: BdapError) -> None:
-        remedy = f"<br><i>{escape(error.remedy)}</i>" if error.remedy else ""
-        text = widgets.HTML(
-            f'<div role="alert" style="line-height:1.4;max-width:340px"><b style="color:#b3261e">{escape(about)}</b><br>'
-            f"{escape(error.message)}{remedy}</div>"
-        )
+        text = widgets.HTML(message_html(error, about))
         close = widgets.Button(description="Close", layout=widgets.Layout(width="auto"))
         close.on_click(lambda _: self._hush(about))
         self._note(f"error {about}", widgets.VBox([text, close]), "topright")

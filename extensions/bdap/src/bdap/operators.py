@@ -10,8 +10,6 @@ from .maths import Maths, function, operation
 if TYPE_CHECKING:
     from .cube import Cube
 
-# ruff: noqa: D105 - the operators say themselves what they do
-
 
 class Operators:
     """Arithmetic, comparison and logic; each builds a graph and reads nothing."""
