@@ -1,0 +1,63 @@
+"""What the demo writes before it starts: private, complete, the same on the second run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from bdap_hub.demo import prepare, run
+from bdap_hub.errors import Conflict
+from tests.conftest import make_settings
+
+
+def test_secrets_are_drawn_once_and_are_private(tmp_path):
+    prepare.ensure_secrets(tmp_path)
+    vault = tmp_path / "secrets"
+    first = {path.name: path.read_text() for path in vault.iterdir()}
+    prepare.ensure_secrets(tmp_path)
+    assert {path.name: path.read_text() for path in vault.iterdir()} == first
+    assert set(first) == set(prepare.SECRETS)
+    assert len(set(first.values())) == len(first)
+    assert vault.stat().st_mode & 0o777 == 0o700
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in vault.iterdir())
+
+
+def test_the_settings_file_names_where_services_listen_and_ones_own_store(tmp_path):
+    path = prepare.write_settings(tmp_path, "docker", "172.18.0.1", tmp_path)
+    tree = yaml.safe_load(path.read_text())
+    assert tree["processing"] == tree["dashboards"] == {"bind": "172.18.0.1"}
+    assert tree["store"]["data_root"] == str(tmp_path)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_demo_json_is_private_and_lets_a_script_in(tmp_path):
+    settings = make_settings(tmp_path)
+    prepare.ensure_secrets(tmp_path)
+    path = prepare.write_demo_file(settings, [{"name": "ana", "password": "p", "totp_secret": "s"}])
+    assert path.stat().st_mode & 0o777 == 0o600
+    facts = json.loads(path.read_text())
+    assert facts["addresses"]["hub"] == settings.hub.public_url
+    assert facts["accounts"][0]["password"] == "p"
+    assert facts["tokens"]["hub_api"]
+
+
+def test_a_port_in_use_is_named_with_the_remedy(tmp_path):
+    import socket
+
+    settings = make_settings(tmp_path)
+    run._check_ports(settings)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", settings.catalogue.port))
+        taken.listen()
+        with pytest.raises(Conflict, match=f"catalogue.port.*{settings.catalogue.port}") as error:
+            run._check_ports(settings)
+    assert "BDAP_CATALOGUE__PORT" in error.value.remedy
+
+
+def test_two_demos_in_one_folder_are_refused(tmp_path):
+    with run._only_one(tmp_path), pytest.raises(Conflict, match="already running"), run._only_one(tmp_path):
+        pass
+    with run._only_one(tmp_path):
+        pass
