@@ -1,0 +1,192 @@
+"""Composes the hub: the settings tree becomes JupyterHub's configuration, one small function a subject.
+
+Imported by jupyterhub_config.py only; no room imports it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from jupyterhub.handlers.static import CacheControlStaticFilesHandler
+
+from . import identity
+from .errors import BadSettings
+from .settings import ServiceSettings, Settings
+from .spawning.names import install_id
+from .spawning.network import ensure_network
+from .spawning.process import WARNING, BdapProcessSpawner
+from .spawning.spawner import BdapDockerSpawner
+
+WEB = Path(__file__).parent / "web"
+EVERYBODYS = ("processing", "catalogue", "dashboards")
+SERVICES = (*EVERYBODYS, "admin")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+ANYWHERE = ("0.0.0.0", "::", "")  # noqa: S104  compared with, never bound
+
+
+def configure(c: Any, settings: Settings) -> None:
+    """Everything JupyterHub needs to know. BadSettings where settings contradict each other or a secret is missing."""
+    addresses(c, settings)
+    state(c, settings)
+    proxy(c, settings)
+    pages(c, settings)
+    identity.configure(c, settings)
+    spawner(c, settings)
+    services(c, settings)
+    roles(c, settings)
+
+
+def addresses(c: Any, settings: Settings) -> None:
+    """Where people, proxy and services find the hub."""
+    hub = settings.hub
+    public = urlsplit(hub.public_url)
+    port = public.port or (443 if public.scheme == "https" else 80)
+    c.JupyterHub.bind_url = f"http://{hub.bind}:{port}"
+    c.JupyterHub.public_url = f"{hub.public_url.rstrip('/')}/"
+    c.JupyterHub.hub_bind_url = f"http://{hub.api_bind}:{hub.api_port}"
+    c.JupyterHub.hub_connect_url = f"http://{_local(hub.api_bind)}:{hub.api_port}"
+    c.JupyterHub.default_url = "/hub/home"
+
+
+def state(c: Any, settings: Settings) -> None:
+    """What survives a restart: the database, the cookies' secret, the key of people's authentication state."""
+    var = settings.var.resolve()
+    c.JupyterHub.db_url = settings.database_url or f"sqlite:///{var / 'hub.sqlite'}"
+    c.JupyterHub.cookie_secret_file = str(var / "secrets" / "hub-cookie-secret")
+    c.JupyterHub.cleanup_servers = False
+    # any high-entropy text serves as key
+    c.CryptKeeper.keys = [hashlib.sha256(settings.secret("hub-crypt-key").encode()).digest()]
+
+
+def proxy(c: Any, settings: Settings) -> None:
+    """The proxy is a process of its own: the hub may be restarted while people work."""
+    c.JupyterHub.proxy_class = "configurable-http-proxy"
+    c.JupyterHub.cleanup_proxy = False
+    c.ConfigurableHTTPProxy.should_start = False
+    c.ConfigurableHTTPProxy.auth_token = settings.secret("proxy-auth-token")
+    c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.hub.proxy_api_port}"
+
+
+def pages(c: Any, settings: Settings) -> None:
+    """The hub's pages in the platform's look, with its style sheets; logs without secrets."""
+    c.JupyterHub.template_paths = [str(WEB / "hub_templates")]
+    c.JupyterHub.template_vars = {
+        "platform": settings.hub.platform_name,
+        "platform_admin": lambda user: (
+            user is not None and settings.identity.admin_group in {group.name for group in user.groups}
+        ),
+    }
+    # Deprecated in favour of services, but the login page must look right before any service runs.
+    static = {"path": str(WEB / "static")}
+    c.JupyterHub.extra_handlers = [(r"/bdap/([a-z]+\.css)", CacheControlStaticFilesHandler, static)]
+
+
+def spawner(c: Any, settings: Settings) -> None:
+    """How people's servers run. With Docker this makes their network."""
+    docker = settings.spawning.engine == "docker"
+    host = _docker_host(settings) if docker else _local(settings.hub.api_bind)
+    chosen = BdapDockerSpawner if docker else BdapProcessSpawner
+    c.JupyterHub.spawner_class = chosen
+    chosen_config = c[chosen.__name__]
+    chosen_config.settings = settings
+    chosen_config.host_address = host
+    if not docker:
+        logging.getLogger(__name__).warning(WARNING)
+    c.Spawner.hub_connect_url = f"http://{host}:{settings.hub.api_port}"
+    c.Spawner.default_url = "/lab"
+    c.Spawner.http_timeout = 60
+    c.Spawner.start_timeout = 120
+    c.Spawner.poll_interval = 30
+    c.Spawner.consecutive_failure_limit = 0  # five failed starts are no reason to stop the hub
+    c.Spawner.server_token_scopes = [
+        "users:activity!user",
+        "access:servers!server",
+        *(f"access:services!service={name}" for name in EVERYBODYS),
+    ]
+
+
+def services(c: Any, settings: Settings) -> None:
+    """Our services behind the hub's proxy, and the idle culler, which the hub runs itself."""
+    c.JupyterHub.services = [_service(settings, name) for name in SERVICES]
+    if settings.spawning.idle_timeout > 0:
+        command = [sys.executable, "-m", "jupyterhub_idle_culler", f"--timeout={settings.spawning.idle_timeout}"]
+        c.JupyterHub.services.append({"name": "idle-culler", "command": command})
+
+
+def _service(settings: Settings, name: str) -> dict[str, Any]:
+    section: ServiceSettings = getattr(settings, name)
+    # The panel asks the dashboards service in its visitor's name.
+    further = ["access:services!service=dashboards"] if name == "admin" else []
+    return {
+        "name": name,
+        "url": f"http://{_local(section.bind)}:{section.port}",
+        "api_token": settings.secret(f"service-{name}"),
+        "oauth_client_id": f"service-{name}",
+        "oauth_redirect_uri": f"{settings.hub.public_url.rstrip('/')}/services/{name}/oauth_callback",
+        "oauth_client_allowed_scopes": further,
+        "oauth_no_confirm": True,
+        "timeout": 1,  # seconds; a service that is not up yet does not hold up the hub
+        "display": False,  # our own header links to them
+    }
+
+
+def roles(c: Any, settings: Settings) -> None:
+    """Who may what on the hub's own API: least for each, nothing by default."""
+    who = ["read:users:name", "read:users:groups"]
+    c.JupyterHub.load_roles = [
+        {"name": "user", "scopes": ["self", *(f"access:services!service={name}" for name in EVERYBODYS)]},
+        {
+            "name": "platform-admin",
+            "description": "Open the admin panel",
+            "scopes": ["access:services!service=admin"],
+            "groups": [settings.identity.admin_group],
+        },
+        {"name": "service-reader", "scopes": who, "services": list(EVERYBODYS)},
+        {
+            "name": "admin-panel",
+            "scopes": [
+                *who,
+                "list:users",
+                "read:users",
+                "read:users:activity",
+                "read:servers",
+                "delete:servers",
+                "list:groups",
+                "read:groups",
+            ],
+            "services": ["admin"],
+        },
+    ]
+    if settings.spawning.idle_timeout > 0:
+        c.JupyterHub.load_roles.append(
+            {
+                "name": "idle-culler",
+                "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
+                "services": ["idle-culler"],
+            }
+        )
+
+
+def _docker_host(settings: Settings) -> str:
+    """This host as containers see it: the gateway of their network. The hub's API must listen there."""
+    labels = {"bdap.hub": install_id(settings.var)}
+    gateway = ensure_network(settings.spawning.network, icc=False, labels=labels)
+    listening = {"hub.api_bind": settings.hub.api_bind}
+    listening |= {f"{name}.bind": getattr(settings, name).bind for name in EVERYBODYS}
+    for name, bind in listening.items():
+        if bind in LOOPBACK:
+            raise BadSettings(
+                f"{name} is {bind!r}, which containers cannot reach",
+                f"set it to {gateway}, the gateway of their network",
+            )
+    return gateway
+
+
+def _local(bind: str) -> str:
+    """How this host calls what listens on `bind`."""
+    return "127.0.0.1" if bind in ANYWHERE else bind

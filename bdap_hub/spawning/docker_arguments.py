@@ -1,0 +1,51 @@
+"""A SpawnPlan in docker-py's words. Nothing is decided here: each value comes from the plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from docker.types import DeviceRequest
+from docker.types import Mount as DockerMount
+
+from .plan import SpawnPlan
+
+PERIOD = 100_000
+
+
+def host_config(plan: SpawnPlan) -> dict[str, Any]:
+    """Arguments of APIClient.create_host_config."""
+    found: dict[str, Any] = {
+        "mounts": [
+            DockerMount(m.target, m.source, type="bind", read_only=m.read_only, propagation=m.propagation)
+            for m in plan.mounts
+        ],
+        "mem_limit": plan.limits.memory,
+        "memswap_limit": plan.limits.memory,
+        "cpu_period": PERIOD,
+        "cpu_quota": int(plan.limits.cpus * PERIOD),
+        "pids_limit": plan.limits.pids,
+        "cap_drop": list(plan.cap_drop),
+        "security_opt": list(plan.security_options),
+        "group_add": [str(gid) for gid in plan.groups],
+        "network_mode": plan.network,
+        "log_config": {"type": "json-file", "config": {"max-size": "5m", "max-file": "2"}},
+    }
+    if plan.gpus:
+        found["device_requests"] = [DeviceRequest(device_ids=list(plan.gpus), capabilities=[["gpu"]])]
+    return found
+
+
+def create(plan: SpawnPlan, command: list[str], environment: dict[str, str], port: int) -> dict[str, Any]:
+    """Arguments of APIClient.create_container, but for the host configuration."""
+    return {
+        "image": plan.image,
+        "name": plan.name,
+        "hostname": plan.hostname,
+        "user": f"{plan.uid}:{plan.gid}",
+        "working_dir": plan.working_dir,
+        "labels": dict(plan.labels),
+        "environment": {**environment, **plan.environment},
+        # members of a project write files that the other members can change
+        "command": ["sh", "-c", f'umask {plan.umask}; exec "$@"', "server", *command],
+        "ports": [port],
+    }

@@ -1,0 +1,29 @@
+"""Names that are safe in container names, labels and paths, whatever an account is called. PURE."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+_PLAIN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+LONGEST = 32
+
+
+def safe_name(name: str) -> str:
+    """`name` itself if it is plain (lower case, digits, single hyphens, at most 32), else a readable, unique stand-in.
+
+    A stand-in ends in `--` and 10 hex digits of the name's SHA-256; plain names hold no `--`: no two names collide.
+
+    >>> safe_name("ana"), safe_name("Ana"), safe_name("../root")
+    ('ana', 'ana--dea210f058', 'root--5ed4b22f51')
+    """
+    if len(name) <= LONGEST and _PLAIN.fullmatch(name):
+        return name
+    readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[: LONGEST - 12].strip("-")
+    return f"{readable}--{hashlib.sha256(name.encode()).hexdigest()[:10]}"
+
+
+def install_id(var: Path) -> str:
+    """12 hex digits that tell this install's containers from another's on the same engine."""
+    return hashlib.sha256(str(var.resolve()).encode()).hexdigest()[:12]

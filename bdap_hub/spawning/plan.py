@@ -1,0 +1,191 @@
+"""From a wish (person, project, image) to a SpawnPlan: everything a container is made of, as plain data.
+
+PURE: no I/O, no framework. What the engine must look up first comes in as a `Site`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..access import Image, Person, Policy, Project, UseImage, decide
+from ..errors import BadRequest, BadSettings
+from ..settings import Settings
+from .names import install_id, safe_name
+
+Propagation = Literal["rprivate", "rslave"]
+UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One thing a person may start."""
+
+    project: Project
+    image: Image
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A folder of the host at `target` in the container."""
+
+    source: str
+    target: str
+    read_only: bool = True
+    propagation: Propagation = "rprivate"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server may use: bytes of memory (swap included), CPUs, processes and threads."""
+
+    memory: int
+    cpus: float
+    pids: int
+
+
+@dataclass(frozen=True)
+class Site:
+    """What was looked up on this host before planning.
+
+    `address`: this host as seen from servers. `hidden`: collections whose folder this person must not read.
+    `projects`: gid of each project the person is in. `gpus`: ids of the GPUs set aside for this server.
+    """
+
+    address: str
+    uid: int
+    projects: Mapping[str, int]
+    propagation: Propagation = "rprivate"
+    hidden: tuple[str, ...] = ()
+    gpus: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SpawnPlan:
+    """A container, described whole. Equal plans make equal containers."""
+
+    image: str
+    name: str
+    hostname: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    working_dir: str
+    mounts: tuple[Mount, ...]
+    limits: Limits
+    gpus: tuple[str, ...]
+    network: str
+    environment: Mapping[str, str]
+    labels: Mapping[str, str]
+    cap_drop: tuple[str, ...] = ("ALL",)
+    security_options: tuple[str, ...] = ("no-new-privileges:true",)
+    umask: str = field(default="002")
+
+
+def choices(policy: Policy, person: Person) -> tuple[Choice, ...]:
+    """All that `person` may start, in the operator's order; access decides each."""
+    return tuple(
+        Choice(project, image)
+        for project in policy.projects
+        for name in project.images
+        if (image := policy.image(name)) and decide(policy, person, UseImage(project.name, name))
+    )
+
+
+def wish(options: Mapping[str, object], possible: tuple[Choice, ...]) -> tuple[str, str]:
+    """(project, image) that untrusted `options` ask for; the only choice where they ask for nothing.
+
+    BadRequest says what is missing or malformed. Whether it is allowed is not decided here.
+    """
+    if unknown := sorted(str(key)[:40] for key in set(options) - {"project", "image"}):
+        raise BadRequest(f"unknown options {unknown}", "send only 'project' and 'image'")
+    project, image = options.get("project"), options.get("image")
+    if not project and not image:
+        if len(possible) == 1:
+            return possible[0].project.name, possible[0].image.name
+        offered = ", ".join(f"{c.project.name}/{c.image.name}" for c in possible) or "nothing"
+        raise BadRequest("no project and image were chosen", f"choose one of: {offered}")
+    if not isinstance(project, str) or not isinstance(image, str):
+        raise BadRequest("'project' and 'image' must both be given, as text", "choose both on the start page")
+    return project, image
+
+
+def bytes_of(text: str) -> int:
+    """Bytes meant by a size such as 512M or 2G; BadSettings for anything else."""
+    number, unit = (text[:-1], text[-1:].upper()) if text[-1:].isalpha() else (text, "")
+    try:
+        return int(float(number) * UNITS[unit])
+    except (ValueError, KeyError):
+        raise BadSettings(f"spawning.memory is {text!r}", "write it as 512M or 2G") from None
+
+
+def container_name(settings: Settings, person: str) -> str:
+    """The name of a person's container on the engine."""
+    return f"bdap-{install_id(settings.var)}-{safe_name(person)}"
+
+
+def plan(settings: Settings, person: Person, choice: Choice, site: Site) -> SpawnPlan:
+    """The container of `person` in a project's image. The caller has asked access already."""
+    safe = safe_name(person.name)
+    install = install_id(settings.var)
+    home = f"/home/{safe}"
+    project = choice.project.name
+    return SpawnPlan(
+        image=choice.image.reference,
+        name=container_name(settings, person.name),
+        hostname=f"{project}-{safe}"[:63].rstrip("-"),
+        uid=site.uid,
+        gid=site.projects[project],
+        groups=tuple(sorted(gid for name, gid in site.projects.items() if name != project)),
+        working_dir=home,
+        mounts=(
+            Mount(f"{settings.var.resolve()}/homes/{safe}", home, read_only=False),
+            Mount(f"{settings.var.resolve()}/names/{safe}", "/var/lib/extrausers"),
+            *_store(settings, choice, site),
+        ),
+        limits=Limits(bytes_of(settings.spawning.memory), settings.spawning.cpus, settings.spawning.pids),
+        gpus=site.gpus,
+        network=settings.spawning.network,
+        environment={
+            "HOME": home,
+            "USER": safe,
+            **environment(settings, project, site.address, settings.store.mount),
+        },
+        labels={
+            "bdap.hub": install,
+            "bdap.kind": "server",
+            "bdap.person": safe,
+            "bdap.project": project,
+            "bdap.image": choice.image.name,
+            "bdap.gpus": ",".join(site.gpus),
+        },
+    )
+
+
+def _store(settings: Settings, choice: Choice, site: Site) -> tuple[Mount, ...]:
+    """The data, the chosen project's folder to write in, other own projects to read; nobody else's."""
+    eos, chosen = settings.store.mount.rstrip("/"), choice.project.name
+    empty = f"{settings.var.resolve()}/empty"
+    return (
+        Mount(str(settings.store.data), f"{eos}/data", propagation=site.propagation),
+        *(Mount(empty, f"{eos}/data/{name}") for name in site.hidden),
+        *(
+            Mount(f"{settings.store.projects}/{name}", f"{eos}/projects/{name}", name != chosen, site.propagation)
+            for name in sorted(site.projects)
+        ),
+    )
+
+
+def environment(settings: Settings, project: str, address: str, store: str) -> dict[str, str]:
+    """Where a server finds the platform. `address` is this host as the server sees it."""
+    services = {
+        "PROCESSING": (settings.processing.port, "processing"),
+        "CATALOGUE": (settings.catalogue.port, "catalogue"),
+        "DASHBOARDS": (settings.dashboards.port, "dashboards"),
+    }
+    return {
+        "BDAP_PROJECT": project,
+        "BDAP_STORE": store,
+        **{f"BDAP_{key}_URL": f"http://{address}:{port}/services/{name}" for key, (port, name) in services.items()},
+    }

@@ -1,0 +1,86 @@
+"""What both spawners share: the choice is taken from untrusted options and decided by access when it takes effect."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from jupyterhub.spawner import SpawnException
+from traitlets import HasTraits, Instance, Unicode, default
+
+from .. import audit, database
+from ..access import Person, Policy, UseImage, decide
+from ..errors import BdapError, NotAllowed
+from ..settings import Settings
+from . import form, gpus
+from .plan import Choice, choices, wish
+
+
+@lru_cache
+def sessions(url: str) -> Any:
+    """One pool of database sessions for all spawners of this hub."""
+    return database.connect(url)
+
+
+class Recheck(HasTraits):
+    """Mixin: form, options and the last check before a start. A subclass's `start` begins with `self.decide()`."""
+
+    settings = Instance(Settings, help="The platform's settings tree.").tag(config=True)
+    host_address = Unicode("127.0.0.1", help="This host as servers see it.").tag(config=True)
+
+    @property
+    def person(self) -> Person:
+        """The owner with the groups that the hub's database has at this moment."""
+        return Person(name=self.user.name, groups=frozenset(group.name for group in self.user.groups))
+
+    @property
+    def policy(self) -> Policy:
+        """What access decides by, with the GPUs of this host."""
+        return self.settings.policy(gpus.count(self.settings))
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """All that the owner may start now; the spawn page shows these."""
+        return choices(self.policy, self.person)
+
+    @default("options_form")
+    def _options_form_default(self) -> Any:
+        return lambda spawner: form.render(spawner.choices, spawner.person, spawner.user_options or {})
+
+    @default("apply_user_options")
+    def _apply_user_options_default(self) -> Any:
+        return lambda spawner, options: None  # `start` applies them, after the last check
+
+    def options_from_form(self, form_data: dict[str, list[str]]) -> dict[str, str]:
+        """JupyterHub calls this with what the browser submitted; nothing is decided here."""
+        return form.options_from_form(form_data)
+
+    def decide(self) -> Choice:
+        """The choice that takes effect now. Refused: recorded, and raised as a page people can read."""
+        try:
+            project, image = wish(self.user_options or {}, self.choices)
+            decision = decide(self.policy, self.person, UseImage(project, image))
+            self._record(f"{project}/{image}", decision.allowed, decision.reason)
+            if not decision:
+                raise NotAllowed(decision.reason, "choose another image, or ask the project's owner to add you")
+        except BdapError as error:
+            if not isinstance(error, NotAllowed):
+                self._record(str(self.user_options)[:200], False, error.message)
+            raise refused(error) from None
+        return next(c for c in self.choices if (c.project.name, c.image.name) == (project, image))
+
+    def _record(self, subject: str, allowed: bool, reason: str) -> None:
+        audit.record(
+            sessions(self.settings.database),
+            person=self.user.name,
+            action="start-server",
+            subject=subject,
+            allowed=allowed,
+            reason=reason,
+        )
+
+
+def refused(error: BdapError) -> SpawnException:
+    """The error as JupyterHub shows it: on the page, in the API's answer and in the spawn's progress."""
+    message = f"{error.message[:1].upper()}{error.message[1:]}. {error.remedy[:1].upper()}{error.remedy[1:]}."
+    return SpawnException(message, reason=error.code, status_code=error.status)

@@ -1,0 +1,88 @@
+"""What a server's mounts need on the host: the person's home, the projects' folders, the collections to hide."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..access import Person, Policy, ReadCollection, decide
+from ..errors import BadSettings
+from ..settings import Settings
+from .names import safe_name
+
+log = logging.getLogger(__name__)
+
+
+def ensure_home(settings: Settings, person: str, uid: int, gid: int) -> Path:
+    """<var>/homes/<name>, mode 700, owned by the person's uid."""
+    homes = settings.var.resolve() / "homes"
+    homes.mkdir(mode=0o711, parents=True, exist_ok=True)
+    home = homes / safe_name(person)
+    home.mkdir(mode=0o700, exist_ok=True)
+    if home.stat().st_uid != uid:
+        _own(home, uid, gid)
+    home.chmod(0o700)
+    return home
+
+
+def ensure_names(settings: Settings, person: str, uid: int, projects: dict[str, int], gid: int) -> None:
+    """The files by which a container shows names instead of numbers (libnss-extrausers); they give no rights."""
+    safe = safe_name(person)
+    folder = settings.var.resolve() / "names" / safe
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    (folder / "passwd").write_text(f"{safe}:x:{uid}:{gid}::/home/{safe}:/bin/bash\n")
+    (folder / "group").write_text("".join(f"{name}:x:{number}:\n" for name, number in sorted(projects.items())))
+
+
+def ensure_store(settings: Settings, projects: dict[str, int]) -> None:
+    """The folders that are mounted exist; a project's is its gid's alone (mode 2770).
+
+    A store that rules by its own rights refuses the change: that is logged and left to the store.
+    """
+    settings.store.data.mkdir(parents=True, exist_ok=True)
+    (settings.var.resolve() / "empty").mkdir(mode=0o555, parents=True, exist_ok=True)
+    settings.store.projects.mkdir(parents=True, exist_ok=True)
+    for name, gid in projects.items():
+        folder = settings.store.projects / name
+        folder.mkdir(exist_ok=True)
+        found = folder.stat()
+        if found.st_gid == gid and found.st_mode & 0o7777 == 0o2770:
+            continue
+        try:
+            os.chown(folder, -1, gid)
+            folder.chmod(0o2770)
+        except OSError as error:
+            log.warning("the rights of %s are left as they are: %s", folder, error.strerror)
+
+
+def hidden_collections(settings: Settings, policy: Policy, person: Person) -> tuple[str, ...]:
+    """Folders below /eos/data that hold collections which `person` may not read, by the catalogue's own records."""
+    data = settings.store.data
+    return tuple(
+        name
+        for name, visibility, project in _collections(settings.var / "catalogue")
+        if (data / name).is_dir() and not decide(policy, person, ReadCollection(name, visibility, project))
+    )
+
+
+def _collections(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """(id, visibility, project) of each catalogued collection; one that cannot be read counts as nobody's."""
+    for path in sorted(folder.glob("*/collection.json")):
+        try:
+            found = json.loads(path.read_text())
+            yield path.parent.name, found.get("bdap:visibility", "project"), found.get("bdap:project") or ""
+        except (OSError, ValueError):
+            yield path.parent.name, "project", ""
+
+
+def _own(path: Path, uid: int, gid: int) -> None:
+    try:
+        os.chown(path, uid, gid)
+    except PermissionError:
+        raise BadSettings(
+            f"the hub may not give {path} to uid {uid}",
+            "run the hub as root (or with CAP_CHOWN and CAP_FOWNER), or set spawning.engine to process",
+        ) from None

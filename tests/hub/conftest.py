@@ -1,0 +1,195 @@
+"""The platform's own hub configuration, run for real: external proxy, Docker engine, a form for passwords in tests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import docker
+import httpx
+import pytest
+
+from bdap_hub.settings import Settings
+from bdap_hub.spawning.names import install_id
+from bdap_hub.spawning.network import ensure_network
+from tests.conftest import GROUPS, PROXY, ROOT, make_settings
+
+CONFIG = """
+from bdap_hub import hub, settings
+hub.configure(c, settings.load())
+# The provider has its own tests: people log in by a form here, groups are the hub's.
+c.JupyterHub.authenticator_class = "dummy"
+c.DummyAuthenticator.password = "test"
+c.Authenticator.allow_all = True
+c.JupyterHub.load_groups = {groups}
+c.JupyterHub.services.append(dict(name="test-admin", api_token="{token}"))
+c.JupyterHub.load_roles.append(dict(name="test-admin", services=["test-admin"], scopes=[
+    "admin:users", "admin:groups", "admin:servers", "tokens", "list:users", "access:servers"]))
+"""
+
+
+@dataclass
+class Platform:
+    """A hub and its proxy as two processes; the hub can be killed and started again."""
+
+    settings: Settings
+    folder: Path
+    token: str
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return self.settings.hub.public_url
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "hub.log").read_text()
+
+    def api(self, method: str, path: str, token: str = "", **kwargs: Any) -> httpx.Response:
+        """Call the hub's API; with full rights unless a token is given."""
+        headers = {"Authorization": f"token {token or self.token}"}
+        return httpx.request(method, f"{self.url}/hub/api{path}", headers=headers, timeout=60, **kwargs)
+
+    def token_of(self, name: str) -> str:
+        answer = self.api("POST", f"/users/{name}/tokens", json={"note": "test"})
+        answer.raise_for_status()
+        return str(answer.json()["token"])
+
+    def browser(self, name: str) -> httpx.Client:
+        """A client with cookies, logged in through the form."""
+        client = httpx.Client(follow_redirects=True, timeout=60, headers={"Accept": "text/html"})
+        client.get(f"{self.url}/hub/login")
+        xsrf = client.cookies.get("_xsrf", path="/hub/")
+        client.post(f"{self.url}/hub/login", data={"username": name, "password": "test", "_xsrf": xsrf})
+        return client
+
+    def start_hub(self) -> None:
+        environment = {
+            **{key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")},
+            "BDAP_CONFIG": str(self.folder / "bdap.yaml"),
+            "PYTHONPATH": str(ROOT),
+        }
+        command = [sys.executable, "-m", "jupyterhub", "-f", str(self.folder / "config.py")]
+        self.run("hub", command, environment)
+        self.wait(lambda: httpx.get(f"{self.url}/hub/health", timeout=2).status_code == 200, 60, "the hub's health")
+
+    def run(self, name: str, command: list[str], environment: dict[str, str]) -> None:
+        with (self.folder / f"{name}.log").open("a") as log:
+            self.processes[name] = subprocess.Popen(
+                command, cwd=self.folder, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def kill_hub(self) -> None:
+        """As when the machine's memory ran out: no chance to say goodbye."""
+        self.processes["hub"].send_signal(signal.SIGKILL)
+        self.processes["hub"].wait(10)
+
+    def wait(self, check: Callable[[], object], seconds: float, what: str) -> None:
+        """Until `check` is true; failures to connect count as not yet."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.HTTPError, KeyError):
+                if check():
+                    return
+            if self.processes["hub"].poll() is not None:
+                break
+            time.sleep(0.1)
+        pytest.fail(f"{what}: not within {seconds} s\n{self.log[-6000:]}")
+
+    def start(self, name: str, options: dict[str, str] | None, seconds: float = 60) -> None:
+        """Start a person's server by the API and wait until it is ready."""
+        answer = self.api("POST", f"/users/{name}/server", json=options)
+        assert answer.status_code in (201, 202), answer.text
+        self.wait(lambda: self.api("GET", f"/users/{name}").json()["servers"][""]["ready"], seconds, f"{name}'s server")
+
+    def stop(self, name: str) -> None:
+        self.api("DELETE", f"/users/{name}/server")
+        self.wait(lambda: not self.api("GET", f"/users/{name}").json()["servers"], 40, f"{name}'s server to stop")
+
+    def close(self) -> None:
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def launch(folder: Path, settings: Settings) -> Platform:
+    """Write the configuration and start proxy and hub."""
+    if not PROXY.exists():
+        pytest.fail("configurable-http-proxy is missing: run `make test` once, it installs it")
+    token = secrets.token_hex(32)
+    (folder / "bdap.yaml").write_text(json.dumps(settings.model_dump(mode="json")))
+    (folder / "config.py").write_text(CONFIG.replace("{groups}", repr(GROUPS)).replace("{token}", token))
+    platform = Platform(settings, folder, token)
+    hub = settings.hub
+    port = hub.public_url.rsplit(":", 1)[1]
+    command = [str(PROXY), "--ip", hub.bind, "--port", port, "--api-ip", "127.0.0.1"]
+    command += ["--api-port", str(hub.proxy_api_port), "--error-target", f"{hub.public_url}/hub/error"]
+    platform.run(
+        "proxy", command, {"PATH": os.environ["PATH"], "CONFIGPROXY_AUTH_TOKEN": settings.secret("proxy-auth-token")}
+    )
+    platform.start_hub()
+    for name in ("ana", "ben", "olga", "pia"):
+        platform.api("POST", f"/users/{name}")
+    return platform
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """The hub with the Docker engine; all its containers and its network go away at the end."""
+    try:
+        engine = docker.from_env()
+        engine.ping()
+    except docker.errors.DockerException:
+        pytest.fail("no Docker engine answers: start it (`systemctl start docker`)")
+    folder = tmp_path_factory.mktemp("platform")
+    network = f"bdaptest-hub-{secrets.token_hex(3)}"
+    gateway = ensure_network(network)
+    reachable: dict[str, dict[str, Any]] = {
+        name: {"bind": gateway} for name in ("processing", "catalogue", "dashboards")
+    }
+    settings = make_settings(
+        folder / "var",
+        spawning={"network": network, "memory": "700M", "pids": 200, "idle_timeout": 0},
+        hub={"api_bind": gateway},
+        **reachable,
+    )
+    found: Platform | None = None
+    try:
+        found = launch(folder, settings)
+        yield found
+    finally:
+        if found:
+            found.close()
+        for one in engine.containers.list(all=True, filters={"label": f"bdap.hub={install_id(settings.var)}"}):
+            one.remove(force=True, v=True)
+        engine.networks.get(network).remove()
+        engine.close()
+
+
+@pytest.fixture(scope="module")
+def process_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """The hub with servers as plain processes."""
+    folder = tmp_path_factory.mktemp("processes")
+    settings = make_settings(folder / "var", spawning={"engine": "process", "idle_timeout": 0})
+    found = launch(folder, settings)
+    try:
+        yield found
+    finally:
+        for name in ("ana", "ben"):
+            found.api("DELETE", f"/users/{name}/server")
+        time.sleep(1)
+        found.close()

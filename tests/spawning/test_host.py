@@ -1,0 +1,156 @@
+"""What is looked up or made on the host: uids, folders, hidden collections, GPUs, propagation, the form."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from bdap_hub import database
+from bdap_hub.access import Person
+from bdap_hub.errors import Busy
+from bdap_hub.settings import Settings
+from bdap_hub.spawning import choices, docker_arguments, form, gpus, plan, store
+from bdap_hub.spawning.engine import propagation_of
+from bdap_hub.spawning.plan import Site
+from bdap_hub.spawning.uids import gid_of, uid_of
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives folders to other uids: needs root")
+
+
+def test_uids_start_at_first_uid_and_stay(settings: Settings) -> None:
+    sessions = database.connect(settings.database)
+    assert [uid_of(sessions, name, 20000) for name in ("ana", "ben", "ana")] == [20000, 20001, 20000]
+    assert [gid_of(sessions, name, 20000) for name in ("forest", "agriculture")] == [20000, 20001]
+    again = database.connect(settings.database)
+    assert uid_of(again, "ben", 20000) == 20001
+
+
+def test_two_at_once_never_get_one_uid(settings: Settings) -> None:
+    connections = [database.connect(settings.database) for _ in range(4)]
+    names = [f"p{n}" for n in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda n: uid_of(connections[hash(n) % 4], n, 20000), names + names))
+    assert found[:24] == found[24:]
+    assert sorted(found[:24]) == list(range(20000, 20024))
+
+
+@as_root
+def test_a_home_is_its_owners_alone_and_a_projects_folder_its_members(settings: Settings) -> None:
+    home = store.ensure_home(settings, "ana", 20000, 20001)
+    store.ensure_store(settings, {"agriculture": 20001})
+    (home / "kept.txt").write_text("x")
+    assert store.ensure_home(settings, "ana", 20000, 20001) == home and (home / "kept.txt").exists()
+    folder = settings.store.projects / "agriculture"
+    assert (home.stat().st_uid, home.stat().st_mode & 0o7777) == (20000, 0o700)
+    assert (folder.stat().st_gid, folder.stat().st_mode & 0o7777) == (20001, 0o2770)
+
+
+@as_root
+def test_an_odd_account_name_stays_in_homes(settings: Settings) -> None:
+    home = store.ensure_home(settings, "../../etc", 20000, 20001)
+    assert home.parent == settings.var.resolve() / "homes"
+
+
+def catalogue(settings: Settings, name: str, text: str) -> None:
+    folder = settings.var / "catalogue" / name
+    folder.mkdir(parents=True)
+    (folder / "collection.json").write_text(text)
+    (settings.store.data / name).mkdir()
+
+
+def test_collections_one_may_not_read_are_hidden(settings: Settings, people: dict[str, Person]) -> None:
+    catalogue(settings, "sentinel", json.dumps({"bdap:visibility": "public"}))
+    catalogue(settings, "plots", json.dumps({"bdap:visibility": "project", "bdap:project": "forest"}))
+    catalogue(settings, "unsaid", "{}")
+    catalogue(settings, "broken", "{")
+    hidden = {n: store.hidden_collections(settings, settings.policy(), p) for n, p in people.items()}
+    assert hidden == {
+        "ana": ("broken", "plots", "unsaid"),
+        "ben": ("broken", "unsaid"),
+        "olga": ("broken", "unsaid"),
+        "pia": ("broken", "plots", "unsaid"),
+    }
+
+
+def test_gpus_come_from_the_settings_first(settings: Settings) -> None:
+    settings.spawning.gpus = 2
+    assert (gpus.count(settings), gpus.ids(settings)) == (2, ("0", "1"))
+    assert gpus.free(settings, ()) == ("0",)
+    assert gpus.free(settings, ("0",)) == ("1",)
+    with pytest.raises(Busy, match="all GPUs are in use"):
+        gpus.free(settings, ("1", "0"))
+
+
+def test_gpus_are_looked_for(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert gpus.parse_list("GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-5e3c-a)\n  MIG 1g (UUID: MIG-1)\n") == (
+        "GPU-5e3c-a",
+    )
+    settings.spawning.engine = "process"
+    monkeypatch.setattr(gpus, "DEVICES", tmp_path)
+    monkeypatch.setattr(gpus.shutil, "which", lambda tool: None)
+    gpus._found.cache_clear()
+    assert gpus.count(settings) == 0
+    for name in ("nvidia10", "nvidia2", "nvidiactl"):
+        (tmp_path / name).touch()
+    gpus._found.cache_clear()
+    assert gpus.ids(settings) == ("2", "10")
+    gpus._found.cache_clear()
+
+
+def test_a_gpu_reaches_docker_by_its_id(settings: Settings, people: dict[str, Person]) -> None:
+    (*_, choice) = choices(settings.policy(gpus=1), people["ana"])
+    site = Site("h", 20000, {"agriculture": 20001}, gpus=("GPU-1",))
+    asked = docker_arguments.host_config(plan(settings, people["ana"], choice, site))["device_requests"]
+    assert [(dict(r)["DeviceIDs"], dict(r)["Capabilities"]) for r in asked] == [(["GPU-1"], [["gpu"]])]
+    without = docker_arguments.host_config(plan(settings, people["ana"], choice, Site("h", 1, {"agriculture": 2})))
+    assert "device_requests" not in without
+
+
+MOUNTS = """
+22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
+30 22 0:31 / /eos rw,relatime shared:7 - fuse eos rw
+31 22 0:32 / /srv/with\\040space rw master:3 - ext4 x rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("/eos/data", "rslave"), ("/eosx", "rprivate"), ("/srv/with space/d", "rslave"), ("/home", "rprivate")],
+)
+def test_propagation_is_what_the_mount_allows(path: str, expected: str) -> None:
+    assert propagation_of(Path(path), MOUNTS.strip()) == expected
+
+
+def test_the_form_offers_ones_choices_and_selects_the_last(settings: Settings, people: dict[str, Person]) -> None:
+    possible = choices(settings.policy(), people["olga"])
+    html = form.render(possible, people["olga"], {"project": "forest", "image": "lab"})
+    assert html.count('type="radio"') == 2 and html.count("checked") == 1
+    assert 'value="forest/lab" required checked' in html
+    assert "no project yet" in form.render((), people["pia"], {}) and "radio" not in form.render((), people["pia"], {})
+
+
+def test_the_form_escapes_what_the_operator_wrote(settings: Settings, people: dict[str, Person]) -> None:
+    settings.projects[0].title = "<script>alert(1)</script>"
+    html = form.render(choices(settings.policy(), people["ana"]), people["ana"], {})
+    assert "<script>" not in html and "&lt;script&gt;" in html
+    evil = Person("<img src=x onerror=alert(1)>")
+    assert "<img" not in form.render((), evil, {})
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"choice": ["forest/lab"]}, {"project": "forest", "image": "lab"}),
+        ({"project": ["forest"], "image": ["lab"]}, {"project": "forest", "image": "lab"}),
+        ({"choice": ["forest/../lab"]}, {"project": "forest", "image": "../lab"}),
+        ({"choice": ["forest/lab", "x/y"]}, {}),
+        ({"choice": ["forest"]}, {"project": "forest"}),
+        ({}, {}),
+    ],
+)
+def test_what_the_browser_sent(data: dict[str, list[str]], expected: dict[str, str]) -> None:
+    assert form.options_from_form(data) == expected
