@@ -87,7 +87,7 @@ class Lab:
 
     def open(self, notebook: str) -> str:
         """The address that opens a notebook, logged in by token."""
-        return f"{self.url}lab/tree/{notebook}?token={TOKEN}"
+        return f"{self.url}lab/tree/{notebook}?token={TOKEN}&reset"
 
 
 @contextmanager

@@ -20,7 +20,7 @@ def histogram_figure(
     bounds = np.asarray(edges, float)
     scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale(min=0)}
     bars = bqplot.Bars(
-        x=(bounds[:-1] + bounds[1:]) / 2, y=np.asarray(counts), scales=scales, colors=[INK], padding=0.05, stroke="none"
+        x=(bounds[:-1] + bounds[1:]) / 2, y=np.asarray(counts), scales=scales, colors=[INK], padding=0.05
     )
     return _figure([bars], scales, title, "value", "pixels", height)
 
@@ -51,7 +51,7 @@ def _figure(
 ) -> bqplot.Figure:
     axes = [
         bqplot.Axis(scale=scales["x"], label=x, grid_lines="none", num_ticks=6),
-        bqplot.Axis(scale=scales["y"], label=y, orientation="vertical", num_ticks=5, label_offset="46px"),
+        bqplot.Axis(scale=scales["y"], label=y, side="left", num_ticks=5, label_offset="46px"),
     ]
     return bqplot.Figure(
         marks=marks,

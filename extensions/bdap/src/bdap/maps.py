@@ -144,7 +144,8 @@ class Map(ipyleaflet.Map):
         along = math.log2(SIZE[1] / 256 * 360 / max(tall, 1e-6))
         self.zoom = max(1, min(18, math.floor(min(across, along))))
 
-    def _view(self, cube: Cube) -> tuple[float, float, float, float] | None:
+    def view(self, cube: Cube) -> tuple[float, float, float, float] | None:
+        """(west, south, east, north) of what is seen of the cube; before the map is shown, all of the cube."""
         inside = ask.service(cube).bounds
         if not self.bounds or self.bounds[0] == self.bounds[1]:
             return inside

@@ -1,0 +1,101 @@
+"""STAND-IN of processing and catalogue for tests of the client alone: fixed answers, all calls recorded."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+BOUNDS = [8.5, 45.5, 8.7, 45.7]
+DAYS = ("2025-04-18", "2025-06-15", "2025-07-10")
+
+
+@dataclass
+class Call:
+    """One request as it came in."""
+
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    body: Any
+    authorization: str
+
+
+@dataclass
+class Platform:
+    """The running stand-in. `refusal` answers everything; `values` are what a point has."""
+
+    root: str
+    calls: list[Call] = field(default_factory=list)
+    refusal: tuple[int, Any] | None = None
+    values: dict[str, float | None] = field(default_factory=lambda: {"value": 0.625})
+
+    @property
+    def processing(self) -> str:
+        return f"{self.root}/services/processing"
+
+    @property
+    def catalogue(self) -> str:
+        return f"{self.root}/services/catalogue"
+
+    def posted(self, path: str) -> list[Any]:
+        """The bodies posted to a path."""
+        return [call.body for call in self.calls if call.method == "POST" and call.path.endswith(path)]
+
+
+@contextmanager
+def platform() -> Iterator[Platform]:
+    """The stand-in on a free port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _do(self) -> None:
+            address = urlsplit(self.path)
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length)) if length else None
+            call = Call(self.command, address.path, parse_qs(address.query), body, self.headers["Authorization"] or "")
+            made.calls.append(call)
+            status, answer = made.refusal or _answer(made, call)
+            content = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = _do
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made = Platform(f"http://127.0.0.1:{server.server_port}")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield made
+    server.shutdown()
+    server.server_close()
+
+
+def _answer(made: Platform, call: Call) -> tuple[int, Any]:
+    if call.path.endswith("/services") and call.method == "POST":
+        number = len(made.posted("/services"))
+        url = f"{made.processing}/tiles/s{number}/{{z}}/{{x}}/{{y}}.png?sig=abc"
+        return 201, {"id": f"s{number}", "url": url, "configuration": {"bounds": BOUNDS, "minzoom": 0, "maxzoom": 16}}
+    if call.path.endswith("/point"):
+        return 200, {"lon": 0, "lat": 0, "values": made.values}
+    if call.path.endswith("/histogram"):
+        return 200, {"bins": [0, 0.5, 1], "counts": [3, 4]}
+    if call.path.endswith("/collections"):
+        extent = {"temporal": {"interval": [["2025-03-14T10:00:00Z", None]]}}
+        return 200, {"collections": [{"id": "s2", "title": "Sentinel-2 <demo>", "extent": extent}]}
+    return 200, _page(call.body)
+
+
+def _page(body: dict[str, Any]) -> dict[str, Any]:
+    """One item on each page."""
+    place = int(body.get("token", 0))
+    item = {"properties": {"datetime": f"{DAYS[place]}T10:15:00Z"}}
+    following = [{"rel": "next", "href": "x", "body": {"token": str(place + 1)}}] if place + 1 < len(DAYS) else []
+    return {"features": [item], "links": following}

@@ -1,0 +1,133 @@
+"""The client: finds token and addresses by itself, asks once for equal graphs, passes errors on as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import bdap
+import pytest
+from bdap import client as clients
+
+from tests.extensions.platform import BOUNDS, DAYS, Platform, platform
+
+NDVI = bdap.collection("s2").ndvi()
+VARIABLES = ("BDAP_TOKEN", "JUPYTERHUB_API_TOKEN", "BDAP_PROCESSING_URL", "BDAP_CATALOGUE_URL")
+
+
+@pytest.fixture
+def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """The stand-in, found through the environment as in a person's server."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(clients, "_default", clients.Client(timeout=5))
+    with platform() as running:
+        monkeypatch.setenv("BDAP_PROCESSING_URL", running.processing)
+        monkeypatch.setenv("BDAP_CATALOGUE_URL", running.catalogue + "/")
+        monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "hub-token")
+        yield running
+
+
+def test_equal_cubes_are_posted_once(services: Platform) -> None:
+    first, second = NDVI.median(), bdap.collection("s2").ndvi().median()
+    assert first.tiles_url() == second.tiles_url() == f"{services.processing}/tiles/s1/{{z}}/{{x}}/{{y}}.png?sig=abc"
+    assert NDVI.max().tiles_url() != first.tiles_url()
+    posted = services.posted("/services")
+    assert [body["process"]["process_graph"] for body in posted] == [first.graph, NDVI.max().graph]
+    assert posted[0]["type"] == "XYZ"
+
+
+def test_the_hub_token_is_found_and_a_release_token_comes_first(
+    services: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    NDVI.median().tiles_url()
+    monkeypatch.setenv("BDAP_TOKEN", "release-token")
+    NDVI.max().tiles_url()
+    assert [call.authorization for call in services.calls] == ["Bearer hub-token", "Bearer release-token"]
+
+
+def test_values_of_one_band_several_bands_and_no_data(services: Platform) -> None:
+    assert NDVI.median().value(8.6, 45.6) == 0.625
+    services.values = {"B04": 1.0, "B08": None}
+    assert NDVI.median().value(8.6, 45.6) == {"B04": 1.0, "B08": None}
+    services.values = {"value": None}
+    assert NDVI.median().value(8.6, 45.6) is None
+    assert services.calls[-1].query == {"lon": ["8.6"], "lat": ["45.6"]}
+
+
+def test_a_histogram_takes_the_bounds_of_the_service_by_itself(services: Platform) -> None:
+    assert NDVI.median().histogram(bins=2) == ([0, 0.5, 1], [3, 4])
+    sent = services.calls[-1].query
+    assert [float(sent[side][0]) for side in ("west", "south", "east", "north")] == BOUNDS and sent["bins"] == ["2"]
+
+
+def test_search_follows_its_pages(services: Platform) -> None:
+    assert NDVI.dates() == list(DAYS)
+    assert [body.get("token") for body in services.posted("/search")] == [None, "1", "2"]
+
+
+def test_a_time_series_asks_for_each_day(services: Platform) -> None:
+    series = NDVI.timeseries(8.6, 45.6)
+    assert series == [(day, 0.625) for day in DAYS]
+    extents = {
+        tuple(node["arguments"]["temporal_extent"])
+        for body in services.posted("/services")
+        for node in body["process"]["process_graph"].values()
+        if node["process_id"] == "load_collection"
+    }
+    assert extents == {("2025-04-18", "2025-04-19"), ("2025-06-15", "2025-06-16"), ("2025-07-10", "2025-07-11")}
+    with pytest.raises(bdap.BadCube, match="no dates any more"):
+        NDVI.median().timeseries(8.6, 45.6)
+
+
+def test_collections_are_a_table_with_their_words_escaped(services: Platform) -> None:
+    found = bdap.collections()
+    assert repr(found) == "s2: Sentinel-2 <demo>"
+    assert "Sentinel-2 &lt;demo&gt;" in found._repr_html_() and "2025-03-14 – now" in found._repr_html_()
+
+
+@pytest.mark.parametrize("name", ["JUPYTERHUB_API_TOKEN", "BDAP_PROCESSING_URL"])
+def test_what_is_missing_in_the_environment_is_named(
+    services: Platform, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.delenv(name)
+    with pytest.raises(bdap.NotConfigured) as error:
+        NDVI.median().tiles_url()
+    assert "set BDAP_" in error.value.remedy and not services.calls
+
+
+@pytest.mark.parametrize(
+    ("refusal", "message", "remedy"),
+    [
+        ((404, {"code": "X", "message": "there is no band 'B99'", "remedy": "it has B04"}), "no band 'B99'", "B04"),
+        ((403, {"message": "ana is not a member"}), "ana is not a member", "ask the owner"),
+        ((401, ""), "answered with status 401", "token"),
+        ((502, "<html>bad gateway</html>"), "answered with status 502", "try again"),
+        ((500, [1]), "answered with status 500", ""),
+    ],
+)
+def test_the_service_s_words_are_passed_on(
+    services: Platform, refusal: tuple[int, object], message: str, remedy: str
+) -> None:
+    services.refusal = refusal
+    with pytest.raises(bdap.ServiceError) as error:
+        NDVI.median().tiles_url()
+    assert message in error.value.message and remedy in error.value.remedy
+    assert error.value.status == refusal[0] and "hub-token" not in str(error.value)
+    assert error.value._render_traceback_() == [f"ServiceError: {error.value}"]
+
+
+def test_a_service_that_does_not_answer_is_named() -> None:
+    asked = clients.Client("token", "http://127.0.0.1:9/services/processing", timeout=2)
+    with pytest.raises(bdap.NotReachable, match=r"the processing service at http://127\.0\.0\.1:9"):
+        bdap.collection("s2", asked).median().tiles_url()
+
+
+def test_no_proxy_of_the_environment_sees_the_token(services: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    assert NDVI.median().value(8.6, 45.6) == 0.625
+
+
+def test_configure_takes_the_place_of_the_environment(services: Platform) -> None:
+    bdap.configure(token="mine", processing=services.processing)
+    NDVI.median().tiles_url()
+    assert services.calls[-1].authorization == "Bearer mine"

@@ -1,0 +1,119 @@
+"""The map without a browser: layers, legend, values at a click, messages; nothing from the internet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import bdap
+import ipyleaflet
+import ipywidgets as widgets
+import pytest
+from bdap.charts import points, timeseries_figure
+
+from tests.extensions.platform import BOUNDS, Platform, platform
+
+
+@pytest.fixture
+def services() -> Iterator[Platform]:
+    """The stand-in."""
+    with platform() as running:
+        yield running
+
+
+@pytest.fixture
+def ndvi(services: Platform) -> bdap.Cube:
+    """NDVI with dates, bound to the stand-in."""
+    return bdap.collection("s2", bdap.Client("token", services.processing, services.catalogue)).ndvi()
+
+
+def tiles(shown: bdap.Map) -> list[ipyleaflet.TileLayer]:
+    return [layer for layer in shown.layers if isinstance(layer, ipyleaflet.TileLayer)]
+
+
+def texts(shown: bdap.Map) -> str:
+    """All that stands in the controls and popups of the map."""
+    roots = [control.widget for control in shown.controls if isinstance(control, ipyleaflet.WidgetControl)]
+    roots += [layer.child for layer in shown.layers if isinstance(layer, ipyleaflet.Popup)]
+    found = []
+    while roots:
+        each = roots.pop()
+        roots += getattr(each, "children", ())
+        if isinstance(each, widgets.HTML):
+            found.append(each.value)
+    return "\n".join(found)
+
+
+def test_no_base_map_comes_from_the_internet(ndvi: bdap.Cube, services: Platform) -> None:
+    shown = bdap.Map().add(ndvi.median(), "NDVI")
+    assert [layer.url.split("/services/")[0] for layer in tiles(shown)] == [services.root]
+    assert len(tiles(bdap.Map(basemap={"url": "http://tiles.example/{z}/{x}/{y}.png"}))) == 1
+
+
+def test_the_first_layer_is_looked_at_unless_a_centre_is_given(ndvi: bdap.Cube) -> None:
+    west, south, east, north = BOUNDS
+    shown = bdap.Map().add(ndvi.median(), "NDVI")
+    assert shown.center == pytest.approx([(south + north) / 2, (west + east) / 2]) and shown.zoom == 11
+    assert bdap.Map(center=(1, 2), zoom=3).add(ndvi.median(), "NDVI").center == [1, 2]
+
+
+def test_a_name_used_again_replaces_its_layer(ndvi: bdap.Cube) -> None:
+    shown = bdap.Map().add(ndvi.median(), "NDVI").add(ndvi.max(), "NDVI", opacity=0.5).add(ndvi.min(), "least")
+    assert [(layer.name, layer.opacity) for layer in tiles(shown)] == [("NDVI", 0.5), ("least", 1.0)]
+    assert tiles(shown.drop("NDVI"))[0].name == "least"
+
+
+def test_a_click_shows_the_values_of_visible_layers_top_first(ndvi: bdap.Cube, services: Platform) -> None:
+    shown = bdap.Map().add(ndvi.median(), "<b>median").add(ndvi.max(), "highest")
+    shown._on_event(type="click", coordinates=[45.6, 8.6])
+    first = texts(shown)
+    assert first.index("highest") < first.index("&lt;b&gt;median") and first.count("0.625") == 2
+    services.values = {"value": None}
+    tiles(shown)[1].visible = False
+    shown._on_event(type="click", coordinates=[45.6, 8.6])
+    assert "no data" in texts(shown) and "highest" not in texts(shown)
+    assert services.calls[-1].query == {"lon": ["8.6"], "lat": ["45.6"]}
+
+
+def test_an_error_is_a_message_on_the_map_until_it_is_mended(ndvi: bdap.Cube, services: Platform) -> None:
+    services.refusal = (404, {"message": "there is no collection 's2'", "remedy": "look into <the> catalogue"})
+    shown = bdap.Map().add(ndvi.median(), "NDVI")
+    assert shown.messages == ["NDVI"] and not tiles(shown)
+    assert "there is no collection &#x27;s2&#x27;" in texts(shown) and "look into &lt;the&gt; catalogue" in texts(shown)
+    services.refusal = None
+    assert shown.add(ndvi.median(), "NDVI").messages == []
+
+
+def test_a_cube_with_dates_says_what_a_map_needs(ndvi: bdap.Cube, services: Platform) -> None:
+    shown = bdap.Map().add(ndvi, "NDVI")
+    assert shown.messages == ["NDVI"] and "still has its dates" in texts(shown) and not services.calls
+
+
+def test_a_colour_map_has_a_legend(ndvi: bdap.Cube) -> None:
+    shown = bdap.Map().add(ndvi.median().colormap("rdylgn", -0.2, 0.9), "NDVI")
+    assert "#a50026" in texts(shown) and "-0.2" in texts(shown) and "0.9" in texts(shown)
+    assert "#a50026" not in texts(shown.add(ndvi.median(), "NDVI"))
+
+
+def test_a_slider_shows_what_it_stands_at(ndvi: bdap.Cube, services: Platform) -> None:
+    shown = bdap.Map()
+    slider = shown.slide(lambda limit: ndvi.median() > limit, [0.2, 0.4, 0.6], "green", "NDVI above")
+    before = tiles(shown)[0].url
+    slider.value = 0.6
+    assert len(tiles(shown)) == 1 and tiles(shown)[0].url != before
+    sent = services.posted("/services")[-1]["process"]["process_graph"]["apply1"]["arguments"]["process"]
+    assert sent["process_graph"]["gt1"]["arguments"]["y"] == 0.6
+
+
+def test_a_histogram_on_the_map_and_beside_it(ndvi: bdap.Cube) -> None:
+    shown = bdap.Map()
+    assert list(shown.histogram_figure(ndvi.median()).marks[0].y) == [3, 4]
+    controls = len(shown.controls)
+    assert len(shown.show_histogram(ndvi.median()).show_histogram(ndvi.median()).controls) == controls + 1
+
+
+def test_a_time_series_leaves_out_days_without_value() -> None:
+    series = [("2025-04-18", 0.2), ("2025-06-15", None), ("2025-07-10", 0.8)]
+    days, values = points(series)
+    assert [str(day)[:10] for day in days] == ["2025-04-18", "2025-07-10"] and list(values) == [0.2, 0.8]
+    assert len(timeseries_figure(series).marks[0].x) == 2
+    assert len(timeseries_figure([]).marks[0].x) == 0

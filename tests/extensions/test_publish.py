@@ -1,0 +1,236 @@
+"""The Publish button in a real JupyterLab: what is asked, sent and shown; who may call its two addresses."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from jupyterlab_bdap.publish import Place, PublishError, Wish, bundle, publish
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.extensions.lab import HUB_TOKEN, TOKEN, Lab, Publisher, jupyterlab, publisher
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+AUTHORIZED = {"Authorization": f"token {TOKEN}"}
+GOOD = {"path": "field-notes.ipynb", "title": "Notes", "slug": "notes", "visibility": "people", "description": "d"}
+
+
+@pytest.fixture(scope="module")
+def dashboards() -> Iterator[Publisher]:
+    """The stand-in of the dashboards service."""
+    with publisher() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _fresh(dashboards: Publisher) -> None:
+    dashboards.posts.clear()
+    dashboards.headers.clear()
+    dashboards.refusal = None
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, dashboards: Publisher) -> Iterator[Lab]:
+    """JupyterLab as the hub would start it for a member of agriculture."""
+    environment = {
+        "BDAP_PROJECT": "agriculture",
+        "BDAP_DASHBOARDS_URL": dashboards.url,
+        "JUPYTERHUB_API_TOKEN": HUB_TOKEN,
+    }
+    with jupyterlab(tmp_path_factory.mktemp("lab"), **environment) as running:
+        yield running
+
+
+def call(lab: Lab, method: str, path: str, **options: Any) -> httpx.Response:
+    return httpx.request(method, f"{lab.url}bdap/{path}", timeout=30, trust_env=False, **options)
+
+
+# --- the two addresses -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "info"), ("POST", "publish")])
+def test_nobody_without_the_server_s_token(lab: Lab, dashboards: Publisher, method: str, path: str) -> None:
+    assert call(lab, method, path, json=GOOD).status_code == 403
+    assert not dashboards.posts
+    assert call(lab, method, path, json=GOOD, headers=AUTHORIZED).status_code == 200
+
+
+def test_another_site_cannot_publish_with_the_cookie(lab: Lab, dashboards: Publisher) -> None:
+    with httpx.Client(timeout=30, trust_env=False) as browser:
+        browser.get(f"{lab.url}lab?token={TOKEN}", follow_redirects=True)
+        assert browser.get(f"{lab.url}bdap/info").status_code == 200
+        assert browser.post(f"{lab.url}bdap/publish", json=GOOD).status_code == 403
+        assert not dashboards.posts
+        xsrf = {"X-XSRFToken": browser.cookies["_xsrf"]}
+        assert browser.post(f"{lab.url}bdap/publish", json=GOOD, headers=xsrf).status_code == 200
+
+
+def test_what_is_sent(lab: Lab, dashboards: Publisher) -> None:
+    answer = call(lab, "POST", "publish", json=GOOD, headers=AUTHORIZED)
+    assert answer.json() == {
+        "id": "agriculture/notes",
+        "url": "http://agriculture--notes.dashboards.localhost:8030/",
+        "version": 1,
+        "status": "live",
+    }
+    (sent,), (headers,) = dashboards.posts, dashboards.headers
+    assert headers["Authorization"] == f"Bearer {HUB_TOKEN}" and HUB_TOKEN not in answer.text
+    assert {name: sent[name] for name in ("project", "slug", "title", "visibility", "description", "filename")} == {
+        "project": "agriculture",
+        "slug": "notes",
+        "title": "Notes",
+        "visibility": "people",
+        "description": "d",
+        "filename": "field-notes.ipynb",
+    }
+    cells = json.loads(sent["bundle"])["cells"]
+    assert [(cell["source"], cell["outputs"]) for cell in cells] == [("1 + 1", [])]
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "part"),
+    [
+        ({"slug": "Not good"}, 400, "'Not good' cannot be an address"),
+        ({"slug": "a" * 41}, 400, "cannot be an address"),
+        ({"title": " "}, 400, "the title is empty"),
+        ({"visibility": "friends"}, 400, "nobody knows who 'friends' is"),
+        ({"path": "notes.txt"}, 400, "'notes.txt' is not a notebook"),
+        ({"path": "../../etc/x.ipynb"}, 404, "cannot be read"),
+        ({"path": "none.ipynb"}, 404, "cannot be read"),
+        ({"path": 7}, 400, "path is not text"),
+    ],
+)
+def test_wrong_wishes_are_refused_with_a_remedy(
+    lab: Lab, dashboards: Publisher, change: dict[str, Any], status: int, part: str
+) -> None:
+    answer = call(lab, "POST", "publish", json={**GOOD, **change}, headers=AUTHORIZED)
+    assert answer.status_code == status and part in answer.json()["message"]
+    assert not dashboards.posts
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "message"),
+    [
+        ((409, {"message": "it belongs to olga", "remedy": "take another"}), 409, "it belongs to olga"),
+        ((403, {"message": "ana is no member"}), 403, "ana is no member"),
+        ((401, {}), 502, "answered with status 401"),
+        ((500, {}), 502, "answered with status 500"),
+    ],
+)
+def test_the_service_s_words_reach_the_browser(
+    lab: Lab, dashboards: Publisher, refusal: tuple[int, dict[str, str]], status: int, message: str
+) -> None:
+    dashboards.refusal = refusal
+    answer = call(lab, "POST", "publish", json=GOOD, headers=AUTHORIZED)
+    assert answer.status_code == status and message in answer.json()["message"] and answer.json()["remedy"]
+
+
+@pytest.mark.parametrize("missing", ["url", "project", "token"])
+def test_a_server_that_the_hub_did_not_start_says_so(missing: str) -> None:
+    place = Place(**{"project": "p", "url": "http://127.0.0.1:9", "token": "t", missing: ""})
+    with pytest.raises(PublishError, match="is not known") as error:
+        asyncio.run(publish(place, Wish.read(GOOD), {}))
+    assert error.value.status == 503
+
+
+def test_a_service_that_is_down_says_so() -> None:
+    with pytest.raises(PublishError, match="does not answer"):
+        asyncio.run(publish(Place("p", "http://127.0.0.1:9", "t"), Wish.read(GOOD), {}))
+
+
+def test_a_bundle_leaves_the_notebook_itself_alone() -> None:
+    notebook = {
+        "cells": [{"cell_type": "code", "outputs": ["secret"], "execution_count": 3}],
+        "metadata": {"widgets": {}},
+    }
+    assert b"secret" not in bundle(notebook) and b"widgets" not in bundle(notebook)
+    assert notebook["cells"][0]["outputs"] == ["secret"]
+
+
+# --- the button ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser, lab: Lab) -> Iterator[Page]:
+    """The notebook open in JupyterLab."""
+    context = browser.new_context(viewport={"width": 1200, "height": 820})
+    opened = context.new_page()
+    opened.set_default_timeout(30_000)
+    opened.goto(lab.open("field-notes.ipynb"))
+    opened.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Publish").wait_for()
+    yield opened
+    context.close()
+
+
+def open_dialog(page: Page) -> None:
+    page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Publish").click()
+    expect(page.get_by_role("dialog")).to_contain_text("project “agriculture”")
+
+
+@pytest.mark.browser
+def test_publish_by_button(page: Page, dashboards: Publisher, artifacts: Path) -> None:
+    open_dialog(page)
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Title")).to_be_focused()
+    dialog.get_by_label("Title").fill("Grüne Felder, 2025")
+    expect(dialog.get_by_label("Address")).to_have_value("grune-felder-2025")
+    expect(dialog).to_contain_text("agriculture--grune-felder-2025")
+    expect(dialog.get_by_label("Members of the project")).to_be_checked()
+    dialog.get_by_label("Everyone", exact=False).last.check()
+    page.screenshot(path=artifacts / "publish-dialog.png")
+
+    dashboards.refusal = (409, {"message": "the dashboard belongs to olga", "remedy": "take another address"})
+    dialog.get_by_role("button", name="Publish").click()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("The dashboard belongs to olga.")
+    page.screenshot(path=artifacts / "publish-refused.png")
+    expect(page.get_by_label("Title")).to_have_value("Grüne Felder, 2025")
+    dashboards.refusal = None
+    page.get_by_role("dialog").get_by_role("button", name="Publish").click()
+    link = page.get_by_role("link", name="dashboards.localhost")
+    expect(link).to_have_attribute("href", "http://agriculture--grune-felder-2025.dashboards.localhost:8030/")
+    page.screenshot(path=artifacts / "publish-done.png")
+    assert dashboards.posts[-1]["visibility"] == "public"
+    assert json.loads(dashboards.posts[-1]["bundle"])["metadata"]["bdap"]["dashboard"]["slug"] == "grune-felder-2025"
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
+
+    open_dialog(page)
+    expect(page.get_by_label("Title")).to_have_value("Grüne Felder, 2025")
+
+
+@pytest.mark.browser
+def test_publish_by_keyboard_and_cancel(page: Page, dashboards: Publisher) -> None:
+    page.keyboard.press("Control+Shift+C")
+    page.keyboard.type("publish notebook")
+    page.keyboard.press("Enter")
+    title = page.get_by_role("dialog").get_by_label("Title")
+    expect(title).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert not dashboards.posts
+
+    open_dialog(page)
+    title.fill("By keyboard")
+    page.get_by_label("Address").fill("Not An Address")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("cannot be an address")
+    assert not dashboards.posts
+    page.get_by_label("Address").fill("by-keyboard")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="by-keyboard.dashboards.localhost")).to_be_visible()
+    assert dashboards.posts[-1]["title"] == "By keyboard"
