@@ -1,0 +1,1 @@
+"""openEO process graphs ──> plan (pure) ──> reader and kernels ──> tiles, values, histograms."""

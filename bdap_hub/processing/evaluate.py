@@ -1,0 +1,215 @@
+"""Evaluates a compiled graph on a grid: a tile, a point with the values along the chain, statistics of a box."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rasterio.warp import transform_bounds
+
+from ..errors import TooMuch
+from ..settings import Settings
+from .cube import Cube
+from .extent import Bounds, overlap
+from .graph import Graph, GraphError
+from .grid import Grid, crs_of
+from .interpret import Context, run
+from .plan import Load, Plan, Step
+from .png import Style, encode, layers, style_of
+from .reader import Reader
+
+MAX_SIDE = 1024
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A graph with its plan and style, ready to be evaluated anywhere."""
+
+    graph: Graph
+    plan: Plan
+    style: Style
+
+    @classmethod
+    def of(cls, graph: Graph, plan: Plan) -> Compiled:
+        """Checked by a run on no data: what would fail on every tile fails here, once, with the node's name."""
+        style = style_of(graph)
+        result = run(graph, Context(Grid.point(0, 0), lambda node: _blank(plan.load(node))))
+        if not isinstance(result, Cube):
+            raise GraphError("ProcessGraphInvalid", "the graph's result is not a data cube", "end with one")
+        layers(result)
+        return cls(graph, plan, style)
+
+
+class Engine:
+    """Reads in a bounded pool of threads that all evaluations share. Its methods block; call them in a thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.limit = settings.processing.max_cube_mb * 2**20
+        self.reader = Reader(settings.store, settings.processing.block_cache_mb * 2**20)
+        self.pool = ThreadPoolExecutor(settings.processing.threads, thread_name_prefix="read")
+
+    def tile(self, compiled: Compiled, z: int, x: int, y: int) -> bytes:
+        """The PNG of a tile."""
+        return encode(self.cube(compiled, Grid.tile(z, x, y)), compiled.style)
+
+    def cube(self, compiled: Compiled, grid: Grid, seen: dict[str, Any] | None = None) -> Cube:
+        """The graph's result on `grid`; each node's own result is left in `seen`."""
+        context = Context(
+            grid, lambda node: self._load(compiled.plan.load(node), grid), seen={} if seen is None else seen
+        )
+        result: Cube = run(compiled.graph, context)
+        return result
+
+    def point(self, compiled: Compiled, lon: float, lat: float) -> dict[str, Any]:
+        """The values at a point, from the pixels that hold it at full resolution, and those of each step before."""
+        seen: dict[str, Any] = {}
+        result = self.cube(compiled, Grid.point(lon, lat), seen)
+        chain = [
+            {"node": node.name, "process": node.process, "values": _values(seen[node.id])}
+            for node in compiled.graph.nodes
+            if isinstance(seen.get(node.id), Cube)
+        ]
+        return {"lon": lon, "lat": lat, "values": _values(result), "chain": chain}
+
+    def histogram(self, compiled: Compiled, bounds: Bounds, bins: int) -> dict[str, Any]:
+        """Counts and statistics of the pixels whose centres lie in `bounds`, at native resolution where it is small."""
+        area = overlap(bounds, compiled.plan.bounds)
+        if not area.meets(area):
+            raise GraphError("NoDataAvailable", "the box does not meet the data")
+        grid = self._native(compiled, area)
+        cube = self.cube(compiled, grid)
+        inside = np.broadcast_to(grid.inside(bounds), cube.data.shape[-2:])
+        names = cube.labels["bands"] if "bands" in cube.dims else ("value",)
+        found = {name: _summary(layer[inside], bins) for name, layer in zip(names, layers(cube), strict=True)}
+        unit = "degree" if crs_of(grid.crs).is_geographic else "metre"
+        scale = {"crs": grid.crs if len(grid.crs) < 32 else "custom", "resolution": grid.xres, "unit": unit}
+        return {**next(iter(found.values())), "bands": found, "scale": scale}
+
+    def touched(self, plan: Plan, grid: Grid) -> list[tuple[str, int, int]]:
+        """Href, time and size of each file that a grid needs: what its result depends on, besides the plan."""
+        around = grid.bounds()
+        hrefs = {
+            source.href
+            for load in plan.loads
+            for step in load.steps
+            for scene in step.scenes
+            if scene.bounds.meets(around)
+            for source in scene.sources
+            if source
+        }
+        versions = {href: self.reader.version(href) for href in sorted(hrefs)}
+        return [(href, version.mtime, version.size) for href, version in versions.items()]
+
+    def _load(self, load: Load, grid: Grid) -> Cube:
+        shape = (len(load.steps), len(load.bands), grid.height, grid.width)
+        if (size := 4 * int(np.prod(shape))) > self.limit:
+            raise TooMuch(
+                f"{shape[0]} dates of {shape[1]} bands need {size >> 20} MB; the limit is {self.limit >> 20}",
+                "narrow the temporal extent or choose fewer bands",
+            )
+        around = grid.bounds()
+        jobs = [(t, b) for t, step in enumerate(load.steps) for b in range(shape[1]) if _meets(step, around)]
+        parts = self.pool.map(lambda job: self._layer(load.steps[job[0]], job[1], grid, around), jobs)
+        done = {job: part for job, part in zip(jobs, parts, strict=True) if part is not None}
+        kind = np.result_type(np.float32, *{part.dtype for part in done.values()})
+        if len(done) == shape[0] * shape[1]:
+            data = np.stack([done[job] for job in jobs]).astype(kind, copy=False).reshape(shape)
+        else:
+            data = np.full(shape, np.nan, kind)
+            for (t, b), part in done.items():
+                data[t, b] = part
+        return _cube(load, data)
+
+    def _layer(self, step: Step, band: int, grid: Grid, around: Bounds) -> Any:
+        out = None
+        for scene in step.scenes:
+            source = scene.sources[band]
+            if source is None or not scene.bounds.meets(around):
+                continue
+            part = self.reader.read(source, grid)
+            if part is None:
+                continue
+            out = part if out is None else np.where(np.isnan(out), part, out)
+            if not np.isnan(out).any():
+                break
+        return out
+
+    def _native(self, compiled: Compiled, area: Bounds) -> Grid:
+        """A grid over `area` on the pixels of its first file; a whole number of times coarser where that is large."""
+        scenes = (s for load in compiled.plan.loads for step in load.steps for s in step.scenes)
+        scene = next((s for s in scenes if s.bounds.meets(area) and any(s.sources)), None)
+        if scene is None:
+            raise GraphError("NoDataAvailable", "the box does not meet the data")
+        rasters = [self.reader.file(source.href).raster for source in scene.sources if source]
+        raster = min(rasters, key=lambda r: r.xres)
+        west, south, east, north = transform_bounds(crs_of("EPSG:4326"), crs_of(raster.crs), *area)
+        left, right = (int(f((x - raster.left) / raster.xres)) for f, x in ((np.floor, west), (np.ceil, east)))
+        top, bottom = (int(f((raster.top - y) / raster.yres)) for f, y in ((np.floor, north), (np.ceil, south)))
+        k = max(1, -(-max(right - left, bottom - top) // MAX_SIDE))
+        return Grid(
+            raster.crs,
+            raster.left + left * raster.xres,
+            raster.top - top * raster.yres,
+            raster.xres * k,
+            raster.yres * k,
+            max(1, -(-(right - left) // k)),
+            max(1, -(-(bottom - top) // k)),
+        )
+
+
+def workers() -> int:
+    """How many evaluations run at once: one for each processor."""
+    return len(os.sched_getaffinity(0))
+
+
+def _meets(step: Step, around: Bounds) -> bool:
+    return any(scene.bounds.meets(around) for scene in step.scenes)
+
+
+def _cube(load: Load, data: Any) -> Cube:
+    labels = {"t": tuple(step.label for step in load.steps), "bands": load.bands}
+    return Cube(data, ("t", "bands", "y", "x"), labels, dict(load.aliases))
+
+
+def _blank(load: Load) -> Cube:
+    return _cube(load, np.full((len(load.steps), len(load.bands), 1, 1), np.nan, np.float32))
+
+
+def _values(cube: Any) -> Any:
+    """The only pixel's values, by date and band; {"value": v} without either."""
+
+    def nested(data: Any, dims: tuple[str, ...]) -> Any:
+        if dims[0] == "y":
+            return _plain(data[0, 0])
+        return {label: nested(part, dims[1:]) for label, part in zip(cube.labels[dims[0]], data, strict=True)}
+
+    found = nested(cube.data, cube.dims)
+    return found if isinstance(found, Mapping) else {"value": found}
+
+
+def _plain(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _summary(values: Any, bins: int) -> dict[str, Any]:
+    valid = values[np.isfinite(values)]
+    if not valid.size:
+        return {"bins": [], "counts": [], "statistics": {"valid": 0, "nodata": int(values.size)}}
+    counts, edges = np.histogram(valid.astype(np.float64), bins=bins)
+    p2, median, p98 = np.percentile(valid, (2, 50, 98))
+    statistics = {
+        "valid": int(valid.size),
+        "nodata": int(values.size - valid.size),
+        "min": float(valid.min()),
+        "max": float(valid.max()),
+        "mean": float(valid.mean(dtype=np.float64)),
+        "sd": float(valid.std(dtype=np.float64)),
+        "p2": float(p2),
+        "median": float(median),
+        "p98": float(p98),
+    }
+    return {"bins": edges.tolist(), "counts": counts.tolist(), "statistics": statistics}

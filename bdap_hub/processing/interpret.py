@@ -1,0 +1,106 @@
+"""Runs a validated graph node by node on numpy. PURE: what is loaded comes from a function handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..errors import BdapError
+from .cube import Cube
+from .extent import Bounds
+from .graph import Graph, GraphError, Node, Param, Ref
+from .processes import REGISTRY
+
+
+class Place(Protocol):
+    """Where a graph is evaluated, as far as processes need to know."""
+
+    def inside(self, bounds: Bounds) -> Any:
+        """For each pixel whether its centre lies in `bounds`; broadcasts to (y, x)."""
+
+
+@dataclass
+class Context:
+    """What processes that ask for it get: the grid, loading, and calling back."""
+
+    grid: Place
+    loader: Callable[[str], Cube]
+    node: str = ""
+    seen: dict[str, Any] = field(default_factory=dict)
+
+    def load(self) -> Cube:
+        """The pixels of the load node that is being evaluated."""
+        return self.loader(self.node)
+
+    def call(self, callback: Graph, parameters: Mapping[str, Any]) -> Any:
+        """The result of a callback with these parameters."""
+        return run(callback, self, parameters)
+
+
+def run(graph: Graph, ctx: Context, parameters: Mapping[str, Any] | None = None) -> Any:
+    """The result of `graph`. Top-level results stay in `ctx.seen` by node id.
+
+    Raises GraphError with the node's name; any other failure of a process becomes one too.
+    """
+    values: dict[str, Any] = ctx.seen if parameters is None else {}
+    for node in graph.nodes:
+        if node.id not in values:
+            values[node.id] = _call(node, values, ctx, parameters or {})
+    return values[graph.result]
+
+
+def passes(filter_graph: Graph, value: Any) -> bool:
+    """Whether a property's value passes a metadata filter; a missing property never does."""
+    if value is None:
+        return False
+    result = run(filter_graph, Context(_NOWHERE, _nothing), {"value": value})
+    return bool(np.all(np.asarray(result) == 1))
+
+
+def _call(node: Node, values: Mapping[str, Any], ctx: Context, parameters: Mapping[str, Any]) -> Any:
+    process = REGISTRY[node.process]
+    arguments = {name: _resolve(value, values, parameters) for name, value in node.arguments.items()}
+    ctx_before, ctx.node = ctx.node, node.id
+    try:
+        return process.function(ctx=ctx, **arguments) if process.context else process.function(**arguments)
+    except GraphError as error:
+        if not error.message.startswith("node "):
+            error.message = f"node {node.name!r} ({node.process}): {error.message}"
+        raise
+    except (BdapError, MemoryError):
+        raise
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError) as error:
+        raise GraphError(
+            "ProcessArgumentInvalid", f"node {node.name!r} ({node.process}) cannot work on what it gets: {error}"[:300]
+        ) from error
+    finally:
+        ctx.node = ctx_before
+
+
+def _resolve(value: Any, values: Mapping[str, Any], parameters: Mapping[str, Any]) -> Any:
+    if isinstance(value, Ref):
+        return values[value.node]
+    if isinstance(value, Param):
+        return parameters.get(value.name)
+    if isinstance(value, Graph):
+        return value
+    if isinstance(value, Mapping):
+        return {key: _resolve(inner, values, parameters) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_resolve(inner, values, parameters) for inner in value]
+    return value
+
+
+class _Nowhere:
+    def inside(self, bounds: Bounds) -> Any:
+        return np.ones((1, 1), bool)
+
+
+_NOWHERE = _Nowhere()
+
+
+def _nothing(node: str) -> Cube:
+    raise GraphError("ProcessArgumentInvalid", "a metadata filter cannot load data")

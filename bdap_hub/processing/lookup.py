@@ -1,0 +1,90 @@
+"""Asks the catalogue service, with the caller's own token, for collections and items: its answer is the caller's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+import httpx
+
+from ..errors import NotAllowed, Unavailable
+from ..settings import Settings
+from .graph import GraphError
+from .needs import Query
+
+PAGE = 200
+
+
+class CollectionNotFound(GraphError):
+    """There is no such collection, or the caller may not know that there is."""
+
+    status = 404
+
+
+class Catalogue:
+    """A client of the STAC API at settings.catalogue."""
+
+    def __init__(self, settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self.max_items = settings.processing.max_items
+        self.client = httpx.AsyncClient(
+            base_url=f"{settings.catalogue.url}/services/catalogue/", timeout=30, trust_env=False, transport=transport
+        )
+
+    async def collection(self, identifier: str, token: str) -> Mapping[str, Any]:
+        """A collection's description; CollectionNotFound if the caller does not see one of that id."""
+        answer = await self._ask("GET", f"collections/{quote(identifier, safe='')}", token)
+        if answer is None:
+            raise CollectionNotFound(
+                "CollectionNotFound", f"there is no collection {identifier!r}", "look into the catalogue"
+            )
+        return answer
+
+    async def items(self, query: Query, token: str) -> list[Mapping[str, Any]]:
+        """The items of a query; GraphError with their number where there are more than allowed."""
+        body = query.search(min(PAGE, self.max_items + 1))
+        found: list[Mapping[str, Any]] = []
+        while True:
+            answer = await self._ask("POST", "search", token, body) or {}
+            found += answer.get("features", [])
+            matched = answer.get("numberMatched") or answer.get("context", {}).get("matched") or 0
+            if max(len(found), matched) > self.max_items and not query.filters:
+                self._too_many(query, max(len(found), matched))
+            following = _next(answer)
+            if following is None or not answer.get("features"):
+                return found
+            if len(found) > 20 * self.max_items:  # filters on properties may still thin them out, up to here
+                self._too_many(query, len(found))
+            body = {**body, **following}
+
+    def _too_many(self, query: Query, count: int) -> None:
+        raise GraphError(
+            "ProcessGraphComplexity",
+            f"the graph needs {count} items of {query.collection}; the limit is {self.max_items}",
+            "narrow the temporal or spatial extent",
+        )
+
+    async def _ask(self, method: str, path: str, token: str, body: Any = None) -> Mapping[str, Any] | None:
+        try:
+            answer = await self.client.request(method, path, json=body, headers={"Authorization": f"Bearer {token}"})
+        except httpx.HTTPError:
+            raise Unavailable("the catalogue does not answer", "try again in a moment") from None
+        if answer.status_code == 404:
+            return None
+        if answer.status_code in (401, 403):
+            raise NotAllowed("the catalogue refuses this token", "make a token with the scope access:services")
+        if answer.status_code != 200:
+            raise Unavailable(f"the catalogue answers {answer.status_code}", "try again in a moment")
+        result: Mapping[str, Any] = answer.json()
+        return result
+
+
+def _next(answer: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What to add to the body for the following page; only the paging token is taken, never an address."""
+    for link in answer.get("links", []):
+        if link.get("rel") == "next":
+            body = link.get("body") or {}
+            query = {key: values[0] for key, values in parse_qs(urlsplit(link.get("href", "")).query).items()}
+            given = {key: part for part in (query, body) for key in ("token", "next", "page") if (part.get(key))}
+            return {key: part[key] for key, part in given.items()} or None
+    return None

@@ -1,0 +1,134 @@
+"""What each load_collection of a graph has to read: filters and band selection pushed down to it. PURE."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .extent import WORLD, Bounds, Interval, box, common, hull, interval, overlap, span
+from .graph import Graph, Node, Ref, walk
+
+ALWAYS = Interval()
+Bands = frozenset[str] | None
+"""Names or common names of the bands that are used; None: all of them."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What consumers of a node's result look at."""
+
+    bands: Bands = None
+    bounds: Bounds = WORLD
+    interval: Interval = ALWAYS
+
+    def union(self, other: Need) -> Need:
+        """What both together look at."""
+        bands = None if self.bands is None or other.bands is None else self.bands | other.bands
+        return Need(bands, hull(self.bounds, other.bounds), span(self.interval, other.interval))
+
+
+@dataclass(frozen=True)
+class Query:
+    """One search in the catalogue, for the load_collection node of that id. `bands` None: all bands."""
+
+    node: str
+    collection: str
+    bands: tuple[str, ...] | None
+    bounds: Bounds
+    interval: Interval
+    filters: Mapping[str, Graph]
+
+    def search(self, limit: int) -> dict[str, Any]:
+        """The body of a STAC search; what it cannot say exactly is checked again on the items."""
+        start, end = (moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ".." for moment in self.interval)
+        body: dict[str, Any] = {"collections": [self.collection], "limit": limit}
+        if self.bounds != WORLD:
+            body["bbox"] = list(self.bounds)
+        if (start, end) != ("..", ".."):
+            body["datetime"] = f"{start}/{end}"
+        if conditions := {name: c for name, graph in self.filters.items() if (c := _condition(graph))}:
+            body["query"] = conditions
+        return body
+
+
+def queries(graph: Graph) -> tuple[Query, ...]:
+    """The catalogue query of each load_collection, in the graph's order."""
+    needs = _needs(graph)
+    return tuple(_query(node, needs[node.id]) for node in graph.nodes if node.process == "load_collection")
+
+
+def _query(node: Node, need: Need) -> Query:
+    asked = node.arguments.get("bands")
+    bands = tuple(str(b) for b in asked) if asked else None
+    if need.bands is not None:
+        bands = tuple(sorted(need.bands)) if bands is None else bands
+    extent, period = node.arguments.get("spatial_extent"), node.arguments.get("temporal_extent")
+    return Query(
+        node.id,
+        str(node.arguments["id"]),
+        bands,
+        overlap(need.bounds, box(extent)) if extent else need.bounds,
+        common(need.interval, interval(period)) if period else need.interval,
+        node.arguments.get("properties") or {},
+    )
+
+
+def _needs(graph: Graph) -> dict[str, Need]:
+    needs = {graph.result: Need()}
+    for node in reversed(graph.nodes):
+        own = needs.get(node.id, Need())
+        for name, value in node.arguments.items():
+            for ref in (v for v in walk(value) if isinstance(v, Ref)):
+                asked = _asked(node, name, own)
+                needs[ref.node] = needs[ref.node].union(asked) if ref.node in needs else asked
+    return needs
+
+
+def _asked(node: Node, argument: str, own: Need) -> Need:
+    """What `node` looks at in its argument, given what its own consumers look at."""
+    if argument == "data":
+        match node.process:
+            case "filter_bands":
+                return replace(own, bands=frozenset(str(b) for b in node.arguments["bands"]))
+            case "filter_temporal":
+                return replace(own, interval=common(own.interval, interval(node.arguments["extent"])))
+            case "filter_bbox":
+                return replace(own, bounds=overlap(own.bounds, box(node.arguments["extent"])))
+            case "ndvi" if node.arguments.get("target_band") is None:
+                return replace(
+                    own, bands=frozenset({node.arguments.get("nir", "nir"), node.arguments.get("red", "red")})
+                )
+            case "reduce_dimension" if node.arguments["dimension"] == "bands":
+                return replace(own, bands=_labels_used(node.arguments["reducer"]))
+            case "apply" | "save_result" | "reduce_dimension":
+                return own
+            case "mask":  # data and mask must keep the same dates, so no extent goes past this point
+                return Need(own.bands)
+    return Need()
+
+
+def _labels_used(callback: Any) -> Bands:
+    """The labels that a reducer over bands takes by array_element; None if it looks at the whole array."""
+    if not isinstance(callback, Graph):
+        return None
+    labels = set[str]()
+    for node in callback.nodes:
+        uses_data = any(getattr(v, "name", "") == "data" for v in walk(node.arguments))
+        nested = any(isinstance(v, Graph) for v in walk(node.arguments))
+        if nested or (uses_data and not isinstance(node.arguments.get("label"), str)):
+            return None
+        if uses_data:
+            labels.add(node.arguments["label"])
+    return frozenset(labels)
+
+
+def _condition(graph: Graph) -> dict[str, Any] | None:
+    """A metadata filter as the STAC query extension says it; None where it cannot."""
+    if len(graph.nodes) != 1 or graph.nodes[0].process not in ("eq", "neq", "lt", "lte", "gt", "gte"):
+        return None
+    node = graph.nodes[0]
+    x, y = node.arguments["x"], node.arguments["y"]
+    if set(node.arguments) != {"x", "y"} or getattr(x, "name", "") != "value" or not isinstance(y, (int, float, str)):
+        return None
+    return {node.process: y}

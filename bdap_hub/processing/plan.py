@@ -1,0 +1,251 @@
+"""A posted graph as frozen data: which files of which items give which bands on which dates. PURE.
+
+Made once, when the graph is posted; a tile only looks things up here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..access import Visibility
+from .extent import WORLD, Bounds, hull, overlap, within
+from .graph import Graph, GraphError, digest
+from .interpret import passes
+from .needs import Query
+
+VERSION = 1
+CATEGORICAL = {"SCL", "QA", "QA_PIXEL", "QA60", "BQA", "FMASK"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One band of one file. `index` counts from 1; `nearest`: classes, never interpolated."""
+
+    href: str
+    index: int = 1
+    nearest: bool = False
+    nodata: float | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A catalogue item: where it lies and its bands (None where the item lacks one of the load's bands)."""
+
+    item: str
+    bounds: Bounds
+    sources: tuple[Source | None, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One time step: the scenes of one day, drawn over one another, the first valid pixel counts."""
+
+    label: str
+    scenes: tuple[Scene, ...]
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one load_collection reads."""
+
+    node: str
+    collection: str
+    bands: tuple[str, ...]
+    aliases: tuple[tuple[str, str], ...]
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Owned:
+    """A collection that the plan reads, with what access decides by."""
+
+    id: str
+    visibility: Visibility
+    project: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that tiles, values and histograms of a graph need. `id` is the hash of its content."""
+
+    id: str
+    loads: tuple[Load, ...]
+    collections: tuple[Owned, ...]
+    bounds: Bounds
+
+    def load(self, node: str) -> Load:
+        """What the load_collection node of that id reads."""
+        return next(load for load in self.loads if load.node == node)
+
+    def sources(self) -> Iterable[Source]:
+        """Every file band that the plan may read."""
+        for load in self.loads:
+            for step in load.steps:
+                for scene in step.scenes:
+                    yield from (source for source in scene.sources if source)
+
+    def dump(self) -> str:
+        """The plan as JSON."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+
+def build(
+    graph: Graph,
+    queries: Sequence[Query],
+    collections: Mapping[str, Mapping[str, Any]],
+    items: Mapping[str, Sequence[Mapping[str, Any]]],
+    max_items: int,
+) -> Plan:
+    """The plan of `graph`, from the STAC collections by id and the items found for each query's node.
+
+    Raises GraphError: NoDataAvailable, BandNotAvailable, or too many items (with their number).
+    """
+    loads = tuple(_load(q, collections[q.collection], items[q.node], max_items) for q in queries)
+    boxes = [_bounds(load, query) for load, query in zip(loads, queries, strict=True)]
+    bounds = boxes[0] if boxes else WORLD
+    for other in boxes[1:]:
+        bounds = hull(bounds, other)
+    owned = tuple(_owned(collections[name]) for name in sorted({q.collection for q in queries}))
+    content = json.dumps([VERSION, digest(graph), [asdict(load) for load in loads], [asdict(o) for o in owned]])
+    return Plan(hashlib.sha256(content.encode()).hexdigest()[:32], loads, owned, bounds)
+
+
+def restore(text: str) -> Plan:
+    """A plan from its JSON."""
+    raw = json.loads(text)
+    loads = tuple(
+        Load(
+            load["node"],
+            load["collection"],
+            tuple(load["bands"]),
+            tuple((a, b) for a, b in load["aliases"]),
+            tuple(Step(step["label"], tuple(_scene(s) for s in step["scenes"])) for step in load["steps"]),
+        )
+        for load in raw["loads"]
+    )
+    return Plan(raw["id"], loads, tuple(Owned(**o) for o in raw["collections"]), Bounds(*raw["bounds"]))
+
+
+def _scene(raw: Mapping[str, Any]) -> Scene:
+    return Scene(raw["item"], Bounds(*raw["bounds"]), tuple(Source(**s) if s else None for s in raw["sources"]))
+
+
+def _load(query: Query, collection: Mapping[str, Any], items: Sequence[Mapping[str, Any]], max_items: int) -> Load:
+    found = [item for item in items if _wanted(item, query)]
+    if not found:
+        raise GraphError(
+            "NoDataAvailable",
+            f"no item of {query.collection} fits the extents and filters",
+            "widen them, or look into the catalogue",
+        )
+    if len(found) > max_items:
+        raise GraphError(
+            "ProcessGraphComplexity",
+            f"the graph needs {len(found)} items of {query.collection}; the limit is {max_items}",
+            "narrow the temporal or spatial extent",
+        )
+    tables = {item["id"]: band_table(item) for item in found}
+    aliases = _aliases(tables.values())
+    have = list(dict.fromkeys(name for table in tables.values() for name in table))
+    bands = _chosen(query, have, aliases)
+    days: dict[str, list[Mapping[str, Any]]] = {}
+    for item in sorted(found, key=lambda item: (_moment(item), item["id"])):
+        days.setdefault(_moment(item)[:10], []).append(item)
+    steps = tuple(
+        Step(_moment(group[0]), tuple(_to_scene(item, tables[item["id"]], bands) for item in group))
+        for group in days.values()
+    )
+    return Load(query.node, query.collection, bands, tuple(sorted(aliases.items())), steps)
+
+
+def _wanted(item: Mapping[str, Any], query: Query) -> bool:
+    properties = item.get("properties", {})
+    return (
+        within(_moment(item), query.interval)
+        and Bounds(*_bbox(item)).meets(query.bounds)
+        and all(passes(graph, properties.get(name)) for name, graph in query.filters.items())
+    )
+
+
+def band_table(item: Mapping[str, Any]) -> dict[str, tuple[Source, str]]:
+    """Band name → (source, common name) of an item's raster assets; a single-band asset goes by its key."""
+    table: dict[str, tuple[Source, str]] = {}
+    for key, asset in item.get("assets", {}).items():
+        media = str(asset.get("type", ""))
+        if "tiff" not in media and "jp2" not in media and "data" not in asset.get("roles", []):
+            continue
+        described = asset.get("bands") or asset.get("eo:bands") or [{}]
+        raster = asset.get("raster:bands") or [{}] * len(described)
+        for position, band in enumerate(described):
+            name = key if len(described) == 1 else str(band.get("name") or f"{key}.{position + 1}")
+            info = raster[position] if position < len(raster) else {}
+            nodata = band.get("nodata", info.get("nodata"))
+            classes = any("classification:classes" in part for part in (asset, band, info))
+            classes = classes or "classification" in asset.get("roles", [])
+            source = Source(
+                str(asset["href"]),
+                position + 1,
+                nearest=classes or name.upper() in CATEGORICAL,
+                nodata=float(nodata) if isinstance(nodata, (int, float)) else None,
+            )
+            table[name] = (source, str(band.get("eo:common_name") or band.get("common_name") or band.get("name") or ""))
+    return table
+
+
+def _aliases(tables: Iterable[Mapping[str, tuple[Source, str]]]) -> dict[str, str]:
+    aliases: dict[str, str] = {}
+    for table in tables:
+        for name, (_, common_name) in table.items():
+            if common_name and common_name not in table:
+                aliases.setdefault(common_name, name)
+    return aliases
+
+
+def _chosen(query: Query, have: Sequence[str], aliases: Mapping[str, str]) -> tuple[str, ...]:
+    if query.bands is None:
+        return tuple(have)
+    chosen = []
+    for name in query.bands:
+        band = name if name in have else aliases.get(name)
+        if band is None:
+            raise GraphError(
+                "BandNotAvailable",
+                f"{query.collection} has no band {name!r}",
+                f"it has {', '.join(have)}",
+            )
+        chosen.append(band)
+    return tuple(dict.fromkeys(chosen))
+
+
+def _to_scene(item: Mapping[str, Any], table: Mapping[str, tuple[Source, str]], bands: Sequence[str]) -> Scene:
+    return Scene(
+        str(item["id"]), Bounds(*_bbox(item)), tuple(table[band][0] if band in table else None for band in bands)
+    )
+
+
+def _bounds(load: Load, query: Query) -> Bounds:
+    boxes = [scene.bounds for step in load.steps for scene in step.scenes]
+    around = boxes[0]
+    for other in boxes[1:]:
+        around = hull(around, other)
+    return overlap(around, query.bounds)
+
+
+def _owned(collection: Mapping[str, Any]) -> Owned:
+    visibility = collection.get("bdap:visibility", "project")
+    return Owned(str(collection["id"]), visibility, str(collection.get("bdap:project", "")))
+
+
+def _moment(item: Mapping[str, Any]) -> str:
+    properties = item.get("properties", {})
+    return str(properties.get("datetime") or properties.get("start_datetime") or "")
+
+
+def _bbox(item: Mapping[str, Any]) -> tuple[float, float, float, float]:
+    bbox: list[float] = item.get("bbox") or list(WORLD)
+    west, south, east, north = bbox if len(bbox) == 4 else (bbox[0], bbox[1], bbox[3], bbox[4])
+    return float(west), float(south), float(east), float(north)

@@ -1,0 +1,173 @@
+"""Reads pixels: shared handles per file and overview, one bounded cache of decoded blocks, never a path outside.
+
+Handles are keyed by path, time and size of the file, so a replaced file is read anew.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import rasterio
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from ..errors import Unavailable
+from ..settings import StoreSettings
+from .grid import Grid
+from .plan import Source
+from .sampling import Raster, Sampler, sampler
+
+SIDECARS = (".ovr", ".msk", ".aux.xml")
+UNIT = 512
+GDAL = {"GDAL_CACHEMAX": 64, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_NUM_THREADS": 1}
+
+
+class FileUnavailable(Unavailable):
+    """A file that the catalogue names is gone, damaged or unreadable."""
+
+    code = "FileUnavailable"
+
+
+class Version(NamedTuple):
+    """Which file exactly."""
+
+    path: str
+    mtime: int
+    size: int
+
+
+class Cache[V]:
+    """A least-recently-used cache, bounded by the sum of its entries' sizes. Safe to share between threads."""
+
+    def __init__(self, limit: int, size: Callable[[V], int] = lambda value: 1) -> None:
+        self.limit, self.used, self._size = limit, 0, size
+        self._entries: OrderedDict[Any, V] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Any, make: Callable[[], V]) -> V:
+        """The entry, made where it is missing (two threads may make it at once; one stays)."""
+        with self._lock:
+            if key in self._entries:
+                self._entries.move_to_end(key)
+                return self._entries[key]
+        value = make()
+        with self._lock:
+            if key not in self._entries:
+                self._entries[key] = value
+                self.used += self._size(value)
+            while self.used > self.limit and len(self._entries) > 1:
+                self.used -= self._size(self._entries.popitem(last=False)[1])
+        return value
+
+
+class File:
+    """An open file: its geometry and one shared, thread-safe handle for each level."""
+
+    def __init__(self, version: Version) -> None:
+        self.version = version
+        full = _open(version.path, None)
+        if full.crs is None:
+            raise RasterioError("the file has no CRS")
+        factors = full.overviews(1)
+        self.levels = [full, *[_open(version.path, k) for k in range(len(factors))]]
+        step = full.transform
+        if step.b or step.d:
+            raise RasterioError("the file's grid is rotated")
+        sizes = tuple((level.width, level.height) for level in self.levels)
+        crs = f"EPSG:{code}" if (code := full.crs.to_epsg(confidence_threshold=100)) else full.crs.to_wkt()
+        self.raster = Raster(crs, step.c, step.f, step.a, -step.e, sizes)
+        self.nodata, self.count = full.nodata, full.count
+        self.units = [_unit(level) for level in self.levels]
+
+
+class Reader:
+    """Values of sources on grids. `blocks` bytes bound the cache of decoded blocks."""
+
+    def __init__(self, store: StoreSettings, blocks: int, files: int = 512) -> None:
+        self.store = store
+        self._files: Cache[File] = Cache(files)
+        self._blocks: Cache[Any] = Cache(blocks, lambda block: int(block.nbytes))
+        self._samplers: Cache[Sampler | None] = Cache(48)
+
+    def version(self, href: str) -> Version:
+        """Which file an href means now; FileUnavailable where there is none or it leaves the store."""
+        try:
+            path = self.store.path_of(href)
+            found = path.stat()
+        except ValueError:
+            raise FileUnavailable(f"{href} is not on the store", "tell the owner of the collection") from None
+        except OSError:
+            raise FileUnavailable(f"{href} cannot be opened", "tell the owner of the collection") from None
+        return Version(str(path), found.st_mtime_ns, found.st_size)
+
+    def file(self, href: str) -> File:
+        """The open file of an href; FileUnavailable where GDAL cannot read it."""
+        version = self.version(href)
+        return self._guarded(href, lambda: self._files.get(version, lambda: File(version)))
+
+    def read(self, source: Source, grid: Grid) -> Any:
+        """The source's values on the grid (NaN: no data); None where the two do not meet."""
+        file = self.file(source.href)
+        if not 1 <= source.index <= file.count:
+            raise FileUnavailable(f"{source.href} has no band {source.index}", "tell the owner of the collection")
+        how = self._samplers.get((grid, file.raster), lambda: sampler(grid, file.raster))
+        if how is None:
+            return None
+        window = self._guarded(source.href, lambda: self._window(file, source, how))
+        nodata = file.nodata if source.nodata is None else source.nodata
+        return how.take(window, nodata, source.nearest)
+
+    def _window(self, file: File, source: Source, how: Sampler) -> Any:
+        if how.decimate > 1:
+            return _decimated(file, source, how)
+        width, height = file.units[how.level]
+        rows = range(how.top // height, (how.bottom - 1) // height + 1)
+        columns = range(how.left // width, (how.right - 1) // width + 1)
+        top, left = rows[0] * height, columns[0] * width
+        lines = [[self._block(file, source.index, how.level, row, column) for column in columns] for row in rows]
+        whole = lines[0][0] if len(rows) == len(columns) == 1 else np.block(lines)
+        return np.ascontiguousarray(whole[how.top - top : how.bottom - top, how.left - left : how.right - left])
+
+    def _block(self, file: File, index: int, level: int, row: int, column: int) -> Any:
+        width, height = file.units[level]
+        dataset = file.levels[level]
+        x, y = column * width, row * height
+        window = Window(x, y, min(width, dataset.width - x), min(height, dataset.height - y))
+        return self._blocks.get((file.version, index, level, row, column), lambda: dataset.read(index, window=window))
+
+    def _guarded[T](self, href: str, act: Callable[[], T]) -> T:
+        try:
+            return act()
+        except (RasterioError, OSError):  # GDAL's own words may hold the server's path
+            raise FileUnavailable(f"{href} is damaged or not a raster", "tell the owner of the collection") from None
+
+
+def _open(path: str, level: int | None) -> Any:
+    options: dict[str, Any] = {"thread_safe": True} if level is None else {"thread_safe": True, "overview_level": level}
+    with rasterio.Env(**GDAL):
+        if not any(Path(path + suffix).exists() for suffix in SIDECARS):
+            try:
+                return rasterio.open(path, driver="LIBERTIFF", **options)  # threads share it without copies
+            except RasterioError:
+                pass
+    return rasterio.open(path, **options)
+
+
+def _unit(dataset: Any) -> tuple[int, int]:
+    """Width and height of what is read and cached at once: the file's blocks, unless they are odd."""
+    height, width = dataset.block_shapes[0]
+    return (width, height) if 128 <= width <= 2048 and 128 <= height <= 2048 else (UNIT, UNIT)
+
+
+def _decimated(file: File, source: Source, how: Sampler) -> Any:
+    dataset, k = file.levels[how.level], how.decimate
+    window = Window(how.left * k, how.top * k, (how.right - how.left) * k, (how.bottom - how.top) * k)
+    resampling = Resampling.nearest if source.nearest else Resampling.average
+    shape = (how.bottom - how.top, how.right - how.left)
+    return dataset.read(source.index, window=window, out_shape=shape, resampling=resampling)

@@ -1,0 +1,58 @@
+"""Who asks for a plan's pixels, and whether they may: the collections' rules are asked again each time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..access import Person, ReadCollection, decide
+from ..errors import NotAllowed, NotLoggedIn
+from ..settings import Settings
+from ..web import HubLogin, Principal, read_token, sign_token
+from .plan import Plan
+
+PURPOSE = "tile"
+
+
+class Rights:
+    """Signs tile URLs for principals and finds out later what these principals may read now."""
+
+    def __init__(self, settings: Settings, login: HubLogin) -> None:
+        self.settings, self.login = settings, login
+        self._key = settings.secret("signing")
+
+    def sign(self, plan: str, principal: Principal) -> str:
+        """The signature of a tile URL, bound to one plan and one principal."""
+        group = next(iter(principal.person.groups), "") if principal.kind == "release" else ""
+        seconds = self.settings.processing.tile_url_hours * 3600
+        return sign_token(
+            self._key, PURPOSE, seconds, plan=plan, name=principal.person.name, kind=principal.kind, group=group
+        )
+
+    async def signed_person(self, plan: str, signature: str) -> Person:
+        """The person for whom a tile URL was signed, with their groups of now; refused for any other plan."""
+        if not signature:
+            raise NotLoggedIn("a tile needs its signed address", "take the address from the service's `url`")
+        claims = read_token(self._key, PURPOSE, signature)
+        if claims.get("plan") != plan:
+            raise NotAllowed("this address was signed for another service", "take the address from the service's `url`")
+        name = str(claims["name"])
+        if claims.get("kind") == "release":
+            return Person(name, frozenset({str(claims["group"])}))
+        groups = await self.login.groups_of(name)
+        if groups is None:
+            raise NotAllowed(f"{name} has no account any more", "log in again")
+        return Person(name, groups)
+
+    def check(self, plan: Plan, person: Person) -> None:
+        """NotAllowed unless the person may read every collection of the plan now."""
+        policy = self.settings.policy()
+        for owned in plan.collections:
+            decision = decide(policy, person, ReadCollection(owned.id, owned.visibility, owned.project))
+            if not decision:
+                raise NotAllowed(decision.reason, "ask the project's owner for access")
+
+
+def caller_token(request: Any, login: HubLogin) -> str:
+    """The token with which the caller came, for asking the catalogue in their name."""
+    header: str = request.headers.get("authorization", "")
+    return header.partition(" ")[2].strip() if header else str(request.cookies.get(login.cookie, ""))

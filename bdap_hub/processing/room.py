@@ -1,0 +1,67 @@
+"""What the routes of the processing service share: engine, state, rights, catalogue, compiled graphs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from fastapi import FastAPI, Request
+
+from ..database import connect
+from ..errors import NotFound
+from ..settings import Settings
+from ..web import Principal
+from . import needs, plan
+from .evaluate import Compiled, Engine, workers
+from .gate import Gate
+from .graph import Graph, parse
+from .lookup import Catalogue
+from .processes import REGISTRY
+from .reader import Cache
+from .rights import Rights
+from .tables import Services, StoredPlan, StoredService
+
+
+class Room:
+    """What the routes share: engine, state, rights, catalogue, and compiled graphs."""
+
+    def __init__(self, settings: Settings, app: FastAPI) -> None:
+        self.settings = settings
+        self.login = app.state.login
+        self.sessions = connect(settings.database)
+        self.services = Services(self.sessions)
+        self.rights = Rights(settings, self.login)
+        self.catalogue = Catalogue(settings)
+        self.engine = Engine(settings)
+        self.gate = Gate(workers(), settings.processing.queue)
+        self._compiled: Cache[Compiled] = Cache(200)
+
+    def compiled(self, identifier: str) -> Compiled:
+        """The graph of that id, ready to be evaluated; NotFound if there is none."""
+        return self._compiled.get(identifier, lambda: self._restored(identifier))
+
+    async def mine(self, request: Request, identifier: str) -> tuple[Principal, StoredService, Compiled]:
+        """The caller's own service of that id, with the rights to its collections checked now."""
+        principal = await self.login.require(request)
+        row = await asyncio.to_thread(self.services.get, identifier, principal.person.name)
+        if row is None:
+            raise NotFound(f"you have no service {identifier!r}", "GET /services lists yours")
+        compiled = await asyncio.to_thread(self.compiled, identifier)
+        self.rights.check(compiled.plan, principal.person)
+        return principal, row, compiled
+
+    async def planned(self, graph: Graph, principal: Principal, token: str) -> Compiled:
+        """The plan of a graph from what the caller sees in the catalogue, checked by a run on no data."""
+        asked = needs.queries(graph)
+        names = sorted({query.collection for query in asked})
+        found = {name: await self.catalogue.collection(name, token) for name in names}
+        items = {query.node: await self.catalogue.items(query, token) for query in asked}
+        made = plan.build(graph, asked, found, items, self.settings.processing.max_items)
+        self.rights.check(made, principal.person)
+        return await asyncio.to_thread(Compiled.of, graph, made)
+
+    def _restored(self, identifier: str) -> Compiled:
+        row: StoredPlan | None = self.services.plan(identifier)
+        if row is None:
+            raise NotFound(f"there is no service {identifier!r}", "post the graph again")
+        return Compiled.of(parse(json.loads(row.graph), REGISTRY), plan.restore(row.plan))

@@ -1,0 +1,186 @@
+"""Process graphs: what is refused, with which openEO code and sentence; what normalising does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bdap_hub.processing.graph import MAX_NODES, GraphError, digest, parse
+from bdap_hub.processing.needs import queries
+from bdap_hub.processing.processes import REGISTRY
+
+from .graphs import arg, band, call, load, ndvi_median, node, of
+
+GOOD = band("B04")
+
+
+def reduced(reducer: Any) -> dict[str, Any]:
+    return {"a": load(), "b": node("reduce_dimension", True, data=of("a"), reducer=reducer, dimension="t")}
+
+
+BAD = [
+    ("nothing", {}, "ProcessGraphMissing", "empty"),
+    ("not an object", [1], "ProcessGraphMissing", "not an object"),
+    ("no result", {"a": load()}, "ProcessGraphInvalid", "0 nodes carry 'result': true"),
+    (
+        "two results",
+        {"a": {**load(), "result": True}, "b": {**load(), "result": True}},
+        "ProcessGraphInvalid",
+        "2 nodes",
+    ),
+    ("no process", {"a": {"arguments": {}, "result": True}}, "ProcessGraphInvalid", "node 'a'"),
+    ("unknown process", {"a": node("run_udf", True)}, "ProcessUnsupported", "node 'a': process 'run_udf'"),
+    ("unknown namespace", {"a": {**load(), "namespace": "me", "result": True}}, "ProcessUnsupported", "node 'a'"),
+    ("missing argument", {"a": node("load_collection", True)}, "ProcessArgumentRequired", "needs 'id'"),
+    ("unknown argument", {"a": {**load(spam=1), "result": True}}, "ProcessArgumentUnsupported", "no argument 'spam'"),
+    (
+        "wrong type",
+        {"a": {**load(bands="B04"), "result": True}},
+        "ProcessArgumentInvalid",
+        "'bands' of load_collection must be a array",
+    ),
+    (
+        "number for text",
+        {"a": {**node("load_collection", id=5), "result": True}},
+        "ProcessArgumentInvalid",
+        "must be a string, but is 5",
+    ),
+    (
+        "boolean for number",
+        reduced(call("add", x=True, y=1)),
+        "ProcessArgumentInvalid",
+        "must be a number, but is true",
+    ),
+    (
+        "arguments no object",
+        {"a": {"process_id": "add", "arguments": [1], "result": True}},
+        "ProcessArgumentInvalid",
+        "not an object",
+    ),
+    ("unknown node", {"a": node("ndvi", True, data=of("zz"))}, "ProcessGraphInvalid", "'zz', which does not exist"),
+    ("itself", {"a": node("ndvi", True, data=of("a"))}, "ProcessGraphInvalid", "wait for one another"),
+    (
+        "cycle",
+        {"a": node("ndvi", data=of("b")), "b": node("ndvi", True, data=of("a"))},
+        "ProcessGraphInvalid",
+        "wait for one another",
+    ),
+    (
+        "cube for number",
+        {"a": load(), "b": node("add", True, x=of("a"), y=1)},
+        "ProcessArgumentInvalid",
+        "'x' of add must be a number, but 'a' gives a datacube",
+    ),
+    (
+        "number for cube",
+        {"a": node("add", x=1, y=1), "b": node("ndvi", True, data=of("a"))},
+        "ProcessArgumentInvalid",
+        "must be a datacube",
+    ),
+    ("no callback", reduced(3), "ProcessArgumentInvalid", "'reducer' of reduce_dimension must be a process-graph"),
+    (
+        "unknown parameter",
+        reduced(call("mean", data=arg("x"))),
+        "ProcessParameterMissing",
+        "'x', which nobody hands in",
+    ),
+    ("parameter at top", {"a": node("add", True, x=arg("data"), y=1)}, "ProcessParameterMissing", "'data'"),
+    ("bad callback", reduced(call("nope", data=arg("data"))), "ProcessUnsupported", "'nope'"),
+    ("too many nodes", {f"n{i}": load() for i in range(MAX_NODES + 1)}, "ProcessGraphComplexity", str(MAX_NODES)),
+]
+
+
+@pytest.mark.parametrize(("raw", "code", "words"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
+def test_refused(raw: Any, code: str, words: str) -> None:
+    with pytest.raises(GraphError) as error:
+        parse(raw, REGISTRY)
+    assert (error.value.code, error.value.status) == (code, 400)
+    assert words in error.value.message
+
+
+@pytest.mark.parametrize("raw", [GOOD, ndvi_median(), reduced(call("mean", data=arg("data")))])
+def test_accepted(raw: Any) -> None:
+    assert parse(raw, REGISTRY).nodes
+
+
+def test_deep_callbacks_are_refused() -> None:
+    inner: Any = call("mean", data=arg("data"))
+    for _ in range(12):
+        inner = {"process_graph": {"c": node("count", True, data=arg("data"), condition=inner)}}
+    with pytest.raises(GraphError, match="levels of callbacks"):
+        parse(reduced(inner), REGISTRY)
+
+
+def test_names_order_and_dead_branches_do_not_change_the_digest() -> None:
+    shuffled = {**dict(reversed(list(ndvi_median().items()))), "unused": load("elsewhere")}
+    assert digest(parse(shuffled, REGISTRY)) == digest(parse(ndvi_median(), REGISTRY))
+
+
+def test_equal_calls_are_merged() -> None:
+    raw = {
+        "a": load(),
+        "b": load(),
+        "m": node(
+            "merge_cubes", True, cube1=of("a"), cube2=of("b"), overlap_resolver=call("add", x=arg("x"), y=arg("y"))
+        ),
+    }
+    assert [n.process for n in parse(raw, REGISTRY).nodes] == ["load_collection", "merge_cubes"]
+
+
+def test_another_constant_is_another_digest() -> None:
+    other = ndvi_median()
+    other["save"]["arguments"]["options"]["min"] = -0.5
+    assert digest(parse(other, REGISTRY)) != digest(parse(ndvi_median(), REGISTRY))
+
+
+BANDS = [
+    (call("array_element", data=arg("data"), label="B04"), ("B04",)),
+    (call("array_element", data=arg("data"), index=0), None),
+    (call("mean", data=arg("data")), None),
+]
+
+
+@pytest.mark.parametrize(("reducer", "bands"), BANDS)
+def test_only_the_bands_that_are_used_are_asked_for(reducer: Any, bands: Any) -> None:
+    raw = {"a": load(), "b": node("reduce_dimension", True, data=of("a"), reducer=reducer, dimension="bands")}
+    assert [q.bands for q in queries(parse(raw, REGISTRY))] == [bands]
+
+
+def test_no_extent_is_pushed_past_a_mask() -> None:
+    raw = {
+        "a": load(bands=["B04"]),
+        "m": load(bands=["SCL"]),
+        "k": node("mask", data=of("a"), mask=of("m")),
+        "f": node("filter_temporal", True, data=of("k"), extent=["2024-01-01", "2024-02-01"]),
+    }
+    assert all(q.interval == (None, None) for q in queries(parse(raw, REGISTRY)))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                ["from_node", "from_parameter", "process_graph", "process_id", "arguments", "result", "a", "data"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(
+    JSON, st.sampled_from(sorted(REGISTRY)), st.dictionaries(st.sampled_from(["data", "x", "y", "reducer", "id"]), JSON)
+)
+def test_any_json_is_a_graph_or_a_graph_error(junk: Any, process: str, arguments: Any) -> None:
+    for raw in (junk, {"a": junk}, {"a": {"process_id": process, "arguments": arguments, "result": True}}):
+        try:
+            queries(parse(raw, REGISTRY))
+        except GraphError as error:
+            assert error.message
