@@ -1,0 +1,87 @@
+"""What the catalogue's pages show: plain values for the templates, made from STAC. PURE."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .store import Collection, Page
+
+VISIBILITY = {"public": "for everybody", "people": "for everybody logged in"}
+
+
+def card(collection: Collection, picture: bool) -> dict[str, Any]:
+    """A collection in the list."""
+    stac = collection.stac
+    project = stac.get("bdap:project") or ""
+    return {
+        "id": collection.id,
+        "title": stac.get("title") or collection.id,
+        "visibility": VISIBILITY.get(str(stac.get("bdap:visibility")), f"for project {project}"),
+        "open": stac.get("bdap:visibility") == "public",
+        "picture": picture,
+        "items": len(collection.items),
+        "bands": list(stac.get("item_assets", {})),
+        "period": _period(stac),
+        "place": _place(stac),
+    }
+
+
+def collection_view(collection: Collection, found: Page, start: int, picture: bool) -> dict[str, Any]:
+    """A collection on its own page, with one page of its items."""
+    stac = collection.stac
+    return {
+        **card(collection, picture),
+        "description": stac.get("description") or "",
+        "license": stac.get("license") or "not stated",
+        "providers": [p["name"] for p in stac.get("providers", []) if p.get("name")],
+        "bands": [_band(name, asset) for name, asset in stac.get("item_assets", {}).items()],
+        "code": ", ".join(str(c) for c in stac.get("summaries", {}).get("proj:code", [])),
+        "rows": [_row(item) for item in found.items],
+        "first": start + 1,
+        "last": start + len(found.items),
+        "following": found.following,
+        "previous": max(0, start - 25) if start else None,
+        "matched": found.matched,
+    }
+
+
+def _band(name: str, asset: dict[str, Any]) -> dict[str, Any]:
+    raster = (asset.get("raster:bands") or [{}])[0]
+    return {
+        "name": name,
+        "title": asset.get("title", name),
+        "type": raster.get("data_type", ""),
+        "scale": f"{raster.get('scale', 1):g}",
+        "offset": f"{raster.get('offset', 0):g}",
+        "nodata": "none" if raster.get("nodata") is None else raster["nodata"],
+        "gsd": f"{asset['gsd']:g} m" if "gsd" in asset else "",
+    }
+
+
+def _row(item: dict[str, Any]) -> dict[str, Any]:
+    properties = item["properties"]
+    cloud = properties.get("eo:cloud_cover")
+    return {
+        "id": item["id"],
+        "date": str(properties.get("datetime", ""))[:16].replace("T", " "),
+        "cloud": "" if cloud is None else f"{cloud:.1f} %",
+        "platform": properties.get("platform", ""),
+        "bands": ", ".join(item["assets"]),
+    }
+
+
+def _period(stac: dict[str, Any]) -> str:
+    first, last = stac["extent"]["temporal"]["interval"][0]
+    days = [str(day)[:10] for day in (first, last) if day]
+    return " to ".join(dict.fromkeys(days)) or "no date"
+
+
+def _place(stac: dict[str, Any]) -> str:
+    box = stac["extent"]["spatial"]["bbox"][0]
+    west, south, east, north = box if len(box) == 4 else (box[0], box[1], box[3], box[4])
+    latitudes = f"{_degrees(south, 'N', 'S')}–{_degrees(north, 'N', 'S')}"
+    return f"{latitudes}, {_degrees(west, 'E', 'W')}–{_degrees(east, 'E', 'W')}"
+
+
+def _degrees(value: float, positive: str, negative: str) -> str:
+    return f"{abs(value):.2f}° {positive if value >= 0 else negative}"
