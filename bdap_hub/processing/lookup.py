@@ -72,7 +72,8 @@ class Catalogue:
         if answer.status_code == 404:
             return None
         if answer.status_code in (401, 403):
-            raise NotAllowed("the catalogue refuses this token", "make a token with the scope access:services")
+            said = answer.json()
+            raise NotAllowed(said.get("message", "the catalogue refuses this token"), said.get("remedy", ""))
         if answer.status_code != 200:
             raise Unavailable(f"the catalogue answers {answer.status_code}", "try again in a moment")
         result: Mapping[str, Any] = answer.json()
