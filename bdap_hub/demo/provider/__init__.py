@@ -1,0 +1,9 @@
+"""The demo's OpenID provider on django-allauth: password and TOTP, on the loopback interface only.
+
+Stands in for EU Login on one machine; refuses to start in production. Django is imported when it starts, not before.
+"""
+
+from .accounts import Account, provision
+from .server import main
+
+__all__ = ["Account", "main", "provision"]

@@ -1,0 +1,86 @@
+"""What our provider says of a person, and how: allauth's adapters."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.authentication import get_authentication_records
+from allauth.core import context
+from allauth.idp.oidc.adapter import DefaultOIDCAdapter
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.cache import cache
+from django.http import HttpRequest
+
+from .conf import CODE_SECONDS
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    """Accounts come from `provision` alone."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        """Never."""
+        return False
+
+
+class OIDCAdapter(DefaultOIDCAdapter):
+    """`sub` is the login name, `groups` a list; `amr` says how the person proved themselves in this login."""
+
+    def get_issuer(self) -> str:
+        """As the settings name it, whatever the request's Host header says."""
+        return str(settings.BDAP.identity.issuer)
+
+    def get_user_sub(self, client: Any, user: Any) -> str:
+        """The login name, which never changes."""
+        return str(user.get_username())
+
+    def get_user_by_sub(self, client: Any, sub: str) -> Any:
+        """The active person of that name, or None."""
+        return get_user_model().objects.filter(username=sub, is_active=True).first()
+
+    def get_claims(self, purpose: Any, user: Any, client: Any, scopes: Iterable[str], **kwargs: Any) -> dict[str, Any]:
+        """The standard claims and, with the scope `groups`, the person's groups as of now."""
+        scopes = list(scopes)
+        claims = super().get_claims(purpose, user, client, scopes, **kwargs)
+        if "groups" in scopes:
+            claims["groups"] = sorted(user.groups.values_list("name", flat=True))
+        return claims
+
+    def populate_id_token(self, id_token: dict[str, Any], client: Any, scopes: Iterable[str], **kwargs: Any) -> None:
+        """amr and auth_time of the login that the code stands for; without a code of ours, none."""
+        id_token.update(proof_of(context.request.POST.get("code", "")))
+
+    def populate_server_metadata(self, data: dict[str, Any]) -> None:
+        """Only what our client may really use."""
+        data["scopes_supported"] = ["openid", "profile", "email", "groups"]
+        data["response_types_supported"] = ["code"]
+        data["grant_types_supported"] = ["authorization_code"]
+        data["token_endpoint_auth_methods_supported"] = ["client_secret_basic", "client_secret_post"]
+        data.pop("device_authorization_endpoint", None)
+
+
+def proof(request: HttpRequest) -> dict[str, Any]:
+    """How the person of this session logged in, as claims: `amr` (RFC 8176) and `auth_time` in seconds."""
+    records = get_authentication_records(request, request.user)
+    used = {record.get("type", record["method"]) for record in records}
+    amr = [short for method, short in (("password", "pwd"), ("totp", "otp")) if method in used]
+    if len(amr) == 2:
+        amr.append("mfa")
+    return {"amr": amr, "auth_time": int(min((r["at"] for r in records), default=0))}
+
+
+def remember_proof(code: str, claims: dict[str, Any]) -> None:
+    """Keep the proof beside the code: the token request that follows has no session."""
+    cache.set(_key(code), claims, timeout=CODE_SECONDS)
+
+
+def proof_of(code: str) -> dict[str, Any]:
+    """The proof kept for a code; empty if there is none."""
+    return dict(cache.get(_key(code)) or {})
+
+
+def _key(code: str) -> str:
+    return f"bdap.proof.{hashlib.sha256(code.encode()).hexdigest()}"

@@ -1,0 +1,65 @@
+"""The provider's database: migrated when needed, with our client and the demo's accounts in it. Idempotent."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ...settings import Settings
+from .accounts import Account, read_accounts
+
+
+def ensure(settings: Settings) -> None:
+    """Bring the database to where this version needs it. Django has to be set up."""
+    _migrate(settings.var / "provider")
+    _ensure_client(settings)
+    for account in read_accounts(settings):
+        _ensure_account(account)
+
+
+def _migrate(folder: Path) -> None:
+    import allauth
+    import django
+    from django.core.management import call_command
+
+    stamp, version = folder / "migrated", f"django {django.__version__}, allauth {allauth.__version__}"
+    if stamp.exists() and stamp.read_text() == version and (folder / "provider.sqlite").exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(folder / "provider.sqlite", os.O_CREAT, 0o600))
+    call_command("migrate", verbosity=0, interactive=False)
+    stamp.write_text(version)
+
+
+def _ensure_client(settings: Settings) -> None:
+    from allauth.idp.oidc.models import Client
+
+    client = Client.objects.filter(id=settings.identity.client_id).first() or Client(id=settings.identity.client_id)
+    client.name, client.type, client.skip_consent = settings.hub.platform_name, Client.Type.CONFIDENTIAL, True
+    client.set_scopes(list(settings.identity.scope))
+    client.set_redirect_uris([f"{settings.hub.public_url}/hub/oauth_callback"])
+    client.set_post_logout_redirect_uris([f"{settings.hub.public_url}/hub/logout"])
+    secret = settings.secret("oidc-client-secret")
+    if client._state.adding or not client.check_secret(secret):
+        client.set_secret(secret)
+    client.save()
+
+
+def _ensure_account(account: Account) -> None:
+    """Create what is missing. A password or an authenticator that is there stays; name and groups follow the file."""
+    from allauth.account.models import EmailAddress
+    from allauth.mfa.models import Authenticator
+    from allauth.mfa.utils import encrypt
+    from django.contrib.auth.models import Group, User
+
+    user, created = User.objects.get_or_create(username=account.name)
+    if created:
+        user.set_password(account.password)
+    user.first_name, _, user.last_name = account.full_name.partition(" ")
+    user.email = f"{account.name}@demo.invalid"
+    user.save()
+    EmailAddress.objects.get_or_create(user=user, email=user.email, defaults={"primary": True, "verified": True})
+    user.groups.set([Group.objects.get_or_create(name=name)[0] for name in account.groups])
+    totp = Authenticator.Type.TOTP
+    if account.totp_secret and not Authenticator.objects.filter(user=user, type=totp).exists():
+        Authenticator.objects.create(user=user, type=totp, data={"secret": encrypt(account.totp_secret)})

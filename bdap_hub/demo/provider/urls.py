@@ -1,0 +1,23 @@
+"""The provider's addresses: log in, second factor, enrolment, log out, and OpenID Connect. Nothing else of allauth."""
+
+from __future__ import annotations
+
+from allauth.account import views as account
+from allauth.mfa.base import views as mfa
+from django.urls import include, path
+
+from . import views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("static/<str:name>", views.style, name="style"),
+    path("login/", account.login, name="account_login"),
+    path("logout/", account.logout, name="account_logout"),
+    path("inactive/", account.account_inactive, name="account_inactive"),
+    path("second-factor/", mfa.authenticate, name="mfa_authenticate"),
+    path("enrol/", views.Enrol.as_view(), name="mfa_activate_totp"),
+    path("identity/o/authorize", views.Authorize.as_view()),
+    path("identity/o/device", views.nothing),
+    path("identity/o/api/device/code", views.nothing),
+    path("", include("allauth.idp.urls")),
+]

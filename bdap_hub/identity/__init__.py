@@ -1,0 +1,10 @@
+"""Who somebody is: OpenID Connect with proven MFA, and the check of every id_token.
+
+Decides nothing about what a person may use: that is `access`.
+"""
+
+from .authenticator import EULoginAuthenticator
+from .config import configure
+from .id_token import Expected, IdToken, LoginRefused, validate
+
+__all__ = ["EULoginAuthenticator", "Expected", "IdToken", "LoginRefused", "configure", "validate"]

@@ -1,0 +1,204 @@
+"""The browser's part of a login: away to the provider with state, nonce and PKCE; back, checked; and logging out.
+
+Each login begun has a cookie of its own, so that logins in parallel tabs do not collide.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import secrets
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from oauthenticator.oauth2 import OAuthCallbackHandler, OAuthLoginHandler, OAuthLogoutHandler
+from tornado import web
+from tornado.httputil import url_concat
+
+from ..errors import BdapError, Unavailable
+from .id_token import LoginRefused
+
+STATE_MINUTES = 15
+MAX_LOGINS_AT_ONCE = 8
+_STATE = re.compile(r"[A-Za-z0-9_-]{43}")
+_COOKIE = "bdap-login-"
+# What a provider may answer with (RFC 6749 section 4.1.2.1, OpenID Connect Core 3.1.2.6); its own text is never shown.
+_PROVIDER_ERRORS = {
+    "access_denied": "you did not agree, or the login provider does not let you in",
+    "login_required": "the login provider wants you to log in",
+    "unmet_authentication_requirements": "the login provider could not ask for a second factor",
+    "temporarily_unavailable": "the login provider is busy",
+}
+
+
+@dataclass(frozen=True)
+class LoginState:
+    """A login that this browser has begun; kept in its signed cookie until it comes back."""
+
+    state: str
+    nonce: str
+    code_verifier: str
+    next_url: str
+
+    @classmethod
+    def begin(cls, next_url: str) -> LoginState:
+        """Fresh random values of 256 bits each."""
+        return cls(secrets.token_urlsafe(32), secrets.token_urlsafe(32), secrets.token_urlsafe(32), next_url)
+
+    @property
+    def challenge(self) -> str:
+        """PKCE's S256 challenge of the verifier (RFC 7636)."""
+        digest = hashlib.sha256(self.code_verifier.encode()).digest()
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+    @property
+    def cookie(self) -> str:
+        """The name of this login's cookie."""
+        return cookie_name(self.state)
+
+
+def cookie_name(state: str) -> str:
+    """The cookie of the login whose `state` this is."""
+    return f"{_COOKIE}{state[:16]}"
+
+
+class LoginHandler(OAuthLoginHandler):
+    """Send the browser to the provider."""
+
+    async def get(self) -> None:
+        """Redirect with state, nonce and PKCE S256; 503 if the provider cannot be found."""
+        try:
+            metadata = await self.authenticator.provider.metadata()
+        except Unavailable as error:
+            raise _http_error(error) from None
+        login = LoginState.begin(self._get_next_url() or "")
+        self._remember(login)
+        parameters = {
+            **self.authenticator.extra_authorize_params,
+            "response_type": "code",
+            "client_id": self.authenticator.client_id,
+            "redirect_uri": self.authenticator.get_callback_url(self),
+            "scope": " ".join(self.authenticator.scope),
+            "state": login.state,
+            "nonce": login.nonce,
+            "code_challenge": login.challenge,
+            "code_challenge_method": "S256",
+        }
+        self.redirect(url_concat(metadata.authorization_endpoint, parameters))
+
+    def _remember(self, login: LoginState) -> None:
+        begun = [name for name in self.request.cookies if name.startswith(_COOKIE)]
+        if len(begun) >= MAX_LOGINS_AT_ONCE:
+            for name in begun:
+                self.clear_cookie(name, path=self.hub.base_url)
+        value = json.dumps(asdict(login))
+        days = STATE_MINUTES / 1440
+        self._set_cookie(login.cookie, value, expires_days=days, path=self.hub.base_url, samesite="Lax")
+
+
+class CallbackHandler(OAuthCallbackHandler):
+    """The browser comes back from the provider."""
+
+    login_state: LoginState
+
+    async def get(self) -> None:
+        """Let the person in, or show why not (403) and record it."""
+        try:
+            self.check_arguments()
+            user = await self.login_user()
+            if user is None:
+                raise LoginRefused("not-allowed", "this account may not log in", "ask the platform's operators")
+        except LoginRefused as refused:
+            self.authenticator.record(self, "login", "", refused)
+            raise _http_error(refused) from None
+        except BdapError as error:
+            raise _http_error(error) from None
+        self.authenticator.record(self, "login", user.name, None)
+        self.redirect(self.get_next_url(user))
+
+    def check_arguments(self) -> None:
+        """State first: nothing that a stranger sent is looked at before it is known to be this browser's."""
+        self.login_state = self._recall()
+        self._check_issuer()
+        self._check_error()
+        if not self.get_argument("code", ""):
+            raise LoginRefused("no-code", "the login provider sent no answer")
+
+    def get_next_url(self, user: Any = None) -> str:
+        """Where the person wanted to go: only ever a path, kept in our signed cookie."""
+        return self.login_state.next_url or super(OAuthCallbackHandler, self).get_next_url(user)
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """As usual, but without the address: its query holds the code and the state."""
+        if isinstance(value, web.HTTPError):
+            self.log.warning("login refused (%s): %s", value.status_code, value.log_message)
+        else:
+            self.log.error("login failed", exc_info=(typ, value, tb))
+
+    def _recall(self) -> LoginState:
+        state = self.get_argument("state", "")
+        if not _STATE.fullmatch(state):
+            raise LoginRefused("state-missing", "this is not the answer to a login that you began here")
+        name = cookie_name(state)
+        kept = self.get_secure_cookie(name, max_age_days=STATE_MINUTES / 1440)
+        if not kept:
+            raise LoginRefused("state-unknown", "this login was begun in another browser, or too long ago")
+        self.clear_cookie(name, path=self.hub.base_url)
+        login = LoginState(**json.loads(kept))
+        if not hmac.compare_digest(login.state, state):
+            raise LoginRefused("state-mismatch", "this login was begun in another browser")
+        return login
+
+    def _check_issuer(self) -> None:
+        """RFC 9207: the answer names its issuer where the provider says that it does."""
+        stated = self.get_argument("iss", "")
+        if stated and stated != self.authenticator.issuer:
+            raise LoginRefused("other-issuer", "the answer came from another login provider")
+
+    def _check_error(self) -> None:
+        error = self.get_argument("error", "")
+        if error:
+            known = error if error in _PROVIDER_ERRORS else "other"
+            sentence = _PROVIDER_ERRORS.get(error, "the login provider reported an error")
+            raise LoginRefused(f"provider-{known}", sentence)
+
+
+class LogoutHandler(OAuthLogoutHandler):
+    """Log out here, then at the provider (OpenID Connect RP-Initiated Logout 1.0)."""
+
+    async def handle_logout(self) -> None:
+        """Remember whether somebody was logged in: only then is there a session at the provider to end."""
+        await super().handle_logout()
+        self.logged_out = self.current_user.name if self.current_user else ""
+        if self.logged_out:
+            self.authenticator.record(self, "logout", self.logged_out, None)
+
+    async def render_logout_page(self) -> None:
+        """To the provider's logout where it has one; no token goes along, so it asks the person."""
+        end = await self._end_session_endpoint() if self.logged_out else ""
+        if not end:
+            return await super().render_logout_page()
+        parameters = {
+            "client_id": self.authenticator.client_id,
+            "post_logout_redirect_uri": self.authenticator.post_logout_url,
+        }
+        self.redirect(url_concat(end, parameters))
+
+    async def _end_session_endpoint(self) -> str:
+        try:
+            return (await self.authenticator.provider.metadata()).end_session_endpoint
+        except Unavailable:
+            return ""
+
+
+def _http_error(error: BdapError) -> web.HTTPError:
+    """As JupyterHub's error page shows it: `reason` is its title, `jupyterhub_message` its text."""
+    refused = isinstance(error, LoginRefused)
+    title = "Login refused" if refused else "Login not possible now"
+    shown = web.HTTPError(error.status, error.reason if refused else error.code, reason=title)
+    sentence = f"{error.message[:1].upper()}{error.message[1:]}."
+    shown.jupyterhub_message = f"{sentence} What you can do: {error.remedy}." if error.remedy else sentence
+    return shown

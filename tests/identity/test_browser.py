@@ -1,0 +1,53 @@
+"""The login in a real Chromium: content security policy, cookies on two hosts, and pages that read well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from .conftest import Platform
+
+pytestmark = pytest.mark.browser
+ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+ARGUMENTS += ["--disable-background-networking", "--disable-component-update"]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.mark.parametrize(("width", "height", "guest"), [(1280, 800, "guest13"), (390, 844, "guest14")])
+def test_log_in_and_out(
+    platform: Platform, chromium: Browser, artifacts: Path, width: int, height: int, guest: str
+) -> None:
+    page = chromium.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(60_000)
+    page.goto(f"{platform.url}/hub/home")
+    _look(page, artifacts, "login", width)
+    page.get_by_label("Account name").fill(guest)
+    page.get_by_label("Password").fill(platform.accounts[guest]["password"])
+    page.get_by_role("button", name="Next").click()
+    page.get_by_label("Authenticator code").wait_for()
+    _look(page, artifacts, "second-factor", width)
+    page.get_by_label("Authenticator code").fill(platform.code(guest))
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{platform.url}/hub/home")
+    page.goto(f"{platform.url}/hub/oauth_callback?code=x&state=forged")
+    assert "not the answer to a login that you began here" in page.inner_text("body")
+    _look(page, artifacts, "refused", width)
+    page.goto(f"{platform.url}/hub/logout")
+    page.get_by_role("button", name="Log out", exact=True).click()
+    page.wait_for_url(f"{platform.url}/hub/logout*")
+    page.close()
+
+
+def _look(page: Page, artifacts: Path, name: str, width: int) -> None:
+    page.screenshot(path=artifacts / f"identity-{name}-{width}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {width} px"
