@@ -27,7 +27,7 @@ from bdap_hub.settings import Settings
 from tests.conftest import PROXY, ROOT, make_settings
 
 # A code works once in 30 seconds, so each test that logs in has a person of its own.
-GUESTS = tuple(DemoPerson(f"guest{n}", f"Guest {n}", ("project-agriculture",), "for one test") for n in range(1, 16))
+GUESTS = tuple(DemoPerson(f"guest{n}", f"Guest {n}", ("project-agriculture",), "for one test") for n in range(1, 17))
 CONFIG = """
 import json, os
 from bdap_hub import identity

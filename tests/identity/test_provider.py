@@ -134,3 +134,20 @@ def test_refuses_production(settings: Settings) -> None:
 def test_refuses_to_listen_beyond_loopback(tmp_path: Path, issuer: str) -> None:
     with pytest.raises(BadSettings, match="loopback"):
         provider.main(make_settings(tmp_path, identity={"issuer": issuer}))
+
+
+def test_codes_cannot_be_guessed(platform: Platform, browser: Browser, other_browser: Browser) -> None:
+    page = browser.to_code("guest16")
+    right = int(platform.code("guest16"))
+    for miss in range(1, 6):
+        page = browser.submit(page, code=f"{(right + miss) % 1_000_000:06}")
+        assert "Incorrect code" in page.text
+    # Neither there nor in a fresh session does the right code help now.
+    assert "Too many" in browser.submit(page, code=platform.code("guest16")).text
+    fresh = other_browser.to_code("guest16")
+    assert "Too many" in other_browser.submit(fresh, code=platform.code("guest16")).text
+    assert browser.whoami() == other_browser.whoami() == {}
+    other = Browser(platform)
+    other.log_in("ben")
+    assert other.whoami()["name"] == "ben"
+    other.client.close()
