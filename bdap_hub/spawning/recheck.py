@@ -82,5 +82,12 @@ class Recheck(HasTraits):
 
 def refused(error: BdapError) -> SpawnException:
     """The error as JupyterHub shows it: on the page, in the API's answer and in the spawn's progress."""
-    message = f"{error.message[:1].upper()}{error.message[1:]}. {error.remedy[:1].upper()}{error.remedy[1:]}."
-    return SpawnException(message, reason=error.code, status_code=error.status)
+    remedy = f" {error.remedy[:1].upper()}{error.remedy[1:]}." if error.remedy else ""
+    return readable(f"Not started: {error.message}.{remedy}", error.code, error.status)
+
+
+def readable(message: str, reason: str, status: int) -> SpawnException:
+    """A failed start whose `message`, and nothing else, is what the person reads."""
+    found = SpawnException(message, reason=reason, status_code=status)
+    found.jupyterhub_message = message  # without it the start page prints the exception's name
+    return found

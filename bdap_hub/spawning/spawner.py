@@ -10,7 +10,6 @@ from typing import Any
 
 from docker.errors import APIError, ImageNotFound
 from dockerspawner import DockerSpawner
-from jupyterhub.spawner import SpawnException
 from traitlets import Any as AnyTrait
 from traitlets import default
 
@@ -20,7 +19,7 @@ from ..telemetry import redact
 from . import docker_arguments, engine, gpus, store, uids
 from .names import install_id
 from .plan import Choice, Site, SpawnPlan, container_name, plan
-from .recheck import Recheck, refused, sessions
+from .recheck import Recheck, readable, refused, sessions
 
 STARTING = (
     "Checking what you may start",
@@ -93,11 +92,8 @@ class BdapDockerSpawner(Recheck, DockerSpawner):  # type: ignore[misc]
         except BdapError as error:
             raise refused(error) from None
         except ImageNotFound:
-            raise SpawnException(
-                f"The image {choice.image.name} is not built on this host. Ask the operator to run `make images`.",
-                reason="image",
-                status_code=503,
-            ) from None
+            missing = f"The image {choice.image.name} is not built on this host. Ask the operator to run `make images`."
+            raise readable(missing, "image", 503) from None
         self.stage = 3
         await self._until_listening(ip, port)
         return ip, port
@@ -175,9 +171,7 @@ class BdapDockerSpawner(Recheck, DockerSpawner):  # type: ignore[misc]
             except OSError:
                 await asyncio.sleep(0.2)
             if await self.poll() is not None:
-                raise SpawnException(
-                    "The server ended while it was starting. Try again.", reason="died", status_code=503
-                )
+                raise readable("The server ended while it was starting. Try again.", "died", 503)
 
     async def _log_tail(self) -> None:
         try:

@@ -65,13 +65,15 @@ class Platform:
         answer.raise_for_status()
         return str(answer.json()["token"])
 
-    def browser(self, name: str) -> httpx.Client:
+    @contextlib.contextmanager
+    def browser(self, name: str) -> Iterator[httpx.Client]:
         """A client with cookies, logged in through the form."""
-        client = httpx.Client(follow_redirects=True, timeout=60, headers={"Accept": "text/html"})
-        client.get(f"{self.url}/hub/login")
-        xsrf = client.cookies.get("_xsrf", path="/hub/")
-        client.post(f"{self.url}/hub/login", data={"username": name, "password": "test", "_xsrf": xsrf})
-        return client
+        with httpx.Client(follow_redirects=True, timeout=60, headers={"Accept": "text/html"}) as client:
+            client.get(f"{self.url}/hub/login")
+            xsrf = client.cookies.get("_xsrf", path="/hub/")
+            answer = client.post(f"{self.url}/hub/login", data={"username": name, "password": "test", "_xsrf": xsrf})
+            assert answer.url.path == "/hub/home", answer.text
+            yield client
 
     def start_hub(self) -> None:
         environment = {
@@ -113,6 +115,7 @@ class Platform:
         self.wait(lambda: self.api("GET", f"/users/{name}").json()["servers"][""]["ready"], seconds, f"{name}'s server")
 
     def stop(self, name: str) -> None:
+        """Stop a person's server, if one runs, and wait until it is gone."""
         self.api("DELETE", f"/users/{name}/server")
         self.wait(lambda: not self.api("GET", f"/users/{name}").json()["servers"], 40, f"{name}'s server to stop")
 
@@ -147,7 +150,7 @@ def launch(folder: Path, settings: Settings) -> Platform:
     return platform
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """The hub with the Docker engine; all its containers and its network go away at the end."""
     try:

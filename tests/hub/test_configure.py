@@ -1,0 +1,104 @@
+"""Settings become JupyterHub's configuration: looked at on an empty Config, without starting anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from traitlets.config import Config
+
+from bdap_hub import hub
+from bdap_hub.errors import BadSettings
+from bdap_hub.settings import Settings
+from tests.conftest import SERVICES, make_settings
+
+
+@pytest.fixture
+def c(tmp_path: Path) -> Any:
+    """As in production."""
+    settings = make_settings(
+        tmp_path / "var",
+        spawning={"engine": "process"},
+        hub={"public_url": "https://bdap.example.eu"},
+        identity={"issuer": "https://login.example.eu"},
+    )
+    settings.environment = "production"
+    found = Config()
+    hub.configure(found, settings)
+    found.the_settings = settings
+    return found
+
+
+def role(c: Any, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(role for role in c.JupyterHub.load_roles if role["name"] == name)
+    return found
+
+
+def test_each_service_has_least_rights(c: Any) -> None:
+    assert [service["name"] for service in c.JupyterHub.services] == [*SERVICES, "idle-culler"]
+    assert {tuple(role(c, "service-reader")["scopes"])} == {("read:users:name", "read:users:groups")}
+    every = {scope for role in c.JupyterHub.load_roles for scope in role["scopes"]}
+    forbidden = {"admin:users", "admin:auth_state", "admin:groups", "access:servers", "tokens", "shutdown", "proxy"}
+    assert not every & forbidden
+    assert role(c, "platform-admin")["groups"] == ["bdap-admins"]
+    assert "access:services!service=admin" not in role(c, "user")["scopes"]
+
+
+def test_the_token_for_scripts_is_the_demos_alone(c: Any, tmp_path: Path) -> None:
+    assert "demo" not in [service["name"] for service in c.JupyterHub.services]
+    demo = Config()
+    hub.configure(demo, make_settings(tmp_path / "demo", spawning={"engine": "process"}))
+    assert "demo" in [service["name"] for service in demo.JupyterHub.services]
+
+
+def test_behind_tls_the_proxy_still_speaks_http_on_its_own_address(c: Any) -> None:
+    assert (c.JupyterHub.public_url, c.JupyterHub.bind_url) == ("https://bdap.example.eu/", "http://127.0.0.1:443")
+
+
+def test_no_secret_is_shared_or_missing(c: Any) -> None:
+    tokens = [service["api_token"] for service in c.JupyterHub.services if "api_token" in service]
+    assert len(set(tokens)) == len(SERVICES) and all(len(token) >= 32 for token in tokens)
+    assert [len(key) for key in c.CryptKeeper["keys"]] == [32]
+    (c.the_settings.var / "secrets" / "proxy-auth-token").unlink()
+    with pytest.raises(BadSettings, match="proxy-auth-token"):
+        hub.configure(Config(), c.the_settings)
+
+
+def test_the_hub_may_be_restarted_while_people_work(c: Any) -> None:
+    assert c.JupyterHub.cleanup_servers is False
+    assert c.ConfigurableHTTPProxy.should_start is False
+    assert c.JupyterHub.db_url.startswith("sqlite:////")
+
+
+def test_production_state_is_the_given_database(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path / "var", spawning={"engine": "process"})
+    settings.database_url = "postgresql+psycopg://bdap@db/bdap"
+    found = Config()
+    hub.configure(found, settings)
+    assert found.JupyterHub.db_url == settings.database_url
+
+
+def test_no_culler_when_servers_may_idle(tmp_path: Path) -> None:
+    found = Config()
+    hub.configure(found, make_settings(tmp_path / "var", spawning={"engine": "process", "idle_timeout": 0}))
+    assert "idle-culler" not in [service["name"] for service in found.JupyterHub.services]
+
+
+@pytest.mark.parametrize("part", ["hub", "processing", "catalogue", "dashboards"])
+def test_what_containers_cannot_reach_is_said_at_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    monkeypatch.setattr(hub, "ensure_network", lambda *a, **k: "172.30.0.1")
+    reachable: dict[str, dict[str, Any]] = {
+        name: {"bind": "172.30.0.1"} for name in ("processing", "catalogue", "dashboards")
+    }
+    reachable["hub"] = {"api_bind": "0.0.0.0"}
+    good: Settings = make_settings(tmp_path / "var", **reachable)
+    found = Config()
+    hub.configure(found, good)
+    assert found.Spawner.hub_connect_url == f"http://172.30.0.1:{good.hub.api_port}"
+    section = getattr(good, part)
+    setattr(section, "api_bind" if part == "hub" else "bind", "127.0.0.1")
+    with pytest.raises(BadSettings, match=rf"{part}\..*containers cannot reach"):
+        hub.configure(Config(), good)
