@@ -25,6 +25,9 @@ EXTENSIONS = (
     f"{HOST}/raster/v1.1.0/schema.json",
     f"{HOST}/eo/v1.1.0/schema.json",
 )
+PLACE_ON_DISK = [
+    {"rel": rel, "href": "../collection.json", "type": "application/json"} for rel in ("parent", "collection")
+]
 ITEM_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
 # Sentinel-2 MSI: common name, title.
 SENTINEL2 = {
@@ -77,7 +80,8 @@ def build(
     result["assets"] = {
         band: _asset(band, header, given, properties, store, scaling, sentinel2) for band, header in headers.items()
     }
-    result["links"] = [link for link in given.get("links", []) if link.get("rel") in ("license", "derived_from")]
+    kept = [link for link in given.get("links", []) if link.get("rel") in ("license", "derived_from")]
+    result["links"] = [*PLACE_ON_DISK, *kept]
     return result
 
 

@@ -86,7 +86,7 @@ def item(base: str, found: dict[str, Any]) -> dict[str, Any]:
             _link("parent", parent),
             _link("collection", parent),
             _link("root", f"{base}/"),
-            *found.get("links", []),
+            *(link for link in found.get("links", []) if link["rel"] not in ("parent", "collection")),
         ],
     }
 

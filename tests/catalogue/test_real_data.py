@@ -1,0 +1,94 @@
+"""Real imagery through the documented command's function: Sentinel-2, Landsat 5, Sentinel-1."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rasterio
+
+from bdap_hub.catalogue.disk import read_json
+from bdap_hub.catalogue.ingest import ingest
+from bdap_hub.settings import Settings
+
+S2 = "s2-l2a-33T-cog"
+
+
+@pytest.fixture
+def real(settings: Settings, real_data: Path) -> Settings:
+    """Settings whose store is the folder of real imagery."""
+    store = settings.store.model_copy(update={"data_root": real_data})
+    return settings.model_copy(update={"store": store})
+
+
+def items_of(settings: Settings, collection: str) -> list[dict[str, Any]]:
+    return [read_json(p) for p in sorted((settings.var / "catalogue" / collection / "items").glob("*.json"))]
+
+
+def test_sentinel_2(real: Settings, real_data: Path) -> None:
+    report = ingest(real, real_data / S2, "sentinel-2-l2a", "Sentinel-2 L2A", "public")
+    assert (report.added, report.errors) == (10, [])
+    items = items_of(real, "sentinel-2-l2a")
+    days = {item["properties"]["datetime"][:10] for item in items}
+    assert days == {f"2023-08-{day}" for day in (10, 13, 15, 18, 20)}
+    for item in items:
+        original = read_json(next(real_data.rglob(f"{item['id']}.json")))
+        assert item["properties"]["eo:cloud_cover"] == original["properties"]["eo:cloud_cover"]
+        assert item["properties"]["datetime"][:19] == original["properties"]["datetime"][:19]
+        assert sorted(item["assets"]) == ["B02", "B03", "B04", "B08", "CLDPRB", "SCL"]
+        assert item["assets"]["B08"]["eo:bands"] == [{"name": "B08", "common_name": "nir"}]
+        for asset in item["assets"].values():
+            with rasterio.open(real.store.path_of(asset["href"])) as file:
+                assert asset["proj:shape"] == [file.height, file.width]
+                assert asset["proj:transform"] == list(file.transform)[:6]
+                assert item["properties"]["proj:epsg"] == file.crs.to_epsg() == 32633
+        red = item["assets"]["B04"]["raster:bands"][0]
+        assert (red["scale"], red["offset"], red["nodata"]) == (0.0001, 0, 0)
+
+
+def test_landsat_5(real: Settings, real_data: Path) -> None:
+    report = ingest(real, real_data / "landsat5-ga-nbar", "landsat-5", "Landsat 5", "public", scale=0.0001)
+    assert (report.added, report.errors) == (2, [])
+    scene = next(item for item in items_of(real, "landsat-5") if "NBAR" in item["id"])
+    assert scene["properties"]["datetime"] == "1992-03-23T00:00:00Z"
+    assert sorted(scene["assets"]) == ["B10", "B20", "B30", "B40", "B50", "B70"]
+    assert scene["assets"]["B10"]["raster:bands"][0]["nodata"] == -999
+    assert "common_name" not in scene["assets"]["B10"]["eo:bands"][0]  # not Sentinel-2's B10
+
+
+def test_sentinel_1(real: Settings, real_data: Path) -> None:
+    report = ingest(real, real_data / "s1-grd-sigma0", "sentinel-1", "Sentinel-1", "public")
+    assert (report.added, report.errors) == (1, [])
+    scene = items_of(real, "sentinel-1")[0]
+    assert scene["properties"]["datetime"] == "2015-03-09T17:30:17Z"
+    assert scene["assets"]["VV"]["raster:bands"][0]["data_type"] == "float32"
+
+
+def test_all_extensions_validate(real: Settings, real_data: Path, tmp_path: Path) -> None:
+    """Against the extensions' schemas too, served from the folder of schemas instead of the network."""
+    schemas, shim = real_data / "stac-schemas", real_data.parent / "tools"
+    if not (schemas.is_dir() and (shim / "sitecustomize.py").is_file()):
+        pytest.skip("the extensions' schemas are not at hand; the core schemas are tested in test_ingest.py")
+    for folder, name in ((S2, "s2"), ("landsat5-ga-nbar", "l5"), ("s1-grd-sigma0", "s1")):
+        ingest(real, real_data / folder, name, name, "public")
+    script = tmp_path / "validate.py"
+    script.write_text(
+        "import json, sys, pystac\n"
+        "for path in sys.argv[1:]:\n"
+        "    data = json.load(open(path))\n"
+        "    checked = pystac.validation.validate_dict(data)\n"
+        "    print(json.dumps(checked))\n"
+    )
+    paths = [str(p) for p in (real.var / "catalogue").rglob("*.json")]
+    assert len(paths) == 16
+    environment = {"PYTHONPATH": str(shim), "STAC_SCHEMA_DIR": str(schemas), "PATH": "/usr/bin:/bin"}
+    result = subprocess.run(
+        [sys.executable, str(script), *paths], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    checked = [json.loads(line) for line in result.stdout.splitlines()]
+    assert all(any("/projection/" in uri for uri in uris) for uris in checked)
