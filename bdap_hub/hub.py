@@ -113,6 +113,8 @@ def spawner(c: Any, settings: Settings) -> None:
 def services(c: Any, settings: Settings) -> None:
     """Our services behind the hub's proxy, and the idle culler, which the hub runs itself."""
     c.JupyterHub.services = [_service(settings, name) for name in SERVICES]
+    if settings.environment == "demo":  # for scripts; see demo.json
+        c.JupyterHub.services.append({"name": "demo", "api_token": settings.secret("service-demo"), "display": False})
     if settings.spawning.idle_timeout > 0:
         command = [sys.executable, "-m", "jupyterhub_idle_culler", f"--timeout={settings.spawning.idle_timeout}"]
         c.JupyterHub.services.append({"name": "idle-culler", "command": command})
@@ -162,6 +164,9 @@ def roles(c: Any, settings: Settings) -> None:
             "services": ["admin"],
         },
     ]
+    if settings.environment == "demo":
+        scopes = [*who, "list:users", "read:servers", "read:users:activity", "tokens", "read:hub"]
+        c.JupyterHub.load_roles.append({"name": "demo-scripts", "scopes": scopes, "services": ["demo"]})
     if settings.spawning.idle_timeout > 0:
         c.JupyterHub.load_roles.append(
             {

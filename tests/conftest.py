@@ -24,7 +24,13 @@ from bdap_hub.settings import ProjectSettings, Settings
 ROOT = Path(__file__).parent.parent
 PROXY = ROOT / "var/node/node_modules/.bin/configurable-http-proxy"
 SERVICES = ("processing", "catalogue", "dashboards", "admin")
-SECRETS = ("signing", "oidc-client-secret", "proxy-auth-token", *(f"service-{name}" for name in SERVICES))
+SECRETS = (
+    "signing",
+    "oidc-client-secret",
+    "proxy-auth-token",
+    "service-demo",
+    *(f"service-{name}" for name in SERVICES),
+)
 GROUPS = {
     "project-agriculture": {"users": ["ana", "olga"]},
     "project-forest": {"users": ["ben", "olga"]},

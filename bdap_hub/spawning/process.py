@@ -15,6 +15,7 @@ from traitlets import default
 from .names import safe_name
 from .plan import environment
 from .recheck import Recheck
+from .store import fill_home
 
 WARNING = (
     "engine: process. People's servers run as the hub's own user: no isolation, no limits, no images. "
@@ -40,7 +41,9 @@ class BdapProcessSpawner(Recheck, SimpleLocalProcessSpawner):  # type: ignore[mi
     async def start(self) -> tuple[str, int]:
         """Decide again, then start; the store is the host's own folder, for there is no /eos here."""
         choice = self.decide()
-        Path(self.home_dir).mkdir(mode=0o700, parents=True, exist_ok=True)  # noqa: ASYNC240  one quick call
+        home = Path(self.home_dir)
+        if not home.exists():  # noqa: ASYNC240  one quick call
+            fill_home(self.settings, home)
         store = str(self.settings.store.root.resolve())
         self.environment = {
             **self.environment,

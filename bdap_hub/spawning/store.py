@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,11 +22,24 @@ def ensure_home(settings: Settings, person: str, uid: int, gid: int) -> Path:
     homes = settings.var.resolve() / "homes"
     homes.mkdir(mode=0o711, parents=True, exist_ok=True)
     home = homes / safe_name(person)
-    home.mkdir(mode=0o700, exist_ok=True)
+    if not home.exists():
+        fill_home(settings, home)
+        for path in (home, *home.rglob("*")):
+            _own(path, uid, gid)
     if home.stat().st_uid != uid:
         _own(home, uid, gid)
     home.chmod(0o700)
     return home
+
+
+def fill_home(settings: Settings, home: Path) -> None:
+    """A new home with copies of the skeleton's files, there whole or not at all."""
+    new = home.with_name(f".new-{home.name}")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(mode=0o700, parents=True)
+    if settings.spawning.skeleton is not None:
+        shutil.copytree(settings.spawning.skeleton, new, dirs_exist_ok=True)
+    new.rename(home)
 
 
 def ensure_names(settings: Settings, person: str, uid: int, projects: dict[str, int], gid: int) -> None:

@@ -156,7 +156,9 @@ class HubLogin:
         if not check_scopes([f"access:services!service={self.name}"], model.get("scopes", ())):
             raise NotAllowed(f"this token may not use {self.name}", "make a token with the scope access:services")
         person = Person(name=model["name"], groups=frozenset(model.get("groups", ())))
-        return Principal(person=person, display_name=model.get("display_name") or model["name"], via=via)
+        return Principal(
+            person=person, display_name=(model.get("user_info") or {}).get("display_name") or model["name"], via=via
+        )
 
     async def _cached(self, key: str, path: str, token: str) -> Any:
         now = time.monotonic()
