@@ -1,0 +1,40 @@
+"""The playbook for real, on a fresh trixie host: converge, again, check mode, verify. Runs with BDAP_TEST_ANSIBLE=1."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import pytest
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.skipif(not os.environ.get("BDAP_TEST_ANSIBLE"), reason="takes minutes: set BDAP_TEST_ANSIBLE=1"),
+]
+
+
+def recap(output: str) -> dict[str, int]:
+    """The counts of the recap's one line."""
+    line = next(line for line in output.splitlines() if line.startswith("bdap-demo "))
+    return {name: int(count) for name, count in re.findall(r"(\w+)=(\d+)", line)}
+
+
+def test_the_whole_platform_on_a_fresh_host(host: Any) -> None:
+    first = recap(host.play("site.yml"))
+    assert (first["failed"], first["unreachable"]) == (0, 0)
+    assert first["changed"] > 20
+
+    assert recap(host.play("site.yml"))["changed"] == 0
+    assert recap(host.play("site.yml", "--check", "--diff"))["changed"] == 0
+    assert recap(host.play("verify.yml"))["failed"] == 0
+
+    secret = host.shell("cat", "/var/lib/bdap/secrets/proxy-auth-token").strip()
+    assert len(secret) == 64
+    units = host.shell("systemctl", "cat", "bdap-*").splitlines()
+    assert not [line for line in units if secret in line]
+
+
+def test_it_comes_back_after_the_parts_die(host: Any) -> None:
+    host.shell("systemctl", "kill", "--signal=KILL", "bdap-hub.service", "bdap-processing.service")
+    assert recap(host.play("verify.yml"))["failed"] == 0
