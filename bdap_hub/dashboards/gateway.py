@@ -115,7 +115,7 @@ class Gateway:
                 raise NotAllowed(f"a page of {socket.headers.get('origin', 'no origin')!r} may not talk to {address}")
             person = None if live.visibility == "public" else self._person(socket, live)
             await self._check(socket, live, person)
-            target = self.keeper.address(live)
+            target = await self.keeper.address(live)
         except BdapError as error:
             await self._note(socket, "dashboard.websocket", self._host(socket), error.message)
             await socket.close(1008)
@@ -150,10 +150,10 @@ class Gateway:
         return self._page(error.status, title, message, error.remedy, code=error.status)
 
     async def _answer(self, request: Request, live: Live, is_page: bool) -> Response:
-        address = self.keeper.address(live)
+        address = await self.keeper.address(live)
         if address is None:
             waiting = await self._starting(live) if is_page else self._plain(503, "the dashboard is starting")
-            if (address := self.keeper.address(live)) is None:
+            if (address := await self.keeper.address(live)) is None:
                 return waiting
         try:
             if is_page:

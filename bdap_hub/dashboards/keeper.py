@@ -51,8 +51,12 @@ class Keeper:
         self._known[key] = (now + LOOK_SECONDS, found)
         return found
 
-    def address(self, live: Live) -> str | None:
-        """Where the release answers, None while it does not."""
+    async def address(self, live: Live) -> str | None:
+        """Where the release answers, None while it does not. One that runs already is found, none is started."""
+        if live.release not in self._ready:
+            found = await run_in_threadpool(lambda: self._engine().address(live.release))
+            if found and await run_in_threadpool(answers, found):
+                self._ready[live.release] = found
         return self._ready.get(live.release)
 
     def lost(self, live: Live) -> None:

@@ -20,8 +20,9 @@ from websockets.typing import Subprotocol
 from .frames import MAX_BYTES, may_send, message_type
 
 log = logging.getLogger("bdap.gateway")
-_PATHS = re.compile(r"/(?:|voila/(?:static|templates|labextensions|api/themes|files)/.+)")
-_CHANNELS = re.compile(r"/api/kernels/[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}/channels")
+_KERNEL = r"api/kernels/[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+_PATHS = re.compile(rf"/(?:|{_KERNEL}|voila/(?:static|templates|labextensions|api/themes|files)/.+)")
+_CHANNELS = re.compile(rf"/{_KERNEL}/channels")
 _TO_RELEASE = {
     "accept",
     "accept-language",
@@ -39,7 +40,7 @@ RECHECK_SECONDS = 60
 
 
 def allowed_path(path: str) -> bool:
-    """The one page and its files; not Voilà's shutdown, contents, tree, kernels list or anything unknown."""
+    """The page, its files and its kernel's model; not Voilà's shutdown, contents, tree or anything unknown."""
     return bool(_PATHS.fullmatch(path)) and ".." not in path and "\\" not in path
 
 

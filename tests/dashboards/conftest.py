@@ -15,7 +15,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from bdap_hub.dashboards.app import create_app
-from bdap_hub.dashboards.gateway import create_gateway
+from bdap_hub.dashboards.gateway import Gateway, create_gateway
 from bdap_hub.dashboards.runtime import stop_all
 from bdap_hub.settings import Settings
 from tests.conftest import Hub
@@ -55,6 +55,7 @@ class Platform:
 
     hub: Hub
     settings: Settings
+    gateway: Gateway
 
     def publish(self, name: str, slug: str, content: bytes = b"", **fields: str) -> httpx.Response:
         """Publish as that person; a notebook with a slider unless `content` says otherwise."""
@@ -94,9 +95,10 @@ def platform(hub: Hub) -> Iterator[Platform]:
     settings = hub.settings.model_copy(deep=True)
     settings.spawning.engine = "process"
     hub.serve(create_app(settings), settings.dashboards.port)
-    hub.serve(create_gateway(settings), settings.dashboards.gateway_port)
+    gateway = create_gateway(settings)
+    hub.serve(gateway, settings.dashboards.gateway_port)
     try:
-        yield Platform(hub, settings)
+        yield Platform(hub, settings, gateway.state.gateway)
     finally:
         stop_all(settings)
 

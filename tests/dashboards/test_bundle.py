@@ -41,9 +41,10 @@ def _zip_with(name: str, mode: int = 0, content: bytes = b"x", flags: int = 0) -
     [
         ("wheat.ipynb", NB, "index.ipynb", {"index.ipynb"}),
         ("a.zip", zipped({"wheat.ipynb": NB}), "wheat.ipynb", {"wheat.ipynb"}),
-        ("a.zip", zipped({"index.ipynb": NB, "b.ipynb": NB, "d/x.csv": b"1"}), "index.ipynb", {"index.ipynb", "b.ipynb", "d/x.csv"}),
+        ("a.zip", zipped({"index.ipynb": NB, "b.ipynb": NB}), "index.ipynb", {"index.ipynb", "b.ipynb"}),
         ("a.zip", zipped({"top/w.ipynb": NB, "top/d/x.csv": b"1"}), "w.ipynb", {"w.ipynb", "d/x.csv"}),
-        ("a.zip", zipped({"w.ipynb": NB, ".ipynb_checkpoints/w.ipynb": NB, "lib/more.ipynb": NB}), "w.ipynb", {"w.ipynb", "lib/more.ipynb"}),
+        ("a.zip", zipped({"w.ipynb": NB, ".ipynb_checkpoints/w.ipynb": NB}), "w.ipynb", {"w.ipynb"}),
+        ("a.zip", zipped({"w.ipynb": NB, "lib/more.ipynb": NB}), "w.ipynb", {"w.ipynb", "lib/more.ipynb"}),
     ],
 )  # fmt: skip
 def test_the_entry_notebook_is_found(name: str, content: bytes, entry: str, files: set[str]):
@@ -54,7 +55,7 @@ def test_the_entry_notebook_is_found(name: str, content: bytes, entry: str, file
 def test_an_entry_can_be_named():
     content = zipped({"a.ipynb": NB, "b.ipynb": NB})
     assert read_bundle("x.zip", content, LIMIT, "b.ipynb").entry == "b.ipynb"
-    with pytest.raises(BadRequest, match="no notebook 'c.ipynb'"):
+    with pytest.raises(BadRequest, match=r"no notebook 'c\.ipynb'"):
         read_bundle("x.zip", content, LIMIT, "c.ipynb")
 
 
@@ -117,11 +118,11 @@ def test_a_signed_tile_address_in_saved_outputs_is_no_reason_to_refuse():
 
 
 def test_sizes_are_limited_also_when_the_archive_lies():
-    with pytest.raises(TooMuch, match="limit is 1.0 MiB"):
+    with pytest.raises(TooMuch, match=r"limit is 1\.0 MiB"):
         read_bundle("x.zip", b"PK" + b"0" * LIMIT, LIMIT)
     bomb = zipped({"index.ipynb": NB, "zeros": b"\0" * (5 * LIMIT)})
     assert len(bomb) < 20_000
-    with pytest.raises(TooMuch, match="unpacks to more than 4.0 MiB"):
+    with pytest.raises(TooMuch, match=r"more than 4\.0 MiB"):
         read_bundle("x.zip", bomb, LIMIT)
     true_size, lie = (5 * LIMIT).to_bytes(4, "little"), (10).to_bytes(4, "little")
     with pytest.raises(BdapError):  # the declared size is a lie; what is read is bounded and checked

@@ -1,0 +1,139 @@
+"""The container's walls, from inside a published notebook: what it can see, write and reach."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import json
+import re
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import docker
+import httpx
+import pytest
+
+from bdap_hub.access import Visibility
+from bdap_hub.dashboards.bundle import read_bundle
+from bdap_hub.dashboards.publish import NotebookFailed, Publisher, Wish
+from bdap_hub.dashboards.records import Records
+from bdap_hub.dashboards.runtime import Launch, install_id, make_runtime
+from bdap_hub.dashboards.runtime_docker import container_spec
+from bdap_hub.database import connect
+from bdap_hub.settings import Settings
+from bdap_hub.web import HubLogin
+
+from .conftest import notebook
+
+pytestmark = pytest.mark.docker
+
+PROBE = r"""
+import json, os, socket
+from urllib.parse import urlsplit
+service = urlsplit(os.environ["BDAP_PROCESSING_URL"])
+def can(action):
+    try:
+        action()
+        return True
+    except BaseException:
+        return False
+def write(path):
+    open(os.path.expanduser(path), "w").write("1")
+def reach(host, port):
+    socket.create_connection((host, port), timeout=2).close()
+status = dict(line.split(":\t", 1) for line in open("/proc/self/status").read().splitlines() if ":\t" in line)
+print("PROBE" + json.dumps({
+    "uid": os.getuid(), "gid": os.getgid(),
+    "capabilities": status["CapEff"].strip(), "no_new": status["NoNewPrivs"].strip(),
+    "bundle_read": can(lambda: open("/dashboard/index.ipynb").read()),
+    "bundle_write": can(lambda: write("/dashboard/x")), "root_write": can(lambda: write("/etc/x")),
+    "tmp_write": can(lambda: write("/tmp/x")), "home_write": can(lambda: write("~/x")),
+    "store": os.path.exists("/eos"), "socket": os.path.exists("/var/run/docker.sock"),
+    "route_out": any(line.split()[1] == "00000000" for line in open("/proc/net/route")),
+    "internet": can(lambda: reach("1.1.1.1", 53)), "metadata": can(lambda: reach("169.254.169.254", 80)),
+    "environment": sorted(k for k in os.environ if "TOKEN" in k or "SECRET" in k or k.startswith("JUPYTERHUB")),
+    "service": can(lambda: reach(service.hostname, service.port)),
+}) + "END")
+"""
+
+
+@pytest.fixture
+def publisher(settings: Settings) -> Iterator[Publisher]:
+    """With real containers, on a bridge of this test's own."""
+    settings.dashboards.network = f"bdaptest-dashboards-{install_id(settings)}"
+    client = docker.from_env()
+    runtime = make_runtime(settings)
+    records = Records(connect(settings.database))
+    try:
+        yield Publisher(settings, records, runtime, HubLogin(settings, "dashboards"))
+    finally:
+        runtime.stop_all()
+        for network in client.networks.list(names=[settings.dashboards.network]):
+            network.remove()
+
+
+@contextlib.contextmanager
+def _processing(port: int) -> Iterator[None]:
+    """Stands where the processing service listens, as a release sees it."""
+    server = ThreadingHTTPServer(("0.0.0.0", port), SimpleHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def wish(slug: str, visibility: Visibility = "public") -> Wish:
+    """ana's wish to publish in agriculture."""
+    return Wish("agriculture", slug, slug, "", visibility)
+
+
+def test_the_specification_whole(settings: Settings):
+    launch = Launch("p--s--v1", settings.var, "index.ipynb", 60001, {"BDAP_TOKEN": "t"})
+    spec = container_spec(settings, launch, "172.30.0.1")
+    assert spec["labels"] == {"bdap.hub": install_id(settings), "bdap.kind": "dashboard", "bdap.release": "p--s--v1"}
+    assert (spec["user"], spec["read_only"], spec["cap_drop"]) == ("60001:60001", True, ["ALL"])
+    assert spec["security_opt"] == ["no-new-privileges:true"]
+    assert (spec["mem_limit"], spec["memswap_limit"], spec["pids_limit"]) == ("1G", "1G", 256)
+    assert [(m["Target"], m["ReadOnly"]) for m in spec["mounts"]] == [("/dashboard", True), ("/opt/bdap-voila", True)]
+    assert sorted(spec["environment"]) == sorted(
+        ["BDAP_CATALOGUE_URL", "BDAP_PROCESSING_URL", "BDAP_TOKEN", "HOME", "JUPYTER_PATH", "LANG",
+         "PYTHONDONTWRITEBYTECODE", "PYTHONWARNINGS"]
+    )  # fmt: skip
+    assert "ports" not in spec and "privileged" not in spec and "network_mode" not in spec
+
+
+def test_the_walls(publisher: Publisher):
+    bundle = read_bundle("index.ipynb", notebook(PROBE), 2**20)
+    publisher.publish(wish("walls"), bundle, "ana")
+    address = publisher.runtime.address("agriculture--walls--v1")
+    with _processing(publisher.settings.processing.port):
+        page = html.unescape(httpx.get(f"http://{address}/", timeout=60).text)
+    found = json.loads(re.search(r"PROBE(\{.*?\})END", page).group(1))
+    assert 60_000 <= found["uid"] == found["gid"] < 65_000
+    assert int(found["capabilities"], 16) == 0
+    assert found["no_new"] == "1"
+    assert found["environment"] == ["BDAP_TOKEN"]
+    for allowed in ("bundle_read", "tmp_write", "home_write", "service"):
+        assert found[allowed], allowed
+    for refused in ("bundle_write", "root_write", "store", "socket", "route_out", "internet", "metadata"):
+        assert not found[refused], refused
+
+
+def test_a_running_release_is_found_again_and_stopped(publisher: Publisher, settings: Settings):
+    publisher.publish(wish("again"), read_bundle("index.ipynb", notebook("1"), 2**20), "ana")
+    restarted = make_runtime(settings)
+    assert list(restarted.running()) == ["agriculture--again--v1"]
+    assert restarted.address("agriculture--again--v1") == publisher.runtime.address("agriculture--again--v1")
+    restarted.stop("agriculture--again--v1")
+    assert restarted.running() == {} and publisher.runtime.address("agriculture--again--v1") is None
+
+
+def test_a_failing_release_leaves_no_container(publisher: Publisher):
+    bundle = read_bundle("index.ipynb", notebook("raise RuntimeError('no such field')"), 2**20)
+    with pytest.raises(NotebookFailed) as failure:
+        publisher.publish(wish("fails"), bundle, "ana")
+    assert "no such field" in failure.value.remedy
+    assert publisher.runtime.running() == {} and publisher.records.all() == []

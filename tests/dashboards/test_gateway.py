@@ -1,0 +1,331 @@
+"""The gateway from a visitor's side: who gets in, and what each way round the door is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from http.cookies import SimpleCookie
+from typing import Any
+from urllib.parse import parse_qs, urljoin, urlsplit
+
+import httpx
+import jwt
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from bdap_hub.dashboards.tickets import digest, make_session, make_ticket
+from bdap_hub.web import sign_token
+
+from .conftest import Platform, comm_message, notebook
+
+HOST = "agriculture--shown-project"
+NAME = "agriculture/shown-project"
+
+
+def _cookie(answer: httpx.Response, name: str) -> str:
+    for header in answer.headers.get_list("set-cookie"):
+        if (cookie := SimpleCookie(header)) and name in cookie:
+            return cookie[name].value
+    return ""
+
+
+def _session(platform: Platform, person: str, dashboard: str = NAME) -> dict[str, str]:
+    return {"Cookie": f"bdap-dashboard={make_session(platform.settings.secret('signing'), dashboard, person)}"}
+
+
+def _ticket(platform: Platform, begin: str = "b", person: str = "ana", dashboard: str = NAME) -> str:
+    return make_ticket(platform.settings.secret("signing"), dashboard, person, digest(begin), "/")
+
+
+def _redeem(platform: Platform, query: str, begin: str = "b", host: str = HOST) -> httpx.Response:
+    return platform.open(host, f"/_bdap/ticket?{query}", headers={"Cookie": f"bdap-begin={begin}"})
+
+
+@pytest.mark.parametrize(("person", "visibility", "status"), [
+    ("ana", "project", 200), ("olga", "project", 200), ("ben", "project", 403), ("pia", "project", 403),
+    ("ana", "people", 200), ("ben", "people", 200), ("pia", "people", 200),
+])  # fmt: skip
+def test_a_person_goes_through_the_door_of_a_private_dashboard(
+    platform: Platform, published, person: str, visibility: str, status: int
+):
+    """Gateway → hub's login → gateway, as a browser goes; the refusal is a readable page."""
+    published(visibility)
+    host = f"agriculture--shown-{visibility}"
+    first = platform.open(host, "/?year=2024")
+    assert first.status_code == 302
+    begin, door = _cookie(first, "bdap-begin"), first.headers["location"]
+    assert door.startswith(f"{platform.hub.url}/services/dashboards/enter?")
+    answer = platform.hub.browser(person).get(door, follow_redirects=True) if status == 403 else None
+    if answer is not None:
+        assert answer.status_code == 403
+        assert "You have no access to the dashboard" in answer.text
+        assert platform.audit("dashboard.open")[0].person == person
+        return
+    browser = platform.hub.browser(person)
+    back = door
+    while back.startswith(platform.hub.url):
+        back = urljoin(back, browser.get(back, follow_redirects=False).headers["location"])
+    parts = urlsplit(back)
+    assert (parts.hostname, parts.path) == (f"{host}.dashboards.localhost", "/_bdap/ticket")
+    entered = _redeem(platform, parts.query, begin, host)
+    assert (entered.status_code, entered.headers["location"]) == (303, "/?year=2024")
+    flags = next(h for h in entered.headers.get_list("set-cookie") if h.startswith("bdap-dashboard="))
+    assert "HttpOnly" in flags and "SameSite=lax" in flags and "Domain" not in flags
+    session = {"Cookie": f"bdap-dashboard={_cookie(entered, 'bdap-dashboard')}"}
+    page = platform.open(host, "/?year=2024", headers=session)
+    assert page.status_code == 200 and "Fields of wheat" in page.text
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "https://evil.example/", "http://evil.example/", "//evil.example/", "javascript:alert(1)", "", "/",
+        "http://agriculture--x.dashboards.localhost.evil.example:{port}/",
+        "http://agriculture--x.dashboards.localhost:1/", "https://agriculture--x.dashboards.localhost:{port}/",
+        "http://agriculture--x.dashboards.localhost:{port}@evil.example/",
+        "http://user@agriculture--x.dashboards.localhost:{port}/", "http://agriculture.dashboards.localhost:{port}/",
+        "http://agriculture--x.dashboards.localhost:{port}\\@evil.example/",
+        "http://agriculture--x.dashboards.localhost:{port}/\r\nx: y", "http://AGRICULTURE--X.dashboards.localhost:{port}/",
+    ],
+)  # fmt: skip
+def test_the_door_leads_to_dashboards_only(platform: Platform, to: str):
+    url = f"{platform.hub.url}/services/dashboards/enter"
+    target = to.replace("{port}", str(platform.settings.dashboards.gateway_port))
+    answer = httpx.get(url, params={"to": target, "begun": "x"}, headers=platform.hub.bearer("ana"))
+    assert answer.status_code == 400, answer.headers
+    known = platform.settings.dashboards.address("agriculture", "shown-project")
+    control = httpx.get(url, params={"to": known, "begun": "x"}, headers=platform.hub.bearer("ana"))
+    assert control.status_code in (303, 403)
+
+
+def test_a_path_of_another_place_does_not_ride_along(platform: Platform, published):
+    published("project")
+    known = platform.settings.dashboards.address("agriculture", "shown-project")
+    url = f"{platform.hub.url}/services/dashboards/enter"
+    for path, kept in (("/evil.example", "/"), ("?a=1", "/?a=1"), ("x/y?z", "/x/y?z")):
+        answer = httpx.get(url, params={"to": known + path, "begun": "x"}, headers=platform.hub.bearer("ana"))
+        assert parse_qs(urlsplit(answer.headers["location"]).query)["next"] == [kept]
+    for bad in ("https://evil.example/", "//evil.example", "/\\evil.example", "%0d%0ax:y"):
+        query = f"{_ticket(platform).partition('&')[0]}&next={bad}"
+        assert _redeem(platform, query).headers["location"] == "/"
+
+
+def test_tickets(platform: Platform, published):
+    published("project")
+    published("people")
+    good = _ticket(platform)
+    assert _redeem(platform, good, begin="another browser").status_code == 401
+    assert _redeem(platform, good, host="agriculture--shown-people").status_code == 401
+    assert _redeem(platform, good).status_code == 303  # none of the above used it up
+    again = _redeem(platform, good)
+    assert again.status_code == 401 and "used before" in again.text
+    key = platform.settings.secret("signing")
+    claims = {"dashboard": NAME, "person": "ana", "begun": digest("b"), "jti": "1"}
+    forged = {
+        "expired": sign_token(key, "dashboard ticket", -1, **claims),
+        "other key": sign_token("k" * 64, "dashboard ticket", 60, **claims),
+        "other purpose": sign_token(key, "release", 60, **claims),
+        "unsigned": jwt.encode(
+            {**claims, "iss": "bdap-hub", "aud": "dashboard ticket", "iat": 1, "exp": 9e9}, "", "none"
+        ),
+        "garbage": "x.y.z",
+        "nothing": "",
+    }
+    for what, token in forged.items():
+        answer = _redeem(platform, f"ticket={token}")
+        assert answer.status_code == 401, what
+        assert not _cookie(answer, "bdap-dashboard"), what
+    events = platform.audit("dashboard.ticket")
+    assert len(events) >= len(forged) and not any("eyJ" in event.reason for event in events)
+
+
+def test_sessions(platform: Platform, published):
+    published("project")
+    published("people")
+    good = _session(platform, "ana")
+    assert platform.open(HOST, headers=good).status_code == 200
+    key = platform.settings.secret("signing")
+    refused = {
+        "another dashboard's": _session(platform, "ana", "agriculture/shown-people"),
+        "a ticket": {"Cookie": f"bdap-dashboard={parse_qs(_ticket(platform))['ticket'][0]}"},
+        "forged": {"Cookie": f"bdap-dashboard={make_session('k' * 64, NAME, 'ana')}"},
+        "expired": {"Cookie": f"bdap-dashboard={sign_token(key, f'dashboard session {NAME}', -1, person='ana')}"},
+        "a hub token": platform.hub.bearer("ana"),
+        "nothing": {},
+    }
+    for what, headers in refused.items():
+        assert platform.open(HOST, headers=headers).status_code == 302, what
+        assert platform.open(HOST, "/voila/static/voila.js", headers=headers).status_code == 401, what
+    tossed = {"Cookie": f"bdap-dashboard=junk; {good['Cookie']}"}  # a sibling origin can set the first one
+    assert platform.open(HOST, headers=tossed).status_code == 200
+    for person in ("ben", "nobody"):
+        answer = platform.open(HOST, headers=_session(platform, person))
+        assert answer.status_code == 403 and "no access" in answer.text, person
+
+
+def test_leaving_the_group_ends_the_right(platform: Platform, published):
+    published("project")
+    headers = _session(platform, "pia")
+    for member, status in ((True, 200), (False, 403)):
+        platform.hub.set_group("project-agriculture", "pia", member)
+        platform.gateway.login._cache.clear()  # as half a minute does
+        assert platform.open(HOST, headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(("method", "path"), [
+    ("POST", "/voila/api/shutdown/00000000-0000-0000-0000-000000000000"), ("GET", "/api/contents"),
+    ("GET", "/api/kernels"),
+    ("DELETE", "/api/kernels/00000000-0000-0000-0000-000000000000"), ("GET", "/api/terminals"),
+    ("GET", "/terminals/websocket/1"), ("GET", "/voila/tree"), ("GET", "/voila/render/index.ipynb"),
+    ("GET", "/index.ipynb"), ("GET", "/login"), ("POST", "/"), ("PUT", "/voila/static/voila.js"),
+    ("GET", "/voila/files/../index.ipynb"), ("GET", "/voila/static/%2e%2e/%2e%2e/etc/passwd"),
+    ("GET", "/voila/files/..%5cx.png"), ("GET", "//evil.example/"), ("GET", "/etc/passwd"),
+])  # fmt: skip
+def test_only_the_page_and_its_files_exist(platform: Platform, published, method: str, path: str):
+    published("public")
+    answer = platform.open("agriculture--shown-public", path, method=method)
+    assert answer.status_code == 404, answer.text[:300]
+    control = platform.open("agriculture--shown-public", "/voila/static/voila.js")
+    assert control.status_code == 200
+
+
+def test_files_of_the_bundle(platform: Platform):
+    from .conftest import zipped
+
+    png = b"\x89PNG\r\n\x1a\n" + b"0" * 20
+    files = {
+        "index.ipynb": notebook("open('data.csv').read()"),
+        "data.csv": b"a,b\n1,2\n",
+        "logo.png": png,
+        "x.py": b"1",
+    }
+    made = platform.publish("ana", "with-files", zipped(files), file="b.zip", visibility="public")
+    assert made.status_code == 201, made.text
+    host = "agriculture--with-files"
+    assert platform.open(host, "/voila/files/logo.png").content == png
+    assert "1,2" in platform.open(host).text
+    for path in ("data.csv", "x.py", "index.ipynb"):
+        assert platform.open(host, f"/voila/files/{path}").status_code == 403, path
+
+
+def test_unknown_names(platform: Platform):
+    assert platform.open("").headers["location"] == f"{platform.hub.url}/services/dashboards/"
+    for host in ("agriculture--unknown", "x", "a--b--c", "agriculture-shown", "-", "a--"):
+        answer = platform.open(host)
+        assert answer.status_code == 404 and "There is no dashboard at" in answer.text, host
+
+
+def test_what_a_page_may_do_is_limited_by_headers(platform: Platform, published):
+    published("public")
+    headers = platform.open("agriculture--shown-public").headers
+    policy = headers["content-security-policy"]
+    assert "script-src 'self'" in policy and "https:" not in policy.partition("img-src")[0]
+    assert "frame-ancestors 'self'" in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "same-origin"
+
+
+def test_a_visit_counts_once_a_page(platform: Platform, published):
+    made = published("public")
+    url = f"{platform.hub.url}/services/dashboards/api/dashboards/{made['id']}"
+    before = httpx.get(url).json()["visits"]
+    platform.open("agriculture--shown-public")
+    platform.open("agriculture--shown-public", "/voila/static/voila.js")
+    assert httpx.get(url).json()["visits"] == before + 1
+
+
+def test_a_stopped_dashboard_starts_at_its_next_visit(platform: Platform):
+    from bdap_hub.dashboards.runtime import make_runtime
+
+    assert platform.publish("ana", "sleeps", notebook("1", text="good morning"), visibility="public").status_code == 201
+    assert platform.open("agriculture--sleeps").status_code in (200, 503)
+    make_runtime(platform.settings).stop("agriculture--sleeps--v1")
+    waiting = platform.open("agriculture--sleeps")
+    assert waiting.status_code == 503
+    assert '<meta http-equiv="refresh"' in waiting.text and "<script" not in waiting.text
+    assert _within(40, lambda: "good morning" in platform.open("agriculture--sleeps").text)
+
+
+def _kernel(page: str) -> str:
+    return str(
+        json.loads(page.split('id="jupyter-config-data" type="application/json">')[1].split("</script>")[0])["kernelId"]
+    )
+
+
+def _socket(platform: Platform, path: str, origin: str | None, headers: dict[str, str], host: str = HOST) -> connect:
+    """A connection to the gateway by loopback, under the dashboard's own host name."""
+    port = platform.settings.dashboards.gateway_port
+    url = f"ws://{host}.dashboards.localhost:{port}{path}"
+    return connect(url, host="127.0.0.1", origin=origin, additional_headers=headers, proxy=None)  # type: ignore[arg-type]
+
+
+async def _talk(
+    platform: Platform, kernel: str, origin: str, message: str, headers: dict[str, str]
+) -> list[dict[str, Any]]:
+    """Everything the kernel says within three seconds of that message."""
+    said = []
+    async with _socket(platform, f"/api/kernels/{kernel}/channels?session_id=s", origin, headers) as socket:
+        await socket.send(message)
+        try:
+            async with asyncio.timeout(3):
+                async for frame in socket:
+                    said.append(json.loads(frame))
+        except TimeoutError:
+            pass
+        except ConnectionClosed:
+            said.append({"closed": True})
+    return said
+
+
+async def test_the_websocket_answers_widgets_and_runs_no_code(platform: Platform, published):
+    made = published("project")
+    session = _session(platform, "ana")
+    kernel = _kernel(platform.open(HOST, headers=session).text)
+    headers, origin = session, made["url"].rstrip("/")
+    info = await _talk(platform, kernel, origin, comm_message("kernel_info_request"), headers)
+    assert "kernel_info_reply" in [m["header"]["msg_type"] for m in info]
+    code = comm_message("execute_request", code="open('/tmp/pwned','w')", silent=False)
+    answers = await _talk(platform, kernel, origin, code, headers)
+    assert not [m for m in answers if m.get("msg_type") in ("execute_reply", "execute_result", "error")]
+    still = await _talk(platform, kernel, origin, comm_message("shutdown_request", restart=False), headers)
+    assert "shutdown_reply" not in [m["header"]["msg_type"] for m in still if "header" in m]
+    info = await _talk(platform, kernel, origin, comm_message("comm_info_request"), headers)
+    assert "comm_info_reply" in [m["header"]["msg_type"] for m in info]  # the kernel lives
+
+
+@pytest.mark.parametrize("wrong", ["origin", "no origin", "sibling", "person", "nobody", "kernel path"])
+async def test_the_websocket_refuses(platform: Platform, published, wrong: str):
+    made = published("project")
+    origin: str | None = made["url"].rstrip("/")
+    session = _session(platform, "ana")
+    path = f"/api/kernels/{_kernel(platform.open(HOST, headers=session).text)}/channels"
+    async with _socket(platform, path, origin, session):
+        pass  # the same without what is wrong is let in
+    match wrong:
+        case "origin":
+            origin = "https://evil.example"
+        case "no origin":
+            origin = None
+        case "sibling":
+            origin = platform.settings.dashboards.address("agriculture", "shown-public").rstrip("/")
+        case "person":
+            session = _session(platform, "ben")
+        case "nobody":
+            session = {}
+        case "kernel path":
+            path = "/terminals/websocket/1"
+    with pytest.raises(InvalidStatus) as refusal:
+        async with _socket(platform, path, origin, session):
+            pass
+    assert refusal.value.response.status_code == 403
+
+
+def _within(seconds: float, true) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if true():
+            return True
+        time.sleep(0.3)
+    return False
