@@ -151,10 +151,12 @@ def dashboard(services: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 @pytest.mark.browser
 def test_the_dashboard_in_a_browser(dashboard: str, hub: Any, artifacts: Path) -> None:
     answers: list[Response] = []
+    asked: set[str] = set()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1360, "height": 860})
         page.on("response", lambda answer: answers.append(answer))
+        page.on("request", lambda request: asked.add(request.url))
         page.goto(dashboard, timeout=90_000)
         expect(page.get_by_role("heading", name="How green are the fields?")).to_be_visible(timeout=60_000)
         expect(page.get_by_text("dates are free of clouds")).to_be_visible(timeout=60_000)
@@ -168,7 +170,7 @@ def test_the_dashboard_in_a_browser(dashboard: str, hub: Any, artifacts: Path) -
         page.wait_for_function(
             "n => document.querySelectorAll('.leaflet-tile-loaded').length > 0", arg=0, timeout=30_000
         )
-        _until(lambda: set(_tiles(answers)) - before)
+        _until(page, lambda: set(_tiles(answers)) - before)
         box = page.locator(".leaflet-container").bounding_box()
         assert box
         page.mouse.click(box["x"] + box["width"] * 0.45, box["y"] + box["height"] * 0.55)
@@ -180,8 +182,9 @@ def test_the_dashboard_in_a_browser(dashboard: str, hub: Any, artifacts: Path) -
         page.screenshot(path=artifacts / "dashboard-phone.png", full_page=True)
         browser.close()
     assert {answer.status for answer in answers if "/tiles/" in answer.url} == {200}
-    origins = {re.match(r"\w+://[^/]+", answer.url)[0] for answer in answers if answer.url.startswith("http")}
-    assert origins <= {dashboard.rstrip("/"), hub.url}
+    # Voilà's stock template asks a CDN for an icon font; the platform's own template does not, nor does the notebook.
+    origins = {match[0] for url in asked if (match := re.match(r"https?://[^/]+", url))} - {"https://cdn.jsdelivr.net"}
+    assert origins == {dashboard.rstrip("/"), hub.url}
 
 
 def _tiles(answers: list[Response]) -> list[str]:
@@ -196,8 +199,8 @@ def _tiles_drawn(page: Page) -> None:
     )
 
 
-def _until(found: Any, seconds: float = 30) -> None:
+def _until(page: Page, found: Any, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not found():
         assert time.monotonic() < deadline, "nothing happened in time"
-        time.sleep(0.1)
+        page.wait_for_timeout(100)

@@ -215,8 +215,14 @@ def test_publish_by_button(page: Page, dashboards: Publisher, artifacts: Path) -
 
 @pytest.mark.browser
 def test_publish_by_keyboard_and_cancel(page: Page, dashboards: Publisher) -> None:
+    expect(page.get_by_text("| Idle")).to_be_visible(timeout=30_000)
+    page.locator(".jp-Notebook .jp-Cell").click()
+    page.keyboard.press("Escape")
     page.keyboard.press("Control+Shift+C")
+    search = page.get_by_role("region", name="Command Palette Section").get_by_role("textbox")
+    expect(search).to_be_focused()
     page.keyboard.type("publish notebook")
+    expect(page.get_by_role("menuitem", name="Publish Notebook as Dashboard").first).to_be_visible()
     page.keyboard.press("Enter")
     title = page.get_by_role("dialog").get_by_label("Title")
     expect(title).to_be_focused()
