@@ -1,4 +1,4 @@
-"""The platform's images: what each is built from, whether it is up to date, and its own check.
+"""The platform's images on this host: build what is out of date, list, and run an image's own check in it.
 
 An image carries the hash of everything it was built from; a build with the same inputs does nothing.
 """
@@ -6,7 +6,6 @@ An image carries the hash of everything it was built from; a build with the same
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -20,37 +19,16 @@ from functools import cache
 from pathlib import Path
 
 from .. import __version__
-from ..errors import BadRequest, BadSettings, Unavailable
+from ..errors import Unavailable
 from . import debian
+from .recipes import Recipe, debian_hash, inputs_hash, names, recipe, with_parents
 
 Progress = Callable[[str], None]
 
-ROOT = Path(__file__).parents[2]
 DEFAULT = ("lab", "dashboard")
 BASE_IMAGE = "bdap/debian:trixie"
 INPUTS = "bdap.inputs"
-# What is installed in a person's image, and in which one.
-EXTENSIONS = {"base": ("bdap",), "lab": ("jupyterlab-bdap",)}
-IGNORED = ("__pycache__", "node_modules", ".ipynb_checkpoints", "*.egg-info", "tests", "dist", ".*_cache")
 STEP = re.compile(r"#\d+ \[(?:[\w-]+ )?(\d+/\d+)\] (?:RUN|COPY) .*?(install-locked|apt-get|COPY|$)")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """One image: its folder's files as `path -> file`, and the images that its Dockerfile starts from."""
-
-    name: str
-    files: tuple[tuple[str, Path], ...]
-    parents: tuple[str, ...]
-
-    @property
-    def starts_from_debian(self) -> bool:
-        """Whether it begins with the base image rather than with another of ours."""
-        return "FROM ${BASE_IMAGE}" in dict(self.files)["Dockerfile"].read_text()
-
-    @property
-    def reference(self) -> str:
-        return f"bdap/{self.name}"
 
 
 @dataclass(frozen=True)
@@ -68,41 +46,6 @@ class Built:
         return f"{self.reference:24} {state:12}" + (f"{self.size_mb:6} MB" if self.exists else "")
 
 
-def names() -> list[str]:
-    """Every image that this checkout can build, parents before children."""
-    if not (ROOT / "images").is_dir():
-        raise BadSettings(f"{ROOT} holds no images folder", "images are built from a checkout of the source")
-    ordered: dict[str, None] = {}
-    for name in sorted(path.parent.name for path in (ROOT / "images").glob("*/Dockerfile")):
-        for one in _with_parents(name):
-            ordered[one] = None
-    return list(ordered)
-
-
-def recipe(name: str) -> Recipe:
-    """What the image `name` is built from; BadRequest where there is no such folder."""
-    folder = ROOT / "images" / name
-    if not re.fullmatch(r"[a-z][a-z0-9-]*", name) or not (folder / "Dockerfile").is_file():
-        raise BadRequest(f"there is no image {name!r}", "`bdap images list` shows them")
-    files = _files(folder)
-    for extension in EXTENSIONS.get(name, ()):
-        files += [(f"extensions/{extension}/{path}", file) for path, file in _files(ROOT / "extensions" / extension)]
-    parents = re.findall(r"(?:^FROM |from=)bdap/([a-z0-9-]+)", (folder / "Dockerfile").read_text(), re.MULTILINE)
-    return Recipe(name, tuple(files), tuple(dict.fromkeys(parents)))
-
-
-def inputs_hash(name: str, base_image: str | None = None, arguments: Sequence[str] = ()) -> str:
-    """Hash of every input: files with their mode, the parents' hashes, the base image and the build arguments."""
-    made_of = recipe(name)
-    digest = hashlib.sha256(f"{base_image or _debian_hash()}\n{sorted(arguments)}\n".encode())
-    for parent in made_of.parents:
-        digest.update(f"{parent} {inputs_hash(parent, base_image)}\n".encode())
-    for path, file in made_of.files:
-        content = hashlib.sha256(file.read_bytes()).hexdigest()
-        digest.update(f"{path} {os.access(file, os.X_OK)} {content}\n".encode())
-    return digest.hexdigest()
-
-
 def list_images(base_image: str | None = None) -> list[Built]:
     """Every image with what the engine has of it."""
     base_image = base_image or os.environ.get("BASE_IMAGE") or None
@@ -110,8 +53,8 @@ def list_images(base_image: str | None = None) -> list[Built]:
     rows = []
     for name in names():
         found = known.get(f"bdap/{name}:latest")
-        labels = (found or {}).get("labels") or {}
-        fresh = labels.get(INPUTS) == inputs_hash(name, base_image, labels.get("bdap.arguments", "").split())
+        arguments = ((found or {}).get("labels") or {}).get("bdap.arguments", "").split()
+        fresh = _inputs(known, f"bdap/{name}:latest") == inputs_hash(name, base_image, arguments)
         size = int(found["size"]) // 1_000_000 if found else 0
         rows.append(Built(name, f"bdap/{name}:latest", found is not None, bool(found) and fresh, size))
     return rows
@@ -132,20 +75,19 @@ def build(
     """
     base_image = base_image or os.environ.get("BASE_IMAGE") or None
     wanted = list(wanted or DEFAULT)
-    order = list(dict.fromkeys(one for name in wanted for one in _with_parents(name)))
+    order = list(dict.fromkeys(one for name in wanted for one in with_parents(name)))
     known = _inspect([BASE_IMAGE, *(f"bdap/{name}" for name in order)])
-    built: list[str] = []
-    for name in order:
-        given = tuple(arguments) if name in wanted else ()
-        digest = inputs_hash(name, base_image, given)
-        labels = known.get(f"bdap/{name}:latest", {}).get("labels") or {}
-        if labels.get(INPUTS) == digest and not refresh:
-            continue
-        if base_image is None and not built:
-            _ensure_debian(known, progress, refresh)
-        _build_one(recipe(name), digest, base_image, given, progress, refresh)
-        built.append(name)
-    return built
+    given = {name: tuple(arguments) if name in wanted else () for name in order}
+    # All before the first build: what changes meanwhile is then built next time, never taken for built.
+    digests = {name: inputs_hash(name, base_image, given[name]) for name in order}
+    stale = [name for name in order if refresh or _inputs(known, f"bdap/{name}:latest") != digests[name]]
+    if stale and base_image is None and (refresh or _inputs(known, BASE_IMAGE) != debian_hash()):
+        _build_debian(progress)
+    for name in stale:
+        _build_one(recipe(name), digests[name], base_image, given[name], progress, refresh)
+    for name in reversed(stale):
+        _forget(known.get(f"bdap/{name}:latest"))
+    return stale
 
 
 def verify(name: str) -> str:
@@ -168,34 +110,23 @@ def verify(name: str) -> str:
     return done.stdout.strip()
 
 
-def _files(folder: Path) -> list[tuple[str, Path]]:
-    left_out = shutil.ignore_patterns(*IGNORED)
-    found = []
-    for here, folders, files in os.walk(folder):
-        folders[:] = sorted(set(folders) - left_out(here, folders))
-        found += [Path(here) / file for file in files]
-    return sorted((path.relative_to(folder).as_posix(), path) for path in found)
+def _inputs(known: dict[str, dict], reference: str) -> str | None:
+    return (known.get(reference, {}).get("labels") or {}).get(INPUTS)
 
 
-def _with_parents(name: str) -> list[str]:
-    chain = [one for parent in recipe(name).parents for one in _with_parents(parent)]
-    return list(dict.fromkeys([*chain, name]))
+def _forget(replaced: dict | None) -> None:
+    """Remove an image that a build replaced, unless a container still uses it or another image is built on it."""
+    if replaced:
+        subprocess.run([_client(), "image", "rm", replaced["id"]], capture_output=True, check=False)
 
 
-def _debian_hash() -> str:
-    return hashlib.sha256(f"{debian.SUITE}{debian.sources()}{debian.LEFT_OUT}".encode()).hexdigest()
-
-
-def _ensure_debian(known: dict[str, dict], progress: Progress, refresh: bool) -> None:
-    labels = known.get(BASE_IMAGE, {}).get("labels") or {}
-    if labels.get(INPUTS) == _debian_hash() and not refresh:
-        return
+def _build_debian(progress: Progress) -> None:
     start = time.monotonic()
     progress(f"debian: {debian.SUITE} by debootstrap")
     with tempfile.TemporaryDirectory(prefix="bdap-debian-", dir="/var/tmp") as folder:
         archive = Path(folder) / "root.tar"
         debian.root_archive(archive, progress)
-        label = f"LABEL {INPUTS}={_debian_hash()} org.opencontainers.image.title=Debian"
+        label = f"LABEL {INPUTS}={debian_hash()} org.opencontainers.image.title=Debian"
         with archive.open("rb") as stream:
             subprocess.run(
                 [_client(), "import", "--change", label, "-", BASE_IMAGE],
@@ -272,7 +203,7 @@ def _run_build(command: list[str], name: str, progress: Progress) -> None:
 
 def _inspect(references: Sequence[str]) -> dict[str, dict]:
     """Labels and sizes of those of `references` that the engine has, in one call."""
-    form = '{"tags":{{json .RepoTags}},"labels":{{json .Config.Labels}},"size":{{.Size}}}'
+    form = '{"id":{{json .Id}},"tags":{{json .RepoTags}},"labels":{{json .Config.Labels}},"size":{{.Size}}}'
     command = [_client(), "image", "inspect", "--format", form, *references]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode and "No such image" not in done.stderr:
