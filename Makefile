@@ -5,6 +5,7 @@ BOOT := bash bdap_hub/demo/bootstrap.sh
 ENGINE ?= docker
 AREA ?=
 LOCK := uv pip compile --generate-hashes --no-emit-index-url --no-header -q
+IMAGE := --python-platform linux --python-version 3.13
 
 .PHONY: help demo test check unit bench images lock docs clean
 
@@ -44,9 +45,11 @@ _lock:
 	$(LOCK) --universal --python-version 3.12 pyproject.toml --all-extras --group check --group test -o requirements.lock
 	cd images/tools && $(LOCK) --universal --python-version 3.12 requirements.in -o requirements.lock
 	cd bdap_hub/demo/node && $(LOCK) --universal --python-version 3.12 requirements.in -o requirements.lock
-	cd images/base && $(LOCK) --python-platform linux --python-version 3.13 requirements.in -o requirements.lock
-	for image in lab dashboard gpu; do (cd images/$$image && $(LOCK) --python-platform linux --python-version 3.13 \
-	    requirements.in -c ../base/requirements.lock -o requirements.lock) || exit 1; done
+	cd images/base && $(LOCK) $(IMAGE) requirements.in -o requirements.lock
+	cd images/lab && $(LOCK) $(IMAGE) requirements.in -c ../base/requirements.lock -o requirements.lock
+	cd images/dashboard && $(LOCK) $(IMAGE) requirements.in -c ../base/requirements.lock -o requirements.lock
+	cd images/gpu && for variant in cuda cpu; do \
+	    $(LOCK) $(IMAGE) $$variant.in -c ../lab/requirements.lock -o $$variant.lock || exit 1; done
 	cd bdap_hub/demo/node && npm install --package-lock-only --omit-lockfile-registry-resolved=true
 
 docs: ## the settings reference, from the settings tree

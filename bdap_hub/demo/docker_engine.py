@@ -109,10 +109,15 @@ def _start(progress: Progress, var: Path, record: Path) -> Engine:
             process.terminate()
             raise Unavailable(f"Docker Engine does not start here: {_complaint(log, where)}", f"see {log}, {ELSE}")
         time.sleep(0.05)
-    pid = int(_read("/run/docker.pid") or _read("/var/run/docker.pid") or process.pid)
+    pid = _read_pid(process)
     record.write_text(json.dumps({"pid": pid, "owner": os.getpid(), "mounts": mounts}))
     progress(f"Docker Engine started in {time.monotonic() - begin:.1f} s")
     return Engine(pid, record, mounts)
+
+
+def _read_pid(process: subprocess.Popen[bytes]) -> int:
+    """dockerd's own process id: below sudo it is not the one we started."""
+    return int(_read("/run/docker.pid") or _read("/var/run/docker.pid") or process.pid)
 
 
 def _left_behind(record: Path) -> Engine | None:

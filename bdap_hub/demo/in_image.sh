@@ -29,11 +29,11 @@ dockerd_pid=
 ensure_docker() {
     export PATH="$PATH:/usr/sbin:/sbin"
     docker version >/dev/null 2>&1 && return
-    if ! command -v dockerd >/dev/null; then
+    if ! command -v dockerd >/dev/null || ! command -v docker >/dev/null; then
         local packages=(docker.io iptables) name
-        may_be_root && apt_update
+        if command -v apt-get >/dev/null && may_be_root; then apt_update; fi
         for name in docker-cli docker-buildx; do
-            apt-cache policy "$name" 2>/dev/null | grep -q 'Candidate: [^(]' && packages+=("$name")
+            if apt-cache policy "$name" 2>/dev/null | grep -q "Candidate: [^(]"; then packages+=("$name"); fi
         done
         apt_install "Docker Engine" "${packages[@]}"
         docker version >/dev/null 2>&1 && return
