@@ -116,7 +116,19 @@ def _checked(settings: Settings, folder: Path, collection: str, visibility: str,
             f"{folder} is not in the store, where people's servers could see it",
             f"move it below {settings.store.data}, or let BDAP_STORE__DATA_ROOT name the folder your imagery lies in",
         ) from None
+    if visibility == "project":
+        _hideable(settings, folder.resolve(), collection, project)
     return folder.resolve()
+
+
+def _hideable(settings: Settings, folder: Path, collection: str, project: str) -> None:
+    """Servers of other projects leave out /eos/data/<collection> and other projects' folders, nothing else."""
+    own = (settings.store.data / collection, settings.store.projects / project)
+    if not any(folder.is_relative_to(place) for place in own):
+        raise BadRequest(
+            f"the files in {folder} would be seen from servers of other projects",
+            f"move them to {own[0]} or below {own[1]}",
+        )
 
 
 def _date(found: list[scan.Acquisition], text: str | None) -> None:

@@ -162,7 +162,7 @@ def _asset(
     scaling: Scaling,
     sentinel2: bool,
 ) -> dict[str, Any]:
-    stated = next((a for a in given.get("assets", {}).values() if a.get("bdap:key") == band), {})
+    stated: dict[str, Any] = next((a for a in given.get("assets", {}).values() if a.get("bdap:key") == band), {})
     common, title = SENTINEL2.get(band, ("", "")) if sentinel2 else ("", "")
     raster = _raster_bands(band, header, stated, properties, scaling)
     names = [band] if len(raster) == 1 else list(header.names)

@@ -19,7 +19,7 @@ def card(collection: Collection, picture: bool) -> dict[str, Any]:
         "visibility": VISIBILITY.get(str(stac.get("bdap:visibility")), f"for project {project}"),
         "open": stac.get("bdap:visibility") == "public",
         "picture": picture,
-        "items": len(collection.items),
+        "count": len(collection.items),
         "bands": list(stac.get("item_assets", {})),
         "period": _period(stac),
         "place": _place(stac),
@@ -32,7 +32,7 @@ def collection_view(collection: Collection, found: Page, start: int, picture: bo
     return {
         **card(collection, picture),
         "description": stac.get("description") or "",
-        "license": stac.get("license") or "not stated",
+        "license": "not stated" if stac.get("license") in (None, "", "other") else stac["license"],
         "providers": [p["name"] for p in stac.get("providers", []) if p.get("name")],
         "bands": [_band(name, asset) for name, asset in stac.get("item_assets", {}).items()],
         "code": ", ".join(str(c) for c in stac.get("summaries", {}).get("proj:code", [])),

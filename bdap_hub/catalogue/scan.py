@@ -63,7 +63,8 @@ def read_date(text: str) -> tuple[datetime, bool] | None:
         return None
     year, _, month, day, *clock = match.groups()
     try:
-        return datetime(int(year), int(month), int(day), *(int(c or 0) for c in clock), tzinfo=UTC), clock[0] is None
+        hour, minute, second = (int(c or 0) for c in clock)
+        return datetime(int(year), int(month), int(day), hour, minute, second, tzinfo=UTC), clock[0] is None
     except ValueError:
         return None
 

@@ -15,6 +15,7 @@ from rasterio.io import MemoryFile
 from ..settings import StoreSettings
 
 WIDTH = 480
+REFLECTANCE = (0.008, 0.25)
 COLOURS = ("red", "green", "blue")
 
 
@@ -22,18 +23,28 @@ def draw(store: StoreSettings, items: list[dict[str, Any]]) -> bytes | None:
     """A PNG, or None where nothing can be drawn (a picture is never a reason for an ingest to fail)."""
     best = min(items, key=lambda i: (i["properties"].get("eo:cloud_cover", 0), i["properties"]["datetime"]))
     try:
-        planes = [_read(store.path_of(href)) for href in _hrefs(best)]
-        return _png(np.stack([_stretch(plane) for plane in planes]))
+        return _png(np.stack([_plane(store, asset) for asset in _assets(best)]))
     except (RasterioError, OSError, ValueError):
         return None
 
 
-def _hrefs(item: dict[str, Any]) -> list[str]:
+def _assets(item: dict[str, Any]) -> list[dict[str, Any]]:
     """The red, green and blue assets; else the first asset alone, in grey."""
-    named = {a["eo:bands"][0].get("common_name"): a["href"] for a in item["assets"].values() if a.get("eo:bands")}
+    named = {a["eo:bands"][0].get("common_name"): a for a in item["assets"].values() if a.get("eo:bands")}
     if all(colour in named for colour in COLOURS):
         return [named[colour] for colour in COLOURS]
-    return [next(iter(item["assets"].values()))["href"]]
+    return [next(iter(item["assets"].values()))]
+
+
+def _plane(store: StoreSettings, asset: dict[str, Any]) -> NDArray[np.uint8]:
+    """One colour: reflectance by one stretch for all colours, so that hues are right; all else by its own values."""
+    raster = asset["raster:bands"][0]
+    data = _read(store.path_of(asset["href"]))
+    if "reflectance" in asset["roles"] and raster["scale"] != 1:
+        return _stretch(data * np.float32(raster["scale"]) + np.float32(raster["offset"]), *REFLECTANCE)
+    if not np.isfinite(data).any():
+        raise ValueError("nothing but nodata")
+    return _stretch(data, *(float(v) for v in np.nanpercentile(data, (1, 98))))
 
 
 def _read(path: Path) -> NDArray[np.float32]:
@@ -44,12 +55,9 @@ def _read(path: Path) -> NDArray[np.float32]:
     return np.asarray(np.ma.filled(data.astype(np.float32), np.nan))
 
 
-def _stretch(plane: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """1st to 98th percentile, with the gamma quicklooks have; what has no data is black."""
-    if not np.isfinite(plane).any():
-        raise ValueError("nothing but nodata")
-    low, high = np.nanpercentile(plane, (1, 98))
-    unit = np.clip((plane - low) / max(float(high - low), 1e-9), 0, 1) ** (1 / 1.4)
+def _stretch(plane: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
+    """From `low` to `high`, with the gamma quicklooks have; what has no data is black."""
+    unit = np.clip((plane - low) / max(high - low, 1e-9), 0, 1) ** (1 / 1.5)
     return np.nan_to_num(unit * 255).astype(np.uint8)
 
 

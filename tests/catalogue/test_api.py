@@ -106,6 +106,7 @@ def test_pages_for_browsers(service: httpx.Client) -> None:
     picture = service.get("/collections/sentinel-2-demo/thumbnail")
     assert picture.headers["content-type"] == "image/png" and picture.content.startswith(b"\x89PNG")
     page = service.get("/collections/sentinel-2-demo", headers=html).text
+    assert "3 items, 2025-03-14 to 2025-05-16" in page and "3 items, 2025-03-14 to 2025-05-16" in listing.text
     assert "import bdap" in page and "2025-04-18" in page and "uint16" in page
 
 

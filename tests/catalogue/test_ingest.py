@@ -239,6 +239,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"visibility": "everyone"}, "unknown visibility"),
     ({"visibility": "project"}, "needs a project"),
     ({"visibility": "project", "project": "nowhere"}, "no project 'nowhere'"),
+    ({"visibility": "project", "project": "forest", "collection": "other"}, "seen from servers of other projects"),
     ({"folder": "missing"}, "there is no folder"),
     ({"folder": ".."}, "not in the store"),
     ({"datetime": "yesterday"}, "is no date"),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_origin
 
 EPSG = 32632
@@ -53,10 +51,9 @@ def write_quicklook(path: Path, blue: NDArray[Any], green: NDArray[Any], red: ND
     rgb = np.stack([_shrink(band, step) for band in (red, green, blue)])
     grey = np.clip((rgb * SCALE - 0.008) / 0.25, 0, 1) ** (1 / 1.55)
     options = {"driver": "PNG", "height": rgb.shape[1], "width": rgb.shape[2], "count": 3, "dtype": "uint8"}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path, "w", **options) as file:
-            file.write((grey * 255).astype(np.uint8))
+    # A place is given only so that rasterio does not warn; it would stand in the .aux.xml, which goes.
+    with rasterio.open(path, "w", transform=from_origin(WEST, NORTH, 10 * step, 10 * step), **options) as file:
+        file.write((grey * 255).astype(np.uint8))
     path.with_name(path.name + ".aux.xml").unlink(missing_ok=True)
 
 

@@ -169,7 +169,7 @@ def _draw(distance: Field, grid: Grid, a: NDArray[np.float32], b: NDArray[np.flo
 def _forest(rng: np.random.Generator, elevation: Field, river: Field, shore: Field, size: int) -> Field:
     woods = fractal(rng, size, 2.5, 2) * np.float32(0.62) + elevation * np.float32(0.72)
     woods += smooth(-np.abs(river), -13, -4) * np.float32(0.75) + smooth(-np.abs(shore), -9, 0) * np.float32(0.45)
-    return smooth(woods, np.float32(0.66), np.float32(0.72))
+    return smooth(woods, 0.66, 0.72)
 
 
 def _parcels(rng: np.random.Generator, grid: Grid) -> tuple[NDArray[np.int32], Field, Field]:

@@ -50,9 +50,9 @@ def make(
     return Weather(density, brightness, shadow * (1 - density), smooth(veil, start, start + 1.2), _swath(size, edge))
 
 
-def _level(field: Field, share: float) -> np.float32:
+def _level(field: Field, share: float) -> float:
     """The value above which a share of the field lies."""
-    return np.float32(np.quantile(field[::4, ::4], 1 - share)) if share > 0 else np.float32(1e6)
+    return float(np.quantile(field[::4, ::4], 1 - share)) if share > 0 else 1e6
 
 
 def _swath(size: int, edge: bool) -> NDArray[np.bool_]:
