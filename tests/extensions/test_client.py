@@ -116,6 +116,23 @@ def test_the_service_s_words_are_passed_on(
     assert error.value._render_traceback_() == [f"ServiceError: {error.value}"]
 
 
+def test_a_busy_service_is_asked_again_but_not_for_ever(services: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            services.refusal = None
+
+    monkeypatch.setattr(clients.time, "sleep", wait)
+    services.refusal = (429, {"message": "the service is busy"})
+    assert NDVI.median().tiles_url() and len(waits) == 2
+    services.refusal = (429, {"message": "the service is busy"})
+    with pytest.raises(bdap.ServiceError, match="busy"):
+        NDVI.max().tiles_url()
+    assert len(waits) == 2 + clients.TRIES - 1
+
+
 def test_a_service_that_does_not_answer_is_named() -> None:
     asked = clients.Client("token", "http://127.0.0.1:9/services/processing", timeout=2)
     with pytest.raises(bdap.NotReachable, match=r"the processing service at http://127\.0\.0\.1:9"):

@@ -41,8 +41,8 @@ def timeseries_figure(
 
 def middles(edges: Sequence[float]) -> np.ndarray:
     """The middle of each bin."""
-    bounds = np.asarray(edges, float)
-    return (bounds[:-1] + bounds[1:]) / 2
+    bounds: np.ndarray = np.asarray(edges, float)
+    return np.asarray((bounds[:-1] + bounds[1:]) / 2)
 
 
 def points(series: Sequence[tuple[str, float | None]]) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,8 @@ import httpx
 from .errors import NotConfigured, NotReachable, ServiceError
 
 TOKENS = ("BDAP_TOKEN", "JUPYTERHUB_API_TOKEN")
+TRIES = 4
+"""How often a service that says it is busy (429) is asked."""
 SERVICE_SECONDS = 3 * 3600
 """A tile service made for a graph is used again this long; its signed address outlives it."""
 
@@ -55,7 +57,7 @@ class Client:
         service = TileService(
             id=answer["id"],
             url=answer["url"],
-            bounds=tuple(bounds) if bounds else None,  # type: ignore[arg-type]
+            bounds=tuple(bounds) if bounds else None,
             min_zoom=int(options.get("minzoom", 0)),
             max_zoom=int(options.get("maxzoom", 18)),
         )
@@ -103,7 +105,11 @@ class Client:
         pool = self._pool(trust_env=base.startswith("https:"))
         headers = {"Authorization": f"Bearer {self._find_token()}", "Accept": "application/json"}
         try:
-            answer = pool.request(method, base + path, headers=headers, **options)
+            for attempt in range(TRIES):
+                answer = pool.request(method, base + path, headers=headers, **options)
+                if answer.status_code != 429 or attempt == TRIES - 1:
+                    break
+                time.sleep(_patience(answer))
         except httpx.TimeoutException:
             raise NotReachable(
                 f"the {service} service did not answer within {self._timeout:g} s",
@@ -145,10 +151,19 @@ class Client:
             return self._pools[trust_env]
 
 
+def _patience(answer: httpx.Response) -> float:
+    """Seconds that a busy service asks to wait, within reason."""
+    try:
+        return min(max(float(answer.headers.get("Retry-After", 1)), 0), 10)
+    except ValueError:
+        return 1.0
+
+
 def _next_token(answer: dict[str, Any]) -> str | None:
     for link in answer.get("links", ()):
         if link.get("rel") == "next":
-            return (link.get("body") or {}).get("token") or httpx.URL(link["href"]).params.get("token")
+            token = (link.get("body") or {}).get("token") or httpx.URL(link["href"]).params.get("token")
+            return str(token) if token else None
     return None
 
 

@@ -85,7 +85,7 @@ class Cube(Operators):
 
     def apply(self, process: str, **arguments: float) -> Cube:
         """Any openEO process of a number `x`, such as apply("sqrt")."""
-        return self._as(function(self._maths, process, **arguments))
+        return self._as(function(self._maths, process, "x", **arguments))
 
     def mask(self, condition: Cube) -> Cube:
         """Hide the pixels where `condition` is true."""
