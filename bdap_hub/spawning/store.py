@@ -23,22 +23,24 @@ def ensure_home(settings: Settings, person: str, uid: int, gid: int) -> Path:
     homes.mkdir(mode=0o711, parents=True, exist_ok=True)
     home = homes / safe_name(person)
     if not home.exists():
-        fill_home(settings, home)
-        for path in (home, *home.rglob("*")):
-            _own(path, uid, gid)
+        fill_home(settings, home, settings.store.mount, (uid, gid))
     if home.stat().st_uid != uid:
         _own(home, uid, gid)
     home.chmod(0o700)
     return home
 
 
-def fill_home(settings: Settings, home: Path) -> None:
-    """A new home with copies of the skeleton's files, there whole or not at all."""
+def fill_home(settings: Settings, home: Path, store: str, owner: tuple[int, int] | None = None) -> None:
+    """A new home: the skeleton's files and a link to the store for file browsers. There whole or not at all."""
     new = home.with_name(f".new-{home.name}")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(mode=0o700, parents=True)
     if settings.spawning.skeleton is not None:
         shutil.copytree(settings.spawning.skeleton, new, dirs_exist_ok=True)
+        new.chmod(0o700)  # copytree gives it the skeleton's mode
+    (new / settings.store.mount.strip("/").replace("/", "-")).symlink_to(store)
+    for path in (new, *new.rglob("*")) if owner else ():
+        _own(path, *owner)
     new.rename(home)
 
 
@@ -94,7 +96,7 @@ def _collections(folder: Path) -> Iterator[tuple[str, str, str]]:
 
 def _own(path: Path, uid: int, gid: int) -> None:
     try:
-        os.chown(path, uid, gid)
+        os.chown(path, uid, gid, follow_symlinks=False)
     except PermissionError:
         raise BadSettings(
             f"the hub may not give {path} to uid {uid}",

@@ -187,7 +187,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 def process_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """The hub with servers as plain processes."""
     folder = tmp_path_factory.mktemp("processes")
-    settings = make_settings(folder / "var", spawning={"engine": "process", "idle_timeout": 0})
+    settings = make_settings(folder / "var", spawning={"engine": "process"})
     found = launch(folder, settings)
     try:
         yield found

@@ -102,7 +102,7 @@ def test_a_fork_bomb_hits_the_limit(ana: Server) -> None:
 
 
 def test_the_data_is_there_to_read_only(ana: Server) -> None:
-    assert ana.sh("cat /eos/data/open/pixels.tif") == (0, "open")
+    assert ana.sh("cat /eos/data/open/pixels.tif ~/eos/data/open/pixels.tif") == (0, "openopen")
     code, output = ana.sh("touch /eos/data/open/mine")
     assert code != 0 and "Read-only file system" in output
 

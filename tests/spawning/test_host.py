@@ -50,6 +50,21 @@ def test_a_home_is_its_owners_alone_and_a_projects_folder_its_members(settings: 
 
 
 @as_root
+def test_a_new_home_starts_with_the_skeleton_and_an_old_one_is_left_alone(settings: Settings, tmp_path: Path) -> None:
+    skeleton = tmp_path / "skeleton"
+    (skeleton / "notebooks").mkdir(parents=True, mode=0o755)
+    (skeleton / "notebooks" / "first.ipynb").write_text("{}")
+    settings.spawning.skeleton = skeleton
+    home = store.ensure_home(settings, "ana", 20000, 20001)
+    copied = home / "notebooks" / "first.ipynb"
+    assert (copied.read_text(), copied.stat().st_uid, home.stat().st_mode & 0o777) == ("{}", 20000, 0o700)
+    assert (home / "eos").readlink() == Path("/eos") and (home / "eos").lstat().st_uid == 20000
+    copied.unlink()
+    store.ensure_home(settings, "ana", 20000, 20001)
+    assert not copied.exists()
+
+
+@as_root
 def test_an_odd_account_name_stays_in_homes(settings: Settings) -> None:
     home = store.ensure_home(settings, "../../etc", 20000, 20001)
     assert home.parent == settings.var.resolve() / "homes"
