@@ -144,9 +144,13 @@ def launch(folder: Path, settings: Settings) -> Platform:
     platform.run(
         "proxy", command, {"PATH": os.environ["PATH"], "CONFIGPROXY_AUTH_TOKEN": settings.secret("proxy-auth-token")}
     )
-    platform.start_hub()
-    for name in ("ana", "ben", "olga", "pia"):
-        platform.api("POST", f"/users/{name}")
+    try:
+        platform.start_hub()
+        for name in ("ana", "ben", "olga", "pia"):
+            platform.api("POST", f"/users/{name}")
+    except BaseException:
+        platform.close()
+        raise
     return platform
 
 
