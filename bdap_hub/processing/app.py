@@ -50,7 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         room.gate.pool.shutdown(wait=False, cancel_futures=True)
-        room.engine.pool.shutdown(wait=False, cancel_futures=True)
+        room.engine.close()
 
     app.router.lifespan_context = lifespan
     prefix = room.login.prefix.rstrip("/")

@@ -19,13 +19,12 @@ from .room import Room
 
 ENGINE = "1"
 """Part of every ETag: raise it when the same plan on the same files gives other pixels."""
-TILE_CACHE = 64 * 2**20
 HEADERS = {"Cache-Control": "private, max-age=300, must-revalidate", "Vary": "Accept"}
 
 
 def add_drawing(app: FastAPI, prefix: str, room: Room) -> None:
     """The routes that read pixels."""
-    tiles: Cache[bytes] = Cache(TILE_CACHE, len)
+    tiles: Cache[bytes] = Cache(room.settings.processing.tile_cache_mb * 2**20, len)
 
     @app.get(f"{prefix}/tiles/{{identifier}}/{{z}}/{{x}}/{{y}}.png", response_class=Response)
     async def tile(request: Request, identifier: str, z: int, x: int, y: int, sig: str = "") -> Response:

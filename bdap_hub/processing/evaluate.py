@@ -52,6 +52,11 @@ class Engine:
         self.reader = Reader(settings.store, settings.processing.block_cache_mb * 2**20)
         self.pool = ThreadPoolExecutor(settings.processing.threads, thread_name_prefix="read")
 
+    def close(self) -> None:
+        """Stop reading and close all files."""
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        self.reader.close()
+
     def tile(self, compiled: Compiled, z: int, x: int, y: int) -> bytes:
         """The PNG of a tile."""
         return encode(self.cube(compiled, Grid.tile(z, x, y)), compiled.style)

@@ -61,9 +61,15 @@ class Cache[V]:
             if key not in self._entries:
                 self._entries[key] = value
                 self.used += self._size(value)
-            while self.used > self.limit and len(self._entries) > 1:
+            while self.used > self.limit and self._entries:
                 self.used -= self._size(self._entries.popitem(last=False)[1])
         return value
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._entries.clear()
+            self.used = 0
 
 
 class File:
@@ -122,6 +128,11 @@ class Reader:
         window = self._guarded(source.href, lambda: self._window(file, source, how))
         nodata = file.nodata if source.nodata is None else source.nodata
         return how.take(window, nodata, source.nearest)
+
+    def close(self) -> None:
+        """Close all files; rasterio cannot do so any more once the interpreter ends."""
+        self._files.clear()
+        self._blocks.clear()
 
     def _window(self, file: File, source: Source, how: Sampler) -> Any:
         if how.decimate > 1:

@@ -84,9 +84,10 @@ class Sampler:
             return self._mix(values.reshape(-1), window.shape[1]) / weight, weight <= 1e-6
 
     def _mix(self, flat: Any, width: int) -> Any:
-        upper, lower = (flat.take(self.corner + step) for step in (0, width))
-        upper += (flat.take(self.corner + 1) - upper) * self.fx
-        lower += (flat.take(self.corner + width + 1) - lower) * self.fx
+        upper, right = flat.take(self.corner), flat[1:].take(self.corner)
+        lower, other = flat[width:].take(self.corner), flat[width + 1 :].take(self.corner)
+        upper += (right - upper) * self.fx
+        lower += (other - lower) * self.fx
         upper += (lower - upper) * self.fy
         return upper
 
@@ -126,7 +127,7 @@ def _net(grid: Grid, raster: Raster, cells: int) -> tuple[Any, Any, float, float
         middle = (corners[1:, 1:] + corners[:-1, 1:] + corners[1:, :-1] + corners[:-1, :-1]) / 4
         deviation = float(np.abs(middle - exact[1::2, 1::2]).max())
         error = max(error, deviation) if np.isfinite(deviation) else np.inf
-        out.append(_weights(grid.height, cells) @ corners @ _weights(grid.width, cells).T)
+        out.append(_spread(_spread(corners, grid.height).T, grid.width).T)
     for axis, size in ((0, grid.height), (1, grid.width)):
         step = np.hypot(np.diff(columns, axis=axis), np.diff(rows, axis=axis)) * 2 * cells / size
         finite = step[np.isfinite(step)]
@@ -134,13 +135,14 @@ def _net(grid: Grid, raster: Raster, cells: int) -> tuple[Any, Any, float, float
     return out[0], out[1], error, scale
 
 
-def _weights(size: int, cells: int) -> Any:
+def _spread(nodes: Any, size: int) -> Any:
+    """Linear interpolation between the rows of `nodes` at the centres of `size` pixels (a matrix product would
+    wake BLAS's threads, which costs several times more)."""
+    cells = len(nodes) - 1
     at = (np.arange(size) + 0.5) * cells / size
     low = np.minimum(at.astype(int), cells - 1)
-    matrix = np.zeros((size, cells + 1))
-    matrix[np.arange(size), low] = 1 - (at - low)
-    matrix[np.arange(size), low + 1] = at - low
-    return matrix
+    share = (at - low)[:, np.newaxis]
+    return nodes[low] * (1 - share) + nodes[low + 1] * share
 
 
 def _project(grid: Grid, raster: Raster, x: Any, y: Any) -> tuple[Any, Any]:
@@ -163,11 +165,13 @@ def _level(grid: Grid, raster: Raster, scale: float) -> tuple[int, int]:
 def _indices(grid: Grid, columns: Any, rows: Any, width: int, height: int, level: int, decimate: int) -> Sampler | None:
     with np.errstate(invalid="ignore"):
         inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    whole = inside.all()
     if not inside.any():
         return None
     if decimate > 1:
         columns, rows, width, height = columns / decimate, rows / decimate, width // decimate, height // decimate
-    columns, rows = np.where(inside, columns, columns[inside][0]), np.where(inside, rows, rows[inside][0])
+    if not whole:  # pixels without a source take any valid position: their values are thrown away
+        columns, rows = np.where(inside, columns, columns[inside][0]), np.where(inside, rows, rows[inside][0])
     column, row = _clipped(columns, width), _clipped(rows, height)
     smooth = not grid.exact and width > 1 and height > 1
     west, north = _clipped(columns - 0.5, width - 1), _clipped(rows - 0.5, height - 1)
@@ -185,7 +189,7 @@ def _indices(grid: Grid, columns: Any, rows: Any, width: int, height: int, level
         right,
         (grid.height, grid.width),
         ((row - top) * span + (column - left)).ravel(),
-        None if inside.all() else inside.ravel(),
+        None if whole else inside.ravel(),
         ((north - top) * span + (west - left)).ravel() if smooth else None,
         _share(columns - 0.5 - west),
         _share(rows - 0.5 - north),

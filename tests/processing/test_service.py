@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 import rasterio
 
+from bdap_hub.audit import latest
 from bdap_hub.catalogue.app import create_app as create_catalogue
+from bdap_hub.database import connect
 from bdap_hub.processing.app import create_app
 from bdap_hub.processing.grid import Grid
 from bdap_hub.web import login as web_login
@@ -223,6 +225,8 @@ def test_another_projects_collection_is_refused(ana: Client, platform: Any) -> N
     refused = ana.post(band("B04", "plots"))
     assert (refused.status_code, refused.json()["code"]) == (403, "PermissionsInsufficient")
     assert "not a member of project forest" in refused.json()["message"]
+    event = next(e for e in latest(connect(platform.settings.database)) if e.action == "read-collection")
+    assert (event.person, event.subject, event.outcome) == ("ana", "plots", "refused")
 
 
 def test_rights_are_checked_again_for_each_tile(platform: Any, monkeypatch: pytest.MonkeyPatch) -> None:
