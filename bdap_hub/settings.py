@@ -145,6 +145,7 @@ class ProcessingSettings(ServiceSettings):
     tile_url_hours: float = Field(12, description="How long a signed tile URL is valid.")
     max_cube_mb: int = Field(512, description="An evaluation that would hold more pixels at once is refused.")
     block_cache_mb: int = Field(512, description="Decoded blocks kept in memory, shared by all evaluations.")
+    tile_cache_mb: int = Field(64, description="Drawn tiles kept in memory; 0 draws each anew.")
     queue: int = Field(256, description="Evaluations that may wait; beyond it callers are told to come back.")
 
 
