@@ -19,7 +19,7 @@ from docker.errors import DockerException
 
 from ..errors import Unavailable
 from ..spawning import debian
-from . import cgroups
+from . import mounts as host_mounts
 
 Progress = Callable[[str], None]
 
@@ -51,7 +51,7 @@ class Engine:
             if _runs(pid):
                 subprocess.run([*root, "kill", "-KILL", str(pid)], capture_output=True, check=False)
         for mount in reversed(self.mounts):
-            subprocess.run([*root, "umount", mount], capture_output=True, check=False)
+            subprocess.run([*root, "umount", "-R", "-l", mount], capture_output=True, check=False)
         self.record.unlink(missing_ok=True)
 
 
@@ -93,12 +93,16 @@ def _start(progress: Progress, var: Path, record: Path) -> Engine:
             f"run 'sudo systemctl start docker' or 'sudo dockerd &', {ELSE}",
         )
     begin = time.monotonic()
-    mounts = cgroups.ensure(root, progress)
+    mounts = host_mounts.ensure_cgroups(root, progress)
+    own_root = host_mounts.ensure_root(root, progress)
     log = var / "log" / "dockerd.log"
     for folder in (log.parent, record.parent):
         folder.mkdir(parents=True, exist_ok=True)
     path = f"{_legacy_iptables(root, var)}{SYSTEM_PATH}"
     command = [*root, "env", f"PATH={path}", _find("dockerd") or "dockerd", f"--group={os.getgid()}"]
+    if own_root:
+        mounts.append(str(own_root))
+        command = [*root, "chroot", str(own_root), *command[len(root) :]]
     with log.open("ab") as output:
         where = output.tell()
         process = subprocess.Popen(

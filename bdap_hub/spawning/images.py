@@ -128,10 +128,10 @@ def _build_debian(progress: Progress) -> None:
         debian.root_archive(archive, progress)
         label = f"LABEL {INPUTS}={debian_hash()} org.opencontainers.image.title=Debian"
         with archive.open("rb") as stream:
-            subprocess.run(
-                [_client(), "import", "--change", label, "-", BASE_IMAGE],
-                stdin=stream, stdout=subprocess.DEVNULL, check=True,
-            )  # fmt: skip
+            command = [_client(), "import", "--change", label, "-", BASE_IMAGE]
+            done = subprocess.run(command, stdin=stream, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Unavailable(f"the engine cannot import Debian's root: {done.stderr.strip()}", "see var/log/dockerd.log")
     progress(f"debian: ready in {time.monotonic() - start:.0f} s")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bdap_hub.demo import cgroups, docker_engine
+from bdap_hub.demo import docker_engine, mounts
 from bdap_hub.errors import Unavailable
 from bdap_hub.spawning import debian
 
@@ -73,7 +73,8 @@ def test_a_dockerd_that_dies_is_quoted(nobody: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", os.defpath)
     monkeypatch.setattr(docker_engine, "_find", lambda program: str(broken) if program == "dockerd" else None)
     monkeypatch.setattr(debian, "as_root", lambda: [])
-    monkeypatch.setattr(cgroups, "ensure", lambda root, progress: [])
+    monkeypatch.setattr(mounts, "ensure_cgroups", lambda root, progress: [])
+    monkeypatch.setattr(mounts, "ensure_root", lambda root, progress: None)
     with pytest.raises(Unavailable, match="failed to start daemon: no cgroups") as refused:
         docker_engine.ensure_engine(lambda line: None, nobody / "var")
     assert "ENGINE=process" in refused.value.remedy
@@ -89,7 +90,8 @@ def test_an_engine_is_started_remembered_and_stopped(nobody: Path, monkeypatch: 
     monkeypatch.setattr(docker_engine, "_ping", lambda: None if answers.exists() else "silent")
     monkeypatch.setattr(docker_engine, "_read_pid", lambda process: process.pid)
     monkeypatch.setattr(debian, "as_root", lambda: [])
-    monkeypatch.setattr(cgroups, "ensure", lambda root, progress: [])
+    monkeypatch.setattr(mounts, "ensure_cgroups", lambda root, progress: [])
+    monkeypatch.setattr(mounts, "ensure_root", lambda root, progress: None)
     said: list[str] = []
     engine = docker_engine.ensure_engine(said.append, nobody / "var")
     assert engine is not None
@@ -132,7 +134,7 @@ MOUNTS_NONE = "proc /proc proc rw 0 0\nsysfs /sys sysfs rw 0 0\ntmpfs /sys/fs/cg
 
 @pytest.mark.parametrize(("table", "there"), [(MOUNTS_V1, True), (MOUNTS_V2, True), (MOUNTS_NONE, False), ("", False)])
 def test_mounted_control_groups_are_recognised(table: str, there: bool) -> None:
-    assert cgroups.mounted(table) is there
+    assert mounts.mounted(table) is there
 
 
 HEAD = "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"
@@ -149,4 +151,13 @@ HEAD = "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"
     ids=["version 1, two share a hierarchy", "version 2", "a disabled controller", "none at all"],
 )
 def test_hierarchies(table: str, groups: list[tuple[str, ...]]) -> None:
-    assert cgroups.hierarchies(HEAD + table) == groups
+    assert mounts.hierarchies(HEAD + table) == groups
+
+
+MACHINE = "22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n23 22 0:5 / /proc rw - proc proc rw\n"
+CHROOT = "23 22 0:5 / /proc rw - proc proc rw\n24 22 0:6 / /sys rw - sysfs sysfs rw\n"
+
+
+@pytest.mark.parametrize(("table", "is_mount"), [(MACHINE, True), (CHROOT, False), ("", False)])
+def test_a_chroot_is_told_from_a_mounted_root(table: str, is_mount: bool) -> None:
+    assert mounts.root_is_mounted(table) is is_mount

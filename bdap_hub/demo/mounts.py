@@ -1,4 +1,4 @@
-"""Control groups where nobody mounted them, as in a bare chroot: a container engine cannot limit without them."""
+"""What a container engine needs mounted, and a bare chroot lacks: control groups, and a root that is a mount point."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from ..errors import Unavailable
 
 WHERE = Path("/sys/fs/cgroup")
+OWN_ROOT = Path("/run/bdap-engine-root")
 
 
 def hierarchies(table: str) -> list[tuple[str, ...]]:
@@ -31,7 +32,7 @@ def mounted(mounts: str) -> bool:
     return any(len(row) > 2 and row[2] in ("cgroup", "cgroup2") and row[1].startswith(str(WHERE)) for row in rows)
 
 
-def ensure(root: list[str], progress: Callable[[str], None]) -> list[str]:
+def ensure_cgroups(root: list[str], progress: Callable[[str], None]) -> list[str]:
     """Mount control groups where they are missing; what was mounted, to be unmounted in reverse.
 
     `root` is what to put before a command that needs root. Unavailable where the kernel refuses.
@@ -48,6 +49,32 @@ def ensure(root: list[str], progress: Callable[[str], None]) -> list[str]:
         subprocess.run([*root, "mkdir", "-p", str(folder)], check=True)
         done.append(_mount(root, "cgroup", folder, ",".join(names)))
     return done
+
+
+def root_is_mounted(table: str) -> bool:
+    """Whether /proc/self/mountinfo has a mount at `/`; a directory that one merely changed root to is none."""
+    return any(line.split()[4:5] == ["/"] for line in table.splitlines())
+
+
+def ensure_root(root: list[str], progress: Callable[[str], None]) -> Path | None:
+    """Where the engine shall change root to, so that its root is a mount point; None where `/` already is one.
+
+    Engines since 24 unpack images in a mount namespace of their own and need that. The same files, seen once more.
+    """
+    if root_is_mounted(Path("/proc/self/mountinfo").read_text()):
+        return None
+    progress(f"mounting this root at {OWN_ROOT} for the engine: a chroot is no mount point")
+    subprocess.run([*root, "mkdir", "-p", str(OWN_ROOT)], check=True)
+    if not OWN_ROOT.is_mount():
+        done = subprocess.run(
+            [*root, "mount", "--rbind", "/", str(OWN_ROOT)], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise Unavailable(
+                f"this root cannot be mounted at {OWN_ROOT}: {done.stderr.strip()}",
+                "make the chroot a mount point (mount --bind DIR DIR), or use make demo ENGINE=process",
+            )
+    return OWN_ROOT
 
 
 def _mount(root: list[str], kind: str, where: Path, options: str = "rw") -> str:
