@@ -29,8 +29,9 @@ from ..errors import BdapError, NotAllowed, NotFound
 from ..settings import Settings
 from ..web import HubLogin
 from .app import client_address
+from .assets import Assets
 from .keeper import Keeper
-from .proxy import allowed_path, forward, forward_websocket, is_channel
+from .proxy import allowed_path, fetch, forward, forward_websocket, is_channel
 from .records import Live, Records, read_label
 from .tickets import TICKET_PATH, digest, make_session, read_session, redeem_ticket, safe_path
 
@@ -78,6 +79,7 @@ class Gateway:
         self.records = Records(self.sessions)
         self.login = HubLogin(settings, "dashboards")
         self.keeper = Keeper(settings, self.records, self.login)
+        self.assets = Assets()
         self.key = settings.secret("signing")
         self.origin = urlsplit(settings.dashboards.origin)
         secure = self.origin.scheme == "https"
@@ -158,12 +160,26 @@ class Gateway:
         try:
             if is_page:
                 await run_in_threadpool(self.keeper.visited, live)
-            response = await forward(self.client, request, address)
+            response = await (self._file if Assets.wants(request) else self._stream)(request, live, address)
         except httpx.HTTPError:
             self.keeper.lost(live)
             return await self._starting(live) if is_page else self._plain(503, "the dashboard is starting")
         response.headers["Content-Security-Policy"] = self._csp()
         return self._guard(response)
+
+    async def _stream(self, request: Request, _live: Live, address: str) -> Response:
+        return await forward(self.client, request, address)
+
+    async def _file(self, request: Request, live: Live, address: str) -> Response:
+        """One of Voilà's own files: from memory, or fetched and kept."""
+        if (asset := self.assets.get(live.release, request)) is not None:
+            return asset.answer(request)
+        answer = await fetch(self.client, request, address)
+        kind = answer.headers.get("content-type", "application/octet-stream")
+        if answer.status_code != 200:
+            return Response(answer.content, answer.status_code, media_type=kind)
+        asset = await run_in_threadpool(self.assets.keep, live.release, request, answer.content, kind)
+        return asset.answer(request)
 
     async def _starting(self, live: Live) -> Response:
         """A waiting page that refreshes itself; a start that fails is said, not waited for."""
@@ -178,7 +194,9 @@ class Gateway:
         host = self._host(connection)
         label, _, rest = host.partition(".")
         found = read_label(label) if rest == self.origin.hostname else None
-        live = await run_in_threadpool(self.keeper.live, *found) if found else None
+        live = self.keeper.known(*found) if found else None
+        if found and live is None:
+            live = await run_in_threadpool(self.keeper.live, *found)
         if live is None:
             raise NotFound(f"there is no dashboard at {host}", "look in the gallery for its address")
         return live

@@ -39,6 +39,11 @@ class Keeper:
         self._watched: Counter[str] = Counter()
         self._lives: dict[str, Live] = {}
 
+    def known(self, project: str, slug: str) -> Live | None:
+        """What `live` found within the last two seconds; None when it has to be asked."""
+        hit = self._known.get((project, slug))
+        return hit[1] if hit and hit[0] > time.monotonic() else None
+
     def live(self, project: str, slug: str) -> Live | None:
         """The live dashboard of that name, looked up again after two seconds."""
         key, now = (project, slug), time.monotonic()

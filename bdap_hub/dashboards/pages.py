@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -132,8 +133,8 @@ def _card(request: Request, row: Dashboard, person: Person | None) -> dict[str, 
         "page": f"{doors.login.prefix}d/{row.name}",
         "seen_by": SEEN_BY.get(row.visibility, row.visibility),
         "updated": ago(row.updated),
-        "tone": sum(row.name.encode()) % 6,
-        "initials": "".join(word[0] for word in row.title.split()[:2]).upper(),
+        "tone": zlib.crc32(row.name.encode()) % 6,
+        "initials": "".join(word[0] for word in row.title.replace("-", " ").split()[:2]).upper(),
     }
 
 

@@ -64,6 +64,12 @@ async def forward(client: httpx.AsyncClient, request: Request, address: str) -> 
     return response
 
 
+async def fetch(client: httpx.AsyncClient, request: Request, address: str) -> httpx.Response:
+    """A whole file of the release, asked for plainly so that it can be kept."""
+    url = httpx.URL(f"http://{address}").copy_with(raw_path=request.scope["raw_path"])
+    return await client.get(url, headers={"host": request.headers["host"], "accept-encoding": "identity"})
+
+
 async def _body(answer: httpx.Response) -> AsyncIterator[bytes]:
     async for chunk in answer.aiter_raw():
         yield chunk

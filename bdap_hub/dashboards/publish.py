@@ -25,7 +25,11 @@ UIDS = 5_000
 START_SECONDS = 90.0
 RUN_SECONDS = 180.0
 LOG_LINES = 25
-_FAILED_CELL = "Error at server while executing cell"
+FAILURES = (  # what Voilà puts into a page instead of a cell's output when it keeps the reason from visitors
+    "There was an error when executing cell [",
+    "An exception occurred at the server (not the notebook)",
+    "Cell execution timed out, aborting notebook execution",
+)
 _ANSI = re.compile(r"(?:\x1b|\\x1b)\[[0-9;]*[A-Za-z]")
 
 
@@ -115,8 +119,8 @@ class Publisher:
             answer = httpx.get(f"http://{address}/", timeout=RUN_SECONDS, trust_env=False)
         except httpx.HTTPError as error:
             raise self._failed(launch.name, f"the notebook did not finish: {type(error).__name__}") from None
-        log = self.runtime.logs(launch.name)
-        if answer.status_code != 200 or _FAILED_CELL in log:
+        if answer.status_code != 200 or any(failure in answer.text for failure in FAILURES):
+            time.sleep(0.5)  # the engine hands on a container's last lines a little later
             raise self._failed(launch.name, "a cell of the notebook failed")
 
     def _wait(self, name: str) -> str:

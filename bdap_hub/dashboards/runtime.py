@@ -24,7 +24,7 @@ class Launch:
     bundle: Path
     entry: str
     uid: int
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict, repr=False)  # holds the release token
 
 
 class Runtime(Protocol):
@@ -70,7 +70,7 @@ def install_id(settings: Settings) -> str:
     return hashlib.sha256(str(settings.var.resolve()).encode()).hexdigest()[:12]
 
 
-def voila_command(entry: str, root: str, ip: str, port: int) -> list[str]:
+def voila_command(entry: str, root: str, home: str, ip: str, port: int) -> list[str]:
     """Voilà standalone on one notebook: visitors send comm messages only, see no sources and no tracebacks."""
     return [
         "voila",
@@ -86,10 +86,24 @@ def voila_command(entry: str, root: str, ip: str, port: int) -> list[str]:
         "--show_tracebacks=False",
         "--VoilaConfiguration.allow_template_override=NOTEBOOK",
         f"--VoilaConfiguration.file_allowlist=[{_TYPES}]",
+        f"--NotebookNotary.data_dir={home}",
         f"--MappingKernelManager.cull_idle_timeout={CULL_SECONDS}",
         "--MappingKernelManager.cull_interval=30",
         "--MappingKernelManager.cull_connected=False",
     ]
+
+
+def base_environment(templates: str) -> dict[str, str]:
+    """What Jupyter looks up in fixed, read-only places: nothing a visitor's kernel writes to its home is served."""
+    return {
+        "JUPYTER_PATH": templates,
+        "JUPYTER_DATA_DIR": templates,
+        "JUPYTER_PLATFORM_DIRS": "0",
+        "JUPYTER_RUNTIME_DIR": "/tmp/jupyter",  # noqa: S108
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONWARNINGS": "ignore",
+        "LANG": "C.UTF-8",
+    }
 
 
 def service_addresses(settings: Settings, host: str) -> dict[str, str]:

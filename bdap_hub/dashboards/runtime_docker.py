@@ -12,10 +12,11 @@ from docker.types import Mount
 
 from ..errors import Unavailable
 from ..settings import Settings
-from .runtime import PORT, TEMPLATES, Launch, install_id, service_addresses, voila_command
+from .runtime import PORT, TEMPLATES, Launch, base_environment, install_id, service_addresses, voila_command
 
 PIDS = 256
 LOG_LINES = 80
+HOME = "/home/dashboard"
 
 
 def container_spec(settings: Settings, launch: Launch, host: str) -> dict[str, Any]:
@@ -24,15 +25,13 @@ def container_spec(settings: Settings, launch: Launch, host: str) -> dict[str, A
     return {
         "image": settings.dashboards.image,
         "name": f"bdap-{install}-{launch.name}",
-        "command": voila_command(f"/dashboard/{launch.entry}", "/dashboard", "0.0.0.0", PORT),  # noqa: S104
+        "command": voila_command(f"/dashboard/{launch.entry}", "/dashboard", HOME, "0.0.0.0", PORT),  # noqa: S104
         "working_dir": "/dashboard",
         "user": f"{launch.uid}:{launch.uid}",
         "environment": {
-            "HOME": "/home/dashboard",
-            "JUPYTER_PATH": "/opt/bdap-voila",
-            "PYTHONWARNINGS": "ignore",
+            "HOME": HOME,
             "PYTHONDONTWRITEBYTECODE": "1",
-            "LANG": "C.UTF-8",
+            **base_environment("/opt/bdap-voila"),
             **service_addresses(settings, host),
             **launch.environment,
         },
@@ -41,7 +40,7 @@ def container_spec(settings: Settings, launch: Launch, host: str) -> dict[str, A
         "read_only": True,
         "tmpfs": {
             "/tmp": "rw,nosuid,nodev,size=256m,mode=1777",  # noqa: S108
-            "/home/dashboard": f"rw,nosuid,nodev,size=64m,mode=700,uid={launch.uid},gid={launch.uid}",
+            HOME: f"rw,nosuid,nodev,size=64m,mode=700,uid={launch.uid},gid={launch.uid}",
         },
         "mounts": [
             Mount("/dashboard", str(launch.bundle.resolve()), type="bind", read_only=True),

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..settings import Settings
-from .runtime import TEMPLATES, Launch, service_addresses, voila_command
+from .runtime import TEMPLATES, Launch, base_environment, service_addresses, voila_command
 
 LOG_BYTES = 12_000
 STOP_SECONDS = 5
@@ -38,7 +38,7 @@ class ProcessRuntime:
             port = _free_port()
             home = self.folder / f"{launch.name}.home"
             home.mkdir(exist_ok=True)
-            command = voila_command(launch.entry, str(launch.bundle), "127.0.0.1", port)
+            command = voila_command(launch.entry, str(launch.bundle), str(home), "127.0.0.1", port)
             with (self.folder / f"{launch.name}.log").open("wb") as log:
                 process = subprocess.Popen(
                     [sys.executable, "-m", *command],
@@ -85,10 +85,8 @@ class ProcessRuntime:
         return {
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}",
             "HOME": str(home),
-            "JUPYTER_PATH": str(TEMPLATES),
-            "JUPYTER_PLATFORM_DIRS": "0",
-            "PYTHONWARNINGS": "ignore",
-            "LANG": "C.UTF-8",
+            **base_environment(str(TEMPLATES)),
+            "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
             **service_addresses(self.settings, "127.0.0.1"),
             **launch.environment,
         }
