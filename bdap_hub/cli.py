@@ -106,10 +106,12 @@ def catalogue() -> None:
 @click.option("--title", default="", help="What people read; the identifier by default.")
 @click.option("--visibility", type=click.Choice(["project", "people", "public"]), default="people", show_default=True)
 @click.option("--project", default="", help="The project that owns it; needed with --visibility project.")
-@click.option("--datetime", "when", default=None, help="Date of files that name none, e.g. 2025-06-01.")
-def catalogue_ingest(
-    folder: Path, collection: str, title: str, visibility: str, project: str, when: str | None
-) -> None:
+@click.option("--datetime", default=None, help="Date of files that name none, e.g. 2025-06-01.")
+@click.option("--scale", type=float, default=None, help="Factor from stored to physical values, where no header says.")
+@click.option("--offset", type=float, default=None, help="What is added after the factor, where no header says.")
+@click.option("--pattern", default=None, help="Regular expression with the groups `date` and `band` for file names.")
+@click.option("--prune", is_flag=True, help="Drop items whose files are gone.")
+def catalogue_ingest(folder: Path, collection: str, title: str, **options: Any) -> None:
     """Describe the GeoTIFFs below FOLDER (which must lie in the store) as a STAC collection."""
     from .catalogue.ingest import ingest
 
@@ -118,10 +120,8 @@ def catalogue_ingest(
         folder,
         collection,
         title=title or collection,
-        visibility=visibility,
-        project=project,
-        datetime=when,
         progress=click.echo,
+        **options,
     )
     click.echo(report)
 

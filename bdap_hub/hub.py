@@ -165,7 +165,7 @@ def roles(c: Any, settings: Settings) -> None:
         },
     ]
     if settings.environment == "demo":
-        scopes = [*who, "list:users", "read:servers", "read:users:activity", "tokens", "read:hub"]
+        scopes = [*who, "list:users", "read:servers", "read:users:activity", "read:hub"]
         c.JupyterHub.load_roles.append({"name": "demo-scripts", "scopes": scopes, "services": ["demo"]})
     if settings.spawning.idle_timeout > 0:
         c.JupyterHub.load_roles.append(

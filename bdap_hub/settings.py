@@ -194,7 +194,9 @@ class Settings(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
-    environment: Literal["demo", "production"] = "demo"
+    environment: Literal["demo", "production"] = Field(
+        "production", description="Production refuses http, the embedded provider and the demo's token."
+    )
     var: Path = Field(Path("var"), description="State, logs and secrets of this install.")
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in `var`.")
     hub: HubSettings = HubSettings()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +80,7 @@ def make_settings(folder: Path, **sections: dict[str, Any]) -> Settings:
     for name, section in sections.items():
         values[name] = {**values.get(name, {}), **section}
     return Settings(
+        environment="demo",
         var=folder,
         projects=(
             ProjectSettings(
@@ -195,7 +198,12 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     }
     log = (folder / "hub.log").open("w")
     process = subprocess.Popen(
-        [sys.executable, "-m", "jupyterhub", "-f", str(config)], cwd=folder, env=env, stdout=log, stderr=log
+        [sys.executable, "-m", "jupyterhub", "-f", str(config)],
+        cwd=folder,
+        env=env,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
     )
     servers: list[uvicorn.Server] = []
     try:
@@ -208,10 +216,10 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         for server in servers:
             server.should_exit = True
         process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its proxy and the servers it started, too
         log.close()
         shutil.rmtree(folder, ignore_errors=True)
 

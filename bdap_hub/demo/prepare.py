@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from ..catalogue.ingest import ingest
+from ..errors import BdapError
 from ..settings import Engine, Settings
 from . import data, provider
 from .people import PEOPLE, PROJECTS
@@ -79,7 +80,10 @@ def prepare(settings: Settings, progress: Progress) -> dict[str, Any]:
         _ingest(settings, "forest-plots", "Forest plots", "project", "forest", progress)
     else:
         for folder in sorted(p for p in settings.store.data.iterdir() if p.is_dir() and not p.name.startswith(".")):
-            _ingest(settings, folder.name, folder.name, "public", "", progress)
+            try:
+                _ingest(settings, folder.name, folder.name, "public", "", progress)
+            except BdapError as error:  # one odd folder is no reason not to show the others
+                progress(f"catalogue: {folder.name} left out: {error.message}")
     return {"accounts": accounts}
 
 

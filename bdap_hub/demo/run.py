@@ -82,7 +82,8 @@ def _start(settings: Settings, supervisor: Supervisor) -> None:
                 "--api-port", str(hub.proxy_api_port),
                 "--error-target", f"http://{hub.api_bind}:{hub.api_port}/hub/error",
             ],
-            f"http://127.0.0.1:{hub.proxy_api_port}/",
+            f"http://127.0.0.1:{hub.proxy_api_port}/api/routes",
+            403,  # it runs, and wants its token
             {"CONFIGPROXY_AUTH_TOKEN": settings.secret("proxy-auth-token")},
         ),
         Part("provider", [bdap, "serve", "provider"], f"{settings.identity.issuer}/.well-known/openid-configuration"),
@@ -94,6 +95,7 @@ def _start(settings: Settings, supervisor: Supervisor) -> None:
             "gateway",
             [bdap, "serve", "gateway"],
             f"http://{settings.dashboards.gateway_bind}:{settings.dashboards.gateway_port}/",
+            404,  # it runs, and this is no dashboard's address
         ),
     ]  # fmt: skip
     supervisor.start(*parts)
@@ -122,7 +124,7 @@ def _engine(engine: Engine, var: Path) -> Iterator[str]:
     with containers.docker_engine_running(progress=lambda line: click.echo(f"    {line}")):
         click.echo("· images (the first time takes some minutes)")
         containers.build_images(os.environ.get("BASE_IMAGE"), progress=lambda line: click.echo(f"    {line}"))
-        yield containers.networks(tree.Settings(var=var))
+        yield containers.networks(tree.Settings(environment="demo", var=var))
 
 
 @contextmanager

@@ -21,11 +21,12 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 @dataclass
 class Part:
-    """One process: its command, where it says that it is healthy, and what it adds to the environment."""
+    """One process: its command, where it answers `healthy` (an HTTP status) when it is, what it adds to the environment."""
 
     name: str
     command: list[str]
     health: str
+    healthy: int = 200
     env: dict[str, str] = field(default_factory=dict)
     restarts: int = 0
     process: subprocess.Popen[bytes] | None = None
@@ -105,7 +106,7 @@ class Supervisor:
                 if part.process is None or part.process.poll() is not None:
                     break
                 try:
-                    if client.get(part.health).status_code < 500:
+                    if client.get(part.health).status_code == part.healthy:
                         return
                 except httpx.HTTPError:
                     pass

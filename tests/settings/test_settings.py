@@ -20,7 +20,7 @@ def _nothing_around(monkeypatch, tmp_path):
 
 
 def test_the_environment_wins_over_the_file_within_a_section(tmp_path, monkeypatch):
-    (tmp_path / "bdap.yaml").write_text("hub: {api_port: 1, api_bind: 10.0.0.1}\n")
+    (tmp_path / "bdap.yaml").write_text("environment: demo\nhub: {api_port: 1, api_bind: 10.0.0.1}\n")
     monkeypatch.setenv("BDAP_HUB__API_PORT", "2")
     found = tree.load()
     assert (found.hub.api_port, found.hub.api_bind) == (2, "10.0.0.1")
@@ -32,7 +32,8 @@ def test_the_environment_wins_over_the_file_within_a_section(tmp_path, monkeypat
         ("identity: {algorithms: [none]}", "may not contain 'none'"),
         ("identity: {required_amr: []}", "MFA would not be proven"),
         ("environment: production", "production needs https"),
-        ("hub: {pubic_url: x}", "pubic_url"),
+        ("{}", "production needs https"),
+        ("environment: demo\nhub: {pubic_url: x}", "pubic_url"),
         ("projects: [{name: Agri, title: A, group: g}]", "projects.0.name"),
         ("projects: [{name: agri, title: A, group: g, images: [latex]}]", "latex"),
         ("environment: staging", "environment"),

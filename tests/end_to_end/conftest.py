@@ -1,0 +1,175 @@
+"""The whole demo, started by its own command in a folder of its own, and browsers that use it as people do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyotp
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
+
+from ..conftest import ROOT, free_port
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+START_SECONDS = 420
+LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+@dataclass
+class Demo:
+    """A running demo: its addresses, accounts and process."""
+
+    process: subprocess.Popen[bytes] | None
+    var: Path
+    facts: dict[str, Any]
+    log: Path
+    seconds: float
+
+    @property
+    def hub(self) -> str:
+        """The address people open."""
+        return str(self.facts["addresses"]["hub"])
+
+    def account(self, name: str) -> dict[str, Any]:
+        """The account of that person."""
+        return next(a for a in self.facts["accounts"] if a["name"] == name)
+
+
+def start_demo(var: Path, log: Path, **extra: str) -> Demo:
+    """`bdap demo` on free ports; returns when it says that it is ready."""
+    public, gateway, issuer = free_port(), free_port(), free_port()
+    env = {
+        **os.environ,
+        "BDAP_VAR": str(var),
+        "BDAP_HUB__PUBLIC_URL": f"http://127.0.0.1:{public}",
+        "BDAP_HUB__API_PORT": str(free_port()),
+        "BDAP_HUB__PROXY_API_PORT": str(free_port()),
+        "BDAP_IDENTITY__ISSUER": f"http://localhost:{issuer}",
+        "BDAP_DASHBOARDS__GATEWAY_PORT": str(gateway),
+        "BDAP_DASHBOARDS__ORIGIN": f"http://dashboards.localhost:{gateway}",
+        **{f"BDAP_{n.upper()}__PORT": str(free_port()) for n in ("processing", "catalogue", "dashboards", "admin")},
+    }
+    engine = extra.pop("ENGINE", "docker")
+    store = extra.pop("BDAP_STORE", "")
+    command = [str(Path(sys.executable).parent / "bdap"), "demo", "--engine", engine]
+    begun = time.monotonic()
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [*command, *(["--store", store] if store else [])],
+            cwd=ROOT,
+            env={**env, **extra},
+            stdout=out,
+            stderr=out,
+            stdin=subprocess.DEVNULL,
+        )
+    while "is ready" not in log.read_text():
+        if process.poll() is not None or time.monotonic() - begun > START_SECONDS:
+            process.terminate()
+            pytest.fail(f"the demo did not start:\n{log.read_text()[-6000:]}")
+        time.sleep(0.2)
+    seconds = time.monotonic() - begun
+    return Demo(process, var, json.loads((var / "demo.json").read_text()), log, seconds)
+
+
+def stop_demo(demo: Demo) -> None:
+    """Ctrl-C, and wait until it is gone."""
+    demo.process.send_signal(signal.SIGINT)
+    try:
+        demo.process.wait(60)
+    except subprocess.TimeoutExpired:
+        demo.process.kill()
+        raise
+
+
+@pytest.fixture(scope="session")
+def demo(artifacts: Path) -> Iterator[Demo]:
+    """One demo for all end-to-end tests; its logs are kept beside the screenshots.
+
+    While developing, BDAP_RUNNING_DEMO=<var of a demo that runs> saves its start.
+    """
+    if at_hand := os.environ.get("BDAP_RUNNING_DEMO"):
+        yield Demo(None, Path(at_hand), json.loads((Path(at_hand) / "demo.json").read_text()), Path(), 0)
+        return
+    var = ROOT / "var" / "end-to-end"
+    running = start_demo(var, artifacts / "demo.log")
+    try:
+        yield running
+    finally:
+        stop_demo(running)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, headless."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def person(chromium: Browser, artifacts: Path, request: Any) -> Iterator[Callable[..., BrowserContext]]:
+    """Makes browser profiles; what each page shows at the end of the test is kept as a picture."""
+    contexts: list[BrowserContext] = []
+
+    def new(viewport: dict[str, int] = LAPTOP) -> BrowserContext:
+        context = chromium.new_context(viewport=viewport)
+        context.set_default_timeout(30_000)
+        contexts.append(context)
+        return context
+
+    yield new
+    (artifacts / "last").mkdir(exist_ok=True)
+    for number, context in enumerate(contexts):
+        for page in context.pages:
+            with suppress(PlaywrightError):
+                page.screenshot(path=artifacts / "last" / f"{request.node.name}-{number}.png")
+        context.close()
+
+
+_used: dict[str, str] = {}
+
+
+def fresh_code(name: str, secret: str) -> str:
+    """A TOTP code that this person has not used yet: a provider rightly refuses a replayed one."""
+    code = pyotp.TOTP(secret).now()
+    while _used.get(name) == code:
+        time.sleep(0.5)
+        code = pyotp.TOTP(secret).now()
+    _used[name] = code
+    return code
+
+
+def log_in(demo: Demo, page: Page, name: str, shot: Callable[[str], None] = lambda _: None) -> None:
+    """Through the provider's pages: password, then TOTP; ends on a page of the hub."""
+    account = demo.account(name)
+    page.goto(f"{demo.hub}/hub/home")
+    page.wait_for_selector("input[type=password]")
+    shot("login")
+    page.fill("input[name=login]", name)
+    page.fill("input[type=password]", account["password"])
+    page.click("button[type=submit]")
+    page.wait_for_selector("input[name=code]")
+    shot("totp")
+    page.fill("input[name=code]", fresh_code(name, account["totp_secret"]))
+    page.click("button[type=submit]")
+    page.wait_for_url(f"{demo.hub}/hub/**")

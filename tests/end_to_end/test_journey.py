@@ -1,0 +1,170 @@
+"""The journey: log in with TOTP, a notebook, a map, publish it, somebody else opens it, an admin sees all of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from .conftest import PHONE, Demo, log_in
+
+pytestmark = [pytest.mark.docker, pytest.mark.browser]
+TILES_DRAWN = "() => [...document.querySelectorAll('img.leaflet-tile-loaded')].filter(i => i.naturalWidth > 0).length"
+MINUTE = 60_000
+
+
+@pytest.fixture(scope="module")
+def shots(artifacts: Path) -> Callable[[Page], Callable[[str], None]]:
+    """Numbered screenshots of each step."""
+    folder = artifacts / "journey"
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.png"):
+        old.unlink()
+    count = 0
+
+    def of(page: Page) -> Callable[[str], None]:
+        def take(name: str) -> None:
+            nonlocal count
+            count += 1
+            page.screenshot(path=folder / f"{count:02}-{name}.png")
+
+        return take
+
+    return of
+
+
+def test_from_login_to_a_public_dashboard(demo: Demo, person, shots):
+    page = person().new_page()
+    shot = shots(page)
+    log_in(demo, page, "ana", shot)
+
+    spawn(demo, page, "agriculture", "lab", shot)
+    run_notebook(demo, page, "first-map.ipynb", shot)
+    click_the_map(page, shot)
+    url = publish(demo, page, "ndvi-dashboard.ipynb", shot)
+
+    visit_anonymously(person().new_page(), url, shots)
+    visit_anonymously(person(PHONE).new_page(), url, shots, "phone")
+    look_as_admin(demo, person().new_page(), url, shots)
+
+    page.goto(f"{demo.hub}/hub/logout")
+    page.get_by_role("button", name="Log out").click()  # of the provider, too
+    page.wait_for_url(f"{demo.hub}/hub/**")
+    shot("logged-out")
+    page.goto(f"{demo.hub}/hub/home")
+    expect(page.locator("input[type=password]")).to_be_visible()
+
+
+def spawn(demo: Demo, page: Page, project: str, image: str, shot: Callable[[str], None]) -> None:
+    """Choose and wait for JupyterLab."""
+    page.goto(f"{demo.hub}/hub/home")
+    if page.locator("#stop").is_visible():  # a demo that was used before
+        page.locator("#stop").click()
+        page.locator("#stop").wait_for(state="hidden", timeout=MINUTE)
+    page.goto(f"{demo.hub}/hub/spawn")
+    choice = page.locator(f"input[type=radio][value='{project}/{image}']")
+    choice.check(force=True)
+    shot("choose")
+    page.locator("#spawn_form button").click()
+    page.wait_for_url(re.compile(r"/user/ana/lab"), timeout=2 * MINUTE)
+    page.wait_for_selector("#jp-main-dock-panel", timeout=MINUTE)
+    page.wait_for_selector(".jp-Launcher, .jp-NotebookPanel", timeout=MINUTE)
+    shot("jupyterlab")
+
+
+def open_notebook(demo: Demo, page: Page, name: str) -> None:
+    """Open a notebook of the home folder and wait for its kernel."""
+    page.goto(f"{demo.hub}/user/ana/lab/tree/{name}")
+    page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell", timeout=MINUTE)
+    idle = page.get_by_text("Python 3 (ipykernel) | Idle")
+    for _ in range(60):  # idle, and still so two seconds later: JupyterLab may change the session while it loads
+        expect(idle).to_be_visible(timeout=MINUTE)
+        page.wait_for_timeout(2000)
+        if idle.is_visible():
+            return
+
+
+def run_notebook(demo: Demo, page: Page, name: str, shot: Callable[[str], None]) -> None:
+    """Run all cells; the NDVI map is drawn from our tiles and no cell fails."""
+    open_notebook(demo, page, name)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    page.wait_for_selector(".leaflet-container", timeout=2 * MINUTE)
+    page.locator(".leaflet-container").first.scroll_into_view_if_needed()
+    page.wait_for_function(f"({TILES_DRAWN})() >= 4", timeout=2 * MINUTE)
+    shot("map")
+    assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']").count() == 0
+    assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+
+
+def click_the_map(page: Page, shot: Callable[[str], None]) -> None:
+    """A click shows the value there."""
+    leaflet = page.locator(".leaflet-container").first
+    leaflet.scroll_into_view_if_needed()
+    leaflet.click()
+    expect(page.locator(".leaflet-popup-content")).to_contain_text(re.compile(r"-?\d+[.,]\d+"), timeout=MINUTE)
+    shot("value")
+
+
+def publish(demo: Demo, page: Page, name: str, shot: Callable[[str], None]) -> str:
+    """Publish by the notebook's button, to the public; the address that the dialog shows."""
+    open_notebook(demo, page, name)
+    panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+    panel.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Publish").click()
+    dialog = page.locator(".jp-Dialog-content")
+    expect(dialog).to_be_visible()
+    dialog.get_by_label("Title").fill("NDVI through the season")
+    dialog.get_by_label("Address").fill("ndvi")
+    dialog.locator("input[type=radio][value=public]").check()
+    shot("publish")
+    dialog.get_by_role("button", name="Publish").click()
+    link = page.locator(".jp-Dialog-content a[href*='dashboards.localhost']")
+    link.wait_for(timeout=2 * MINUTE)
+    shot("published")
+    url = link.get_attribute("href")
+    assert url
+    page.keyboard.press("Escape")
+    return url
+
+
+def visit_anonymously(page: Page, url: str, shots, suffix: str = "") -> None:
+    """Without an account: the dashboard draws, its slider changes what is shown, nothing comes from elsewhere."""
+    elsewhere: list[str] = []
+    page.on(
+        "request",
+        lambda r: (
+            elsewhere.append(r.url)
+            if not re.search(r"//[\w.-]*(localhost|127\.0\.0\.1)", r.url) and r.url.startswith("http")
+            else None
+        ),
+    )
+    shot = shots(page)
+    page.goto(url)
+    page.wait_for_selector(".leaflet-container", timeout=2 * MINUTE)
+    page.wait_for_function(f"({TILES_DRAWN})() >= 2", timeout=2 * MINUTE)
+    shot(f"dashboard{suffix}")
+    before = page.locator("body").inner_text()
+    slider = page.get_by_role("slider").first
+    slider.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function("text => document.body.innerText !== text", arg=before, timeout=MINUTE)
+    page.wait_for_timeout(1500)
+    shot(f"slider{suffix}")
+    assert elsewhere == []
+
+
+def look_as_admin(demo: Demo, page: Page, url: str, shots) -> None:
+    """Olga sees the person, the server and the dashboard."""
+    shot = shots(page)
+    log_in(demo, page, "olga")
+    for part, text in (("people", "ana"), ("servers", "agriculture"), ("dashboards", "NDVI through the season")):
+        page.goto(f"{demo.hub}/services/admin/{part}")
+        expect(page.locator("main")).to_contain_text(text)
+        shot(f"admin-{part}")
+    page.goto(f"{demo.hub}/services/dashboards/")
+    expect(page.locator("main")).to_contain_text("NDVI through the season")
+    shot("gallery")
