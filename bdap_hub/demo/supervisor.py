@@ -21,7 +21,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 @dataclass
 class Part:
-    """One process: its command, where it answers `healthy` (an HTTP status) when it is, what it adds to the environment."""
+    """One process: its command, where it answers `healthy` (an HTTP status), what it adds to the environment."""
 
     name: str
     command: list[str]
