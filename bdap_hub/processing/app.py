@@ -175,7 +175,10 @@ def _service(
         "url": f"{room.settings.hub.public_url}{prefix}/tiles/{row.id}/{{z}}/{{x}}/{{y}}.png?sig={signature}",
         "process": {"process_graph": raw},
         "configuration": {"bounds": list(compiled.plan.bounds), "minzoom": 0, "maxzoom": MAX_ZOOM},
-        "attributes": {"dates": [[step.label for step in load.steps] for load in compiled.plan.loads]},
+        "attributes": {
+            "dates": [[step.label for step in load.steps] for load in compiled.plan.loads],
+            "undrawable": compiled.undrawable,
+        },
         "created": row.created.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
 

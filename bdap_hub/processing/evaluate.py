@@ -19,7 +19,7 @@ from .graph import Graph, GraphError
 from .grid import Grid, crs_of
 from .interpret import Context, run
 from .plan import Load, Plan, Step
-from .png import Style, encode, layers, style_of
+from .png import Style, drawn, encode, layers, style_of
 from .reader import Reader
 
 MAX_SIDE = 1024
@@ -27,11 +27,15 @@ MAX_SIDE = 1024
 
 @dataclass(frozen=True)
 class Compiled:
-    """A graph with its plan and style, ready to be evaluated anywhere."""
+    """A graph with its plan and style, ready to be evaluated anywhere.
+
+    `undrawable` says why tiles cannot be drawn of it ('': they can); its values can be asked for all the same.
+    """
 
     graph: Graph
     plan: Plan
     style: Style
+    undrawable: str = ""
 
     @classmethod
     def of(cls, graph: Graph, plan: Plan) -> Compiled:
@@ -40,7 +44,10 @@ class Compiled:
         result = run(graph, Context(Grid.point(0, 0), lambda node: _blank(plan.load(node))))
         if not isinstance(result, Cube):
             raise GraphError("ProcessGraphInvalid", "the graph's result is not a data cube", "end with one")
-        layers(result)
+        try:
+            drawn(result)
+        except GraphError as error:
+            return cls(graph, plan, style, f"{error.message}: {error.remedy}")
         return cls(graph, plan, style)
 
 

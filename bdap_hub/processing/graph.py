@@ -172,22 +172,31 @@ def _value(
     raw: Any, node: str, registry: Registry, scope: frozenset[str], inner: frozenset[str], count: list[int], depth: int
 ) -> Any:
     if isinstance(raw, Mapping):
-        if set(raw) == {"from_node"} and isinstance(raw["from_node"], str):
-            return Ref(raw["from_node"])
-        if set(raw) == {"from_parameter"}:
-            if raw["from_parameter"] not in scope:
-                raise GraphError(
-                    "ProcessParameterMissing",
-                    f"node {node!r} asks for the parameter {raw['from_parameter']!r}, which nobody hands in",
-                    f"known here: {', '.join(sorted(scope)) or 'none'}",
-                )
-            return Param(str(raw["from_parameter"]))
+        if "from_node" in raw or "from_parameter" in raw:
+            return _reference(raw, node, scope)
         if "process_graph" in raw:
             return _parse(raw["process_graph"], registry, inner, count, depth + 1)
         return {str(key): _value(value, node, registry, scope, inner, count, depth) for key, value in raw.items()}
     if isinstance(raw, list):
         return [_value(value, node, registry, scope, inner, count, depth) for value in raw]
     return raw
+
+
+def _reference(raw: Mapping[str, Any], node: str, scope: frozenset[str]) -> Ref | Param:
+    (kind, name), *others = raw.items()
+    if others or not isinstance(name, str):
+        raise GraphError(
+            "ProcessArgumentInvalid", f"node {node!r}: a reference is one name, {{{kind!r}: 'name'}} and nothing else"
+        )
+    if kind == "from_node":
+        return Ref(name)
+    if name not in scope:
+        raise GraphError(
+            "ProcessParameterMissing",
+            f"node {node!r} asks for the parameter {name!r}, which nobody hands in",
+            f"known here: {', '.join(sorted(scope)) or 'none'}",
+        )
+    return Param(name)
 
 
 def _check_kind(node: str, process: Process, argument: str, kind: Kind, value: Any) -> None:

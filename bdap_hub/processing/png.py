@@ -48,7 +48,7 @@ def style_of(graph: Graph) -> Style:
 
 def encode(cube: Cube, style: Style) -> bytes:
     """The PNG of a cube with one or three bands and at most one date; GraphError for any other."""
-    bands = layers(cube)
+    bands = drawn(cube)
     if len(bands) == 1:
         return _palette(bands[0], style)
     valid = np.isfinite(bands).all(axis=0)
@@ -62,18 +62,22 @@ def encode(cube: Cube, style: Style) -> bytes:
 
 
 def layers(cube: Cube) -> Any:
-    """The bands of a cube to draw, as (band, y, x)."""
+    """The bands of a cube with at most one date, as (band, y, x)."""
     data = cube.data
     if "t" in cube.dims:
         if len(cube.labels["t"]) != 1:
             raise GraphError(
                 "ProcessGraphInvalid",
-                f"the result still has {len(cube.labels['t'])} dates; a map shows one",
+                f"the result still has {len(cube.labels['t'])} dates; a map or histogram is of one",
                 "reduce_dimension over t",
             )
         data = data[0]
-    if "bands" not in cube.dims:
-        return data[np.newaxis]
+    return data if "bands" in cube.dims else data[np.newaxis]
+
+
+def drawn(cube: Cube) -> Any:
+    """The one or three bands of a cube that a picture can show, as (band, y, x)."""
+    data = layers(cube)
     if len(data) not in (1, 3):
         raise GraphError(
             "ProcessGraphInvalid", f"the result has {len(data)} bands; a map shows one or three", "use filter_bands"

@@ -30,7 +30,7 @@ from .graphs import CLOUDS, arg, band, call, load, ndvi_median, node, of
 
 
 def engine_on(store: Path, **processing: Any) -> Engine:
-    return Engine(Settings(store={"root": store}, processing={"port": 1, **processing}))
+    return Engine(Settings(environment="demo", store={"root": store}, processing={"port": 1, **processing}))
 
 
 def compiled(raw: Any, collections: list[Any], items: list[Any], max_items: int = 100) -> Compiled:
@@ -202,13 +202,28 @@ def test_filters_are_pushed_to_the_search(fields: Any) -> None:
         (band("B99"), "BandNotAvailable"),
         (band("B04", temporal_extent=["1999-01-01", "1999-02-01"]), "NoDataAvailable"),
         (band("B04", temporal_extent=["2024-02-01", "2024-01-01"]), "TemporalExtentEmpty"),
-        (load(bands=["B04"]) and {"a": {**load(bands=["B04"]), "result": True}}, "ProcessGraphInvalid"),
     ],
 )
-def test_a_graph_that_cannot_be_drawn_is_refused_when_posted(fields: Any, raw: Any, code: str) -> None:
+def test_a_graph_that_cannot_run_is_refused_when_posted(fields: Any, raw: Any, code: str) -> None:
     with pytest.raises(GraphError) as error:
         compiled(raw, [fields[1]], fields[2])
     assert error.value.code == code
+
+
+def test_bands_and_dates_that_no_picture_shows_have_values_all_the_same(fields: Any, fields_engine: Engine) -> None:
+    bounds = Grid.tile(Z, X, Y).bounds()
+    lon, lat = bounds.west + 0.02, bounds.north - 0.02
+    dates = compiled({"a": {**load(bands=["B04"]), "result": True}}, [fields[1]], fields[2])
+    assert "3 dates" in dates.undrawable
+    assert [day[:10] for day in fields_engine.point(dates, lon, lat)["values"]] == list(DATES)
+    two = compiled(band("B04", reducer="max") | {"data": load(bands=["B04", "B08"])}, [fields[1]], fields[2])
+    assert "2 bands" in two.undrawable
+    assert set(fields_engine.point(two, lon, lat)["values"]) == {"B04", "B08"}
+    assert set(fields_engine.histogram(two, bounds, 4)["bands"]) == {"B04", "B08"}
+    for made, act in ((two, fields_engine.tile), (dates, fields_engine.tile)):
+        with pytest.raises(GraphError):
+            act(made, Z, X, Y)
+    assert compiled(ndvi_median(), [fields[1]], fields[2]).undrawable == ""
 
 
 def test_too_many_items_are_refused_with_their_number(fields: Any) -> None:

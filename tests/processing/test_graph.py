@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bdap_hub.processing.graph import MAX_NODES, GraphError, digest, parse
@@ -88,6 +88,18 @@ BAD = [
         "'x', which nobody hands in",
     ),
     ("parameter at top", {"a": node("add", True, x=arg("data"), y=1)}, "ProcessParameterMissing", "'data'"),
+    (
+        "reference to a list",
+        {"a": node("add", True, x={"from_parameter": []}, y=1)},
+        "ProcessArgumentInvalid",
+        "one name",
+    ),
+    (
+        "reference and more",
+        {"a": node("ndvi", True, data={"from_node": "a", "b": 1})},
+        "ProcessArgumentInvalid",
+        "one name",
+    ),
     ("bad callback", reduced(call("nope", data=arg("data"))), "ProcessUnsupported", "'nope'"),
     ("too many nodes", {f"n{i}": load() for i in range(MAX_NODES + 1)}, "ProcessGraphComplexity", str(MAX_NODES)),
 ]
@@ -175,6 +187,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)  # a busy machine is no defect
 @given(
     JSON, st.sampled_from(sorted(REGISTRY)), st.dictionaries(st.sampled_from(["data", "x", "y", "reducer", "id"]), JSON)
 )

@@ -36,7 +36,7 @@ def scenes(real_data: Path) -> tuple[Engine, dict[str, Any], list[dict[str, Any]
     west, south, east, north = np.array([item["bbox"] for item in items]).T
     bbox = (west.min(), south.min(), east.max(), north.max())
     return (
-        Engine(Settings(store={"data_root": root}, processing={"port": 1})),
+        Engine(Settings(environment="demo", store={"data_root": root}, processing={"port": 1})),
         collection("s2", "public", "", bbox),
         items,
         root,
