@@ -41,7 +41,7 @@ class PersonRow:
 
 @dataclass(frozen=True)
 class DashboardRow:
-    """A published dashboard. `container` says whether one runs for it now ('' where unknown)."""
+    """A published dashboard; `visits` counts how often it was opened."""
 
     project: str
     slug: str
@@ -49,7 +49,7 @@ class DashboardRow:
     owner: str
     visibility: str
     status: str
-    container: str
+    visits: int
     version: str
     url: str
 
@@ -99,7 +99,7 @@ def dashboard_row(model: Json) -> DashboardRow:
         owner=str(model.get("owner") or ""),
         visibility=str(model.get("visibility") or ""),
         status=str(model.get("status") or ""),
-        container=str(model.get("container") or ""),
+        visits=int(model.get("visits") or 0),
         version=str(model.get("version") or ""),
         url=str(model.get("url") or ""),
     )

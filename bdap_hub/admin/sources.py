@@ -60,8 +60,7 @@ class Dashboards:
 
     async def all(self, token: str) -> list[DashboardRow]:
         """All dashboards, by project and name."""
-        body = (await self._send("GET", "", token)).json()
-        models = body["dashboards"] if isinstance(body, dict) else body
+        models = (await self._send("GET", "", token)).json()["dashboards"]
         return sorted((dashboard_row(model) for model in models), key=lambda row: row.id)
 
     async def take_down(self, project: str, slug: str, token: str) -> None:

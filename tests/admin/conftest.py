@@ -37,9 +37,9 @@ def _dashboards_app(settings: Any, held: dict[str, dict[str, Any]]) -> FastAPI:
             raise NotAllowed("not an admin")
 
     @app.get("/services/dashboards/api/dashboards")
-    async def all_of_them(request: Request) -> list[dict[str, Any]]:
+    async def all_of_them(request: Request) -> dict[str, list[dict[str, Any]]]:
         await admins(request)
-        return list(held.values())
+        return {"dashboards": list(held.values())}
 
     @app.delete("/services/dashboards/api/dashboards/{project}/{slug}", status_code=204)
     async def take_down(request: Request, project: str, slug: str) -> None:
@@ -69,7 +69,7 @@ def dashboard(panel: Panel) -> str:
         "owner": "ana",
         "visibility": "public",
         "status": "live",
-        "container": "running",
+        "visits": 41,
         "version": 3,
         "url": "http://agriculture--crops.dashboards.localhost:8030/",
     }

@@ -50,7 +50,7 @@ def test_a_person_without_groups_has_no_rights() -> None:
 
 
 def test_a_dashboard_that_tells_little_is_shown_all_the_same() -> None:
-    assert dashboard_row({"id": "soil/map"}) == DashboardRow("soil", "map", "map", "", "", "", "", "", "")
+    assert dashboard_row({"id": "soil/map"}) == DashboardRow("soil", "map", "map", "", "", "", 0, "", "")
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,10 @@ def host(ansible_playbook: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
     subprocess.run(["docker", "rm", "-fv", NAME], capture_output=True)
     images = os.environ.get("BDAP_IMAGES_ARCHIVE", "")
     mounts = [f"--volume={images}:/images.tar:ro"] if images else []
-    run_command("docker", "run", "-d", f"--name={NAME}", "--hostname=bdap-host", *OPTIONS, *mounts, IMAGE)
+    subprocess.run(["docker", "network", "create", NAME], capture_output=True)
+    run_command(
+        "docker", "run", "-d", f"--name={NAME}", f"--network={NAME}", "--hostname=bdap-host", *OPTIONS, *mounts, IMAGE
+    )
     try:
         key = folder / "key"
         run_command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key))
@@ -102,12 +105,13 @@ def host(ansible_playbook: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         run_command("docker", "cp", f"{key}.pub", f"{NAME}:/root/.ssh/authorized_keys")
         run_command("docker", "exec", NAME, "chown", "root:root", "/root/.ssh/authorized_keys")
         found = json.loads(run_command("docker", "inspect", NAME).stdout)
-        address = found[0]["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
+        address = found[0]["NetworkSettings"]["Networks"][NAME]["IPAddress"]
         _wait_for_ssh(address, key)
         yield Host(address, _inventory(folder, address, key, bool(images)), ansible_playbook)
     finally:
         if not os.environ.get("BDAP_KEEP"):
             subprocess.run(["docker", "rm", "-fv", NAME], capture_output=True)
+            subprocess.run(["docker", "network", "rm", NAME], capture_output=True)
 
 
 def _inventory(folder: Path, address: str, key: Path, archive: bool) -> Path:
