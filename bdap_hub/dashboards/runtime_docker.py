@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..errors import Unavailable
 from ..settings import Settings
 from .runtime import PORT, TEMPLATES, Launch, base_environment, install_id, service_addresses, voila_command
 
+log = logging.getLogger("bdap.dashboards")
 PIDS = 256
 LOG_LINES = 80
 HOME = "/home/dashboard"
@@ -130,9 +132,20 @@ class DockerRuntime:
         name = self.settings.dashboards.network
         try:
             network = self.client.networks.get(name)
+            if not network.attrs["Internal"]:
+                network = self._close(network)
         except NotFound:
             network = self._create_network(name)
         return str(network.attrs["IPAM"]["Config"][0]["Gateway"])
+
+    def _close(self, network: Any) -> Any:
+        """A bridge that somebody made with a way out is made again without one, unless it is in use."""
+        try:
+            network.remove()
+        except APIError:
+            log.warning("the network %s leads outside: dashboards on it can reach the internet", network.name)
+            return network
+        return self._create_network(network.name)
 
     def _create_network(self, name: str) -> Any:
         """No traffic between dashboards (icc) and none to the outside (internal); this machine stays reachable."""

@@ -125,8 +125,10 @@ def test_the_walls(publisher: Publisher):
 
 
 def test_a_running_release_is_found_again_and_stopped(publisher: Publisher, settings: Settings):
+    docker.from_env().networks.create(settings.dashboards.network)  # one with a way out, as somebody might make it
     publisher.publish(wish("again"), read_bundle("index.ipynb", notebook("1"), 2**20), "ana")
     restarted = make_runtime(settings)
+    assert docker.from_env().networks.get(settings.dashboards.network).attrs["Internal"]
     assert list(restarted.running()) == ["agriculture--again--v1"]
     assert restarted.address("agriculture--again--v1") == publisher.runtime.address("agriculture--again--v1")
     restarted.stop("agriculture--again--v1")

@@ -1,0 +1,66 @@
+"""Publishes from the command line: packs a notebook or a folder and sends it to the publish API."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from ..errors import BadRequest, BdapError, Unavailable
+
+SECONDS = 300
+
+
+def publish(url: str, token: str, path: Path, *, project: str, slug: str = "", **fields: str) -> dict[str, Any]:
+    """Publish the notebook, zip archive or folder at `path`; the dashboard's id, url, version and status.
+
+    `url` is the service's address (…/services/dashboards). Raises the service's refusal as BdapError.
+    """
+    name, content = _pack(path)
+    data = {"project": project, "slug": slug or _slug(path), **{k: v for k, v in fields.items() if v}}
+    try:
+        answer = httpx.post(
+            f"{url.rstrip('/')}/api/dashboards",
+            headers={"Authorization": f"Bearer {token}"},
+            data=data,
+            files={"bundle": (name, content)},
+            timeout=SECONDS,
+        )
+    except httpx.HTTPError as error:
+        raise Unavailable(f"the dashboards service does not answer: {type(error).__name__}", f"check {url}") from None
+    if answer.status_code != 201:
+        raise _refusal(answer)
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+def _pack(path: Path) -> tuple[str, bytes]:
+    if not path.is_dir():
+        return path.name, path.read_bytes()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(path.rglob("*")):
+            if file.is_symlink():
+                raise BadRequest(f"{file} is a link", "put the file itself into the folder")
+            if file.is_file():
+                archive.write(file, file.relative_to(path).as_posix())
+    return f"{path.resolve().name}.zip", buffer.getvalue()
+
+
+def _slug(path: Path) -> str:
+    """The file's name as an address name: small letters, digits and single hyphens."""
+    words = "".join(c if c.isascii() and c.isalnum() else " " for c in path.resolve().stem.lower()).split()
+    return "-".join(words)
+
+
+def _refusal(answer: httpx.Response) -> BdapError:
+    try:
+        body = answer.json()
+        error = BdapError(str(body["message"]), str(body["remedy"]))
+    except (ValueError, KeyError, TypeError):
+        error = BdapError(f"the dashboards service answered {answer.status_code}", "look at its log")
+    error.status = answer.status_code
+    return error
