@@ -39,7 +39,7 @@ def fill_home(settings: Settings, home: Path, store: str, owner: tuple[int, int]
         shutil.copytree(settings.spawning.skeleton, new, dirs_exist_ok=True)
         new.chmod(0o700)  # copytree gives it the skeleton's mode
     (new / settings.store.mount.strip("/").replace("/", "-")).symlink_to(store)
-    for path in (new, *new.rglob("*")) if owner else ():
+    for path in (*new.rglob("*"), new) if owner else ():  # itself last: a hub that is not root may not enter it then
         _own(path, *owner)
     new.rename(home)
 

@@ -85,6 +85,10 @@ class Host:
         """Output of a command inside the host."""
         return run_command("docker", "exec", NAME, *command).stdout
 
+    def copy_in(self, file: Path, path: str) -> None:
+        """Copy a file of ours into the host."""
+        run_command("docker", "cp", str(file), f"{NAME}:{path}")
+
 
 @pytest.fixture(scope="session")
 def host(ansible_playbook: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
@@ -124,6 +128,8 @@ def _inventory(folder: Path, address: str, key: Path, archive: bool) -> Path:
         "ansible_ssh_private_key_file": str(key),
         "bdap_ca_certificates": [str(path) for path in sorted(Path("/usr/local/share/ca-certificates").glob("*.crt"))],
         "bdap_http_proxy": os.environ.get("http_proxy", ""),
+        # /proc/sys is read-only in a container, where the engine would turn IPv6 off
+        "engine_environment": {"DOCKER_ALLOW_IPV6_ON_IPV4_INTERFACE": "1"},
         "platform_version": os.environ.get("BDAP_DEPLOY_VERSION", "HEAD"),
     }
     if archive:

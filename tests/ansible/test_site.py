@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +35,17 @@ def test_the_whole_platform_on_a_fresh_host(host: Any) -> None:
     assert len(secret) == 64
     units = host.shell("systemctl", "cat", "bdap-*").splitlines()
     assert not [line for line in units if secret in line]
+
+
+def test_a_person_logs_in_and_gets_a_server(host: Any) -> None:
+    host.copy_in(Path(__file__).parent / "visit.py", "/root/visit.py")
+    found = json.loads(host.shell("/opt/bdap-hub/venv/bin/python", "/root/visit.py", "/var/lib/bdap/demo.json"))
+    assert found["options"] == {"project": "agriculture", "image": "lab"}
+    assert found["lab"] == 200
+    assert found["pages"] == {"catalogue": 200, "dashboards": 200}
+    user = "{{.Config.User}}"
+    container = host.shell("docker", "ps", "--quiet", "--filter=label=bdap.kind=server").strip()
+    assert host.shell("docker", "inspect", "--format", user, container).startswith("20000:")
 
 
 def test_it_comes_back_after_the_parts_die(host: Any) -> None:
