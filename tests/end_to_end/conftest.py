@@ -127,14 +127,19 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def person(chromium: Browser, artifacts: Path, request: Any) -> Iterator[Callable[..., BrowserContext]]:
-    """Makes browser profiles; what each page shows at the end of the test is kept as a picture."""
+def person(chromium: Browser, demo: Demo, artifacts: Path, request: Any) -> Iterator[Callable[..., BrowserContext]]:
+    """Makes browser profiles, logged in as that person or anonymous; what each page shows last is kept as a picture."""
     contexts: list[BrowserContext] = []
 
-    def new(viewport: dict[str, int] = LAPTOP) -> BrowserContext:
-        context = chromium.new_context(viewport=viewport)
+    def new(name: str = "", viewport: dict[str, int] = LAPTOP) -> BrowserContext:
+        context = chromium.new_context(viewport=viewport, storage_state=_sessions.get(name))
         context.set_default_timeout(30_000)
         contexts.append(context)
+        if name and name not in _sessions:  # a TOTP code works once in 30 s: log in once, remember the cookies
+            page = context.new_page()
+            log_in(demo, page, name)
+            _sessions[name] = context.storage_state()
+            page.close()
         return context
 
     yield new
@@ -146,7 +151,28 @@ def person(chromium: Browser, artifacts: Path, request: Any) -> Iterator[Callabl
         context.close()
 
 
+@pytest.fixture(scope="session")
+def shots(artifacts: Path) -> Callable[[Page], Callable[[str], None]]:
+    """Numbered screenshots of each step."""
+    folder = artifacts / "journey"
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.png"):
+        old.unlink()
+    count = 0
+
+    def of(page: Page) -> Callable[[str], None]:
+        def take(name: str) -> None:
+            nonlocal count
+            count += 1
+            page.screenshot(path=folder / f"{count:02}-{name}.png")
+
+        return take
+
+    return of
+
+
 _used: dict[str, str] = {}
+_sessions: dict[str, Any] = {}
 
 
 def fresh_code(name: str, secret: str) -> str:

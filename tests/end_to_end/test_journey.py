@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -14,26 +13,6 @@ from .conftest import PHONE, Demo, log_in
 pytestmark = [pytest.mark.docker, pytest.mark.browser]
 TILES_DRAWN = "() => [...document.querySelectorAll('img.leaflet-tile-loaded')].filter(i => i.naturalWidth > 0).length"
 MINUTE = 60_000
-
-
-@pytest.fixture(scope="module")
-def shots(artifacts: Path) -> Callable[[Page], Callable[[str], None]]:
-    """Numbered screenshots of each step."""
-    folder = artifacts / "journey"
-    folder.mkdir(exist_ok=True)
-    for old in folder.glob("*.png"):
-        old.unlink()
-    count = 0
-
-    def of(page: Page) -> Callable[[str], None]:
-        def take(name: str) -> None:
-            nonlocal count
-            count += 1
-            page.screenshot(path=folder / f"{count:02}-{name}.png")
-
-        return take
-
-    return of
 
 
 def test_from_login_to_a_public_dashboard(demo: Demo, person, shots):
@@ -47,8 +26,8 @@ def test_from_login_to_a_public_dashboard(demo: Demo, person, shots):
     url = publish(demo, page, "ndvi-dashboard.ipynb", shot)
 
     visit_anonymously(person().new_page(), url, shots)
-    visit_anonymously(person(PHONE).new_page(), url, shots, "phone")
-    look_as_admin(demo, person().new_page(), url, shots)
+    visit_anonymously(person(viewport=PHONE).new_page(), url, shots, "-phone")
+    look_as_admin(demo, person("olga").new_page(), url, shots)
 
     page.goto(f"{demo.hub}/hub/logout")
     page.get_by_role("button", name="Log out").click()  # of the provider, too
@@ -71,7 +50,7 @@ def spawn(demo: Demo, page: Page, project: str, image: str, shot: Callable[[str]
     page.locator("#spawn_form button").click()
     page.wait_for_url(re.compile(r"/user/ana/lab"), timeout=2 * MINUTE)
     page.wait_for_selector("#jp-main-dock-panel", timeout=MINUTE)
-    page.wait_for_selector(".jp-Launcher, .jp-NotebookPanel", timeout=MINUTE)
+    page.locator(".jp-Launcher, .jp-NotebookPanel").locator("visible=true").first.wait_for(timeout=MINUTE)
     shot("jupyterlab")
 
 
@@ -90,14 +69,26 @@ def open_notebook(demo: Demo, page: Page, name: str) -> None:
 def run_notebook(demo: Demo, page: Page, name: str, shot: Callable[[str], None]) -> None:
     """Run all cells; the NDVI map is drawn from our tiles and no cell fails."""
     open_notebook(demo, page, name)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_text("Run All Cells", exact=True).click()
-    page.wait_for_selector(".leaflet-container", timeout=2 * MINUTE)
-    page.locator(".leaflet-container").first.scroll_into_view_if_needed()
-    page.wait_for_function(f"({TILES_DRAWN})() >= 4", timeout=2 * MINUTE)
+    run_all(page)
+    wait_for_tiles(page, 4)
     shot("map")
     assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']").count() == 0
     assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+
+
+def run_all(page: Page) -> None:
+    """Run the open notebook from its menu."""
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    page.wait_for_selector(".leaflet-container", timeout=2 * MINUTE)
+
+
+def wait_for_tiles(page: Page, count: int) -> None:
+    """Until that many map tiles hold pixels and the kernel has finished."""
+    page.locator(".leaflet-container").first.scroll_into_view_if_needed()
+    page.wait_for_function(f"({TILES_DRAWN})() >= {count}", timeout=2 * MINUTE)
+    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=2 * MINUTE)
+    page.wait_for_timeout(1500)
 
 
 def click_the_map(page: Page, shot: Callable[[str], None]) -> None:
@@ -106,18 +97,26 @@ def click_the_map(page: Page, shot: Callable[[str], None]) -> None:
     leaflet.scroll_into_view_if_needed()
     leaflet.click()
     expect(page.locator(".leaflet-popup-content")).to_contain_text(re.compile(r"-?\d+[.,]\d+"), timeout=MINUTE)
+    page.wait_for_timeout(500)  # the popup fades in
     shot("value")
 
 
-def publish(demo: Demo, page: Page, name: str, shot: Callable[[str], None]) -> str:
+def publish(
+    demo: Demo,
+    page: Page,
+    name: str,
+    shot: Callable[[str], None],
+    title: str = "NDVI through the season",
+    slug: str = "ndvi",
+) -> str:
     """Publish by the notebook's button, to the public; the address that the dialog shows."""
     open_notebook(demo, page, name)
     panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
     panel.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Publish").click()
     dialog = page.locator(".jp-Dialog-content")
     expect(dialog).to_be_visible()
-    dialog.get_by_label("Title").fill("NDVI through the season")
-    dialog.get_by_label("Address").fill("ndvi")
+    dialog.get_by_label("Title").fill(title)
+    dialog.get_by_label("Address").fill(slug)
     dialog.locator("input[type=radio][value=public]").check()
     shot("publish")
     dialog.get_by_role("button", name="Publish").click()
@@ -130,7 +129,7 @@ def publish(demo: Demo, page: Page, name: str, shot: Callable[[str], None]) -> s
     return url
 
 
-def visit_anonymously(page: Page, url: str, shots, suffix: str = "") -> None:
+def visit_anonymously(page: Page, url: str, shots, suffix: str = "", slide: bool = True) -> None:
     """Without an account: the dashboard draws, its slider changes what is shown, nothing comes from elsewhere."""
     elsewhere: list[str] = []
     page.on(
@@ -145,7 +144,11 @@ def visit_anonymously(page: Page, url: str, shots, suffix: str = "") -> None:
     page.goto(url)
     page.wait_for_selector(".leaflet-container", timeout=2 * MINUTE)
     page.wait_for_function(f"({TILES_DRAWN})() >= 2", timeout=2 * MINUTE)
+    page.wait_for_timeout(1500)  # the rest of the tiles, for the picture
     shot(f"dashboard{suffix}")
+    assert elsewhere == []
+    if not slide:
+        return
     before = page.locator("body").inner_text()
     slider = page.get_by_role("slider").first
     slider.focus()
@@ -160,7 +163,6 @@ def visit_anonymously(page: Page, url: str, shots, suffix: str = "") -> None:
 def look_as_admin(demo: Demo, page: Page, url: str, shots) -> None:
     """Olga sees the person, the server and the dashboard."""
     shot = shots(page)
-    log_in(demo, page, "olga")
     for part, text in (("people", "ana"), ("servers", "agriculture"), ("dashboards", "NDVI through the season")):
         page.goto(f"{demo.hub}/services/admin/{part}")
         expect(page.locator("main")).to_contain_text(text)

@@ -28,8 +28,7 @@ def test_wrong_totp_is_refused_and_the_right_one_is_not(demo: Demo, person):
 
 
 def test_a_person_without_a_project_gets_an_explanation_and_no_server(demo: Demo, person):
-    page = person().new_page()
-    log_in(demo, page, "pia")
+    page = person("pia").new_page()
     page.goto(f"{demo.hub}/hub/spawn")
     expect(page.locator("body")).to_contain_text("project")
     assert page.locator("input[type=radio]").count() == 0
@@ -49,8 +48,7 @@ def test_a_person_without_a_project_gets_an_explanation_and_no_server(demo: Demo
     ],
 )
 def test_a_tampered_form_is_refused_when_it_takes_effect(demo: Demo, person, fields, sentence):
-    page = person().new_page()
-    log_in(demo, page, "ben")
+    page = person("ben").new_page()
     assert sentence in post_spawn(demo, page, "ben", fields)
     server = demo_api(demo, "/users/ben").json()
     assert not server.get("servers")
@@ -87,8 +85,7 @@ def test_a_tile_needs_a_signature(demo: Demo):
 
 def test_another_projects_collection_is_refused_with_a_page(demo: Demo, person):
     for name, status in (("ana", 403), ("ben", 200)):
-        page = person().new_page()
-        log_in(demo, page, name)
+        page = person(name).new_page()
         answer = page.goto(f"{demo.hub}/services/catalogue/collections/forest-plots")
         assert answer is not None and answer.status == status
         text = page.locator("main").inner_text()
@@ -96,8 +93,7 @@ def test_another_projects_collection_is_refused_with_a_page(demo: Demo, person):
 
 
 def test_the_admin_panel_is_for_admins(demo: Demo, person):
-    page = person().new_page()
-    log_in(demo, page, "ben")
+    page = person("ben").new_page()
     answer = page.goto(f"{demo.hub}/services/admin/")
     assert answer is not None and answer.status == 403
     assert "Allowed" in page.locator("body").inner_text() or "allowed" in page.locator("body").inner_text()
