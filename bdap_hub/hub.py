@@ -58,7 +58,8 @@ def state(c: Any, settings: Settings) -> None:
     var = settings.var.resolve()
     c.JupyterHub.db_url = settings.database_url or f"sqlite:///{var / 'hub.sqlite'}"
     c.JupyterHub.cookie_secret_file = str(var / "secrets" / "hub-cookie-secret")
-    c.JupyterHub.cleanup_servers = False
+    # containers outlive the hub; plain processes would be left behind by nobody's will
+    c.JupyterHub.cleanup_servers = settings.spawning.engine == "process"
     # any high-entropy text serves as key
     c.CryptKeeper.keys = [hashlib.sha256(settings.secret("hub-crypt-key").encode()).digest()]
 

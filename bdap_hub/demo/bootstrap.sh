@@ -125,7 +125,7 @@ find_chromium() { command -v chromium chromium-browser google-chrome >/dev/null;
 
 ensure_venv() {
     local wanted
-    wanted=$(hash_of requirements.lock images/tools/requirements.lock pyproject.toml)
+    wanted=$(hash_of requirements.lock images/tools/requirements.lock pyproject.toml $(find extensions -type f -not -path '*/__pycache__/*' | sort))
     [ -x "$venv/bin/python" ] && [ "$(cat "$venv/.bdap-stamp" 2>/dev/null)" = "$wanted" ] && return
     if [ ! -x "$venv/bin/python" ]; then
         step "virtual environment $venv of $("$python" --version) ($python)"
@@ -134,7 +134,8 @@ ensure_venv() {
     step "Python packages, by hash (the first time takes a minute)"
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r images/tools/requirements.lock
     "$venv/bin/uv" pip install -q --python "$venv/bin/python" --require-hashes -r requirements.lock
-    "$venv/bin/uv" pip install -q --python "$venv/bin/python" --no-deps --no-build-isolation -e .
+    "$venv/bin/uv" pip install -q --python "$venv/bin/python" --no-deps --no-build-isolation -e . \
+        extensions/bdap extensions/jupyterlab-bdap
     echo "$wanted" >"$venv/.bdap-stamp"
 }
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from docker.errors import DockerException
+
+from ..dashboards.runtime import stop_all
 from ..errors import Unavailable
 from ..settings import Settings
 from ..spawning import images
@@ -31,20 +34,17 @@ def build_images(base_image: str | None, progress: Callable[[str], None]) -> Non
 
 
 def networks(settings: Settings) -> str:
-    """Make the bridges of servers and dashboards; the address under which servers reach this host."""
-    ensure_network(settings.dashboards.network, icc=False)
+    """Make the bridge of people's servers; the address under which containers reach this host."""
     return ensure_network(settings.spawning.network, icc=False)
 
 
-def remove_all(settings: Settings) -> int:
-    """Remove every container of this install; how many there were. No engine: nothing to remove."""
+def remove_all(settings: Settings) -> None:
+    """Stop every server and dashboard of this install. No engine: nothing to stop."""
+    with suppress(Unavailable, DockerException):
+        stop_all(settings)
     if settings.spawning.engine != "docker":
-        return 0
-    try:
+        return
+    with suppress(Unavailable, DockerException):
         engine = client()
-        found = engine.containers(all=True, filters={"label": f"bdap.hub={install_id(settings.var)}"})
-    except Unavailable:
-        return 0
-    for container in found:
-        engine.remove_container(container["Id"], force=True)
-    return len(found)
+        for one in engine.containers(all=True, filters={"label": f"bdap.hub={install_id(settings.var)}"}):
+            engine.remove_container(one["Id"], force=True)

@@ -18,6 +18,7 @@ from ..settings import Settings
 from .login import HubLogin
 
 HERE = Path(__file__).parent
+HUB_SESSION = "jupyterhub-session-id"  # the hub sets it at login, for the whole origin
 CSP = (
     "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
     "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
@@ -36,6 +37,7 @@ def create_service(settings: Settings, name: str, title: str) -> tuple[FastAPI, 
     app.add_exception_handler(BdapError, _on_error)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.middleware("http")(_recognise)
     app.middleware("http")(_headers)
     return app, login
 
@@ -97,6 +99,18 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:]) or "body"
     return await _on_error(request, BadRequest(f"{where}: {first['msg']} (got {first.get('input')!r:.80})"))
+
+
+async def _recognise(request: Request, call_next: Any) -> Response:
+    """Somebody with a session at the hub who opens one of our pages is known there without a click."""
+    login: HubLogin = request.app.state.login
+    page_wanted = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+    logging_in = request.url.path.startswith(tuple(f"{login.prefix}{p}" for p in ("login", "oauth_callback", "logout")))
+    known = login.cookie in request.cookies or HUB_SESSION not in request.cookies
+    if page_wanted and not known and not logging_in:
+        return login.login_redirect(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
+    response: Response = await call_next(request)
+    return response
 
 
 async def _headers(request: Request, call_next: Any) -> Response:
