@@ -70,11 +70,13 @@ def images() -> None:
 @images.command("build")
 @click.argument("names", nargs=-1)
 @click.option("--base-image", envvar="BASE_IMAGE", help="Start from this image instead of bootstrapping Debian.")
-def images_build(names: tuple[str, ...], base_image: str | None) -> None:
+@click.option("--build-arg", "arguments", multiple=True, help="NAME=VALUE for the recipe, e.g. VARIANT=cpu; repeat.")
+@click.option("--refresh", is_flag=True, help="Build anew even what is up to date, with today's Debian packages.")
+def images_build(names: tuple[str, ...], base_image: str | None, arguments: tuple[str, ...], refresh: bool) -> None:
     """Build NAMES (default: all that every install needs); what is up to date is skipped."""
     from .spawning import images as room
 
-    room.build(names or None, base_image=base_image, progress=click.echo)
+    room.build(names or None, base_image=base_image, progress=click.echo, arguments=arguments, refresh=refresh)
 
 
 @images.command("list")

@@ -14,10 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import docker
+import psutil
 import pyotp
 import pytest
+from docker.errors import DockerException
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
+
+from bdap_hub.spawning.names import install_id
 
 from ..conftest import ROOT, free_port
 
@@ -100,6 +105,21 @@ def stop_demo(demo: Demo) -> None:
         raise
 
 
+def leftovers(demo: Demo) -> list[str]:
+    """Processes and containers of that demo which still run."""
+    config = str((demo.var / "bdap.yaml").resolve())
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        with suppress(psutil.Error):
+            if process.environ().get("BDAP_CONFIG") == config:
+                found.append(f"process {process.pid}: {' '.join(process.info['cmdline'] or [])}")
+    with suppress(DockerException):
+        engine = docker.from_env()
+        label = f"bdap.hub={install_id(demo.var)}"
+        found += [f"container {c.name}" for c in engine.containers.list(all=True, filters={"label": label})]
+    return found
+
+
 @pytest.fixture(scope="session")
 def demo(artifacts: Path) -> Iterator[Demo]:
     """One demo for all end-to-end tests; its logs are kept beside the screenshots.
@@ -115,6 +135,7 @@ def demo(artifacts: Path) -> Iterator[Demo]:
         yield running
     finally:
         stop_demo(running)
+    assert leftovers(running) == []
 
 
 @pytest.fixture(scope="session")
