@@ -106,12 +106,16 @@ class StoreSettings(Section):
         return (self.root / "projects").resolve()
 
     def path_of(self, href: str) -> Path:
-        """The host's path of a href such as /eos/data/x.tif; ValueError if it leaves the store."""
+        """The host's path of a href such as /eos/data/x.tif; ValueError if it leaves the store.
+
+        Members write in their project's folder: a link there leads to no other project's.
+        """
         for name, folder in (("data", self.data), ("projects", self.projects)):
             prefix = f"{self.mount.rstrip('/')}/{name}/"
             if href.startswith(prefix):
                 path = (folder / href[len(prefix) :]).resolve()
-                if path.is_relative_to(folder):
+                own = folder / href[len(prefix) :].partition("/")[0] if name == "projects" else folder
+                if path.is_relative_to(folder) and path.is_relative_to(own.resolve()):
                     return path
                 raise ValueError(f"{href!r} leaves the store")
         raise ValueError(f"{href!r} is not under {self.mount}/data or {self.mount}/projects")

@@ -50,7 +50,7 @@ class Header:
 def read(path: Path, band: str) -> Header:
     """The header of a file; BadRequest, naming the file, if it is damaged or has no place on earth."""
     try:
-        with rasterio.open(path) as file:
+        with rasterio.open(path, driver="GTiff") as file:  # never a VRT, which reads other files
             if file.crs is None:
                 raise BadRequest(f"{path.name} has no coordinate reference system", "set one with gdal_edit -a_srs")
             _read_last_block(file)

@@ -48,7 +48,7 @@ def _plane(store: StoreSettings, asset: dict[str, Any]) -> NDArray[np.uint8]:
 
 
 def _read(path: Path) -> NDArray[np.float32]:
-    with rasterio.open(path) as file:
+    with rasterio.open(path, driver="GTiff") as file:
         step = max(1, -(-file.width // WIDTH))
         shape = (max(1, file.height // step), max(1, file.width // step))
         data = file.read(1, out_shape=shape, masked=True)

@@ -5,9 +5,11 @@ Handles are keyed by path, time and size of the file, so a replaced file is read
 
 from __future__ import annotations
 
+import glob
+import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +26,12 @@ from .plan import Source
 from .sampling import Raster, Sampler, sampler
 
 SIDECARS = (".ovr", ".msk", ".aux.xml")
+DRIVERS = (
+    "LIBERTIFF",
+    "GTiff",
+    "JP2OpenJPEG",
+)  # no format whose files name other files or addresses (VRT and its like)
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 UNIT = 512
 GDAL = {"GDAL_CACHEMAX": 64, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_NUM_THREADS": 1}
 
@@ -161,13 +169,36 @@ class Reader:
 
 def _open(path: str, level: int | None) -> Any:
     options: dict[str, Any] = {"thread_safe": True} if level is None else {"thread_safe": True, "overview_level": level}
-    with rasterio.Env(**GDAL):
-        if not any(Path(path + suffix).exists() for suffix in SIDECARS):
-            try:
-                return rasterio.open(path, driver="LIBERTIFF", **options)  # threads share it without copies
-            except RasterioError:
-                pass
-    return rasterio.open(path, **options)
+    if any(os.path.lexists(path + suffix) for suffix in SIDECARS):
+        _refuse_links(Path(path))
+        return _first(path, DRIVERS[1:], options)
+    with rasterio.Env(**GDAL):  # looks at no file beside this one; threads share LIBERTIFF's handles without copies
+        return _first(path, DRIVERS, options)
+
+
+def _first(path: str, drivers: Sequence[str], options: dict[str, Any]) -> Any:
+    for driver in drivers[:-1]:
+        try:
+            return rasterio.open(path, driver=driver, **options)
+        except RasterioError:
+            pass
+    return rasterio.open(path, driver=drivers[-1], **options)
+
+
+def _refuse_links(path: Path) -> None:
+    """Whoever may write beside a file must not have others' pixels read as its overviews or mask."""
+    for beside in path.parent.glob(f"{glob.escape(path.stem)}.*"):
+        foreign = beside.suffix in (".ovr", ".msk") and _start(beside) not in TIFF
+        if beside.is_symlink() or foreign or beside.suffix == ".aux":
+            raise RasterioError("a file beside it is a link or of another format")
+    with _first(str(path), DRIVERS[1:], {}) as file:
+        if file.tags(ns="OVERVIEWS"):
+            raise RasterioError("it names another file as its overviews")
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4)
 
 
 def _unit(dataset: Any) -> tuple[int, int]:

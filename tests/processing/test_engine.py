@@ -22,8 +22,8 @@ from bdap_hub.processing.graph import GraphError, parse
 from bdap_hub.processing.grid import Grid
 from bdap_hub.processing.needs import queries
 from bdap_hub.processing.processes import REGISTRY
-from bdap_hub.processing.reader import FileUnavailable
-from bdap_hub.settings import Settings
+from bdap_hub.processing.reader import FileUnavailable, Reader
+from bdap_hub.settings import Settings, StoreSettings
 
 from .conftest import CLOUD, DATES, SIZE, X, Y, Z, asset, collection, item, truth, write_tiff
 from .graphs import CLOUDS, arg, band, call, load, ndvi_median, node, of
@@ -273,6 +273,38 @@ def test_no_file_outside_the_store_is_opened(tmp_path: Path, href: str) -> None:
     made = compiled(band("B04", "out"), [collection("out", "public", "", tuple(grid.bounds()))], items)
     with pytest.raises(FileUnavailable, match="not on the store"):
         engine_on(store).cube(made, grid)
+
+
+VRT = """<VRTDataset rasterXSize="256" rasterYSize="256"><SRS>EPSG:3857</SRS>
+<GeoTransform>0, 10, 0, 0, 0, -10</GeoTransform><VRTRasterBand dataType="UInt16" band="1"><SimpleSource>
+<SourceFilename relativeToVRT="1">../farms/secret.tif</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>"""
+PAM = """<PAMDataset><Metadata domain="OVERVIEWS">
+<MDI key="OVERVIEW_FILE">:::BASE:::../farms/secret.tif</MDI></Metadata></PAMDataset>"""
+
+
+@pytest.mark.parametrize("trick", ["none", "vrt", "linked overviews", "vrt overviews", "named overviews"])
+def test_a_projects_file_shows_no_other_projects_pixels(tmp_path: Path, trick: str) -> None:
+    place = Affine(10, 0, 0, 0, -10, 0)
+    own, secret = tmp_path / "projects/forest/x.tif", tmp_path / "projects/farms/secret.tif"
+    write_tiff(own, np.full((256, 256), 5, np.uint16), "EPSG:3857", place, overviews=())
+    write_tiff(secret, np.full((128, 128), 6, np.uint16), "EPSG:3857", place, overviews=())
+    match trick:
+        case "vrt":
+            own.write_text(VRT)
+        case "linked overviews":
+            Path(f"{own}.ovr").symlink_to("../farms/secret.tif")
+        case "vrt overviews":
+            Path(f"{own}.ovr").write_text(VRT.replace("256", "128"))
+        case "named overviews":
+            Path(f"{own}.aux.xml").write_text(PAM)
+        case _:  # what GDAL writes beside a file of its own does no harm
+            Path(f"{own}.aux.xml").write_text("<PAMDataset></PAMDataset>")
+    reader = Reader(StoreSettings(root=tmp_path), 2**20)
+    if trick == "none":
+        assert [level.read(1).max() for level in reader.file("/eos/projects/forest/x.tif").levels] == [5]
+        return
+    with pytest.raises(FileUnavailable, match="not a raster"):
+        reader.file("/eos/projects/forest/x.tif")
 
 
 def test_a_replaced_file_is_read_anew(tmp_path: Path) -> None:

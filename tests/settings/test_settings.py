@@ -73,6 +73,19 @@ def test_hrefs_stay_in_the_store(tmp_path):
         store.href_of(Path("/etc/passwd"))
 
 
+def test_a_link_in_a_projects_folder_leads_to_no_other_project(tmp_path):
+    store, projects = StoreSettings(root=tmp_path), tmp_path / "projects"
+    for name in ("forest", "farms"):
+        (projects / name).mkdir(parents=True)
+        (projects / name / "x.tif").write_text("")
+    (projects / "forest" / "own.tif").symlink_to("x.tif")
+    (projects / "forest" / "theirs.tif").symlink_to("../farms/x.tif")
+    assert store.path_of("/eos/projects/forest/own.tif") == projects / "forest" / "x.tif"
+    for href in ("/eos/projects/forest/theirs.tif", "/eos/projects/forest/../farms/x.tif", "/eos/projects/../data/x"):
+        with pytest.raises(ValueError, match="leaves the store"):
+            store.path_of(href)
+
+
 def test_the_reference_page_says_what_the_tree_says():
     page = ROOT / "docs" / "reference" / "settings.md"
     assert page.read_text() == settings_page.render(), "run `make docs`"
