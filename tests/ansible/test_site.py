@@ -48,6 +48,10 @@ def test_a_person_logs_in_and_gets_a_server(host: Any) -> None:
     assert host.shell("docker", "inspect", "--format", user, container).startswith("20000:")
 
 
-def test_it_comes_back_after_the_parts_die(host: Any) -> None:
+def test_it_comes_back_after_parts_die_and_the_persons_server_lives_on(host: Any) -> None:
+    servers = ("docker", "ps", "--quiet", "--filter=label=bdap.kind=server")
+    before = host.shell(*servers)
+    assert before
     host.shell("systemctl", "kill", "--signal=KILL", "bdap-hub.service", "bdap-processing.service")
     assert recap(host.play("verify.yml"))["failed"] == 0
+    assert host.shell(*servers) == before
