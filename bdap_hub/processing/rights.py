@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ..access import Person, ReadCollection, decide
 from ..errors import NotAllowed, NotLoggedIn
 from ..settings import Settings
 from ..web import HubLogin, Principal, read_token, sign_token
-from .plan import Plan
+from .plan import Owned, Plan
 
 PURPOSE = "tile"
 
@@ -19,6 +20,7 @@ class Rights:
     def __init__(self, settings: Settings, login: HubLogin) -> None:
         self.settings, self.login = settings, login
         self._key = settings.secret("signing")
+        self._rules: dict[str, tuple[int, Owned]] = {}
 
     def sign(self, plan: str, principal: Principal) -> str:
         """The signature of a tile URL, bound to one plan and one principal."""
@@ -46,10 +48,24 @@ class Rights:
     def check(self, plan: Plan, person: Person) -> None:
         """NotAllowed unless the person may read every collection of the plan now."""
         policy = self.settings.policy()
-        for owned in plan.collections:
+        for owned in map(self._now, plan.collections):
             decision = decide(policy, person, ReadCollection(owned.id, owned.visibility, owned.project))
             if not decision:
                 raise NotAllowed(decision.reason, "ask the project's owner for access")
+
+    def _now(self, owned: Owned) -> Owned:
+        """The collection's rule as the catalogue records it at this moment; as it was planned where it has none."""
+        path = self.settings.var / "catalogue" / owned.id / "collection.json"
+        try:
+            stamp = path.stat().st_mtime_ns
+        except OSError:
+            return owned
+        known = self._rules.get(owned.id)
+        if known is None or known[0] != stamp:
+            found = json.loads(path.read_text())
+            rule = Owned(owned.id, found.get("bdap:visibility", "project"), str(found.get("bdap:project") or ""))
+            known = self._rules[owned.id] = (stamp, rule)
+        return known[1]
 
 
 def caller_token(request: Any, login: HubLogin) -> str:

@@ -246,6 +246,17 @@ def test_rights_are_checked_again_for_each_tile(platform: Any, monkeypatch: pyte
     assert point.status_code == 403
 
 
+def test_a_collection_that_is_closed_later_is_closed_for_services_made_before(ana: Client, platform: Any) -> None:
+    settings = platform.settings
+    made = make_collection(settings.store.root, "shut", "public", "")
+    write_catalogue(settings.var, *made)
+    service = ana.service(band("B04", "shut"))
+    assert tile(service).status_code == 200
+    write_catalogue(settings.var, {**made[0], "bdap:visibility": "project", "bdap:project": "forest"}, made[1])
+    assert tile(service).status_code == 403
+    assert ana.http.get(f"/services/{service['id']}/point", params={"lon": 14.7, "lat": 46.5}).status_code == 403
+
+
 def test_a_release_reads_as_its_project_and_no_more(platform: Any) -> None:
     from bdap_hub.web import HubLogin
 
