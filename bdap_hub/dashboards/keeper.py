@@ -20,6 +20,7 @@ from .runtime import TOKEN_SECONDS, Runtime, make_runtime
 
 log = logging.getLogger("bdap.gateway")
 LOOK_SECONDS = 2.0
+SURE_SECONDS = 0.5  # shorter than any release needs to listen where another has just ended
 FAILED_SECONDS = 60.0
 READY_SECONDS = 90.0
 ROUND_SECONDS = 30.0
@@ -33,7 +34,7 @@ class Keeper:
         self.settings, self.records, self.login = settings, records, login
         self._runtime: Runtime | None = None
         self._known: dict[tuple[str, str], tuple[float, Live | None]] = {}
-        self._ready: dict[str, str] = {}
+        self._ready: dict[str, tuple[float, str]] = {}
         self._starting: dict[str, asyncio.Task[None]] = {}
         self._failed: dict[str, tuple[float, str]] = {}
         self._watched: Counter[str] = Counter()
@@ -57,12 +58,21 @@ class Keeper:
         return found
 
     async def address(self, live: Live) -> str | None:
-        """Where the release answers, None while it does not. One that runs already is found, none is started."""
-        if live.release not in self._ready:
-            found = await run_in_threadpool(lambda: self._engine().address(live.release))
-            if found and await run_in_threadpool(answers, found):
-                self._ready[live.release] = found
-        return self._ready.get(live.release)
+        """Where the release answers, None while it does not. One that runs already is found, none is started.
+
+        The engine gives the address of one that ended to the next: what is known is asked again, or a visitor of
+        this dashboard would see another.
+        """
+        known = self._ready.get(live.release)
+        if known and known[0] > time.monotonic():
+            return known[1]
+        sure = time.monotonic() + SURE_SECONDS
+        found = await run_in_threadpool(lambda: self._engine().address(live.release))
+        if found and ((known and known[1] == found) or await run_in_threadpool(answers, found)):
+            self._ready[live.release] = (sure, found)
+            return found
+        self._ready.pop(live.release, None)
+        return None
 
     def lost(self, live: Live) -> None:
         """The release does not answer any more."""
@@ -113,7 +123,7 @@ class Keeper:
             address = await self._until_ready(live.release)
             if address is None:
                 raise BdapError("the dashboard did not start")
-            self._ready[live.release] = address
+            self._ready[live.release] = (0.0, address)
             self._failed.pop(live.release, None)
         except BdapError as error:
             log.warning("dashboard %s: %s", live.name, error.message)

@@ -15,6 +15,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from bdap_hub.dashboards import keeper as keeper_module
+from bdap_hub.dashboards.records import Live
 from bdap_hub.dashboards.tickets import digest, make_session, make_ticket
 from bdap_hub.web import sign_token
 
@@ -246,6 +248,30 @@ def test_a_stopped_dashboard_starts_at_its_next_visit(platform: Platform):
     assert waiting.status_code == 503
     assert '<meta http-equiv="refresh"' in waiting.text and "<script" not in waiting.text
     assert _within(40, lambda: "good morning" in platform.open("agriculture--sleeps").text)
+
+
+def test_the_address_of_a_release_that_ended_is_not_used_again(settings: Any, monkeypatch: pytest.MonkeyPatch):
+    """The engine gives it to whichever release starts next, which may be a private one."""
+
+    class Engine:
+        def __init__(self) -> None:
+            self.addresses = {"farms--open--v1": "172.30.0.2:8866"}
+
+        def address(self, name: str) -> str | None:
+            return self.addresses.get(name)
+
+    monkeypatch.setattr(keeper_module, "answers", lambda address: True)
+    monkeypatch.setattr(keeper_module, "SURE_SECONDS", 0.05)
+    keeper, engine = keeper_module.Keeper(settings, None, None), Engine()  # type: ignore[arg-type]
+    keeper._runtime = engine  # type: ignore[assignment]
+    shown, private = (Live(1, "farms", slug, "", "public", "ana", 1, "", "") for slug in ("open", "secret"))
+    assert asyncio.run(keeper.address(shown)) == "172.30.0.2:8866"
+    time.sleep(0.1)
+    assert asyncio.run(keeper.address(shown)) == "172.30.0.2:8866"
+    engine.addresses = {"farms--secret--v1": "172.30.0.2:8866"}
+    time.sleep(0.1)
+    assert asyncio.run(keeper.address(shown)) is None
+    assert asyncio.run(keeper.address(private)) == "172.30.0.2:8866"
 
 
 def _kernel(page: str) -> str:
