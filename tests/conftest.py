@@ -20,11 +20,21 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from playwright.sync_api import Browser, sync_playwright
 
 from bdap_hub.settings import ProjectSettings, Settings
 
 ROOT = Path(__file__).parent.parent
 PROXY = ROOT / "var/node/node_modules/.bin/configurable-http-proxy"
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 SERVICES = ("processing", "catalogue", "dashboards", "admin")
 SECRETS = (
     "signing",
@@ -205,7 +215,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         stderr=log,
         start_new_session=True,
     )
-    servers: list[uvicorn.Server] = []
+    servers: dict[int, Serving] = {}
     try:
         _wait(f"{settings.hub.public_url}/hub/health", process, folder / "hub.log")
         running = Hub(settings, settings.hub.public_url, token, lambda app, port: serve(app, port, servers))
@@ -213,8 +223,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
             running.api("POST", f"/users/{name}")  # those in a group exist already: 409 is fine
         yield running
     finally:
-        for server in servers:
-            server.should_exit = True
+        for serving in servers.values():
+            serving.stop()
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(15)
@@ -224,11 +234,28 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def serve(app: Any, port: int, servers: list[uvicorn.Server]) -> None:
-    """Run an ASGI application in a thread on 127.0.0.1:`port`; returns when it answers."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
-    threading.Thread(target=server.run, daemon=True).start()
-    servers.append(server)
+@dataclass
+class Serving:
+    """A uvicorn server in a thread."""
+
+    server: uvicorn.Server
+    thread: threading.Thread
+
+    def stop(self) -> None:
+        """Ask it to end, and wait until its port is free."""
+        self.server.should_exit = True
+        self.thread.join(10)
+
+
+def serve(app: Any, port: int, servers: dict[int, Serving]) -> None:
+    """Run an ASGI application on 127.0.0.1:`port`, instead of what another test ran there; returns when it answers."""
+    if port in servers:
+        servers.pop(port).stop()
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    servers[port] = Serving(server, thread)
     deadline = time.monotonic() + 20
     while not server.started:
         if time.monotonic() > deadline:
@@ -248,6 +275,18 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
             pass
         time.sleep(0.1)
     raise RuntimeError(f"the test hub did not start:\n{log.read_text()[-6000:]}")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, headless. Per module: while Playwright runs, no asyncio test can run in this thread."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.fail("there is no Chromium: run `make test` once, it installs it")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -125,7 +125,9 @@ find_chromium() { command -v chromium chromium-browser google-chrome >/dev/null;
 
 ensure_venv() {
     local wanted
-    wanted=$(hash_of requirements.lock images/tools/requirements.lock pyproject.toml $(find extensions -type f -not -path '*/__pycache__/*' | sort))
+    local files
+    mapfile -t files < <(find extensions -type f -not -path '*/__pycache__/*' | sort)
+    wanted=$(hash_of requirements.lock images/tools/requirements.lock pyproject.toml "${files[@]}")
     [ -x "$venv/bin/python" ] && [ "$(cat "$venv/.bdap-stamp" 2>/dev/null)" = "$wanted" ] && return
     if [ ! -x "$venv/bin/python" ]; then
         step "virtual environment $venv of $("$python" --version) ($python)"

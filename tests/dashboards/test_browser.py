@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from .conftest import SLIDER, Platform, notebook
 
@@ -22,19 +21,9 @@ w.VBox([m, fig, v.Btn(children=["Refresh"], color="primary"), w.HTMLMath(r"$x^2$
 """
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium; it resolves *.localhost to loopback by itself."""
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
-        yield launched
-        launched.close()
-
-
-def _open(browser: Browser, url: str) -> tuple[Page, list[str], list[str]]:
+def _open(chromium: Browser, url: str) -> tuple[Page, list[str], list[str]]:
     """The page, the addresses it asked for, and the errors it reported."""
-    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
     asked: list[str] = []
     errors: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -45,9 +34,9 @@ def _open(browser: Browser, url: str) -> tuple[Page, list[str], list[str]]:
     return page, asked, errors
 
 
-def test_a_visitor_moves_a_slider(platform: Platform, browser: Browser, artifacts: Path):
+def test_a_visitor_moves_a_slider(platform: Platform, chromium: Browser, artifacts: Path):
     made = platform.publish("ana", "slider", notebook(SLIDER), visibility="public").json()
-    page, asked, errors = _open(browser, made["url"])
+    page, asked, errors = _open(chromium, made["url"])
     expect(page.locator("#square")).to_have_text("square is 9", timeout=30_000)
     page.locator(".noUi-handle").focus()
     page.keyboard.press("ArrowRight")
@@ -58,9 +47,9 @@ def test_a_visitor_moves_a_slider(platform: Platform, browser: Browser, artifact
     page.context.close()
 
 
-def test_maps_charts_and_components_come_from_the_own_origin(platform: Platform, browser: Browser, artifacts: Path):
+def test_maps_charts_and_components_come_from_the_own_origin(platform: Platform, chromium: Browser, artifacts: Path):
     made = platform.publish("ana", "charts", notebook(CHARTS, text="Formula $E=mc^2$"), visibility="public").json()
-    page, asked, errors = _open(browser, made["url"])
+    page, asked, errors = _open(chromium, made["url"])
     expect(page.locator(".leaflet-container")).to_be_visible(timeout=40_000)
     expect(page.locator(".bqplot svg.svg-figure")).to_be_visible(timeout=20_000)
     expect(page.get_by_role("button", name="Refresh")).to_be_visible(timeout=20_000)
@@ -74,9 +63,9 @@ def test_maps_charts_and_components_come_from_the_own_origin(platform: Platform,
     page.context.close()
 
 
-def test_a_member_enters_a_project_dashboard_through_the_hub(platform: Platform, published, browser: Browser):
+def test_a_member_enters_a_project_dashboard_through_the_hub(platform: Platform, published, chromium: Browser):
     made = published("project")
-    page, _, _ = _open(browser, made["url"])
+    page, _, _ = _open(chromium, made["url"])
     assert page.url.startswith(f"{platform.hub.url}/hub/login")
     page.fill("input[name=username]", "ana")
     page.fill("input[name=password]", "test")
@@ -89,10 +78,10 @@ def test_a_member_enters_a_project_dashboard_through_the_hub(platform: Platform,
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_gallery_fits(platform: Platform, published, browser: Browser, artifacts: Path, width: int):
+def test_the_gallery_fits(platform: Platform, published, chromium: Browser, artifacts: Path, width: int):
     for visibility in ("public", "people", "project"):
         published(visibility)
-    context = browser.new_context(viewport={"width": width, "height": 900})
+    context = chromium.new_context(viewport={"width": width, "height": 900})
     page = context.new_page()
     url = f"{platform.hub.url}/services/dashboards/"
     page.goto(url)

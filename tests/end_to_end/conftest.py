@@ -19,22 +19,13 @@ import psutil
 import pyotp
 import pytest
 from docker.errors import DockerException
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 from playwright.sync_api import Error as PlaywrightError
 
 from bdap_hub.spawning.names import install_id
 
 from ..conftest import ROOT, free_port
 
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 START_SECONDS = 420
 LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
@@ -120,7 +111,7 @@ def leftovers(demo: Demo) -> list[str]:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demo(artifacts: Path) -> Iterator[Demo]:
     """One demo for all end-to-end tests; its logs are kept beside the screenshots.
 
@@ -136,15 +127,6 @@ def demo(artifacts: Path) -> Iterator[Demo]:
     finally:
         stop_demo(running)
     assert leftovers(running) == []
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, headless."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM_FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

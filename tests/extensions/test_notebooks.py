@@ -20,14 +20,13 @@ import pytest
 import rasterio
 import rasterio.warp
 from nbclient import NotebookClient
-from playwright.sync_api import Page, Response, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Response, expect
 
 from bdap_hub.catalogue.app import create_app as create_catalogue
 from bdap_hub.catalogue.ingest import ingest
 from bdap_hub.demo.data import generate
 from bdap_hub.processing.app import create_app as create_processing
 from tests.extensions.conftest import EXTENSIONS
-from tests.extensions.test_publish import ARGUMENTS, CHROMIUM
 
 NOTEBOOKS = Path(__file__).parents[2] / "bdap_hub" / "demo" / "notebooks"
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
@@ -149,38 +148,34 @@ def dashboard(services: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.mark.browser
-def test_the_dashboard_in_a_browser(dashboard: str, hub: Any, artifacts: Path) -> None:
+def test_the_dashboard_in_a_browser(chromium: Browser, dashboard: str, hub: Any, artifacts: Path) -> None:
     answers: list[Response] = []
     asked: set[str] = set()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1360, "height": 860})
-        page.on("response", lambda answer: answers.append(answer))
-        page.on("request", lambda request: asked.add(request.url))
-        page.goto(dashboard, timeout=90_000)
-        expect(page.get_by_role("heading", name="How green are the fields?")).to_be_visible(timeout=60_000)
-        expect(page.get_by_text("dates are free of clouds")).to_be_visible(timeout=60_000)
-        _tiles_drawn(page)
-        page.screenshot(path=artifacts / "dashboard-first.png")
-        before = set(_tiles(answers))
-        page.get_by_role("slider").nth(1).focus()
-        for _ in range(8):
-            page.keyboard.press("ArrowRight")
-        page.keyboard.press("Tab")
-        page.wait_for_function(
-            "n => document.querySelectorAll('.leaflet-tile-loaded').length > 0", arg=0, timeout=30_000
-        )
-        _until(page, lambda: set(_tiles(answers)) - before)
-        box = page.locator(".leaflet-container").bounding_box()
-        assert box
-        page.mouse.click(box["x"] + box["width"] * 0.45, box["y"] + box["height"] * 0.55)
-        expect(page.locator(".leaflet-popup")).to_contain_text("NDVI", timeout=30_000)
-        _tiles_drawn(page)
-        page.screenshot(path=artifacts / "dashboard-slid.png")
-        page.set_viewport_size({"width": 420, "height": 900})
-        page.wait_for_timeout(1500)
-        page.screenshot(path=artifacts / "dashboard-phone.png", full_page=True)
-        browser.close()
+    page = chromium.new_page(viewport={"width": 1360, "height": 860})
+    page.on("response", lambda answer: answers.append(answer))
+    page.on("request", lambda request: asked.add(request.url))
+    page.goto(dashboard, timeout=90_000)
+    expect(page.get_by_role("heading", name="How green are the fields?")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("dates are free of clouds")).to_be_visible(timeout=60_000)
+    _tiles_drawn(page)
+    page.screenshot(path=artifacts / "dashboard-first.png")
+    before = set(_tiles(answers))
+    page.get_by_role("slider").nth(1).focus()
+    for _ in range(8):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Tab")
+    page.wait_for_function("n => document.querySelectorAll('.leaflet-tile-loaded').length > 0", arg=0, timeout=30_000)
+    _until(page, lambda: set(_tiles(answers)) - before)
+    box = page.locator(".leaflet-container").bounding_box()
+    assert box
+    page.mouse.click(box["x"] + box["width"] * 0.45, box["y"] + box["height"] * 0.55)
+    expect(page.locator(".leaflet-popup")).to_contain_text("NDVI", timeout=30_000)
+    _tiles_drawn(page)
+    page.screenshot(path=artifacts / "dashboard-slid.png")
+    page.set_viewport_size({"width": 420, "height": 900})
+    page.wait_for_timeout(1500)
+    page.screenshot(path=artifacts / "dashboard-phone.png", full_page=True)
+    page.close()
     assert {answer.status for answer in answers if "/tiles/" in answer.url} == {200}
     # Voilà's stock template asks a CDN for an icon font; the platform's own template does not, nor does the notebook.
     origins = {match[0] for url in asked if (match := re.match(r"https?://[^/]+", url))} - {"https://cdn.jsdelivr.net"}

@@ -11,13 +11,10 @@ from typing import Any
 import httpx
 import pytest
 from jupyterlab_bdap.publish import Place, PublishError, Wish, bundle, publish
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.extensions.lab import HUB_TOKEN, TOKEN, Lab, Publisher, jupyterlab, publisher
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 AUTHORIZED = {"Authorization": f"token {TOKEN}"}
 GOOD = {"path": "field-notes.ipynb", "title": "Notes", "slug": "notes", "visibility": "people", "description": "d"}
 
@@ -157,19 +154,10 @@ def test_a_bundle_leaves_the_notebook_itself_alone() -> None:
 # --- the button ------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield started
-        started.close()
-
-
 @pytest.fixture
-def page(browser: Browser, lab: Lab) -> Iterator[Page]:
+def page(chromium: Browser, lab: Lab) -> Iterator[Page]:
     """The notebook open in JupyterLab."""
-    context = browser.new_context(viewport={"width": 1200, "height": 820})
+    context = chromium.new_context(viewport={"width": 1200, "height": 820})
     opened = context.new_page()
     opened.set_default_timeout(30_000)
     opened.goto(lab.open("field-notes.ipynb"))

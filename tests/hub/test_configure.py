@@ -65,8 +65,14 @@ def test_no_secret_is_shared_or_missing(c: Any) -> None:
         hub.configure(Config(), c.the_settings)
 
 
+@pytest.mark.parametrize(("engine", "cleanup"), [("docker", False), ("process", True)])
+def test_containers_outlive_the_hub_and_processes_do_not(tmp_path: Path, engine: str, cleanup: bool) -> None:
+    found = Config()
+    hub.state(found, make_settings(tmp_path / "var", spawning={"engine": engine}))
+    assert found.JupyterHub.cleanup_servers is cleanup
+
+
 def test_the_hub_may_be_restarted_while_people_work(c: Any) -> None:
-    assert c.JupyterHub.cleanup_servers is False
     assert c.ConfigurableHTTPProxy.should_start is False
     assert c.JupyterHub.db_url.startswith("sqlite:////")
 
