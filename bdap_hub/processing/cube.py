@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import TooMuch
 from .graph import GraphError
 
 Values = NDArray[np.floating[Any]]
 LABELLED = ("t", "bands")
+MOST_VALUES, MOST_LABELS = 2**28, 5000
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Cube:
     def select(self, dimension: str, indices: Sequence[int]) -> Cube:
         """The cube with only these entries of a dimension, in this order."""
         axis = self.axis(dimension)
+        fits(self.data.size // max(1, self.data.shape[axis]) * len(indices), len(indices))
         labels = tuple(self.labels[dimension][i] for i in indices)
         data = np.take(self.data, list(indices), axis=axis)
         return replace(self, data=data, labels={**self.labels, dimension: labels})
@@ -93,12 +96,22 @@ class Series:
         )
 
 
+def fits(values: int, labels: int = 0) -> None:
+    """TooMuch, before memory is taken, for an array that a graph of a few lines can ask for but no server has."""
+    if values > MOST_VALUES or labels > MOST_LABELS:
+        raise TooMuch(
+            f"{values} values and {labels} labels are needed at once; the limits are {MOST_VALUES} and {MOST_LABELS}",
+            "narrow the extents, or name each band and date once",
+        )
+
+
 def series(data: Any) -> Series:
     """`data` (a Series, or a list of numbers and arrays) as a Series."""
     if isinstance(data, Series):
         return data
     if isinstance(data, (list, tuple)) and data:
         parts = [number(item) for item in data]
+        fits(len(parts) * max(np.size(part) for part in parts))
         kinds = [part.dtype for part in parts if isinstance(part, np.ndarray) and part.dtype.kind == "f"]
         kind = np.result_type(*kinds) if kinds else np.float64  # plain numbers take the precision of the pixels
         return Series(np.stack(np.broadcast_arrays(*[np.asarray(part, kind) for part in parts])))

@@ -71,7 +71,10 @@ class Engine:
     def cube(self, compiled: Compiled, grid: Grid, seen: dict[str, Any] | None = None) -> Cube:
         """The graph's result on `grid`; each node's own result is left in `seen`."""
         context = Context(
-            grid, lambda node: self._load(compiled.plan.load(node), grid), seen={} if seen is None else seen
+            grid,
+            lambda node: self._load(compiled.plan.load(node), grid),
+            seen={} if seen is None else seen,
+            keep=seen is not None,
         )
         result: Cube = run(compiled.graph, context)
         return result

@@ -8,11 +8,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..errors import BdapError
+from ..errors import BdapError, TooMuch
 from .cube import Cube
 from .extent import Bounds
 from .graph import Graph, GraphError, Node, Param, Ref
 from .processes import REGISTRY
+
+MOST_BYTES = 2**32
 
 
 class Place(Protocol):
@@ -30,6 +32,17 @@ class Context:
     loader: Callable[[str], Cube]
     node: str = ""
     seen: dict[str, Any] = field(default_factory=dict)
+    keep: bool = False
+    held: int = 0
+
+    def hold(self, value: Any, sign: int = 1) -> None:
+        """Count a result's bytes as long as it is needed; TooMuch where a graph needs too many at once."""
+        self.held += sign * int(getattr(getattr(value, "data", value), "nbytes", 0))
+        if self.held > MOST_BYTES:
+            raise TooMuch(
+                f"the graph needs more than {MOST_BYTES >> 20} MB at once",
+                "narrow the extents, or use fewer branches",
+            )
 
     def load(self) -> Cube:
         """The pixels of the load node that is being evaluated."""
@@ -41,14 +54,21 @@ class Context:
 
 
 def run(graph: Graph, ctx: Context, parameters: Mapping[str, Any] | None = None) -> Any:
-    """The result of `graph`. Top-level results stay in `ctx.seen` by node id.
+    """The result of `graph`. Others are forgotten after their last use; with `ctx.keep` they stay in `ctx.seen`.
 
     Raises GraphError with the node's name; any other failure of a process becomes one too.
     """
     values: dict[str, Any] = ctx.seen if parameters is None else {}
+    last = {ref: node.id for node in graph.nodes for ref in node.refs()}
     for node in graph.nodes:
         if node.id not in values:
             values[node.id] = _call(node, values, ctx, parameters or {})
+            ctx.hold(values[node.id])
+        for ref in () if ctx.keep else set(node.refs()):
+            if last[ref] == node.id:
+                ctx.hold(values.pop(ref), -1)
+    if parameters is not None:
+        ctx.hold(values[graph.result], -1)  # from here on it is the caller's
     return values[graph.result]
 
 

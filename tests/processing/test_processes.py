@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bdap_hub.errors import TooMuch
+from bdap_hub.processing import cube as cube_module
+from bdap_hub.processing import interpret
 from bdap_hub.processing.cube import Cube, Series
 from bdap_hub.processing.graph import GraphError, parse
 from bdap_hub.processing.grid import Grid
@@ -285,3 +288,44 @@ def test_refused_with_the_nodes_name(raw: Any, code: str) -> None:
     with pytest.raises(GraphError) as error:
         on_cubes(raw, a=cube(), b=cube(("x", "y"), DATES[:1]))
     assert error.value.code == code and error.value.message.startswith("node '")
+
+
+def test_a_few_lines_cannot_ask_for_more_memory_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bands(count: int) -> dict[str, Any]:
+        return one("filter_bands", bands=["B04"] * count)
+
+    def means(count: int) -> dict[str, Any]:
+        return one("apply", process=call("mean", data=[arg("x")] * count))
+
+    def doubled(times: int) -> dict[str, Any]:
+        names = [f"b{i}" for i in range(2 ** (times + 1))]
+        raw, last, width = {"a": load("a"), "b": load("b")}, "a", 2
+        for i in range(times):
+            new = names[width : 2 * width]
+            raw[f"other{i}"] = node("rename_labels", data=of(last), dimension="bands", target=new)
+            raw[f"both{i}"] = node("merge_cubes", cube1=of(last), cube2=of(f"other{i}"))
+            last, width = f"both{i}", 2 * width
+        raw[last]["result"] = True
+        return raw
+
+    for make, few, many in ((bands, 20, 6000), (means, 5, 100), (doubled, 2, 7)):
+        monkeypatch.setattr(cube_module, "MOST_VALUES", 5000)
+        assert np.isfinite(on_cubes(make(few), a=cube()).data).any()
+        with pytest.raises(TooMuch, match="values"):
+            on_cubes(make(many), a=cube())
+
+
+def test_results_are_forgotten_after_their_last_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpret, "MOST_BYTES", 6 * cube().data.nbytes)
+    raw: dict[str, Any] = {"a0": load("a")}
+    for i in range(30):
+        raw[f"a{i + 1}"] = node("apply", data=of(f"a{i}"), process=call("add", x=arg("x"), y=1))
+    long = {**raw, "a30": {**raw["a30"], "result": True}}
+    np.testing.assert_array_equal(on_cubes(long, a=cube()).data, cube().data + 30)
+    for i in range(30):  # the same, but each is needed again at the end
+        before = of(f"m{i - 1}") if i else of("a0")
+        adds = call("add", x=arg("x"), y=arg("y"))
+        raw[f"m{i}"] = node("merge_cubes", cube1=before, cube2=of(f"a{30 - i}"), overlap_resolver=adds)
+    raw["m29"]["result"] = True
+    with pytest.raises(TooMuch, match="at once"):
+        on_cubes(raw, a=cube())

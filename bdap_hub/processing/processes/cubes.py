@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..cube import LABELLED, Cube, number
+from ..cube import LABELLED, Cube, fits, number
 from ..extent import box, interval, within
 from ..graph import GraphError
 from ..spec import (
@@ -124,8 +125,9 @@ def merge_cubes(
     differing = [d for d in LABELLED if d in cube1.dims and d in cube2.dims and cube1.labels[d] != cube2.labels[d]]
     if not differing:
         labels = {**cube2.labels, **cube1.labels}
-        values = _resolved(ctx, overlap_resolver, cube1.aligned(dims), cube2.aligned(dims), context)
         shape = tuple(len(labels[d]) for d in dims if d in LABELLED) + cube1.data.shape[-2:]
+        fits(math.prod(shape))
+        values = _resolved(ctx, overlap_resolver, cube1.aligned(dims), cube2.aligned(dims), context)
         return Cube(_shaped(values, shape, cube1), dims, labels, {**cube2.aliases, **cube1.aliases})
     if len(differing) > 1 or cube1.dims != cube2.dims:
         raise GraphError("IncompatibleDataCubes", "the cubes differ in more than one dimension", "filter or reduce one")
@@ -195,6 +197,7 @@ def _resolved(ctx: Any, resolver: Any, x: Any, y: Any, context: Any) -> Any:
 
 def _joined(ctx: Any, one: Cube, two: Cube, dimension: str, resolver: Any, context: Any) -> Cube:
     a, b = one.series(dimension), two.series(dimension)
+    fits(one.data.size + two.data.size, len(a.labels) + len(b.labels))
     layers: dict[str, Any] = dict(zip(a.labels, a.values, strict=True))
     for label, layer in zip(b.labels, b.values, strict=True):
         layers[label] = layer if label not in layers else _resolved(ctx, resolver, layers[label], layer, context)
