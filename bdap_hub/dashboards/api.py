@@ -24,9 +24,9 @@ async def publish(request: Request) -> JSONResponse:
     """Publish a notebook (.ipynb) or a folder (.zip), or replace what is there: multipart form with `bundle`,
     `project`, `slug`, `title`, `description`, `visibility` (project, people, public) and, if needed, `entry`."""
     doors = request.app.state.doors
-    principal = await doors.author(request)
     limit = doors.settings.dashboards.max_bundle_mb * 2**20
-    _check_length(request, limit)
+    _check_length(request, limit)  # first: the check of a form's protection token reads all of it
+    principal = await doors.author(request)
     async with request.form(max_files=1, max_fields=12) as form:
         wish, upload = _wish(form), form.get("bundle")
         before = doors.records.find(wish.project, wish.slug)
@@ -37,7 +37,7 @@ async def publish(request: Request) -> JSONResponse:
         content = await upload.read()
         bundle = await run_in_threadpool(read_bundle, upload.filename or "", content, limit, _text(form, "entry"))
     name = principal.person.name
-    dashboard = await run_in_threadpool(doors.publisher().publish, wish, bundle, name)
+    dashboard = await run_in_threadpool(doors.publisher().publish, wish, bundle, name, before)
     reason = f"version {dashboard.version}, {dashboard.visibility}"
     await doors.note(request, name, "dashboard.publish", dashboard.name, True, reason)
     return JSONResponse(_model(request, dashboard, principal.person), 201)

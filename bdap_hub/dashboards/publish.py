@@ -68,9 +68,11 @@ class Publisher:
         self.settings, self.records, self.runtime, self.login = settings, records, runtime, login
         self.bundles = settings.var / "dashboards" / "bundles"
 
-    def publish(self, wish: Wish, bundle: Bundle, person: str) -> Dashboard:
-        """The live dashboard; NotebookFailed or Unavailable otherwise, and then what was live before still is."""
-        before = self.records.find(wish.project, wish.slug)
+    def publish(self, wish: Wish, bundle: Bundle, person: str, before: Dashboard | None = None) -> Dashboard:
+        """The live dashboard; NotebookFailed or Unavailable otherwise, and then what was live before still is.
+
+        `before` is what access was asked about: one that somebody else made since is never replaced.
+        """
         version = max([r.version for r in self.records.releases(before)], default=0) + 1 if before else 1
         folder = store_bundle(bundle, self.bundles)
         name = release_name(wish.project, wish.slug, version)

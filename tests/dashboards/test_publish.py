@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 
+from bdap_hub.dashboards.bundle import read_bundle
+from bdap_hub.dashboards.publish import Publisher, Wish
+from bdap_hub.dashboards.records import Records
 from bdap_hub.dashboards.runtime import make_runtime
+from bdap_hub.database import connect
+from bdap_hub.errors import Conflict
+from bdap_hub.web import HubLogin
 
 from .conftest import API, Platform, notebook
 
@@ -40,8 +48,6 @@ def test_publishing_needs_login(platform: Platform):
 
 
 def test_a_release_token_reads_and_never_publishes(platform: Platform):
-    from bdap_hub.web import HubLogin
-
     token = HubLogin(platform.settings, "dashboards").release_token("agriculture/x", "project-agriculture", 60)
     headers = {"Authorization": f"Bearer {token}"}
     assert httpx.get(f"{platform.hub.url}{API}", headers=headers).status_code == 200
@@ -77,6 +83,30 @@ def test_a_new_version_replaces_the_old_one_and_a_broken_one_does_not(platform: 
     assert platform.publish("olga", "versions", notebook("1")).status_code == 201  # an administrator may
     answer = platform.publish("ben", "versions", notebook("1"))
     assert answer.status_code == 403
+
+
+def test_what_somebody_else_published_meanwhile_is_not_replaced(settings: Any, monkeypatch: pytest.MonkeyPatch):
+    """Access was asked when there was no such dashboard yet; by now it is ana's."""
+
+    class Idle:
+        def running(self) -> dict[str, float]:
+            return {}
+
+        def stop(self, name: str) -> None:
+            pass
+
+    login = HubLogin(settings, "dashboards")
+    records = Records(connect(settings.database))
+    publisher = Publisher(settings, records, Idle(), login)  # type: ignore[arg-type]
+    monkeypatch.setattr(publisher, "_try_out", lambda launch: None)
+    wish = Wish("agriculture", "raced", "Raced", "", "project")
+    bundle = read_bundle("index.ipynb", notebook("1"), 2**20)
+    publisher.publish(wish, bundle, "ana", None)
+    with pytest.raises(Conflict):
+        publisher.publish(wish, bundle, "olga", None)
+    found = records.get("agriculture", "raced")
+    assert (found.owner, found.version, [r.publisher for r in records.releases(found)]) == ("ana", 1, ["ana"])
+    assert publisher.publish(wish, bundle, "ana", found).version == 2
 
 
 def test_taking_down(platform: Platform):
