@@ -12,6 +12,7 @@ from ..errors import BadRequest
 from .geometry import parts
 
 DEFAULT_LIMIT, MAX_LIMIT = 10, 1000
+MAX_POINTS = 5000  # each is compared with each edge of each item
 EVER = (float("-inf"), float("inf"))
 OPERATORS = ("eq", "neq", "lt", "lte", "gt", "gte", "in", "startsWith", "endsWith", "contains")
 KNOWN = {"collections", "ids", "bbox", "intersects", "datetime", "limit", "token", "query", "sortby"}
@@ -41,8 +42,8 @@ def from_body(body: Any) -> Search:
     if body.get("bbox") is not None and body.get("intersects") is not None:
         raise BadRequest("bbox and intersects cannot both be given", "send one of them")
     intersects = body.get("intersects")
-    if intersects is not None:
-        parts(intersects)
+    if intersects is not None and sum(map(len, parts(intersects))) > MAX_POINTS:
+        raise BadRequest(f"the geometry has more than {MAX_POINTS} points", "simplify it, or send its bbox")
     return Search(
         collections=_names(body, "collections"),
         ids=_names(body, "ids"),

@@ -124,6 +124,7 @@ WRONG: list[tuple[Any, str]] = [
     ({"intersects": {"type": "Circle"}}, "not GeoJSON"),
     ({"intersects": {"type": "Polygon", "coordinates": []}}, "not GeoJSON"),
     ({"intersects": "here"}, "not GeoJSON"),
+    ({"intersects": {"type": "MultiPoint", "coordinates": [[8, 45]] * 5001}}, "more than 5000 points"),
     ({"datetime": "soon"}, "is no date"),
     ({"datetime": "../.."}, "open on both sides"),
     ({"datetime": "2025-02-01/2025-01-01"}, "ends before it begins"),
@@ -143,6 +144,11 @@ def test_wrong_parameters_are_named(body: Any, sentence: str) -> None:
     with pytest.raises(BadRequest, match=sentence) as wrong:
         from_body(body)
     assert wrong.value.remedy
+
+
+def test_a_detailed_geometry_is_not_too_much() -> None:
+    points = {"type": "MultiPoint", "coordinates": [[8, 45]] * 5000}
+    assert from_body({"intersects": points}).intersects == points
 
 
 def test_no_datetime_means_ever() -> None:
