@@ -145,7 +145,7 @@ class HubLogin:
         return sign_token(self._key, RELEASE, seconds, dashboard=dashboard, group=group)
 
     async def _by_token(self, token: str, via: Literal["cookie", "token"]) -> Principal | None:
-        if token.count(".") == 2:
+        if token.count(".") == 2 and via == "token":
             claims = read_token(self._key, RELEASE, token)
             person = Person(name=f"dashboard:{claims['dashboard']}", groups=frozenset({str(claims["group"])}))
             return Principal(person=person, kind="release", via="token")

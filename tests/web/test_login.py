@@ -58,6 +58,7 @@ def test_a_release_token_is_a_member_of_its_project_and_nothing_more(service):
     token = service[1].release_token("agriculture/ndvi", "project-agriculture", 60)
     answer = httpx.get(f"{service[0]}/who", headers={"Authorization": f"Bearer {token}"})
     assert answer.json() == {"name": "dashboard:agriculture/ndvi", "groups": ["project-agriculture"], "kind": "release"}
+    assert httpx.get(f"{service[0]}/who", headers={"Cookie": f"bdap-admin={token}"}).status_code == 401
     forged = sign_token("another key" * 4, "release", 60, dashboard="x", group="bdap-admins")
     assert httpx.get(f"{service[0]}/who", headers={"Authorization": f"Bearer {forged}"}).status_code == 401
 
