@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import BdapError
 from .disk import read_json
 from .geometry import bbox_of, meet
 from .search import Search, seconds
@@ -71,7 +72,7 @@ class Catalogue:
             if known and known.stamp == stamp:
                 return known
             return _load(home, stamp, known.files if known else {})
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, BdapError):
             return known
 
 

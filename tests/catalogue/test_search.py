@@ -202,6 +202,17 @@ def test_a_broken_file_does_not_take_the_catalogue_down(five: Catalogue) -> None
     assert len(ids(five)) == 5
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"properties": {"datetime": None, "start_datetime": "soon"}}, {"bbox": None}, {"properties": []}]
+)
+def test_an_odd_item_costs_its_own_collection_only(five: Catalogue, wrong: dict[str, Any]) -> None:
+    """Whoever writes in an ingested folder writes items too."""
+    stock(five.folder, [item(9, 0, 0, "2025-01-01", 1, "odd") | wrong], "odd")
+    assert sorted(five.collections()) == ["c"] and len(ids(five)) == 5
+    stock(five.folder, [item(9, 0, 0, "2025-01-01", 1, "odd")], "odd")
+    assert sorted(five.collections()) == ["c", "odd"]
+
+
 def test_ten_thousand_items_are_found_quickly(tmp_path: Path) -> None:
     day = [f"2025-{m:02d}-{d:02d}" for m in range(1, 13) for d in range(1, 29)]
     many = [item(n, n % 340 - 170, n % 140 - 70, day[n % len(day)], n % 100) for n in range(10_000)]
