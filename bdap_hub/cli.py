@@ -207,9 +207,10 @@ def demo(ctx: click.Context, engine: str, store: Path | None) -> None:
 @demo.command("prepare")
 def demo_prepare() -> None:
     """Secrets, people and data of the demo in the configured `var`, without starting anything."""
-    from .demo.prepare import prepare
+    from .demo.prepare import prepare, write_demo_file
 
-    prepare(settings.load(), progress=click.echo)
+    tree = settings.load()
+    click.echo(write_demo_file(tree, prepare(tree, progress=click.echo)["accounts"]))
 
 
 @demo.command("code")

@@ -142,13 +142,8 @@ def roles(c: Any, settings: Settings) -> None:
     """Who may what on the hub's own API: least for each, nothing by default."""
     who = ["read:users:name", "read:users:groups"]
     c.JupyterHub.load_roles = [
-        {"name": "user", "scopes": ["self", *(f"access:services!service={name}" for name in EVERYBODYS)]},
-        {
-            "name": "platform-admin",
-            "description": "Open the admin panel",
-            "scopes": ["access:services!service=admin"],
-            "groups": [settings.identity.admin_group],
-        },
+        # Everybody may knock at every service; `access` decides there, and a refusal is read and recorded.
+        {"name": "user", "scopes": ["self", *(f"access:services!service={name}" for name in SERVICES)]},
         {"name": "service-reader", "scopes": who, "services": list(EVERYBODYS)},
         {
             "name": "admin-panel",

@@ -88,6 +88,7 @@ def wait_for_tiles(page: Page, count: int) -> None:
     page.locator(".leaflet-container").first.scroll_into_view_if_needed()
     page.wait_for_function(f"({TILES_DRAWN})() >= {count}", timeout=2 * MINUTE)
     expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=2 * MINUTE)
+    page.locator(".leaflet-container").first.scroll_into_view_if_needed()
     page.wait_for_timeout(1500)
 
 

@@ -96,4 +96,7 @@ def test_the_admin_panel_is_for_admins(demo: Demo, person):
     page = person("ben").new_page()
     answer = page.goto(f"{demo.hub}/services/admin/")
     assert answer is not None and answer.status == 403
-    assert "Allowed" in page.locator("body").inner_text() or "allowed" in page.locator("body").inner_text()
+    assert "Ben is not in group" in page.locator("main").inner_text()
+    boss = person("olga").new_page()
+    boss.goto(f"{demo.hub}/services/admin/audit")
+    expect(boss.locator("main")).to_contain_text("ben is not in group bdap-admins")
