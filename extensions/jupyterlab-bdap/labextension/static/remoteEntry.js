@@ -222,6 +222,7 @@
     }
 
     function activate(app, tracker, palette, menu) {
+      if (!tracker) return; // Voilà loads labextensions too, and has no notebooks to publish
       document.head.append(element("style", { textContent: STYLE }));
       app.commands.addCommand(COMMAND, {
         label: "Publish Notebook as Dashboard…",
@@ -251,8 +252,7 @@
       id: `${NAME}:publish`,
       description: "Publishes a notebook as a dashboard of the platform.",
       autoStart: true,
-      requires: [notebook.INotebookTracker],
-      optional: [ICommandPalette, mainmenu.IMainMenu],
+      optional: [notebook.INotebookTracker, ICommandPalette, mainmenu.IMainMenu],
       activate,
     };
   }
