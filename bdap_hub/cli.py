@@ -47,19 +47,21 @@ def serve(name: str) -> None:
 
         provider.main(tree)
         return
-    app, bind, port = _service(tree, name)
-    uvicorn.run(app, host=bind, port=port, log_config=None, access_log=False, ws_max_size=64 * 2**20)
+    app, binds, port = _service(tree, name)
+    configs = [uvicorn.Config(app, host=bind, port=port, log_config=None, access_log=False) for bind in binds]
+    uvicorn.Server(configs[0]).run(sockets=[config.bind_socket() for config in configs])
 
 
-def _service(tree: settings.Settings, name: str) -> tuple[Any, str, int]:
+def _service(tree: settings.Settings, name: str) -> tuple[Any, list[str], int]:
     if name == "gateway":
         from .dashboards.gateway import create_gateway
 
-        return create_gateway(tree), tree.dashboards.gateway_bind, tree.dashboards.gateway_port
+        return create_gateway(tree), [tree.dashboards.gateway_bind], tree.dashboards.gateway_port
     from importlib import import_module
 
     section = getattr(tree, name)
-    return import_module(f"bdap_hub.{name}.app").create_app(tree), section.bind, section.port
+    binds = list(dict.fromkeys(filter(None, (section.bind, section.also_bind))))
+    return import_module(f"bdap_hub.{name}.app").create_app(tree), binds, section.port
 
 
 @main.group()

@@ -117,7 +117,9 @@ def services(c: Any, settings: Settings) -> None:
     if settings.environment == "demo":  # for scripts; see demo.json
         c.JupyterHub.services.append({"name": "demo", "api_token": settings.secret("service-demo"), "display": False})
     if settings.spawning.idle_timeout > 0:
-        command = [sys.executable, "-m", "jupyterhub_idle_culler", f"--timeout={settings.spawning.idle_timeout}"]
+        # it ends with the hub, however that ends: the next hub starts its own
+        command = ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "jupyterhub_idle_culler"]
+        command.append(f"--timeout={settings.spawning.idle_timeout}")
         c.JupyterHub.services.append({"name": "idle-culler", "command": command})
 
 

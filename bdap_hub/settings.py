@@ -129,9 +129,10 @@ class StoreSettings(Section):
 
 
 class ServiceSettings(Section):
-    """Where one service listens. `bind` must be reachable from containers where they call it."""
+    """Where one service listens. `bind` must be reachable from people's servers where they call it."""
 
     bind: str = "127.0.0.1"
+    also_bind: str = Field("", description="A second address, for containers on a bridge that leads nowhere else.")
     port: int
 
     @property

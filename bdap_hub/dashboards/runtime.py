@@ -111,6 +111,7 @@ def service_addresses(settings: Settings, host: str) -> dict[str, str]:
     addresses = {}
     for name in ("processing", "catalogue"):
         service = getattr(settings, name)
-        bind = host if service.bind in ("0.0.0.0", "127.0.0.1", "::", "localhost") else service.bind  # noqa: S104
+        anywhere = service.bind in ("0.0.0.0", "127.0.0.1", "::", "localhost")  # noqa: S104  compared with, never bound
+        bind = host if anywhere or host == service.also_bind else service.bind
         addresses[f"BDAP_{name.upper()}_URL"] = f"http://{bind}:{service.port}/services/{name}"
     return addresses

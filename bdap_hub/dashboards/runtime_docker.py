@@ -77,7 +77,7 @@ class DockerRuntime:
             return
         if existing is not None:
             existing.remove(force=True)
-        host = self._network_host()
+        host = self.host_address()
         try:
             self.client.containers.run(**container_spec(self.settings, launch, host))
         except ImageNotFound:
@@ -127,8 +127,8 @@ class DockerRuntime:
         except NotFound:
             return None
 
-    def _network_host(self) -> str:
-        """The dashboards' bridge, made when missing; returns this machine's address on it."""
+    def host_address(self) -> str:
+        """This machine as dashboards see it: the gateway of their bridge, which is made when missing."""
         name = self.settings.dashboards.network
         try:
             network = self.client.networks.get(name)

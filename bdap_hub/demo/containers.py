@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from docker.errors import DockerException
 
 from ..dashboards.runtime import stop_all
+from ..dashboards.runtime_docker import DockerRuntime
 from ..errors import Unavailable
 from ..settings import Settings
 from ..spawning import images
@@ -33,9 +34,9 @@ def build_images(base_image: str | None, progress: Callable[[str], None]) -> Non
     images.build(base_image=base_image, progress=progress)
 
 
-def networks(settings: Settings) -> str:
-    """Make the bridge of people's servers; the address under which containers reach this host."""
-    return ensure_network(settings.spawning.network, icc=False)
+def networks(settings: Settings) -> tuple[str, str]:
+    """Make the bridges of people's servers and of dashboards; this host's address on each."""
+    return ensure_network(settings.spawning.network, icc=False), DockerRuntime(settings).host_address()
 
 
 def remove_all(settings: Settings) -> None:

@@ -29,8 +29,8 @@ SECRETS = (
 Progress = Callable[[str], None]
 
 
-def write_settings(var: Path, engine: Engine, bind: str, store: Path | None) -> Path:
-    """`<var>/bdap.yaml` for one machine: services listen on `bind`, where containers reach them."""
+def write_settings(var: Path, engine: Engine, bind: str, also_bind: str, store: Path | None) -> Path:
+    """`<var>/bdap.yaml` for one machine: services listen where servers (`bind`) and dashboards reach them."""
     tree: dict[str, Any] = {
         "environment": "demo",
         "var": str(var.resolve()),
@@ -39,6 +39,7 @@ def write_settings(var: Path, engine: Engine, bind: str, store: Path | None) -> 
         "store": {"root": str(var.resolve() / "store")},
         "projects": list(PROJECTS),
         **{name: {"bind": bind} for name in SERVICES},
+        **{name: {"bind": bind, "also_bind": also_bind} for name in ("processing", "catalogue")},
     }
     if store is not None:
         tree["store"]["data_root"] = str(store.resolve())

@@ -39,8 +39,8 @@ def run(engine: Engine, store: Path | None) -> None:
     os.environ.pop("BDAP_STORE", None)  # a folder here, but the name of a whole section to the settings tree
     var.mkdir(parents=True, exist_ok=True)
     _stop_on_signals()
-    with _only_one(var), _engine(engine, var) as bind:
-        settings = _settings(var, engine, bind, store)
+    with _only_one(var), _engine(engine, var) as (bind, also_bind):
+        settings = _settings(var, engine, (bind, also_bind), store)
         _check_ports(settings)
         click.echo("· preparing accounts, data and catalogue")
         accounts = prepare.prepare(settings, progress=lambda line: click.echo(f"    {line}"))["accounts"]
@@ -62,8 +62,8 @@ def run(engine: Engine, store: Path | None) -> None:
             click.echo("· stopped; nothing is left running")
 
 
-def _settings(var: Path, engine: Engine, bind: str, store: Path | None) -> Settings:
-    os.environ["BDAP_CONFIG"] = str(prepare.write_settings(var, engine, bind, store).resolve())
+def _settings(var: Path, engine: Engine, binds: tuple[str, str], store: Path | None) -> Settings:
+    os.environ["BDAP_CONFIG"] = str(prepare.write_settings(var, engine, *binds, store).resolve())
     return tree.load()
 
 
@@ -115,11 +115,11 @@ def _environment(var: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _engine(engine: Engine, var: Path) -> Iterator[str]:
-    """The address containers reach us on. Starts the Docker Engine if need be, and stops what it started."""
+def _engine(engine: Engine, var: Path) -> Iterator[tuple[str, str]]:
+    """The addresses servers and dashboards reach us on. Starts Docker Engine if need be, stops what it started."""
     if engine == "process":
         click.echo(PROCESS_LACKS)
-        yield "127.0.0.1"
+        yield "127.0.0.1", ""
         return
     with containers.docker_engine_running(progress=lambda line: click.echo(f"    {line}")):
         click.echo("· images (the first time takes some minutes)")

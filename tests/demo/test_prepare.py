@@ -25,9 +25,10 @@ def test_secrets_are_drawn_once_and_are_private(tmp_path):
 
 
 def test_the_settings_file_names_where_services_listen_and_ones_own_store(tmp_path):
-    path = prepare.write_settings(tmp_path, "docker", "172.18.0.1", tmp_path)
+    path = prepare.write_settings(tmp_path, "docker", "172.18.0.1", "172.19.0.1", tmp_path)
     tree = yaml.safe_load(path.read_text())
-    assert tree["processing"] == tree["dashboards"] == {"bind": "172.18.0.1"}
+    assert tree["dashboards"] == tree["admin"] == {"bind": "172.18.0.1"}
+    assert tree["processing"] == tree["catalogue"] == {"bind": "172.18.0.1", "also_bind": "172.19.0.1"}
     assert tree["store"]["data_root"] == str(tmp_path)
     assert path.stat().st_mode & 0o777 == 0o600
 

@@ -39,6 +39,7 @@ class Demo:
     facts: dict[str, Any]
     log: Path
     seconds: float
+    api_port: str = ""
 
     @property
     def hub(self) -> str:
@@ -83,7 +84,8 @@ def start_demo(var: Path, log: Path, **extra: str) -> Demo:
             pytest.fail(f"the demo did not start:\n{log.read_text()[-6000:]}")
         time.sleep(0.2)
     seconds = time.monotonic() - begun
-    return Demo(process, var, json.loads((var / "demo.json").read_text()), log, seconds)
+    facts = json.loads((var / "demo.json").read_text())
+    return Demo(process, var, facts, log, seconds, env["BDAP_HUB__API_PORT"])
 
 
 def stop_demo(demo: Demo) -> None:
@@ -102,7 +104,9 @@ def leftovers(demo: Demo) -> list[str]:
     found = []
     for process in psutil.process_iter(["cmdline"]):
         with suppress(psutil.Error):
-            if process.environ().get("BDAP_CONFIG") == config:
+            environment = process.environ()
+            of_hub = f":{demo.api_port}/" in environment.get("JUPYTERHUB_API_URL", "")  # what the hub started
+            if environment.get("BDAP_CONFIG") == config or of_hub:
                 found.append(f"process {process.pid}: {' '.join(process.info['cmdline'] or [])}")
     with suppress(DockerException):
         engine = docker.from_env()
