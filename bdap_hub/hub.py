@@ -17,7 +17,6 @@ from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 from . import identity
 from .errors import BadSettings
 from .settings import ServiceSettings, Settings
-from .spawning.names import install_id
 from .spawning.network import ensure_network
 from .spawning.process import WARNING, BdapProcessSpawner
 from .spawning.spawner import BdapDockerSpawner
@@ -177,7 +176,7 @@ def roles(c: Any, settings: Settings) -> None:
 
 def _docker_host(settings: Settings) -> str:
     """This host as containers see it: the gateway of their network. The hub's API must listen there."""
-    labels = {"bdap.hub": install_id(settings.var)}
+    labels = {"bdap.hub": settings.install_id}
     gateway = ensure_network(settings.spawning.network, icc=False, labels=labels)
     listening = {"hub.api_bind": settings.hub.api_bind}
     listening |= {f"{name}.bind": getattr(settings, name).bind for name in EVERYBODYS}

@@ -5,6 +5,7 @@ Secrets never stand here: they are files of mode 600 in `<var>/secrets`, read by
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Literal, Self
@@ -260,6 +261,11 @@ class Settings(BaseSettings):
                 if urlsplit(url).scheme != "https":
                     raise ValueError(f"{name} is {url!r}; production needs https")
         return self
+
+    @property
+    def install_id(self) -> str:
+        """12 hex digits that tell this install's containers from another's on the same engine (label bdap.hub)."""
+        return hashlib.sha256(str(self.var.resolve()).encode()).hexdigest()[:12]
 
     @property
     def database(self) -> str:

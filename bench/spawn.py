@@ -22,7 +22,6 @@ import dockerspawner
 import httpx
 
 from bdap_hub.spawning.engine import client
-from bdap_hub.spawning.names import install_id
 from bdap_hub.spawning.network import ensure_network
 from tests.conftest import PROXY, free_port, make_settings
 
@@ -134,7 +133,7 @@ def running(name: str, config: str, gateway: str, folder: Path) -> Iterator[Hub]
             process.terminate()
         for process in processes:
             process.wait(20)
-        for one in client().containers(all=True, filters={"label": f"bdap.hub={install_id(settings.var)}"}):
+        for one in client().containers(all=True, filters={"label": f"bdap.hub={settings.install_id}"}):
             client().remove_container(one["Id"], force=True)
 
 

@@ -22,7 +22,7 @@ from ..access import Administer, Person, decide
 from ..database import connect
 from ..errors import BdapError, NotAllowed
 from ..settings import Settings
-from ..web import HubLogin, create_service, page
+from ..web import HubLogin, create_service, note, page
 from .rows import PersonRow, ago
 from .sources import Dashboards, Hub, Parts
 
@@ -173,18 +173,8 @@ async def acted(request: Request, viewer: Viewer, action: str, subject: str, dee
 
 
 async def record(request: Request, person: str, action: str, subject: str, allowed: bool, reason: str) -> None:
-    """Write one audit event, off the event loop."""
-    address = request.client.host if request.client else ""
-    await run_in_threadpool(
-        audit.record,
-        request.app.state.sessions,
-        person=person,
-        action=action,
-        subject=subject,
-        allowed=allowed,
-        reason=reason,
-        address=address,
-    )
+    """Write one audit event."""
+    await note(request, person, action, subject, allowed, reason)
 
 
 async def events(request: Request, **wanted: Any) -> list[audit.Event]:

@@ -5,18 +5,14 @@ Every answer about who may what comes from access; every refusal and every chang
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, FastAPI, Request
-from starlette.concurrency import run_in_threadpool
 
-from .. import audit
 from ..access import Administer, Decision, Person, Publish, ViewDashboard, decide
 from ..access import Request as Wanted
 from ..database import connect
 from ..errors import NotAllowed, NotFound, NotLoggedIn
 from ..settings import Settings
-from ..web import HubLogin, Principal, create_service
+from ..web import HubLogin, Principal, create_service, note
 from .publish import Publisher
 from .records import Records
 from .runtime import Runtime, make_runtime
@@ -103,25 +99,10 @@ class Doors:
 
     async def note(self, request: Request, who: str, action: str, subject: str, allowed: bool, reason: str) -> None:
         """One audit record."""
-        await run_in_threadpool(
-            audit.record,
-            request.app.state.sessions,
-            person=who,
-            action=action,
-            subject=subject,
-            allowed=allowed,
-            reason=reason,
-            address=client_address(request),
-        )
+        await note(request, who, action, subject, allowed, reason)
 
     async def _ask(self, request: Request, person: Person, wanted: Wanted, action: str, subject: str) -> None:
         decision = decide(self.settings.policy(), person, wanted)
         if not decision:
             await self.note(request, person.name, action, subject, False, decision.reason)
             raise NotAllowed(decision.reason, "ask the project's owner or an administrator")
-
-
-def client_address(request: Any) -> str:
-    """The caller's address: the last hop that the hub's proxy names, else the peer's."""
-    forwarded = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-    return forwarded or (request.client.host if request.client else "")

@@ -22,13 +22,12 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
-from .. import audit, web
+from .. import web
 from ..access import Person, ViewDashboard, decide
 from ..database import connect
 from ..errors import BdapError, NotAllowed, NotFound
 from ..settings import Settings
 from ..web import HubLogin
-from .app import client_address
 from .assets import Assets
 from .keeper import Keeper
 from .proxy import allowed_path, fetch, forward, forward_websocket, is_channel
@@ -62,7 +61,7 @@ def create_gateway(settings: Settings) -> Starlette:
         exception_handlers={BdapError: gateway.on_error},
         lifespan=lifespan,
     )
-    app.state.gateway = gateway
+    app.state.gateway, app.state.sessions = gateway, gateway.sessions
     return app
 
 
@@ -244,17 +243,7 @@ class Gateway:
         response.set_cookie(name, value, max_age=seconds, path="/", httponly=True, samesite="lax", secure=secure)
 
     async def _note(self, connection: HTTPConnection, action: str, subject: str, reason: str, person: str = "") -> None:
-        address = client_address(connection)
-        await run_in_threadpool(
-            audit.record,
-            self.sessions,
-            person=person,
-            action=action,
-            subject=subject,
-            allowed=False,
-            reason=reason,
-            address=address,
-        )
+        await web.note(connection, person, action, subject, False, reason)
 
     def _host(self, connection: HTTPConnection) -> str:
         return (urlsplit(f"//{connection.headers.get('host', '')}").hostname or "").lower()

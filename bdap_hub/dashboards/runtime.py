@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -63,11 +62,6 @@ def make_runtime(settings: Settings) -> Runtime:
 def stop_all(settings: Settings) -> None:
     """Stop every dashboard of this install (`bdap demo` calls it at its end)."""
     make_runtime(settings).stop_all()
-
-
-def install_id(settings: Settings) -> str:
-    """Names this install on a shared engine: all its containers carry it as the label bdap.hub."""
-    return hashlib.sha256(str(settings.var.resolve()).encode()).hexdigest()[:12]
 
 
 def voila_command(entry: str, root: str, home: str, ip: str, port: int) -> list[str]:

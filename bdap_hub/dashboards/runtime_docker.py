@@ -13,7 +13,7 @@ from docker.types import Mount
 
 from ..errors import Unavailable
 from ..settings import Settings
-from .runtime import PORT, TEMPLATES, Launch, base_environment, install_id, service_addresses, voila_command
+from .runtime import PORT, TEMPLATES, Launch, base_environment, service_addresses, voila_command
 
 log = logging.getLogger("bdap.dashboards")
 PIDS = 256
@@ -23,7 +23,7 @@ HOME = "/home/dashboard"
 
 def container_spec(settings: Settings, launch: Launch, host: str) -> dict[str, Any]:
     """What the container is created with. PURE: compared whole in tests."""
-    install = install_id(settings)
+    install = settings.install_id
     return {
         "image": settings.dashboards.image,
         "name": f"bdap-{install}-{launch.name}",
@@ -63,7 +63,7 @@ class DockerRuntime:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.install = install_id(settings)
+        self.install = settings.install_id
         try:
             self.client = docker.from_env(timeout=60)
             self.client.ping()

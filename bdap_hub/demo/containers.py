@@ -13,7 +13,6 @@ from ..errors import Unavailable
 from ..settings import Settings
 from ..spawning import images
 from ..spawning.engine import client
-from ..spawning.names import install_id
 from ..spawning.network import ensure_network
 from . import docker_engine
 
@@ -47,5 +46,5 @@ def remove_all(settings: Settings) -> None:
         return
     with suppress(Unavailable, DockerException):
         engine = client()
-        for one in engine.containers(all=True, filters={"label": f"bdap.hub={install_id(settings.var)}"}):
+        for one in engine.containers(all=True, filters={"label": f"bdap.hub={settings.install_id}"}):
             engine.remove_container(one["Id"], force=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from pathlib import Path
 
 _PLAIN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST = 32
@@ -22,8 +21,3 @@ def safe_name(name: str) -> str:
         return name
     readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[: LONGEST - 12].strip("-")
     return f"{readable}--{hashlib.sha256(name.encode()).hexdigest()[:10]}"
-
-
-def install_id(var: Path) -> str:
-    """12 hex digits that tell this install's containers from another's on the same engine."""
-    return hashlib.sha256(str(var.resolve()).encode()).hexdigest()[:12]

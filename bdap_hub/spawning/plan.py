@@ -12,7 +12,7 @@ from typing import Literal
 from ..access import Image, Person, Policy, Project, UseImage, decide
 from ..errors import BadRequest, BadSettings
 from ..settings import Settings
-from .names import install_id, safe_name
+from .names import safe_name
 
 Propagation = Literal["rprivate", "rslave"]
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -122,13 +122,13 @@ def bytes_of(text: str) -> int:
 
 def container_name(settings: Settings, person: str) -> str:
     """The name of a person's container on the engine."""
-    return f"bdap-{install_id(settings.var)}-{safe_name(person)}"
+    return f"bdap-{settings.install_id}-{safe_name(person)}"
 
 
 def plan(settings: Settings, person: Person, choice: Choice, site: Site) -> SpawnPlan:
     """The container of `person` in a project's image. The caller has asked access already."""
     safe = safe_name(person.name)
-    install = install_id(settings.var)
+    install = settings.install_id
     home = f"/home/{safe}"
     project = choice.project.name
     return SpawnPlan(

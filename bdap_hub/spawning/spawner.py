@@ -17,7 +17,6 @@ from ..access import Person, Policy, UseProject, decide
 from ..errors import BdapError
 from ..telemetry import redact
 from . import docker_arguments, engine, gpus, store, uids
-from .names import install_id
 from .plan import Choice, Site, SpawnPlan, container_name, plan
 from .recheck import Recheck, readable, refused, sessions
 
@@ -110,7 +109,7 @@ class BdapDockerSpawner(Recheck, DockerSpawner):  # type: ignore[misc]
         store.ensure_home(settings, person.name, uid, gid)
         store.ensure_names(settings, person.name, uid, projects, gid)
         store.ensure_store(settings, projects)
-        label = f"bdap.hub={install_id(settings.var)}"
+        label = f"bdap.hub={settings.install_id}"
         site = Site(
             address=self.host_address,
             uid=uid,

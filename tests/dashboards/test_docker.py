@@ -18,7 +18,7 @@ from bdap_hub.access import Visibility
 from bdap_hub.dashboards.bundle import read_bundle
 from bdap_hub.dashboards.publish import NotebookFailed, Publisher, Wish
 from bdap_hub.dashboards.records import Records
-from bdap_hub.dashboards.runtime import Launch, install_id, make_runtime
+from bdap_hub.dashboards.runtime import Launch, make_runtime
 from bdap_hub.dashboards.runtime_docker import container_spec
 from bdap_hub.database import connect
 from bdap_hub.settings import Settings
@@ -60,7 +60,7 @@ print("PROBE" + json.dumps({
 @pytest.fixture
 def publisher(settings: Settings) -> Iterator[Publisher]:
     """With real containers, on a bridge of this test's own."""
-    settings.dashboards.network = f"bdaptest-dashboards-{install_id(settings)}"
+    settings.dashboards.network = f"bdaptest-dashboards-{settings.install_id}"
     client = docker.from_env()
     runtime = make_runtime(settings)
     records = Records(connect(settings.database))
@@ -92,7 +92,7 @@ def wish(slug: str, visibility: Visibility = "public") -> Wish:
 def test_the_specification_whole(settings: Settings):
     launch = Launch("p--s--v1", settings.var, "index.ipynb", 60001, {"BDAP_TOKEN": "t"})
     spec = container_spec(settings, launch, "172.30.0.1")
-    assert spec["labels"] == {"bdap.hub": install_id(settings), "bdap.kind": "dashboard", "bdap.release": "p--s--v1"}
+    assert spec["labels"] == {"bdap.hub": settings.install_id, "bdap.kind": "dashboard", "bdap.release": "p--s--v1"}
     assert (spec["user"], spec["read_only"], spec["cap_drop"]) == ("60001:60001", True, ["ALL"])
     assert spec["security_opt"] == ["no-new-privileges:true"]
     assert (spec["mem_limit"], spec["memswap_limit"], spec["pids_limit"]) == ("1G", "1G", 256)

@@ -22,7 +22,7 @@ from docker.errors import DockerException
 from playwright.sync_api import Browser, BrowserContext, Page
 from playwright.sync_api import Error as PlaywrightError
 
-from bdap_hub.spawning.names import install_id
+from bdap_hub.settings import Settings
 
 from ..conftest import ROOT, free_port
 
@@ -110,7 +110,7 @@ def leftovers(demo: Demo) -> list[str]:
                 found.append(f"process {process.pid}: {' '.join(process.info['cmdline'] or [])}")
     with suppress(DockerException):
         engine = docker.from_env()
-        label = f"bdap.hub={install_id(demo.var)}"
+        label = f"bdap.hub={Settings(environment='demo', var=demo.var).install_id}"
         found += [f"container {c.name}" for c in engine.containers.list(all=True, filters={"label": label})]
     return found
 

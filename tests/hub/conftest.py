@@ -20,7 +20,6 @@ import httpx
 import pytest
 
 from bdap_hub.settings import Settings
-from bdap_hub.spawning.names import install_id
 from bdap_hub.spawning.network import ensure_network
 from tests.conftest import GROUPS, PROXY, ROOT, make_settings
 
@@ -181,7 +180,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     finally:
         if found:
             found.close()
-        for one in engine.containers.list(all=True, filters={"label": f"bdap.hub={install_id(settings.var)}"}):
+        for one in engine.containers.list(all=True, filters={"label": f"bdap.hub={settings.install_id}"}):
             one.remove(force=True, v=True)
         engine.networks.get(network).remove()
         engine.close()

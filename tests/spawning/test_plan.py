@@ -10,7 +10,7 @@ from bdap_hub.access import Person
 from bdap_hub.errors import BadRequest, BadSettings
 from bdap_hub.settings import Settings
 from bdap_hub.spawning import Choice, Limits, Mount, Site, SpawnPlan, choices, plan, wish
-from bdap_hub.spawning.names import install_id, safe_name
+from bdap_hub.spawning.names import safe_name
 from bdap_hub.spawning.plan import bytes_of
 
 
@@ -22,7 +22,7 @@ def choice(settings: Settings, project: str, image: str) -> Choice:
 
 
 def test_the_plan_of_a_member(settings: Settings, people: dict[str, Person]) -> None:
-    var, install = settings.var.resolve(), install_id(settings.var)
+    var, install = settings.var.resolve(), settings.install_id
     site = Site(address="172.18.0.1", uid=20000, projects={"agriculture": 20007}, hidden=("forest-plots",))
     address = "http://172.18.0.1"
     assert plan(settings, people["ana"], choice(settings, "agriculture", "lab"), site) == SpawnPlan(
