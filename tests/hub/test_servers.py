@@ -28,7 +28,7 @@ class Server:
 
     def sh(self, script: str) -> tuple[int, str]:
         """(exit status, output) of a shell script run as the person."""
-        code, output = self.container.exec_run(["sh", "-c", script])
+        code, output = self.container.exec_run(["sh", "-c", script], workdir="/")
         return code, output.decode().strip()
 
 
