@@ -72,12 +72,7 @@ async def one(request: Request, project: str, slug: str) -> dict[str, Any]:
 @router.delete("/{project}/{slug}", status_code=204)
 async def take_down(request: Request, project: str, slug: str) -> Response:
     """Take a dashboard down: nobody can open it any more. For its owner and administrators."""
-    doors = request.app.state.doors
-    principal = await doors.author(request)
-    row = doors.records.get(project, slug)
-    await doors.allow_change(request, principal, row, "dashboard.take-down")
-    await run_in_threadpool(doors.publisher().take_down, row)
-    await doors.note(request, principal.person.name, "dashboard.take-down", row.name, True, "")
+    await request.app.state.doors.take_down(request, project, slug)
     return Response(status_code=204)
 
 

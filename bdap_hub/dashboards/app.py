@@ -6,6 +6,7 @@ Every answer about who may what comes from access; every refusal and every chang
 from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI, Request
+from starlette.concurrency import run_in_threadpool
 
 from ..access import Administer, Decision, Person, Publish, ViewDashboard, decide
 from ..access import Request as Wanted
@@ -72,6 +73,14 @@ class Doors:
         if not self.changes(who.person, dashboard):
             wanted = Publish(dashboard.project, dashboard.visibility, dashboard.owner)  # type: ignore[arg-type]
             await self._ask(request, who.person, wanted, action, dashboard.name)
+
+    async def take_down(self, request: Request, project: str, slug: str) -> None:
+        """Nobody can open it any more. For its owner and administrators; audited."""
+        principal = await self.author(request)
+        row = self.records.get(project, slug)
+        await self.allow_change(request, principal, row, "dashboard.take-down")
+        await run_in_threadpool(self.publisher().take_down, row)
+        await self.note(request, principal.person.name, "dashboard.take-down", row.name, True, "")
 
     def changes(self, person: Person | None, dashboard: Dashboard) -> bool:
         """Whether the person may take it down or change who sees it."""

@@ -85,11 +85,7 @@ async def change_visibility(request: Request, project: str, slug: str) -> Redire
 async def take_down(request: Request, project: str, slug: str) -> RedirectResponse:
     """Take a dashboard down from its page."""
     doors = request.app.state.doors
-    principal = await doors.author(request)
-    row = doors.records.get(project, slug)
-    await doors.allow_change(request, principal, row, "dashboard.take-down")
-    await run_in_threadpool(doors.publisher().take_down, row)
-    await doors.note(request, principal.person.name, "dashboard.take-down", row.name, True, "")
+    await doors.take_down(request, project, slug)
     return RedirectResponse(doors.login.prefix, 303)
 
 
