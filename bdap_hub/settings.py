@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -19,7 +19,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-from .access import Image, Policy, Project
+from .access import Image, Policy, Project, Requirement
 from .errors import BadSettings
 
 Engine = Literal["docker", "process"]
@@ -42,18 +42,157 @@ class HubSettings(Section):
     platform_name: str = "BDAP Hub"
 
 
-class IdentitySettings(Section):
-    """The OpenID provider and what we demand of it."""
+class RequirementSettings(Section):
+    """What a thing demands of the login, beyond the rights to it."""
 
+    level: str = Field("", description="One of identity.levels; empty: the login's own.")
+    max_age: float | None = Field(None, gt=0, description="Seconds since the factors were entered, at most.")
+
+    def requirement(self) -> Requirement:
+        """The same, as `access` knows it."""
+        return Requirement(self.level, self.max_age)
+
+
+class LevelSettings(Section):
+    """An assurance level: proven by any of `acr`, by all methods of any combination in `amr`, or by `two_kinds`."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    acr: tuple[str, ...] = Field((), description="Values of the claim acr, each of which proves the level.")
+    amr: tuple[tuple[str, ...], ...] = Field((), description="Combinations of methods in the claim amr (RFC 8176).")
+    two_kinds: bool = Field(False, description="Methods of two kinds (knowledge, possession, inherence) prove it too.")
+
+    @model_validator(mode="after")
+    def _provable(self) -> Self:
+        if not (self.acr or self.amr or self.two_kinds) or () in self.amr or "" in self.acr:
+            raise ValueError(f"level {self.name}: nothing proves it; name acr values or amr combinations")
+        return self
+
+
+REFEDS_MFA = "https://refeds.org/profile/mfa"
+EU_LOGIN = "https://ecas.ec.europa.eu"
+# What differs between providers; what is given in bdap.yaml goes before. See docs/how-to/eu-login.md for the sources.
+PRESETS: dict[str, dict[str, Any]] = {
+    "generic": {},
+    "keycloak": {
+        "username_claim": "preferred_username",
+        "levels": [{"name": "mfa", "acr": ["mfa", "2", REFEDS_MFA], "amr": [["mfa"]], "two_kinds": True}],
+    },
+    "eulogin": {
+        "issuer": f"{EU_LOGIN}/cas/oauth2",
+        "client_authentication": "client_secret_jwt",
+        "scope": ["openid", "email", "hr"],
+        "algorithms": ["PS512"],
+        "claims_from": "id_token",
+        "groups_claim": f"{EU_LOGIN}/claims/groups",
+        "levels": [
+            {"name": "mfa", "acr": [f"{EU_LOGIN}/loa/medium", f"{EU_LOGIN}/loa/high"]},
+            {"name": "high", "acr": [f"{EU_LOGIN}/loa/high"]},
+        ],
+        "ask": "acr_values",
+    },
+}
+Action = Literal["administer", "publish-public", "gpu"]
+
+
+class IdentitySettings(Section):
+    """The OpenID provider, what we demand of it, and how long a login counts."""
+
+    preset: Literal["generic", "eulogin", "keycloak"] = Field(
+        "generic", description="Defaults for a provider; whatever else is given here goes before."
+    )
     issuer: str = "http://localhost:8010"
     client_id: str = "bdap-hub"
-    username_claim: str = Field("sub", description="Immutable claim that keys the account.")
-    display_name_claim: str = "name"
-    groups_claim: str = "groups"
-    admin_group: str = "bdap-admins"
+    client_authentication: Literal[
+        "auto", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"
+    ] = Field("auto", description="How we prove who we are; auto: by secret, as the provider's discovery offers.")
     scope: tuple[str, ...] = ("openid", "profile", "email", "groups")
     algorithms: tuple[str, ...] = ("PS512", "PS256", "RS256", "ES256")
-    required_amr: tuple[str, ...] = Field(("mfa",), description="All of these must stand in the amr claim.")
+    claims_from: Literal["id_token", "userinfo", "both"] = Field(
+        "both", description="Where names and groups come from; both: UserInfo where there is one, else the id_token."
+    )
+    username_claim: str = Field("sub", description="Names the account at the first login; `sub` keys it ever after.")
+    display_name_claim: str = "name"
+    email_claim: str = "email"
+    groups_claim: str = "groups"
+    admin_group: str = "bdap-admins"
+    levels: tuple[LevelSettings, ...] = Field(
+        (LevelSettings(name="mfa", acr=(REFEDS_MFA,), amr=(("mfa",),), two_kinds=True),),
+        description="Assurance levels, lowest first; the first is what every login must prove.",
+    )
+    ask: Literal["claims", "acr_values", "nothing"] = Field(
+        "claims", description="How a level's acr is asked for: as an essential claim, as acr_values, or not at all."
+    )
+    step_up: dict[Action, RequirementSettings] = Field(
+        {}, description="What an action demands of the login: administer, publish-public, gpu."
+    )
+    session_hours: float = Field(12, gt=0, description="A login lasts this long at most.")
+    revocation_seconds: float = Field(
+        300, ge=4, description="Somebody whom the provider no longer lets in has lost everything after this long."
+    )
+    provider_grace: float = Field(
+        3600, ge=0, description="Seconds for which logins, servers and tokens outlive a provider that does not answer."
+    )
+    unproven_hours: float = Field(
+        24, gt=0, description="Servers and tokens end when the provider has not confirmed their owner for this long."
+    )
+
+    @property
+    def recheck_seconds(self) -> float:
+        """A yes of the provider serves this long. With the sweeper's pace and the caches it stays within the bound."""
+        return self.revocation_seconds / 2
+
+    @property
+    def sweep_seconds(self) -> float:
+        """The pace at which everybody who is logged in, or has a server or a token, is looked at."""
+        return self.revocation_seconds / 4
+
+    @property
+    def cache_seconds(self) -> float:
+        """Services remember the hub's answers this long."""
+        return min(30.0, self.revocation_seconds / 10)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("preset", "generic") not in PRESETS:
+            return given
+        return {**PRESETS[given.get("preset", "generic")], **given}
+
+    @model_validator(mode="after")
+    def _strong(self) -> Self:
+        for name in self.algorithms:
+            if name.lower() == "none" or name.upper().startswith("HS"):
+                raise ValueError(f"algorithms may not contain {name!r}: it does not prove who signed")
+        if not self.algorithms:
+            raise ValueError("algorithms is empty: no id_token could be trusted")
+        if not self.levels:
+            raise ValueError("levels is empty: MFA would not be proven")
+        names = [level.name for level in self.levels]
+        if len(set(names)) < len(names):
+            raise ValueError(f"levels names one level twice: {names}")
+        for action, demand in self.step_up.items():
+            if demand.level and demand.level not in names:
+                raise ValueError(f"step_up.{action} demands the level {demand.level!r}; known: {names}")
+        return self
+
+
+class RegistrationSettings(Section):
+    """Who is let in at the first login, and on what terms."""
+
+    required: bool = Field(False, description="A first login asks for a project; an admin or its lead approves.")
+    terms: Path | None = Field(None, description="The terms of use, a text file, to be accepted with the request.")
+    terms_version: str = Field("1", description="Who accepted an earlier version is asked again.")
+    days: int = Field(365, gt=0, description="An approval lasts this long unless the approver says otherwise.")
+
+
+class MailSettings(Section):
+    """How the platform writes to people. Without a server, letters are files in `<var>/mail`."""
+
+    host: str = Field("", description="SMTP server; empty: write files.")
+    port: int = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str = Field("", description="The password is the secret `smtp-password`.")
+    sender: str = "BDAP Hub <noreply@localhost>"
 
 
 class ImageSettings(Section):
@@ -64,15 +203,24 @@ class ImageSettings(Section):
     reference: str
     description: str = ""
     gpu: bool = False
+    requires: RequirementSettings = Field(RequirementSettings(), description="Level or fresh login to start it.")
 
 
 class ProjectSettings(Section):
-    """A project; its members are those whom the provider puts in `group`."""
+    """A project; its members are those whom the provider puts in `group`, and those added locally."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=32)
     title: str
     group: str
+    lead_group: str = Field("", description="Its members lead the project; empty: <group>-leads.")
+    membership: Literal["both", "provider"] = Field("both", description="provider: local membership does not count.")
     images: tuple[str, ...] = ("lab",)
+    requires: RequirementSettings = Field(RequirementSettings(), description="Level or fresh login to work in it.")
+
+    @property
+    def leads(self) -> str:
+        """The group of those who lead the project."""
+        return self.lead_group or f"{self.group}-leads"
 
 
 class SpawningSettings(Section):
@@ -206,7 +354,10 @@ class Settings(BaseSettings):
     var: Path = Field(Path("var"), description="State, logs and secrets of this install.")
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in `var`.")
     hub: HubSettings = HubSettings()
-    identity: IdentitySettings = IdentitySettings()
+    # A factory, so that a preset can tell what was given from what is default.
+    identity: IdentitySettings = Field(default_factory=IdentitySettings)
+    registration: RegistrationSettings = RegistrationSettings()
+    mail: MailSettings = MailSettings()
     spawning: SpawningSettings = SpawningSettings()
     store: StoreSettings = StoreSettings()
     processing: ProcessingSettings = ProcessingSettings()
@@ -249,10 +400,11 @@ class Settings(BaseSettings):
         for project in self.projects:
             if unknown := set(project.images) - known:
                 raise ValueError(f"project {project.name} names the images {sorted(unknown)}; known: {sorted(known)}")
-        if "none" in {a.lower() for a in self.identity.algorithms}:
-            raise ValueError("identity.algorithms may not contain 'none': it turns the signature check off")
-        if not self.identity.required_amr:
-            raise ValueError("identity.required_amr may not be empty: MFA would not be proven")
+        levels = {level.name for level in self.identity.levels}
+        demands = {p.name: p.requires for p in self.projects} | {i.name: i.requires for i in self.images}
+        for name, demand in demands.items():
+            if demand.level and demand.level not in levels:
+                raise ValueError(f"{name} requires the level {demand.level!r}; known: {sorted(levels)}")
         if self.environment == "production":
             for name, url in (
                 ("identity.issuer", self.identity.issuer),
@@ -275,13 +427,32 @@ class Settings(BaseSettings):
     def policy(self, gpus: int = 0) -> Policy:
         """What access decides by. `gpus` counts those found on this host where settings say nothing."""
         return Policy(
-            projects=tuple(Project(name=p.name, title=p.title, group=p.group, images=p.images) for p in self.projects),
+            projects=tuple(
+                Project(
+                    name=p.name,
+                    title=p.title,
+                    group=p.group,
+                    images=p.images,
+                    lead_group=p.leads,
+                    requires=p.requires.requirement(),
+                )
+                for p in self.projects
+            ),
             images=tuple(
-                Image(name=i.name, reference=i.reference, title=i.title, description=i.description, gpu=i.gpu)
+                Image(
+                    name=i.name,
+                    reference=i.reference,
+                    title=i.title,
+                    description=i.description,
+                    gpu=i.gpu,
+                    requires=i.requires.requirement(),
+                )
                 for i in self.images
             ),
             admin_group=self.identity.admin_group,
             gpus=gpus if self.spawning.gpus is None else self.spawning.gpus,
+            levels=tuple(level.name for level in self.identity.levels),
+            actions={action: demand.requirement() for action, demand in self.identity.step_up.items()},
         )
 
     def secret(self, name: str) -> str:

@@ -42,6 +42,6 @@ def _shown(field: FieldInfo) -> str:
     value: Any = field.default
     if isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
         return ", ".join(f"`{entry.name}`" for entry in value)  # type: ignore[attr-defined]
-    if value is None or value == "" or value == ():
+    if value in (None, "", (), {}):
         return ""
     return f"`{', '.join(value) if isinstance(value, tuple) else value}`"

@@ -1,16 +1,20 @@
 """Who may do what. PURE: no I/O, no framework; every room asks `decide` and has no rule of its own."""
 
-from .decide import decide
+from .decide import decide, role_in
 from .model import (
     Administer,
+    Assurance,
     Decision,
     Image,
+    ManageMembers,
     Person,
     Policy,
     Project,
     Publish,
     ReadCollection,
     Request,
+    Requirement,
+    Role,
     UseImage,
     UseProject,
     ViewDashboard,
@@ -19,17 +23,22 @@ from .model import (
 
 __all__ = [
     "Administer",
+    "Assurance",
     "Decision",
     "Image",
+    "ManageMembers",
     "Person",
     "Policy",
     "Project",
     "Publish",
     "ReadCollection",
     "Request",
+    "Requirement",
+    "Role",
     "UseImage",
     "UseProject",
     "ViewDashboard",
     "Visibility",
     "decide",
+    "role_in",
 ]

@@ -5,12 +5,15 @@ from __future__ import annotations
 from .model import (
     Administer,
     Decision,
+    ManageMembers,
     Person,
     Policy,
     Project,
     Publish,
     ReadCollection,
     Request,
+    Requirement,
+    Role,
     UseImage,
     UseProject,
     ViewDashboard,
@@ -28,7 +31,9 @@ def decide(policy: Policy, person: Person | None, request: Request) -> Decision:
         case _ if person is None:
             return Decision(False, "nobody is logged in")
         case Administer():
-            return _in_group(person, policy.admin_group)
+            return _proven(policy, person, _in_group(person, policy.admin_group), _action(policy, "administer"))
+        case ManageMembers():
+            return _manage_members(policy, person, request)
         case UseProject():
             return _member(policy, person, request.project)
         case UseImage():
@@ -58,8 +63,8 @@ def _member(policy: Policy, person: Person, name: str) -> Decision:
 
 
 def _in_project(person: Person, project: Project) -> Decision:
-    if project.group in person.groups:
-        return Decision(True, f"{person.name} is a member of project {project.name}")
+    if role := role_in(project, person.groups):
+        return Decision(True, f"{person.name} is a {role} of project {project.name}")
     return Decision(False, f"{person.name} is not a member of project {project.name}")
 
 
@@ -78,10 +83,60 @@ def _use_image(policy: Policy, person: Person, request: UseImage) -> Decision:
         return Decision(False, f"project {request.project} has no image {request.image!r}")
     if image.gpu and policy.gpus < 1:
         return Decision(False, f"image {image.name} needs a GPU and this platform has none")
-    return Decision(True, f"project {request.project} may use image {image.name}")
+    may = Decision(True, f"project {request.project} may use image {image.name}")
+    gpu = _action(policy, "gpu") if image.gpu else Requirement()
+    return _proven(policy, person, may, project.requires, image.requires, gpu)
 
 
 def _publish(policy: Policy, person: Person, request: Publish) -> Decision:
     if request.owner and request.owner != person.name and policy.admin_group not in person.groups:
         return Decision(False, f"the dashboard belongs to {request.owner}")
-    return _member(policy, person, request.project)
+    project = policy.project(request.project)
+    everybody = _action(policy, "publish-public") if request.visibility == "public" else Requirement()
+    of_project = project.requires if project else Requirement()
+    return _proven(policy, person, _member(policy, person, request.project), of_project, everybody)
+
+
+def _manage_members(policy: Policy, person: Person, request: ManageMembers) -> Decision:
+    project = policy.project(request.project)
+    if project is None:
+        return Decision(False, f"there is no project {request.project!r}")
+    if policy.admin_group in person.groups:
+        may = Decision(True, f"{person.name} is in group {policy.admin_group}")
+        return _proven(policy, person, may, _action(policy, "administer"))
+    if role_in(project, person.groups) != "lead":
+        return Decision(False, f"{person.name} does not lead project {project.name}")
+    if request.role != "member":
+        return Decision(False, "only an administrator makes somebody lead a project")
+    return _proven(policy, person, Decision(True, f"{person.name} leads project {project.name}"), project.requires)
+
+
+def role_in(project: Project, groups: frozenset[str]) -> Role | None:
+    """What somebody with these groups is in the project, None if they do not belong to it."""
+    if project.lead_group and project.lead_group in groups:
+        return "lead"
+    return "member" if project.group in groups else None
+
+
+def _action(policy: Policy, name: str) -> Requirement:
+    return policy.actions.get(name, Requirement())
+
+
+def _proven(policy: Policy, person: Person, decision: Decision, *requirements: Requirement) -> Decision:
+    """`decision`, unless it is a yes that demands a stronger or fresher login than this one."""
+    ages = [r.max_age for r in requirements if r.max_age is not None]
+    named = [r.level for r in requirements if r.level]
+    if not decision or not (ages or named):
+        return decision
+    if unknown := [level for level in named if level not in policy.levels]:
+        return Decision(False, f"the level {unknown[0]!r} that this demands does not exist here")
+    level = max(named, key=policy.levels.index, default="")
+    needed = Requirement(level, min(ages, default=None))
+    found = person.assurance
+    if found is None:
+        return Decision(False, "this needs a login in a browser, and there is none behind this request", needed)
+    if level and (found.level not in policy.levels or policy.levels.index(found.level) < policy.levels.index(level)):
+        return Decision(False, f"this needs a login of level {level}; this one has {found.level or 'none'}", needed)
+    if needed.max_age is not None and not 0 <= found.age <= needed.max_age:
+        return Decision(False, f"this needs a login within the last {needed.max_age:.0f} s", needed)
+    return decision

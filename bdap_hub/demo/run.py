@@ -145,7 +145,11 @@ def _check_ports(settings: Settings) -> None:
         ("hub.proxy_api_port", "127.0.0.1", hub.proxy_api_port),
         ("identity.issuer", "127.0.0.1", urlsplit(settings.identity.issuer).port or 80),
         ("dashboards.gateway_port", boards.gateway_bind, boards.gateway_port),
-        *((f"{n}.port", getattr(settings, n).bind, getattr(settings, n).port) for n in prepare.SERVICES),
+        *(
+            (f"{name}.port", address, section.port)
+            for name, section in ((name, getattr(settings, name)) for name in prepare.SERVICES)
+            for address in filter(None, (section.bind, section.also_bind))
+        ),
     ]
     for name, address, port in wanted:
         with socket.socket() as probe:

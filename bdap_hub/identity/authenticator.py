@@ -1,97 +1,100 @@
 """JupyterHub's authenticator for EU Login and its like: OpenID Connect where MFA has to be proven.
 
-Who is let in: whoever the provider names in a valid id_token with MFA. What they may use, `access` decides later.
+Who is let in: whoever a valid id_token of the lowest level or more names, and whose account stands well.
+What they may use, `access` decides later.
 """
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import time
 from functools import cached_property
 from typing import Any
-from urllib.parse import quote, urlencode
 
 from jupyterhub.user import User
 from oauthenticator.generic import GenericOAuthenticator
-from tornado.httpclient import HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.web import RequestHandler
-from traitlets import Float, List, TraitError, Unicode, default, validate
+from traitlets import Float, Instance
 
 from .. import audit, database
 from ..errors import Unavailable
-from .discovery import Metadata, Provider
-from .handlers import CallbackHandler, LoginHandler, LoginState, LogoutHandler
-from .id_token import Expected, IdToken, LoginRefused, algorithms_allowed, display_name, groups, key_id, username
+from ..settings import Settings
+from . import people, routes, sessions
+from .assurance import Level, Levels
+from .client import Client
+from .client_auth import ClientAuth
+from .discovery import Provider
+from .handlers import CallbackHandler, LoginHandler, LogoutHandler
+from .id_token import Expected, IdToken, LoginRefused, display_name, email, groups, key_id
 from .id_token import validate as validate_id_token
-
-REQUEST_SECONDS = 10.0
+from .tables import Account, aware
 
 
 class EULoginAuthenticator(GenericOAuthenticator):
-    """Configured from an issuer alone; everything else the provider says itself (OpenID Connect Discovery)."""
+    """Configured from the section `identity` of the settings; all else the provider says itself (Discovery 1.0)."""
 
     login_handler = LoginHandler
     callback_handler = CallbackHandler
     logout_handler = LogoutHandler
 
-    issuer = Unicode(config=True, help="The provider's issuer, exactly as its discovery document states it.")
-    algorithms = List(Unicode(), config=True, help="Accepted signing algorithms; never none, never HS*.")
-    required_amr = List(Unicode(), ["mfa"], config=True, help="All of these must stand in the claim amr (RFC 8176).")
-    display_name_claim = Unicode("name", config=True, help="The claim with the name to show.")
-    groups_claim = Unicode("groups", config=True, help="The claim with the list of groups.")
-    admin_group = Unicode(config=True, help="Its members administer the hub; nobody else does.")
-    post_logout_url = Unicode(config=True, help="Where the provider sends people back after logging out.")
-    database_url = Unicode(config=True, help="Where audit events go (SQLAlchemy URL).")
-    provider_grace = Float(
-        3600, config=True, help="Seconds for which a session outlives a provider that does not answer."
-    )
+    settings = Instance(Settings, help="The platform's settings tree.").tag(config=True)
+    # So short that every request is looked at: a session that has ended must not live on beside another's. What is
+    # looked at each time is our own table; the provider is asked every `identity.recheck_seconds`.
+    auth_refresh_age = Float(1e-6, config=True, help="Seconds for which an answer of `refresh_user` serves.")
 
-    @default("algorithms")
-    def _default_algorithms(self) -> list[str]:
-        return ["PS512", "PS256", "RS256", "ES256"]
-
-    @validate("algorithms")
-    def _check_algorithms(self, proposal: Any) -> list[str]:
-        try:
-            return sorted(algorithms_allowed(proposal["value"]))
-        except ValueError as error:
-            raise TraitError(f"EULoginAuthenticator.algorithms: {error}") from None
-
-    @validate("required_amr")
-    def _check_required_amr(self, proposal: Any) -> list[str]:
-        if not proposal["value"]:
-            raise TraitError("EULoginAuthenticator.required_amr is empty: MFA would not be proven")
-        return list(proposal["value"])
+    @cached_property
+    def levels(self) -> Levels:
+        """The assurance levels, lowest first."""
+        stated = self.settings.identity.levels
+        return Levels(
+            tuple(Level(lv.name, frozenset(lv.acr), tuple(map(frozenset, lv.amr)), lv.two_kinds) for lv in stated)
+        )
 
     @cached_property
     def expected(self) -> Expected:
         """What every id_token is measured by."""
+        identity = self.settings.identity
         return Expected(
-            issuer=self.issuer,
-            client_id=self.client_id,
-            algorithms=frozenset(self.algorithms),
-            required_amr=frozenset(self.required_amr),
-            username_claim=self.username_claim,
-            display_name_claim=self.display_name_claim,
-            groups_claim=self.groups_claim,
+            issuer=identity.issuer,
+            client_id=identity.client_id,
+            algorithms=frozenset(identity.algorithms),
+            levels=self.levels,
+            username_claim=identity.username_claim,
+            display_name_claim=identity.display_name_claim,
+            email_claim=identity.email_claim,
+            groups_claim=identity.groups_claim,
         )
 
     @cached_property
+    def client(self) -> Client:
+        """Our side of the conversation with the provider."""
+        identity = self.settings.identity
+        auth = ClientAuth(identity.client_authentication, identity.client_id, self.client_secret)
+        return Client(identity.issuer, auth, self.http_client, **self.http_request_kwargs)
+
+    @property
     def provider(self) -> Provider:
         """The provider's addresses and keys."""
-        return Provider(self.issuer, self._fetch)
+        return self.client.provider
 
     @cached_property
-    def _sessions(self) -> Any:
-        return database.connect(self.database_url)
+    def store(self) -> Any:
+        """The platform's database."""
+        return database.connect(self.settings.database)
 
-    def record(self, handler: RequestHandler | None, action: str, person: str, refused: LoginRefused | None) -> None:
+    def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
+        """The login's pages, and identity's own."""
+        return [*super().get_handlers(app), *routes.HANDLERS]
+
+    def record(
+        self, handler: RequestHandler | None, action: str, person: str, refused: LoginRefused | None, subject: str = ""
+    ) -> None:
         """One audit event. Never a token, a code or a claim set."""
         audit.record(
-            self._sessions,
+            self.store,
             person=person,
             action=action,
-            subject=self.issuer,
+            subject=subject or self.settings.identity.issuer,
             allowed=refused is None,
             reason=refused.reason if refused else "",
             address=(handler.request.remote_ip or "") if handler else "",
@@ -102,122 +105,125 @@ class EULoginAuthenticator(GenericOAuthenticator):
         metadata = await self.provider.metadata()
         if metadata.states_issuer and not handler.get_argument("iss", ""):
             raise LoginRefused("missing-issuer", "the answer does not say which login provider it comes from")
-        tokens = await self._redeem(metadata, handler.get_argument("code"), handler.login_state)
-        id_token = tokens.get("id_token")
-        keys = await self.provider.keys(key_id(id_token))
-        access_token = tokens.get("access_token")
-        proven = validate_id_token(
-            id_token, keys, self.expected, nonce=handler.login_state.nonce, access_token=access_token
-        )
-        return self._auth_model(proven, access_token if isinstance(access_token, str) else "")
+        login = handler.login_state
+        tokens = await self.client.redeem(handler.get_argument("code"), login.code_verifier, self.oauth_callback_url)
+        proven = await self._proven(tokens, nonce=login.nonce)
+        standing = "pending" if self.settings.registration.required else "approved"
+        account = people.recognise(self.store, self.settings.identity.issuer, proven, standing=standing)
+        handler.proven = proven
+        if refused := people.refusal(self.settings, account):
+            raise refused
+        return self._model(account, self._state(proven, tokens))
 
     async def check_allowed(self, username: str, auth_model: dict[str, Any] | None) -> bool:
-        """Everybody whose MFA is proven may log in; without a project they find nothing they could start."""
+        """Whoever has proven the lowest level and stands well; without a project they find nothing to start."""
         proven = (auth_model or {}).get("auth_state") or {}
-        return self.expected.required_amr <= set(proven.get("amr", ()))
+        reached = self.levels.reaches(proven.get("level", ""), self.levels.lowest)
+        return reached and people.refusal(self.settings, people.find(self.store, username)) is None
 
     async def refresh_user(self, user: User, handler: RequestHandler | None = None, **kwargs: Any) -> Any:
-        """Ask the provider again (UserInfo): False where the person is no longer let in, else the groups as of now.
-
-        Without a UserInfo endpoint only a new login can tell; the cookie's life bounds the session then.
-        """
-        state = await user.get_auth_state()
-        if not state or not await self.check_allowed(user.name, {"auth_state": state}):
+        """JupyterHub asks at every request: False where the person has to log in again, else True or the groups now."""
+        if handler is not None and not self._session_lives(user, handler):
             return False
-        try:
-            claims = await self._userinfo(state["access_token"])
-        except Unavailable as error:
-            self.log.warning("%s", error.message)
-            return time.time() - state["checked_at"] < self.provider_grace
-        if claims is None:
+        account = people.find(self.store, user.name)
+        if account is None or people.refusal(self.settings, account):
+            return False
+        if _age(account) < self.settings.identity.recheck_seconds:
             return True
         try:
-            return self._refreshed(user.name, claims, state)
+            return await self.confirm(user, account)
         except LoginRefused as refused:
             self.record(handler, "refresh", user.name, refused)
             return False
 
-    def _auth_model(self, proven: IdToken, access_token: str) -> dict[str, Any]:
-        state = {
-            "subject": proven.subject,
-            "amr": list(proven.amr),
-            "auth_time": proven.auth_time,
-            "access_token": access_token,
-            "checked_at": time.time(),
-        }
-        return self._model(proven.username, proven.display_name, proven.groups, state)
+    async def confirm(self, user: User, account: Account) -> Any:
+        """Ask the provider about a person now: their model, or True where it cannot say; LoginRefused for its no.
 
-    def _model(self, name: str, shown: str, member_of: frozenset[str], state: dict[str, Any]) -> dict[str, Any]:
+        It cannot say while it does not answer (for `provider_grace`), or where it has nothing to ask, neither a
+        refresh token nor UserInfo (for `unproven_hours`).
+        """
+        identity = self.settings.identity
+        state = await user.get_auth_state()
+        if not state:
+            raise LoginRefused("session-ended", "nothing is known of this login any more")
+        try:
+            claims, state = await self._claims_now(state)
+        except Unavailable as error:
+            self.log.warning("%s", error.message)
+            if _age(account) < identity.provider_grace:
+                return True
+            raise LoginRefused("provider-down", "the login provider has not answered for too long") from None
+        if claims is None:
+            if _age(account) < identity.unproven_hours * 3600:
+                return True
+            raise LoginRefused("not-confirmed", "your login has not been confirmed for too long")
+        if not claims:
+            raise LoginRefused("session-ended", "the login provider no longer confirms this login")
+        if claims.get("sub") != account.subject:
+            raise LoginRefused("other-person", "the login provider now names somebody else")
+        people.confirmed(self.store, account.name, groups(claims, self.expected))
+        return self._model(people.find(self.store, account.name) or account, state)
+
+    async def _proven(self, tokens: dict[str, Any], nonce: str | None) -> IdToken:
+        """The person whom these tokens prove, with names and groups from where the settings want them."""
+        id_token, access_token = tokens.get("id_token"), tokens.get("access_token")
+        keys = await self.provider.keys(key_id(id_token))
+        access = access_token if isinstance(access_token, str) else None
+        proven = validate_id_token(id_token, keys, self.expected, nonce=nonce, access_token=access)
+        if self.settings.identity.claims_from == "id_token" or not access:
+            return proven
+        claims = await self.client.userinfo(access)
+        if claims is None and self.settings.identity.claims_from == "both":
+            return proven
+        if not claims:
+            raise LoginRefused("no-userinfo", "the login provider did not say who you are")
+        if claims.get("sub") != proven.subject:
+            raise LoginRefused("other-person", "the login provider names two different people")
+        return dataclasses.replace(
+            proven,
+            display_name=display_name({**claims, self.expected.username_claim: proven.username}, self.expected),
+            email=email(claims, self.expected),
+            groups=groups(claims, self.expected),
+        )
+
+    async def _claims_now(self, state: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+        """(claims now, state with renewed tokens): claims are empty for the provider's no, None if not to be had."""
+        if self.settings.identity.claims_from == "id_token":
+            return None, state
+        return await self.client.userinfo(state["access_token"]), state
+
+    def _session_lives(self, user: User, handler: RequestHandler) -> bool:
+        """Whether the login behind this request goes on; a token that belongs to no login needs none."""
+        token = handler.get_token()
+        session_id = token.session_id if token is not None else handler.get_session_cookie()
+        if token is not None and not session_id:
+            return True
+        found = sessions.live(self.store, sessions.digest(session_id or ""))
+        return found is not None and found.person == user.name
+
+    def _state(self, proven: IdToken, tokens: dict[str, Any]) -> dict[str, Any]:
+        """What is kept, encrypted, to ask the provider again."""
+        life = tokens.get("expires_in")
         return {
-            "name": name,
-            "admin": bool(self.admin_group) and self.admin_group in member_of,
+            "level": proven.level,
+            "auth_time": proven.auth_time,
+            "access_token": tokens.get("access_token") or "",
+            "access_until": time.time() + life if isinstance(life, int | float) else None,
+            "refresh_token": tokens.get("refresh_token") or "",
+        }
+
+    def _model(self, account: Account, state: dict[str, Any]) -> dict[str, Any]:
+        member_of = people.groups_now(self.settings, self.store, account)
+        return {
+            "name": account.name,
+            "admin": people.is_admin(self.settings.policy(), member_of),
             "groups": sorted(member_of),
-            "user_info": {"display_name": shown},
+            "user_info": {"display_name": account.display_name},
             "auth_state": state,
         }
 
-    def _refreshed(self, name: str, claims: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
-        if not claims:
-            raise LoginRefused("session-ended", "the login provider no longer confirms this login")
-        if claims.get("sub") != state["subject"] or username(claims, self.expected) != name:
-            raise LoginRefused("other-person", "the login provider now names somebody else")
-        shown, member_of = display_name(claims, self.expected), groups(claims, self.expected)
-        return self._model(name, shown, member_of, {**state, "checked_at": time.time()})
 
-    async def _redeem(self, metadata: Metadata, code: str, state: LoginState) -> dict[str, Any]:
-        fields = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "redirect_uri": self.oauth_callback_url,
-            "code_verifier": state.code_verifier,
-        }
-        options: dict[str, Any] = {}
-        if metadata.basic_auth:  # RFC 6749 section 2.3.1: both parts are form-encoded first
-            options = {"auth_username": quote(self.client_id), "auth_password": quote(self.client_secret, safe="")}
-        else:
-            fields |= {"client_id": self.client_id, "client_secret": self.client_secret}
-        answer = await self._request(metadata.token_endpoint, method="POST", body=urlencode(fields), **options)
-        if answer.code >= 500:
-            raise Unavailable("the login provider does not answer", "try again in a moment")
-        tokens = _json_object(answer) if answer.code == 200 else None
-        if tokens is None:
-            raise LoginRefused("code-refused", "the login provider did not confirm this login")
-        return tokens
-
-    async def _userinfo(self, access_token: str) -> dict[str, Any] | None:
-        """The claims now; an empty dictionary if the token is no longer good, None if there is no such endpoint."""
-        metadata = await self.provider.metadata()
-        if not metadata.userinfo_endpoint:
-            return None
-        headers = {"Authorization": f"Bearer {access_token}", "Accept": "application/json"}
-        answer = await self._request(metadata.userinfo_endpoint, headers=headers)
-        if answer.code >= 500 or answer.code == 429:
-            raise Unavailable(f"the login provider {self.issuer} does not answer", "try again in a moment")
-        return (_json_object(answer) if answer.code == 200 else None) or {}
-
-    async def _fetch(self, url: str) -> bytes:
-        answer = await self._request(url)
-        if answer.code != 200:
-            raise Unavailable(f"the login provider answered {answer.code} at {url}", "try again in a moment")
-        return bytes(answer.body)
-
-    async def _request(self, url: str, **options: Any) -> HTTPResponse:
-        request = HTTPRequest(
-            url,
-            connect_timeout=REQUEST_SECONDS,
-            request_timeout=REQUEST_SECONDS,
-            follow_redirects=False,
-            **{**self.http_request_kwargs, **options},
-        )
-        try:
-            return await self.http_client.fetch(request, raise_error=False)
-        except (OSError, HTTPClientError):
-            raise Unavailable(f"the login provider {self.issuer} cannot be reached", "try again later") from None
-
-
-def _json_object(answer: HTTPResponse) -> dict[str, Any] | None:
-    try:
-        value = json.loads(answer.body)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
+def _age(account: Account) -> float:
+    """Seconds since the provider last said yes."""
+    checked = aware(account.checked)
+    return time.time() - checked.timestamp() if checked else float("inf")

@@ -14,12 +14,14 @@ import secrets
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from jupyterhub.orm import new_token
 from oauthenticator.oauth2 import OAuthCallbackHandler, OAuthLoginHandler, OAuthLogoutHandler
 from tornado import web
 from tornado.httputil import url_concat
 
 from ..errors import BdapError, Unavailable
-from .id_token import LoginRefused
+from . import sessions
+from .id_token import IdToken, LoginRefused
 
 STATE_MINUTES = 15
 MAX_LOGINS_AT_ONCE = 8
@@ -103,6 +105,7 @@ class CallbackHandler(OAuthCallbackHandler):
     """The browser comes back from the provider."""
 
     login_state: LoginState
+    proven: IdToken
 
     async def get(self) -> None:
         """Let the person in, or show why not (403) and record it."""
@@ -118,6 +121,28 @@ class CallbackHandler(OAuthCallbackHandler):
             raise _http_error(error) from None
         self.authenticator.record(self, "login", user.name, None)
         self.redirect(self.get_next_url(user))
+
+    def set_login_cookie(self, user: Any) -> None:
+        """A new session with a new identifier: one that was there before the login is worth nothing after it."""
+        authenticator = self.authenticator
+        if before := self.get_session_cookie():
+            sessions.end(authenticator.store, [sessions.digest(before)], "logged in again")
+            self.clear_login_cookie()  # with the tokens of that session
+        if not sessions.live_of(authenticator.store, user.name):
+            user.orm_user.cookie_id = new_token()  # no copy of an old cookie opens anything
+            self.db.commit()
+        self._session_id = secrets.token_hex(16)
+        sessions.begin(
+            authenticator.store,
+            self.set_session_cookie(),
+            user.name,
+            self.proven,
+            authenticator.settings.identity.session_hours,
+            address=self.request.remote_ip or "",
+            agent=self.request.headers.get("User-Agent", ""),
+        )
+        super().set_login_cookie(user)
+        self.set_hub_cookie(user)  # last: the above removes a cookie whose identifier has just changed
 
     def check_arguments(self) -> None:
         """State first: nothing that a stranger sent is looked at before it is known to be this browser's."""
@@ -155,7 +180,7 @@ class CallbackHandler(OAuthCallbackHandler):
     def _check_issuer(self) -> None:
         """RFC 9207: the answer names its issuer where the provider says that it does."""
         stated = self.get_argument("iss", "")
-        if stated and stated != self.authenticator.issuer:
+        if stated and stated != self.authenticator.settings.identity.issuer:
             raise LoginRefused("other-issuer", "the answer came from another login provider")
 
     def _check_error(self) -> None:
@@ -174,6 +199,8 @@ class LogoutHandler(OAuthLogoutHandler):
         await super().handle_logout()
         self.logged_out = self.current_user.name if self.current_user else ""
         if self.logged_out:
+            key = sessions.digest(self.get_session_cookie() or "")
+            sessions.end(self.authenticator.store, [key], "logged out")
             self.authenticator.record(self, "logout", self.logged_out, None)
 
     async def render_logout_page(self) -> None:
@@ -183,7 +210,7 @@ class LogoutHandler(OAuthLogoutHandler):
             return await super().render_logout_page()
         parameters = {
             "client_id": self.authenticator.client_id,
-            "post_logout_redirect_uri": self.authenticator.post_logout_url,
+            "post_logout_redirect_uri": f"{self.authenticator.settings.hub.public_url.rstrip('/')}/hub/logout",
         }
         self.redirect(url_concat(end, parameters))
 

@@ -1,4 +1,4 @@
-"""The check of an id_token: OpenID Connect Core 1.0 section 3.1.3.7, and MFA by RFC 8176. PURE: no I/O.
+"""The check of an id_token: OpenID Connect Core 1.0 section 3.1.3.7, and the level of assurance. PURE: no I/O.
 
 Every refusal has a reason of its own, for the audit log; signatures are PyJWT's work, never ours.
 """
@@ -17,8 +17,12 @@ import jwt
 from jwt.algorithms import get_default_algorithms
 from jwt.exceptions import InvalidSubjectError
 
+from ..access import Requirement
 from ..errors import NotAllowed
+from .assurance import Levels
 
+_EMAIL = re.compile(r"[^@\s<>\",;]{1,64}@[A-Za-z0-9.-]{1,190}")
+NOTHING_MORE = Requirement()
 USERNAME = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 MAX_GROUPS = 1000
 
@@ -52,9 +56,10 @@ class Expected:
     issuer: str
     client_id: str
     algorithms: frozenset[str]
-    required_amr: frozenset[str]
+    levels: Levels
     username_claim: str = "sub"
     display_name_claim: str = "name"
+    email_claim: str = "email"
     groups_claim: str = "groups"
     leeway: float = 30
     max_age: float = 600
@@ -62,7 +67,10 @@ class Expected:
 
 @dataclass(frozen=True)
 class IdToken:
-    """A person, as a valid id_token states them. `auth_time` is in seconds since 1970, None if not stated."""
+    """A person, as a valid id_token states them. `auth_time` is in seconds since 1970, None if not stated.
+
+    `level` is the highest of the platform's levels that `acr` and `amr` prove; `sid` is the provider's session.
+    """
 
     subject: str
     username: str
@@ -70,6 +78,10 @@ class IdToken:
     groups: frozenset[str]
     amr: tuple[str, ...]
     auth_time: float | None
+    acr: str = ""
+    level: str = ""
+    sid: str = ""
+    email: str = ""
 
 
 def key_id(token: Any) -> str:
@@ -85,27 +97,36 @@ def validate(
     keys: Mapping[str, Mapping[str, Any]],
     expected: Expected,
     *,
-    nonce: str,
+    nonce: str | None,
     access_token: str | None = None,
+    demand: Requirement = NOTHING_MORE,
 ) -> IdToken:
     """The person whom `token` proves; LoginRefused otherwise.
 
-    `keys` are the provider's public JSON Web Keys by key id. `nonce` is the one this browser was sent away with;
-    `access_token` is the token that came along, compared with `at_hash` where the provider states it.
+    `keys` are the provider's public JSON Web Keys by key id. `nonce` is the one this browser was sent away with, None
+    for a refreshed token (OpenID Connect Core section 12.2); `access_token` is the token that came along, compared with
+    `at_hash` where the provider states it. `demand` is what a step-up asks beyond the login's own level.
     """
     algorithm = _algorithm(token, expected)
     claims = _signed_claims(token, _public_key(token, keys, algorithm), algorithm, expected)
     _check_parties(claims, expected)
     _check_freshness(claims, expected, nonce)
     _check_at_hash(claims, algorithm, access_token)
-    amr = _check_mfa(claims, expected)
+    amr, acr, level = _check_mfa(claims, expected)
+    auth_time = _auth_time(claims)
+    _check_demand(demand, expected, level, auth_time)
+    sid = claims.get("sid")
     return IdToken(
         subject=_text(claims, "sub"),
         username=username(claims, expected),
         display_name=display_name(claims, expected),
         groups=groups(claims, expected),
         amr=amr,
-        auth_time=_auth_time(claims),
+        auth_time=auth_time,
+        acr=acr,
+        level=level,
+        sid=sid if isinstance(sid, str) else "",
+        email=email(claims, expected),
     )
 
 
@@ -127,6 +148,13 @@ def display_name(claims: Mapping[str, Any], expected: Expected) -> str:
     name = claims.get(expected.display_name_claim)
     shown = " ".join(name.split())[:200] if isinstance(name, str) else ""
     return shown if shown and shown.isprintable() else username(claims, expected)
+
+
+def email(claims: Mapping[str, Any], expected: Expected) -> str:
+    """Where to write to; '' where the provider states none, or says that it has not verified it. Never a key."""
+    stated = claims.get(expected.email_claim)
+    plain = isinstance(stated, str) and _EMAIL.fullmatch(stated) and claims.get("email_verified", True) is True
+    return str(stated) if plain else ""
 
 
 def groups(claims: Mapping[str, Any], expected: Expected) -> frozenset[str]:
@@ -199,9 +227,11 @@ def _check_parties(claims: Mapping[str, Any], expected: Expected) -> None:
         raise _bad("wrong-azp", "it was given to another application")
 
 
-def _check_freshness(claims: Mapping[str, Any], expected: Expected, nonce: str) -> None:
+def _check_freshness(claims: Mapping[str, Any], expected: Expected, nonce: str | None) -> None:
     if not isinstance(claims["iat"], (int, float)) or time.time() - claims["iat"] > expected.max_age + expected.leeway:
         raise _bad("too-old", "it was issued too long ago")
+    if nonce is None:
+        return
     stated = claims.get("nonce")
     if not isinstance(stated, str) or not stated:
         raise _bad("missing-nonce", "it is not bound to this browser")
@@ -219,13 +249,32 @@ def _check_at_hash(claims: Mapping[str, Any], algorithm: str, access_token: str 
         raise _bad("wrong-at-hash", "it does not belong to the access token that came with it")
 
 
-def _check_mfa(claims: Mapping[str, Any], expected: Expected) -> tuple[str, ...]:
-    amr = claims.get("amr")
-    if not isinstance(amr, list) or not all(isinstance(method, str) for method in amr):
-        raise _no_mfa("amr-missing" if amr is None else "amr-not-a-list")
-    if not expected.required_amr or not expected.required_amr <= set(amr):
-        raise _no_mfa("mfa-not-proven")
-    return tuple(amr)
+def _check_mfa(claims: Mapping[str, Any], expected: Expected) -> tuple[tuple[str, ...], str, str]:
+    """(amr, acr, level); refused where they prove no level, or where amr is not the list it has to be."""
+    stated, acr = claims.get("amr"), claims.get("acr")
+    if stated is not None and (not isinstance(stated, list) or not all(isinstance(m, str) for m in stated)):
+        raise _no_mfa("amr-not-a-list")
+    if acr is not None and not isinstance(acr, str):
+        raise _no_mfa("acr-not-a-text")
+    amr = tuple(stated or ())
+    if level := expected.levels.proven(acr or "", amr):
+        return amr, acr or "", level
+    raise _no_mfa("mfa-not-stated" if stated is None and acr is None else "mfa-not-proven")
+
+
+def _check_demand(demand: Requirement, expected: Expected, level: str, auth_time: float | None) -> None:
+    if demand.level and not expected.levels.reaches(level, demand.level):
+        raise LoginRefused(
+            "level-too-low",
+            f"this needs a login of level {demand.level}, and the login provider confirmed {level}",
+            "log in again with the stronger second factor",
+        )
+    if demand.max_age is None:
+        return
+    if auth_time is None:
+        raise _bad("auth-time-missing", "it does not say when you entered your factors")
+    if not -expected.leeway <= time.time() - auth_time <= demand.max_age + expected.leeway:
+        raise _bad("auth-time-stale", "you entered your factors too long ago")
 
 
 def _auth_time(claims: Mapping[str, Any]) -> float | None:

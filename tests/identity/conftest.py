@@ -35,7 +35,6 @@ from bdap_hub.settings import Settings
 
 settings = Settings(**json.load(open(os.environ["T_SETTINGS"])))
 identity.configure(c, settings)
-c.EULoginAuthenticator.auth_refresh_age = 1
 c.CryptKeeper.keys = [settings.secret("hub-crypt-key")]
 c.JupyterHub.bind_url = settings.hub.public_url
 c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{settings.hub.api_port}"
@@ -152,7 +151,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     if not PROXY.exists():
         pytest.fail(f"{PROXY.relative_to(ROOT)} is missing: run `make test` once, it installs it")
     folder = tmp_path_factory.mktemp("identity")
-    settings = make_settings(folder / "var")
+    settings = make_settings(folder / "var", identity={"revocation_seconds": 4})  # asks the provider every 2 s
     accounts = {account["name"]: account for account in provider.provision(settings, PEOPLE + GUESTS)}
     (folder / "settings.json").write_text(settings.model_dump_json())
     (folder / "config.py").write_text(CONFIG)

@@ -17,10 +17,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from bdap_hub.identity.assurance import Level, Levels
 from bdap_hub.identity.id_token import Expected, IdToken, LoginRefused, algorithms_allowed, key_id, validate
 
 ISSUER, CLIENT, NONCE, ACCESS_TOKEN = "https://login.example", "bdap-hub", "n-of-this-browser", "opaque-access-token"
-EXPECTED = Expected(ISSUER, CLIENT, frozenset({"PS512", "RS256", "ES256"}), frozenset({"mfa"}))
+MFA = Levels((Level("mfa", frozenset({"urn:mfa"}), (frozenset({"mfa"}),), two_kinds=True),))
+EXPECTED = Expected(ISSUER, CLIENT, frozenset({"PS512", "RS256", "ES256"}), MFA)
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
 STRANGER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -131,7 +133,7 @@ REFUSED = (
     Case("no sub", lambda: signed(claims(sub=None)), "missing-sub"),
     Case("empty sub", lambda: signed(claims(sub="")), "bad-subject"),
     Case("sub as a number", lambda: signed_unchecked(claims(sub=7)), "bad-subject"),
-    Case("no amr", lambda: signed(claims(amr=None)), "amr-missing"),
+    Case("no amr", lambda: signed(claims(amr=None)), "mfa-not-stated"),
     Case("amr as a text", lambda: signed(claims(amr="mfa")), "amr-not-a-list"),
     Case("amr of numbers", lambda: signed(claims(amr=[1])), "amr-not-a-list"),
     Case("password alone", lambda: signed(claims(amr=["pwd"])), "mfa-not-proven"),
@@ -196,7 +198,7 @@ def test_at_hash_needs_its_access_token() -> None:
 
 
 def test_every_required_method_has_to_be_there() -> None:
-    strict = Expected(ISSUER, CLIENT, EXPECTED.algorithms, frozenset({"mfa", "hwk"}))
+    strict = Expected(ISSUER, CLIENT, EXPECTED.algorithms, Levels((Level("k", amr=(frozenset({"mfa", "hwk"}),)),)))
     with pytest.raises(LoginRefused) as refused:
         check(signed(claims()), strict)
     assert refused.value.reason == "mfa-not-proven"
@@ -205,7 +207,7 @@ def test_every_required_method_has_to_be_there() -> None:
 
 def test_an_empty_policy_lets_nobody_in() -> None:
     with pytest.raises(LoginRefused):
-        check(signed(claims()), Expected(ISSUER, CLIENT, EXPECTED.algorithms, frozenset()))
+        check(signed(claims()), Expected(ISSUER, CLIENT, EXPECTED.algorithms, Levels(())))
 
 
 def test_absent_groups_and_name() -> None:

@@ -30,7 +30,7 @@ def test_the_environment_wins_over_the_file_within_a_section(tmp_path, monkeypat
     ("text", "sentence"),
     [
         ("identity: {algorithms: [none]}", "may not contain 'none'"),
-        ("identity: {required_amr: []}", "MFA would not be proven"),
+        ("identity: {levels: []}", "MFA would not be proven"),
         ("environment: production", "production needs https"),
         ("{}", "production needs https"),
         ("environment: demo\nhub: {pubic_url: x}", "pubic_url"),

@@ -1,0 +1,87 @@
+"""Logins, one a browser: begun at the callback, ended by logging out, by the provider, or by their age."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import sessionmaker
+
+from ..access import Assurance
+from .id_token import IdToken
+from .tables import Session, aware, now
+
+Store = sessionmaker[Any]
+
+
+def digest(session_id: str) -> str:
+    """How a session is named in the database and between services: never by the cookie's own value."""
+    return hashlib.sha256(session_id.encode()).hexdigest()
+
+
+def begin(
+    store: Store, session_id: str, person: str, proven: IdToken, hours: float, *, address: str = "", agent: str = ""
+) -> None:
+    """Record a login of `person` that has just been proven; `session_id` is the new cookie's value."""
+    row = Session(
+        id=digest(session_id),
+        person=person,
+        sid=proven.sid,
+        level=proven.level,
+        acr=proven.acr,
+        amr=list(proven.amr),
+        auth_time=proven.auth_time or 0,
+        address=address[:64],
+        agent=agent[:255],
+        ends=now() + timedelta(hours=hours),
+    )
+    with store.begin() as session:
+        session.merge(row)
+
+
+def live(store: Store, key: str) -> Session | None:
+    """The session of that digest if it has neither ended nor grown too old."""
+    with store() as session:
+        found = session.get(Session, key)
+    return found if found is not None and _is_live(found) else None
+
+
+def live_of(store: Store, person: str) -> list[Session]:
+    """All live sessions of a person, newest first."""
+    with store() as session:
+        rows = session.scalars(
+            select(Session).where(Session.person == person, Session.ended.is_(None)).order_by(Session.begun.desc())
+        )
+        return [row for row in rows if _is_live(row)]
+
+
+def by_sid(store: Store, person: str, sid: str) -> list[Session]:
+    """The live sessions of a person that the provider calls `sid`."""
+    return [row for row in live_of(store, person) if row.sid == sid and sid]
+
+
+def end(store: Store, keys: list[str], why: str) -> int:
+    """End the sessions of these digests; how many were live."""
+    with store.begin() as session:
+        result = session.execute(
+            update(Session).where(Session.id.in_(keys), Session.ended.is_(None)).values(ended=now(), ended_why=why[:64])
+        )
+        return int(result.rowcount)
+
+
+def end_all(store: Store, person: str, why: str) -> int:
+    """End all sessions of a person; how many were live."""
+    return end(store, [row.id for row in live_of(store, person)], why)
+
+
+def assurance(found: Session | None) -> Assurance | None:
+    """What a session proves, as `access` asks for it. Without a stated time, the factors count as never entered."""
+    return Assurance(found.level, max(0.0, time.time() - found.auth_time)) if found else None
+
+
+def _is_live(found: Session) -> bool:
+    ends = aware(found.ends)
+    return found.ended is None and ends is not None and ends > now()
