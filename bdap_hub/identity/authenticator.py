@@ -24,9 +24,10 @@ from .assurance import Level, Levels
 from .client import Client
 from .client_auth import ClientAuth
 from .discovery import Provider
-from .handlers import CallbackHandler, LoginHandler, LogoutHandler
+from .handlers import CallbackHandler, LoginHandler
 from .id_token import Expected, IdToken, LoginRefused, display_name, email, groups, key_id
 from .id_token import validate as validate_id_token
+from .logout import LogoutHandler
 from .tables import Account, aware
 
 

@@ -1,4 +1,4 @@
-"""The browser's part of a login: away to the provider with state, nonce and PKCE; back, checked; and logging out.
+"""The browser's part of a login: away to the provider with state, nonce and PKCE; back, checked.
 
 Each login begun has a cookie of its own, so that logins in parallel tabs do not collide.
 """
@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from jupyterhub.orm import new_token
-from oauthenticator.oauth2 import OAuthCallbackHandler, OAuthLoginHandler, OAuthLogoutHandler
+from oauthenticator.oauth2 import OAuthCallbackHandler, OAuthLoginHandler
 from tornado import web
 from tornado.httputil import url_concat
 
@@ -189,36 +189,6 @@ class CallbackHandler(OAuthCallbackHandler):
             known = error if error in _PROVIDER_ERRORS else "other"
             sentence = _PROVIDER_ERRORS.get(error, "the login provider reported an error")
             raise LoginRefused(f"provider-{known}", sentence)
-
-
-class LogoutHandler(OAuthLogoutHandler):
-    """Log out here, then at the provider (OpenID Connect RP-Initiated Logout 1.0)."""
-
-    async def handle_logout(self) -> None:
-        """Remember whether somebody was logged in: only then is there a session at the provider to end."""
-        await super().handle_logout()
-        self.logged_out = self.current_user.name if self.current_user else ""
-        if self.logged_out:
-            key = sessions.digest(self.get_session_cookie() or "")
-            sessions.end(self.authenticator.store, [key], "logged out")
-            self.authenticator.record(self, "logout", self.logged_out, None)
-
-    async def render_logout_page(self) -> None:
-        """To the provider's logout where it has one; no token goes along, so it asks the person."""
-        end = await self._end_session_endpoint() if self.logged_out else ""
-        if not end:
-            return await super().render_logout_page()
-        parameters = {
-            "client_id": self.authenticator.client_id,
-            "post_logout_redirect_uri": f"{self.authenticator.settings.hub.public_url.rstrip('/')}/hub/logout",
-        }
-        self.redirect(url_concat(end, parameters))
-
-    async def _end_session_endpoint(self) -> str:
-        try:
-            return (await self.authenticator.provider.metadata()).end_session_endpoint
-        except Unavailable:
-            return ""
 
 
 def _http_error(error: BdapError) -> web.HTTPError:
