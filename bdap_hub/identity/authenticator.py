@@ -25,7 +25,8 @@ from .client import Client
 from .client_auth import ClientAuth
 from .discovery import Provider
 from .handlers import CallbackHandler, LoginHandler
-from .id_token import Expected, IdToken, LoginRefused, display_name, email, groups, key_id
+from .claims import display_name, email, groups
+from .id_token import Expected, IdToken, LoginRefused, key_id
 from .id_token import validate as validate_id_token
 from .logout import LogoutHandler
 from .tables import Account, aware

@@ -1,68 +1,27 @@
-"""The check of an id_token: OpenID Connect Core 1.0 section 3.1.3.7, and the level of assurance. PURE: no I/O.
+"""The check of an id_token: OpenID Connect Core 1.0 sections 3.1.3.7 and 12.2, and the level of assurance.
 
-Every refusal has a reason of its own, for the audit log; signatures are PyJWT's work, never ours.
+PURE: no I/O. Every refusal has a reason of its own, for the audit log.
 """
 
 from __future__ import annotations
 
 import base64
 import hmac
-import re
+import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import jwt
 from jwt.algorithms import get_default_algorithms
-from jwt.exceptions import InvalidSubjectError
 
 from ..access import Requirement
-from ..errors import NotAllowed
-from .assurance import Levels
+from .claims import display_name, email, groups, username
+from .signed_token import Expected, Keys, LoginRefused, bad, key_id, verified_claims
 
-_EMAIL = re.compile(r"[^@\s<>\",;]{1,64}@[A-Za-z0-9.-]{1,190}")
+__all__ = ["Earlier", "Expected", "IdToken", "Keys", "LoginRefused", "key_id", "validate", "verified_claims"]
+
 NOTHING_MORE = Requirement()
-USERNAME = re.compile(r"[a-z][a-z0-9._-]{0,63}")
-MAX_GROUPS = 1000
-
-_PYJWT_REASONS: tuple[tuple[type[Exception], str, str], ...] = (
-    (jwt.InvalidSignatureError, "bad-signature", "its signature is not valid"),
-    (jwt.ExpiredSignatureError, "expired", "it has expired"),
-    (jwt.InvalidIssuerError, "wrong-issuer", "it comes from another issuer"),
-    (jwt.InvalidAudienceError, "wrong-audience", "it was made for another application"),
-    (jwt.ImmatureSignatureError, "not-yet-valid", "it is dated in the future"),
-    (jwt.InvalidIssuedAtError, "bad-iat", "its issue time is not a number"),
-    (InvalidSubjectError, "bad-subject", "its subject is not a text"),
-    (jwt.InvalidAlgorithmError, "wrong-algorithm", "it is signed with an algorithm that we do not accept"),
-)
-
-
-class LoginRefused(NotAllowed):
-    """A login that is not let in. `reason` is a short code for the audit log, `message` is for the person."""
-
-    def __init__(self, reason: str, message: str, remedy: str = "log in again") -> None:
-        super().__init__(message, remedy)
-        self.reason = reason
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What we demand of an id_token.
-
-    `leeway` is the accepted clock difference, `max_age` the accepted age of a fresh token, both in seconds.
-    """
-
-    issuer: str
-    client_id: str
-    algorithms: frozenset[str]
-    levels: Levels
-    username_claim: str = "sub"
-    display_name_claim: str = "name"
-    email_claim: str = "email"
-    groups_claim: str = "groups"
-    leeway: float = 30
-    max_age: float = 600
 
 
 @dataclass(frozen=True)
@@ -84,159 +43,80 @@ class IdToken:
     email: str = ""
 
 
-def key_id(token: Any) -> str:
-    """The key that the token says it is signed with; nothing of it is trusted yet."""
-    kid = _header(token).get("kid")
-    if not isinstance(kid, str) or not kid:
-        raise _bad("no-key-id", "it names no key")
-    return kid
+@dataclass(frozen=True)
+class Earlier:
+    """The login that a refreshed id_token has to go on with."""
+
+    subject: str
+    level: str
+    auth_time: float | None = None
+    nonce: str = ""
 
 
 def validate(
     token: Any,
-    keys: Mapping[str, Mapping[str, Any]],
+    keys: Keys,
     expected: Expected,
     *,
     nonce: str | None,
     access_token: str | None = None,
     demand: Requirement = NOTHING_MORE,
+    earlier: Earlier | None = None,
 ) -> IdToken:
     """The person whom `token` proves; LoginRefused otherwise.
 
-    `keys` are the provider's public JSON Web Keys by key id. `nonce` is the one this browser was sent away with, None
-    for a refreshed token (OpenID Connect Core section 12.2); `access_token` is the token that came along, compared with
-    `at_hash` where the provider states it. `demand` is what a step-up asks beyond the login's own level.
+    `nonce` is the one this browser was sent away with; for a refreshed token it is None, and `earlier` is the login that
+    it renews. `access_token` is the token that came along, compared with `at_hash` where the provider states it.
+    `demand` is what a step-up asks beyond the login's own level; its `max_age` needs the claim auth_time.
     """
-    algorithm = _algorithm(token, expected)
-    claims = _signed_claims(token, _public_key(token, keys, algorithm), algorithm, expected)
-    _check_parties(claims, expected)
-    _check_freshness(claims, expected, nonce)
+    claims, algorithm = verified_claims(token, keys, expected)
+    if "events" in claims:
+        raise bad("logout-token", "it is a logout token")
     _check_at_hash(claims, algorithm, access_token)
+    proven = _read(claims, expected)
+    _check_demand(demand, expected, proven)
+    if earlier is None:
+        _check_nonce(claims, nonce or "")
+    else:
+        _check_continues(claims, proven, earlier, expected)
+    return proven
+
+
+def _read(claims: Mapping[str, Any], expected: Expected) -> IdToken:
     amr, acr, level = _check_mfa(claims, expected)
-    auth_time = _auth_time(claims)
-    _check_demand(demand, expected, level, auth_time)
     sid = claims.get("sid")
     return IdToken(
-        subject=_text(claims, "sub"),
+        subject=_subject(claims),
         username=username(claims, expected),
         display_name=display_name(claims, expected),
         groups=groups(claims, expected),
         amr=amr,
-        auth_time=auth_time,
+        auth_time=_auth_time(claims, expected.leeway),
         acr=acr,
         level=level,
-        sid=sid if isinstance(sid, str) else "",
+        sid=sid if isinstance(sid, str) and len(sid) <= 255 else "",
         email=email(claims, expected),
     )
 
 
-def username(claims: Mapping[str, Any], expected: Expected) -> str:
-    """The account's key, refused rather than normalised: two spellings must never become one account."""
-    name = claims.get(expected.username_claim)
-    if not isinstance(name, str) or not USERNAME.fullmatch(name):
-        raise LoginRefused(
-            "bad-username",
-            f"your account name (claim {expected.username_claim!r}) is not one we accept: it must begin with a letter, "
-            "hold lower case letters, digits and . _ - only, and have at most 64 characters",
-            "ask the platform's operators",
-        )
-    return name
-
-
-def display_name(claims: Mapping[str, Any], expected: Expected) -> str:
-    """The name to show; the account name where the provider states none. Never used to decide anything."""
-    name = claims.get(expected.display_name_claim)
-    shown = " ".join(name.split())[:200] if isinstance(name, str) else ""
-    return shown if shown and shown.isprintable() else username(claims, expected)
-
-
-def email(claims: Mapping[str, Any], expected: Expected) -> str:
-    """Where to write to; '' where the provider states none, or says that it has not verified it. Never a key."""
-    stated = claims.get(expected.email_claim)
-    plain = isinstance(stated, str) and _EMAIL.fullmatch(stated) and claims.get("email_verified", True) is True
-    return str(stated) if plain else ""
-
-
-def groups(claims: Mapping[str, Any], expected: Expected) -> frozenset[str]:
-    """The groups, stated as a list of texts; none if the claim is absent. A single text is refused, not split."""
-    stated = claims.get(expected.groups_claim, [])
-    listed = isinstance(stated, list) and len(stated) <= MAX_GROUPS
-    if not listed or not all(isinstance(g, str) and 0 < len(g) <= 255 for g in stated):
-        raise LoginRefused(
-            "bad-groups",
-            f"your groups (claim {expected.groups_claim!r}) did not come as a list",
-            "ask the platform's operators",
-        )
-    return frozenset(stated)
-
-
-def _header(token: Any) -> dict[str, Any]:
-    if not isinstance(token, str) or not token:
-        raise _bad("no-id-token", "there is none")
-    try:
-        return jwt.get_unverified_header(token)
-    except jwt.InvalidTokenError:
-        raise _bad("malformed", "it is not a JSON Web Token") from None
-
-
-def _algorithm(token: Any, expected: Expected) -> str:
-    algorithm = _header(token).get("alg")
-    unsafe = not isinstance(algorithm, str) or algorithm.lower() == "none" or algorithm.upper().startswith("HS")
-    if unsafe or algorithm not in expected.algorithms:
-        raise _bad("wrong-algorithm", "it is signed with an algorithm that we do not accept")
-    return str(algorithm)
-
-
-def _public_key(token: Any, keys: Mapping[str, Mapping[str, Any]], algorithm: str) -> Any:
-    key = keys.get(key_id(token))
-    if key is None:
-        raise _bad("unknown-key", "it is signed with a key that the provider does not publish")
-    if key.get("use", "sig") != "sig" or key.get("alg", algorithm) != algorithm:
-        raise _bad("wrong-key-use", "its key is not meant for this use")
-    try:
-        return jwt.PyJWK(dict(key), algorithm)
-    except jwt.PyJWTError:
-        raise _bad("wrong-key-use", "its key does not fit its algorithm") from None
-
-
-def _signed_claims(token: str, key: Any, algorithm: str, expected: Expected) -> dict[str, Any]:
-    try:
-        return jwt.decode(
-            token,
-            key,
-            algorithms=[algorithm],
-            audience=expected.client_id,
-            issuer=expected.issuer,
-            leeway=expected.leeway,
-            options={"require": ["iss", "aud", "exp", "iat", "sub"], "enforce_minimum_key_length": True},
-        )
-    except jwt.MissingRequiredClaimError as error:
-        raise _bad(f"missing-{error.claim}", f"it lacks the claim {error.claim}") from None
-    except jwt.PyJWTError as error:
-        for kind, reason, sentence in _PYJWT_REASONS:
-            if isinstance(error, kind):
-                raise _bad(reason, sentence) from None
-        raise _bad("malformed", "it is not a valid JSON Web Token") from None
-
-
-def _check_parties(claims: Mapping[str, Any], expected: Expected) -> None:
-    audience = claims["aud"]
-    if isinstance(audience, list) and audience != [expected.client_id]:
-        raise _bad("several-audiences", "it was made for other applications too")
-    if claims.get("azp", expected.client_id) != expected.client_id:
-        raise _bad("wrong-azp", "it was given to another application")
-
-
-def _check_freshness(claims: Mapping[str, Any], expected: Expected, nonce: str | None) -> None:
-    if not isinstance(claims["iat"], (int, float)) or time.time() - claims["iat"] > expected.max_age + expected.leeway:
-        raise _bad("too-old", "it was issued too long ago")
-    if nonce is None:
-        return
+def _check_nonce(claims: Mapping[str, Any], nonce: str) -> None:
     stated = claims.get("nonce")
     if not isinstance(stated, str) or not stated:
-        raise _bad("missing-nonce", "it is not bound to this browser")
+        raise bad("missing-nonce", "it is not bound to this browser")
     if not nonce or not hmac.compare_digest(stated.encode(), nonce.encode()):
-        raise _bad("wrong-nonce", "it is bound to another browser")
+        raise bad("wrong-nonce", "it is bound to another browser")
+
+
+def _check_continues(claims: Mapping[str, Any], proven: IdToken, earlier: Earlier, expected: Expected) -> None:
+    """Core 12.2: the same person, who entered their factors when they did, and no less proven."""
+    if proven.subject != earlier.subject:
+        raise LoginRefused("other-person", "the login provider now names somebody else")
+    if proven.auth_time is not None and earlier.auth_time is not None and proven.auth_time != earlier.auth_time:
+        raise bad("auth-time-changed", "it belongs to another login")
+    if "nonce" in claims and claims["nonce"] != earlier.nonce:
+        raise bad("nonce-changed", "it is bound to another browser")
+    if not expected.levels.reaches(proven.level, earlier.level):
+        raise bad("level-lowered", "it proves less than your login did")
 
 
 def _check_at_hash(claims: Mapping[str, Any], algorithm: str, access_token: str | None) -> None:
@@ -246,7 +126,7 @@ def _check_at_hash(claims: Mapping[str, Any], algorithm: str, access_token: str 
     half = base64.urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=")
     stated = claims["at_hash"]
     if not access_token or not isinstance(stated, str) or not hmac.compare_digest(half, stated.encode()):
-        raise _bad("wrong-at-hash", "it does not belong to the access token that came with it")
+        raise bad("wrong-at-hash", "it does not belong to the access token that came with it")
 
 
 def _check_mfa(claims: Mapping[str, Any], expected: Expected) -> tuple[tuple[str, ...], str, str]:
@@ -262,39 +142,37 @@ def _check_mfa(claims: Mapping[str, Any], expected: Expected) -> tuple[tuple[str
     raise _no_mfa("mfa-not-stated" if stated is None and acr is None else "mfa-not-proven")
 
 
-def _check_demand(demand: Requirement, expected: Expected, level: str, auth_time: float | None) -> None:
-    if demand.level and not expected.levels.reaches(level, demand.level):
+def _check_demand(demand: Requirement, expected: Expected, proven: IdToken) -> None:
+    if demand.level and not expected.levels.reaches(proven.level, demand.level):
         raise LoginRefused(
             "level-too-low",
-            f"this needs a login of level {demand.level}, and the login provider confirmed {level}",
+            f"this needs a login of level {demand.level}, and the login provider confirmed {proven.level}",
             "log in again with the stronger second factor",
         )
     if demand.max_age is None:
         return
-    if auth_time is None:
-        raise _bad("auth-time-missing", "it does not say when you entered your factors")
-    if not -expected.leeway <= time.time() - auth_time <= demand.max_age + expected.leeway:
-        raise _bad("auth-time-stale", "you entered your factors too long ago")
+    if proven.auth_time is None:
+        raise bad("auth-time-missing", "it does not say when you entered your factors")
+    if time.time() - proven.auth_time > demand.max_age + expected.leeway:
+        raise bad("auth-time-stale", "you entered your factors too long ago")
 
 
-def _auth_time(claims: Mapping[str, Any]) -> float | None:
+def _auth_time(claims: Mapping[str, Any], leeway: float) -> float | None:
     stated = claims.get("auth_time")
     if stated is None:
         return None
-    if isinstance(stated, bool) or not isinstance(stated, (int, float)):
-        raise _bad("bad-auth-time", "its login time is not a number")
+    if isinstance(stated, bool) or not isinstance(stated, int | float) or not math.isfinite(stated):
+        raise bad("bad-auth-time", "its login time is not a number")
+    if stated > time.time() + leeway:  # it would never grow old
+        raise bad("auth-time-in-future", "its login time lies in the future")
     return float(stated)
 
 
-def _text(claims: Mapping[str, Any], name: str) -> str:
-    value = claims.get(name)
-    if not isinstance(value, str) or not value:
-        raise _bad("bad-subject", "its subject is empty")
+def _subject(claims: Mapping[str, Any]) -> str:
+    value = claims.get("sub")
+    if not isinstance(value, str) or not value or len(value) > 255:
+        raise bad("bad-subject", "its subject is empty or too long")
     return value
-
-
-def _bad(reason: str, sentence: str) -> LoginRefused:
-    return LoginRefused(reason, f"the login provider's answer was refused: {sentence}")
 
 
 def _no_mfa(reason: str) -> LoginRefused:
@@ -303,14 +181,3 @@ def _no_mfa(reason: str) -> LoginRefused:
         "MFA not proven: the login provider did not confirm that you used a second factor",
         "log in again with your second factor (authenticator app, security key)",
     )
-
-
-def algorithms_allowed(names: Iterable[str]) -> frozenset[str]:
-    """`names` as an allow-list; ValueError for `none`, for a shared-secret algorithm, or an unknown one."""
-    allowed = frozenset(names)
-    for name in allowed:
-        if name.lower() == "none" or name.upper().startswith("HS") or name not in get_default_algorithms():
-            raise ValueError(f"{name!r} does not prove who signed; use for instance PS512, RS256, ES256")
-    if not allowed:
-        raise ValueError("the list of signing algorithms is empty")
-    return allowed

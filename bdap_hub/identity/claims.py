@@ -1,0 +1,54 @@
+"""What a person's claims say of them: account name, name to show, e-mail address, groups. PURE: no I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .signed_token import Expected, LoginRefused
+
+# Not digits alone: in commands such as chown, a number means a uid.
+USERNAME = re.compile(r"(?![0-9]+$)[a-z0-9][a-z0-9._-]{0,63}")
+MAX_GROUPS = 1000
+_EMAIL = re.compile(r"[^@\s<>\",;]{1,64}@[A-Za-z0-9.-]{1,190}")
+
+
+def username(claims: Mapping[str, Any], expected: Expected) -> str:
+    """The name of a new account, refused rather than normalised: two spellings must never become one account."""
+    name = claims.get(expected.username_claim)
+    if not isinstance(name, str) or not USERNAME.fullmatch(name):
+        raise LoginRefused(
+            "bad-username",
+            f"your account name (claim {expected.username_claim!r}) is not one we accept: it must begin with a letter "
+            "or a digit, hold lower case letters, digits and . _ - only, not be a number, and have at most 64 characters",
+            "ask the platform's operators",
+        )
+    return name
+
+
+def display_name(claims: Mapping[str, Any], expected: Expected) -> str:
+    """The name to show; the account name where the provider states none. Never used to decide anything."""
+    name = claims.get(expected.display_name_claim)
+    shown = " ".join(name.split())[:200] if isinstance(name, str) else ""
+    return shown if shown and shown.isprintable() else username(claims, expected)
+
+
+def email(claims: Mapping[str, Any], expected: Expected) -> str:
+    """Where to write to; '' where the provider states none, or says that it has not verified it. Never a key."""
+    stated = claims.get(expected.email_claim)
+    plain = isinstance(stated, str) and _EMAIL.fullmatch(stated) and claims.get("email_verified", True) is True
+    return str(stated) if plain else ""
+
+
+def groups(claims: Mapping[str, Any], expected: Expected) -> frozenset[str]:
+    """The groups, stated as a list of texts; none if the claim is absent. A single text is refused, not split."""
+    stated = claims.get(expected.groups_claim, [])
+    listed = isinstance(stated, list) and len(stated) <= MAX_GROUPS
+    if not listed or not all(isinstance(g, str) and 0 < len(g) <= 255 for g in stated):
+        raise LoginRefused(
+            "bad-groups",
+            f"your groups (claim {expected.groups_claim!r}) did not come as a list",
+            "ask the platform's operators",
+        )
+    return frozenset(stated)
