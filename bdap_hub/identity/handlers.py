@@ -19,8 +19,10 @@ from oauthenticator.oauth2 import OAuthCallbackHandler, OAuthLoginHandler
 from tornado import web
 from tornado.httputil import url_concat
 
+from ..access import Requirement
 from ..errors import BdapError, Unavailable
 from . import sessions
+from .authorize import authorize_parameters
 from .id_token import IdToken, LoginRefused
 
 STATE_MINUTES = 15
@@ -88,6 +90,7 @@ class LoginHandler(OAuthLoginHandler):
             "nonce": login.nonce,
             "code_challenge": login.challenge,
             "code_challenge_method": "S256",
+            **authorize_parameters(self.authenticator.levels, self.authenticator.settings.identity.ask, Requirement()),
         }
         self.redirect(url_concat(metadata.authorization_endpoint, parameters))
 
