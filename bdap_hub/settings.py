@@ -180,6 +180,9 @@ class RegistrationSettings(Section):
     """Who is let in at the first login, and on what terms."""
 
     required: bool = Field(False, description="A first login asks for a project; an admin or its lead approves.")
+    auto_approve: bool = Field(
+        True, description="Whom the provider puts in a project's or the admins' group is approved at each login."
+    )
     terms: Path | None = Field(None, description="The terms of use, a text file, to be accepted with the request.")
     terms_version: str = Field("1", description="Who accepted an earlier version is asked again.")
     days: int = Field(365, gt=0, description="An approval lasts this long unless the approver says otherwise.")
@@ -192,7 +195,15 @@ class MailSettings(Section):
     port: int = 587
     security: Literal["starttls", "tls", "none"] = "starttls"
     user: str = Field("", description="The password is the secret `smtp-password`.")
-    sender: str = "BDAP Hub <noreply@localhost>"
+    sender: str = Field(
+        "BDAP Hub <noreply@localhost>", pattern=r"^([^\r\n<>@]*<[^\s<>@]+@[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+)$"
+    )
+
+    @model_validator(mode="after")
+    def _private(self) -> Self:
+        if self.user and self.security == "none":
+            raise ValueError("user is set and security is 'none': the password would travel in the clear")
+        return self
 
 
 class ImageSettings(Section):
@@ -405,6 +416,7 @@ class Settings(BaseSettings):
         for name, demand in demands.items():
             if demand.level and demand.level not in levels:
                 raise ValueError(f"{name} requires the level {demand.level!r}; known: {sorted(levels)}")
+        self._groups_apart()
         if self.environment == "production":
             for name, url in (
                 ("identity.issuer", self.identity.issuer),
@@ -413,6 +425,20 @@ class Settings(BaseSettings):
                 if urlsplit(url).scheme != "https":
                     raise ValueError(f"{name} is {url!r}; production needs https")
         return self
+
+    def _groups_apart(self) -> None:
+        """Who is added to a project here gets its group, and must not get more with it."""
+        for project in self.projects:
+            if project.membership == "provider":
+                continue
+            others = {g for p in self.projects if p is not project for g in (p.group, p.leads)}
+            for group in {project.group, project.leads} & (others | {self.identity.admin_group}):
+                raise ValueError(
+                    f"project {project.name} shares the group {group!r} with another project or the admins: "
+                    "give it its own, or set its membership to 'provider'"
+                )
+            if project.group == project.leads:
+                raise ValueError(f"project {project.name}: lead_group is {project.leads!r}, as is its group")
 
     @property
     def install_id(self) -> str:

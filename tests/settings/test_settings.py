@@ -37,6 +37,11 @@ def test_the_environment_wins_over_the_file_within_a_section(tmp_path, monkeypat
         ("projects: [{name: Agri, title: A, group: g}]", "projects.0.name"),
         ("projects: [{name: agri, title: A, group: g, images: [latex]}]", "latex"),
         ("environment: staging", "environment"),
+        ("environment: demo\nmail: {user: u, security: none}", "in the clear"),
+        ("environment: demo\nmail: {sender: \"a@b.eu\\nBcc: c@d.eu\"}", "mail.sender"),
+        ("projects: [{name: a, title: A, group: g, lead_group: bdap-admins}]", "shares the group 'bdap-admins'"),
+        ("projects: [{name: a, title: A, group: g}, {name: b, title: B, group: g-leads}]", "shares the group 'g-leads'"),
+        ("projects: [{name: a, title: A, group: g, lead_group: g}]", "lead_group is 'g'"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(tmp_path, text, sentence):
@@ -51,6 +56,12 @@ def test_right_settings_are_not(tmp_path):
         "projects: [{name: agri, title: A, group: g, images: [lab]}]\n"
     )
     assert tree.load().policy().project("agri").images == ("lab",)
+
+
+def test_groups_may_be_shared_where_nobody_is_added_here(tmp_path):
+    shared = "{title: T, group: g, lead_group: bdap-admins, membership: provider"
+    (tmp_path / "bdap.yaml").write_text(f"environment: demo\nprojects: [{shared}, name: a}}, {shared}, name: b}}]\n")
+    assert len(tree.load().projects) == 2
 
 
 def test_a_missing_secret_says_where_it_belongs(settings):
