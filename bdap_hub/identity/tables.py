@@ -20,7 +20,8 @@ class Account(Base):
     """A person. `subject` (the provider's sub) keys them; `name` is given once, at the first login, and never changes.
 
     `standing` is approved, pending, rejected or blocked. `groups` are those of the provider's last answer, `checked`
-    the time of its last yes. What was issued before `revoked` is worth nothing.
+    the time of its last yes. What was issued before `revoked` is worth nothing. `reminded` is that
+    `expires` of which the person was reminded.
     """
 
     __tablename__ = "identity_accounts"
@@ -41,6 +42,7 @@ class Account(Base):
     logged_in: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
     checked: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
     revoked: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+    reminded: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
 
 
 class Session(Base):
@@ -64,7 +66,7 @@ class Session(Base):
 
 
 class Membership(Base):
-    """Somebody added to a project here, beside what the provider says. `role` is member or lead."""
+    """Somebody added to a project here, beside what the provider says. `role` is member or lead, `reminded` as above."""
 
     __tablename__ = "identity_memberships"
 
@@ -74,6 +76,7 @@ class Membership(Base):
     granted_by: Mapped[str] = mapped_column(String(255))
     granted: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
     expires: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+    reminded: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
 
 
 class JoinRequest(Base):
