@@ -5,7 +5,7 @@ BOOT := bash bdap_hub/demo/bootstrap.sh
 ENGINE ?= docker
 AREA ?=
 LOCK := uv pip compile --generate-hashes --no-emit-index-url --no-header -q
-IMAGE := --python-platform linux --python-version 3.13
+IMAGE := --python-platform linux --python-version 3.13 --override ../overrides.txt
 
 .PHONY: help demo test check unit bench images lock docs clean
 
