@@ -132,13 +132,16 @@ class Hub:
         """Request headers of that person."""
         return {"Authorization": f"Bearer {self.token(name)}"}
 
-    def browser(self, name: str) -> httpx.Client:
-        """A client with cookies, logged in as that person through the hub's login form."""
+    def browser(self, name: str, **login: str) -> httpx.Client:
+        """A client with cookies, logged in as that person through the hub's login form.
+
+        `level` and `age` (seconds) are the assurance that the login is to have; unless given, mfa and 0.
+        """
         client = httpx.Client(follow_redirects=True, timeout=30, headers={"Accept": "text/html"})
         client.get(f"{self.url}/hub/login")
         client.post(
             f"{self.url}/hub/login?next=/hub/home",
-            data={"username": name, "password": "test", "_xsrf": client.cookies.get("_xsrf", path="/hub/")},
+            data={"username": name, "password": "test", **login, "_xsrf": client.cookies.get("_xsrf", path="/hub/")},
         )
         return client
 
@@ -149,14 +152,14 @@ class Hub:
 
 
 HUB_CONFIG = """
-import os
+import json, os
+from bdap_hub.settings import Settings
 c.JupyterHub.bind_url = os.environ["T_URL"]
 c.JupyterHub.hub_bind_url = os.environ["T_HUB"]
 c.JupyterHub.db_url = "sqlite:///" + os.environ["T_VAR"] + "/hub.sqlite"
 c.JupyterHub.cookie_secret_file = os.environ["T_VAR"] + "/cookie_secret"
-c.JupyterHub.authenticator_class = "dummy"
-c.DummyAuthenticator.password = "test"
-c.Authenticator.allow_all = True
+c.JupyterHub.authenticator_class = "tests.password_login.PasswordLogin"
+c.PasswordLogin.settings = Settings(**json.loads(os.environ["T_SETTINGS"]))
 c.JupyterHub.spawner_class = "simple"
 c.SimpleLocalProcessSpawner.home_dir_template = os.environ["T_VAR"] + "/home-{username}"
 c.Spawner.cmd = [os.environ["T_BIN"] + "/jupyterhub-singleuser", "--allow-root"]
@@ -197,6 +200,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     token = secrets.token_hex(32)
     env = {
         **{k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")},
+        "PYTHONPATH": str(ROOT),
+        "T_SETTINGS": settings.model_dump_json(),
         "T_URL": settings.hub.public_url,
         "T_HUB": f"http://127.0.0.1:{settings.hub.api_port}",
         "T_VAR": str(folder / "var"),

@@ -14,6 +14,7 @@ import secrets
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.orm import new_token
 from oauthenticator.oauth2 import OAuthCallbackHandler, OAuthLoginHandler
 from tornado import web
@@ -104,26 +105,10 @@ class LoginHandler(OAuthLoginHandler):
         self._set_cookie(login.cookie, value, expires_days=days, path=self.hub.base_url, samesite="Lax")
 
 
-class CallbackHandler(OAuthCallbackHandler):
-    """The browser comes back from the provider."""
+class BeginsSession(BaseHandler):  # type: ignore[misc]
+    """A page on which somebody logs in: mixed into the handler that asks the authenticator, which sets `proven`."""
 
-    login_state: LoginState
     proven: IdToken
-
-    async def get(self) -> None:
-        """Let the person in, or show why not (403) and record it."""
-        try:
-            self.check_arguments()
-            user = await self.login_user()
-            if user is None:
-                raise LoginRefused("not-allowed", "this account may not log in", "ask the platform's operators")
-        except LoginRefused as refused:
-            self.authenticator.record(self, "login", "", refused)
-            raise _http_error(refused) from None
-        except BdapError as error:
-            raise _http_error(error) from None
-        self.authenticator.record(self, "login", user.name, None)
-        self.redirect(self.get_next_url(user))
 
     def set_login_cookie(self, user: Any) -> None:
         """A new session with a new identifier: one that was there before the login is worth nothing after it."""
@@ -146,6 +131,27 @@ class CallbackHandler(OAuthCallbackHandler):
         )
         super().set_login_cookie(user)
         self.set_hub_cookie(user)  # last: the above removes a cookie whose identifier has just changed
+
+
+class CallbackHandler(BeginsSession, OAuthCallbackHandler):
+    """The browser comes back from the provider."""
+
+    login_state: LoginState
+
+    async def get(self) -> None:
+        """Let the person in, or show why not (403) and record it."""
+        try:
+            self.check_arguments()
+            user = await self.login_user()
+            if user is None:
+                raise LoginRefused("not-allowed", "this account may not log in", "ask the platform's operators")
+        except LoginRefused as refused:
+            self.authenticator.record(self, "login", "", refused)
+            raise _http_error(refused) from None
+        except BdapError as error:
+            raise _http_error(error) from None
+        self.authenticator.record(self, "login", user.name, None)
+        self.redirect(self.get_next_url(user))
 
     def check_arguments(self) -> None:
         """State first: nothing that a stranger sent is looked at before it is known to be this browser's."""

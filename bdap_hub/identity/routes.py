@@ -4,5 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-HANDLERS: list[tuple[str, Any]] = []
+from .hub_api import SessionAPIHandler
+
+HANDLERS: list[tuple[str, Any]] = [
+    (r"/api/bdap/sessions/([0-9a-f]{64})", SessionAPIHandler),
+]
 """(path below /hub, tornado handler) of each; the authenticator hands them to JupyterHub."""
