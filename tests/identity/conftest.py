@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import html
-import os
 import re
-import sqlite3
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +18,16 @@ import pyotp
 import pytest
 
 from bdap_hub import audit, database
-from bdap_hub.demo import provider
-from bdap_hub.demo.people import PEOPLE, DemoPerson
 from bdap_hub.settings import Settings
-from tests.conftest import PROXY, ROOT, make_settings
+from tests.conftest import PROXY, ROOT, free_port, make_settings
 
-# A code works once in 30 seconds, so each test that logs in has a person of its own.
-GUESTS = tuple(DemoPerson(f"guest{n}", f"Guest {n}", ("project-agriculture",), "for one test") for n in range(1, 17))
+from .drivers import GUESTS, DemoProvider, Driver, EULoginLike
+from .processes import Process, running, wait_until_healthy
+
+__all__ = ["CONFIG", "GUESTS", "Browser", "Platform", "running", "wait_until_healthy", "with_query"]
+
+# What a person proves at the stand-in for EU Login. The demo's provider knows `mfa` alone.
+FACTORS = {"basic": "pwd", "mfa": "pwd otp", "high": "pwd hwk"}
 CONFIG = """
 import json, os
 from bdap_hub import identity
@@ -41,6 +41,9 @@ c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{settings.hub.api_port}"
 c.JupyterHub.db_url = f"sqlite:///{settings.var}/hub.sqlite"
 c.JupyterHub.cookie_secret_file = f"{settings.var}/cookie_secret"
 c.JupyterHub.spawner_class = "simple"
+c.SimpleLocalProcessSpawner.home_dir_template = f"{settings.var}/homes/{{username}}"
+c.Spawner.cmd = ["jupyterhub-singleuser", "--allow-root"]
+c.Spawner.default_url = "/api"
 c.JupyterHub.log_level = "DEBUG"
 c.ConfigurableHTTPProxy.command = [os.environ["T_PROXY"]]
 c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.hub.proxy_api_port}"
@@ -95,14 +98,21 @@ class Browser:
         return self.get(start or f"{self.platform.url}/hub/home")
 
     def to_code(self, name: str, start: str = "") -> httpx.Response:
-        """Past the password, to the page that asks for the authenticator code."""
+        """At the demo's provider: past the password, to the page that asks for the authenticator code."""
         page = self.to_password(start)
         return self.submit(page, login=name, password=self.platform.accounts[name]["password"])
 
-    def log_in(self, name: str, start: str = "", until: str = "") -> httpx.Response:
-        """The whole login with both factors; the page it ends on, or the redirect `until`."""
-        page = self.to_code(name, start)
-        return self.submit(page, until, code=self.platform.code(name))
+    def log_in(self, name: str, start: str = "", until: str = "", level: str = "mfa") -> httpx.Response:
+        """A login with the factors of `level` (FACTORS); the page it ends on, or the redirect `until`.
+
+        At the demo's provider the level "basic" ends where the second factor is asked for: it gives out no less.
+        """
+        if self.platform.provider.kind == "demo":
+            page = self.to_code(name, start)
+            return page if level == "basic" else self.submit(page, until, code=self.platform.code(name))
+        password = self.platform.accounts[name]["password"]
+        page = self.to_password(start)
+        return self.submit(page, until, login=name, password=password, factors=FACTORS[level])
 
     def whoami(self) -> dict[str, Any]:
         """What the hub knows of the person who is logged in; empty if nobody is."""
@@ -115,16 +125,27 @@ class Browser:
 
 @dataclass
 class Platform:
-    """The running hub and provider, and the accounts that were drawn for this run."""
+    """The running hub and its provider, and the accounts that were drawn for this run."""
 
     settings: Settings
-    accounts: dict[str, dict[str, Any]]
+    provider: Driver
     log: Path
 
     @property
     def url(self) -> str:
         """The hub's address."""
         return self.settings.hub.public_url
+
+    @property
+    def accounts(self) -> dict[str, dict[str, Any]]:
+        """Name, password and, at the demo's provider, totp_secret of everybody."""
+        return self.provider.accounts
+
+    def guest(self, *groups: str, name: str = "") -> str:
+        """The name of a person nobody has used before; in project agriculture unless said otherwise."""
+        name = name or f"visitor{len(self.accounts)}"
+        self.provider.add_person(name, groups or ("project-agriculture",))
+        return name
 
     def code(self, name: str) -> str:
         """What that person's authenticator app shows now, with at least two seconds left to type it."""
@@ -139,75 +160,54 @@ class Platform:
         return audit.latest(database.connect(self.settings.database), 1)[0]
 
     def change_provider(self, statement: str, *values: str) -> None:
-        """What the provider's operator would do: change its directory while everything runs."""
-        with sqlite3.connect(self.settings.var / "provider/provider.sqlite", timeout=10) as connection:
-            connection.execute(statement, values)
-        connection.close()
+        """What the operator of the demo's provider would do: change its directory while everything runs."""
+        assert isinstance(self.provider, DemoProvider)
+        self.provider.change(statement, *values)
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """The hub and the provider, started once for all tests of this folder."""
+def platforms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Platform]]:
+    """The platform before each kind of provider, "demo" or "eulogin-like", started once when first asked for."""
     if not PROXY.exists():
         pytest.fail(f"{PROXY.relative_to(ROOT)} is missing: run `make test` once, it installs it")
-    folder = tmp_path_factory.mktemp("identity")
-    settings = make_settings(folder / "var", identity={"revocation_seconds": 4})  # asks the provider every 2 s
-    accounts = {account["name"]: account for account in provider.provision(settings, PEOPLE + GUESTS)}
+    started: dict[str, Platform] = {}
+    with ExitStack() as stack:
+
+        def get(kind: str) -> Platform:
+            if kind not in started:
+                started[kind] = _start(kind, tmp_path_factory.mktemp(kind), stack)
+            return started[kind]
+
+        yield get
+
+
+def _start(kind: str, folder: Path, stack: ExitStack) -> Platform:
+    bound = {"revocation_seconds": 4}  # asks the provider every 2 s
+    if kind == "demo":
+        settings = make_settings(folder / "var", identity=bound)
+        provider: Driver = DemoProvider(settings, folder)
+    else:
+        issuer = f"http://localhost:{free_port()}/cas/oauth2"
+        scope = ["openid", "email", "hr", "offline_access"]
+        identity = {**bound, "preset": "eulogin", "issuer": issuer, "scope": scope}
+        settings = make_settings(folder / "var", identity=identity)
+        provider = EULoginLike(settings, folder)
     (folder / "settings.json").write_text(settings.model_dump_json())
     (folder / "config.py").write_text(CONFIG)
-    serve = (
-        "import json, sys; from bdap_hub.demo import provider; from bdap_hub.settings import Settings; "
-        "provider.main(Settings(**json.load(open(sys.argv[1]))))"
-    )
-    hub = [sys.executable, "-m", "jupyterhub", "-f", "config.py"]
-    with ExitStack() as stack:
-        command = [sys.executable, "-c", serve, "settings.json"]
-        started = (
-            (stack.enter_context(running(command, folder, "provider.log")), "provider.log"),
-            (stack.enter_context(running(hub, folder, "hub.log")), "hub.log"),
-        )
-        discovery = f"{settings.identity.issuer}/.well-known/openid-configuration"
-        for (process, log), health in zip(started, (discovery, f"{settings.hub.public_url}/hub/health"), strict=True):
-            wait_until_healthy(process, health, folder / log)
-        yield Platform(settings, accounts, folder / "hub.log")
+    command = [sys.executable, "-m", "jupyterhub", "-f", "config.py"]
+    hub = Process(command, folder, "hub.log", f"{settings.hub.public_url}/hub/health")
+    for process in (provider.process, hub):
+        stack.callback(process.stop)
+        process.start(wait=False)
+    provider.process.wait()
+    hub.wait()
+    return Platform(settings, provider, folder / "hub.log")
 
 
-@contextmanager
-def running(command: list[str], folder: Path, log: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process with its log in `folder`; stopped at the end."""
-    env = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy") and not k.startswith("BDAP_")}
-    env |= {
-        "PYTHONPATH": str(ROOT),
-        "T_SETTINGS": str(folder / "settings.json"),
-        "T_PROXY": str(PROXY),
-        "PATH": f"{Path(sys.executable).parent}:{env['PATH']}",
-    }
-    with (folder / log).open("w") as out:
-        process = subprocess.Popen(command, cwd=folder, env=env, stdout=out, stderr=out)
-        try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def wait_until_healthy(process: subprocess.Popen[bytes], health: str, log: Path) -> None:
-    """Return when `health` answers; fail with the log's end after two minutes, or when the process has died."""
-    deadline = time.monotonic() + 120
-    while not _healthy(health):
-        if process.poll() is not None or time.monotonic() > deadline:
-            pytest.fail(f"{log.name}: not healthy:\n{log.read_text()[-6000:]}")
-        time.sleep(0.1)
-
-
-def _healthy(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=2, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
+@pytest.fixture(scope="session")
+def platform(request: pytest.FixtureRequest, platforms: Callable[[str], Platform]) -> Platform:
+    """The hub and its provider: the demo's, unless a test names the kind (`parametrize(..., indirect=True)`)."""
+    return platforms(getattr(request, "param", "demo"))
 
 
 @pytest.fixture

@@ -126,7 +126,8 @@ def test_a_code_of_another_login_is_refused(platform: Platform, browser: Browser
     code = parse_qs(urlsplit(stolen.headers["Location"]).query)["code"][0]
     sent = other_browser.get(f"{platform.url}/hub/home", until="/identity/o/authorize")
     state = parse_qs(urlsplit(sent.headers["Location"]).query)["state"][0]
-    refused = other_browser.get(f"{platform.url}/hub/oauth_callback?{urlencode({'code': code, 'state': state})}")
+    query = urlencode({"code": code, "state": state, "iss": platform.settings.identity.issuer})
+    refused = other_browser.get(f"{platform.url}/hub/oauth_callback?{query}")
     assert refused.status_code == 403
     assert platform.last_event().reason == "code-refused"
     assert other_browser.whoami() == {}

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.account.authentication import get_authentication_records
 from allauth.core import context
 from allauth.idp.oidc.adapter import DefaultOIDCAdapter
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.cache import cache
 from django.http import HttpRequest
 
-from .conf import CODE_SECONDS
+from .asked import MFA
+from .proof import proof_of
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -59,28 +57,10 @@ class OIDCAdapter(DefaultOIDCAdapter):
         data["response_types_supported"] = ["code"]
         data["grant_types_supported"] = ["authorization_code"]
         data["token_endpoint_auth_methods_supported"] = ["client_secret_basic", "client_secret_post"]
+        data["acr_values_supported"] = [MFA]
+        data["prompt_values_supported"] = ["none", "login", "select_account"]
+        data["claims_parameter_supported"] = True
+        data["request_parameter_supported"] = data["request_uri_parameter_supported"] = False
+        data["authorization_response_iss_parameter_supported"] = True
+        data["claims_supported"] = ["sub", "name", "email", "groups", "acr", "amr", "auth_time", "sid"]
         data.pop("device_authorization_endpoint", None)
-
-
-def proof(request: HttpRequest) -> dict[str, Any]:
-    """How the person of this session logged in, as claims: `amr` (RFC 8176) and `auth_time` in seconds."""
-    records = get_authentication_records(request, request.user)
-    used = {record.get("type", record["method"]) for record in records}
-    amr = [short for method, short in (("password", "pwd"), ("totp", "otp")) if method in used]
-    if len(amr) == 2:
-        amr.append("mfa")
-    return {"amr": amr, "auth_time": int(min((r["at"] for r in records), default=0))}
-
-
-def remember_proof(code: str, claims: dict[str, Any]) -> None:
-    """Keep the proof beside the code: the token request that follows has no session."""
-    cache.set(_key(code), claims, timeout=CODE_SECONDS)
-
-
-def proof_of(code: str) -> dict[str, Any]:
-    """The proof kept for a code; empty if there is none."""
-    return dict(cache.get(_key(code)) or {})
-
-
-def _key(code: str) -> str:
-    return f"bdap.proof.{hashlib.sha256(code.encode()).hexdigest()}"

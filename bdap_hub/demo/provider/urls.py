@@ -7,6 +7,7 @@ from allauth.mfa.base import views as mfa
 from django.urls import include, path
 
 from . import views
+from .authorize import Authorize
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -16,7 +17,7 @@ urlpatterns = [
     path("inactive/", account.account_inactive, name="account_inactive"),
     path("second-factor/", mfa.authenticate, name="mfa_authenticate"),
     path("enrol/", views.Enrol.as_view(), name="mfa_activate_totp"),
-    path("identity/o/authorize", views.Authorize.as_view()),
+    path("identity/o/authorize", Authorize.as_view()),
     path("identity/o/device", views.nothing),
     path("identity/o/api/device/code", views.nothing),
     path("", include("allauth.idp.urls")),
