@@ -5,13 +5,9 @@ Each login begun has a cookie of its own, so that logins in parallel tabs do not
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
-import json
 import re
 import secrets
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from jupyterhub.handlers.base import BaseHandler
@@ -20,16 +16,15 @@ from oauthenticator.oauth2 import OAuthCallbackHandler, OAuthLoginHandler
 from tornado import web
 from tornado.httputil import url_concat
 
-from ..access import Requirement
 from ..errors import BdapError, Unavailable
 from . import sessions
 from .authorize import authorize_parameters
 from .id_token import IdToken, LoginRefused
+from .login_state import COOKIE, LoginState, cookie_name
 
 STATE_MINUTES = 15
 MAX_LOGINS_AT_ONCE = 8
 _STATE = re.compile(r"[A-Za-z0-9_-]{43}")
-_COOKIE = "bdap-login-"
 # What a provider may answer with (RFC 6749 section 4.1.2.1, OpenID Connect Core 3.1.2.6); its own text is never shown.
 _PROVIDER_ERRORS = {
     "access_denied": "you did not agree, or the login provider does not let you in",
@@ -39,70 +34,42 @@ _PROVIDER_ERRORS = {
 }
 
 
-@dataclass(frozen=True)
-class LoginState:
-    """A login that this browser has begun; kept in its signed cookie until it comes back."""
-
-    state: str
-    nonce: str
-    code_verifier: str
-    next_url: str
-
-    @classmethod
-    def begin(cls, next_url: str) -> LoginState:
-        """Fresh random values of 256 bits each."""
-        return cls(secrets.token_urlsafe(32), secrets.token_urlsafe(32), secrets.token_urlsafe(32), next_url)
-
-    @property
-    def challenge(self) -> str:
-        """PKCE's S256 challenge of the verifier (RFC 7636)."""
-        digest = hashlib.sha256(self.code_verifier.encode()).digest()
-        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-
-    @property
-    def cookie(self) -> str:
-        """The name of this login's cookie."""
-        return cookie_name(self.state)
-
-
-def cookie_name(state: str) -> str:
-    """The cookie of the login whose `state` this is."""
-    return f"{_COOKIE}{state[:16]}"
-
-
 class LoginHandler(OAuthLoginHandler):
     """Send the browser to the provider."""
 
     async def get(self) -> None:
-        """Redirect with state, nonce and PKCE S256; 503 if the provider cannot be found."""
+        """Log in, then go on to `next`; 503 if the provider cannot be found."""
+        await self.send_away(LoginState.begin(self._get_next_url() or ""))
+
+    async def send_away(self, login: LoginState) -> None:
+        """Redirect with state, nonce, PKCE S256, and what the login is to prove."""
+        authenticator = self.authenticator
         try:
-            metadata = await self.authenticator.provider.metadata()
+            metadata = await authenticator.provider.metadata()
         except Unavailable as error:
             raise _http_error(error) from None
-        login = LoginState.begin(self._get_next_url() or "")
         self._remember(login)
         parameters = {
-            **self.authenticator.extra_authorize_params,
+            **authenticator.extra_authorize_params,
             "response_type": "code",
-            "client_id": self.authenticator.client_id,
-            "redirect_uri": self.authenticator.get_callback_url(self),
-            "scope": " ".join(self.authenticator.scope),
+            "client_id": authenticator.client_id,
+            "redirect_uri": authenticator.get_callback_url(self),
+            "scope": " ".join(authenticator.scope),
             "state": login.state,
             "nonce": login.nonce,
             "code_challenge": login.challenge,
             "code_challenge_method": "S256",
-            **authorize_parameters(self.authenticator.levels, self.authenticator.settings.identity.ask, Requirement()),
+            **authorize_parameters(authenticator.levels, authenticator.settings.identity.ask, login.demand),
         }
         self.redirect(url_concat(metadata.authorization_endpoint, parameters))
 
     def _remember(self, login: LoginState) -> None:
-        begun = [name for name in self.request.cookies if name.startswith(_COOKIE)]
+        begun = [name for name in self.request.cookies if name.startswith(COOKIE)]
         if len(begun) >= MAX_LOGINS_AT_ONCE:
             for name in begun:
                 self.clear_cookie(name, path=self.hub.base_url)
-        value = json.dumps(asdict(login))
         days = STATE_MINUTES / 1440
-        self._set_cookie(login.cookie, value, expires_days=days, path=self.hub.base_url, samesite="Lax")
+        self._set_cookie(login.cookie, login.kept_as, expires_days=days, path=self.hub.base_url, samesite="Lax")
 
 
 class BeginsSession(BaseHandler):  # type: ignore[misc]
@@ -136,21 +103,21 @@ class BeginsSession(BaseHandler):  # type: ignore[misc]
 class CallbackHandler(BeginsSession, OAuthCallbackHandler):
     """The browser comes back from the provider."""
 
-    login_state: LoginState
+    login_state = LoginState("", "", "", "")
 
     async def get(self) -> None:
-        """Let the person in, or show why not (403) and record it."""
+        """Let the person in, or show why not (403) and record it; a session that there is stays as it was then."""
         try:
             self.check_arguments()
             user = await self.login_user()
             if user is None:
                 raise LoginRefused("not-allowed", "this account may not log in", "ask the platform's operators")
         except LoginRefused as refused:
-            self.authenticator.record(self, "login", "", refused)
+            self.authenticator.record(self, self.login_state.purpose, self.login_state.person, refused)
             raise _http_error(refused) from None
         except BdapError as error:
             raise _http_error(error) from None
-        self.authenticator.record(self, "login", user.name, None)
+        self.authenticator.record(self, self.login_state.purpose, user.name, None)
         self.redirect(self.get_next_url(user))
 
     def check_arguments(self) -> None:
@@ -158,6 +125,7 @@ class CallbackHandler(BeginsSession, OAuthCallbackHandler):
         self.login_state = self._recall()
         self._check_issuer()
         self._check_error()
+        self._check_person()
         if not self.get_argument("code", ""):
             raise LoginRefused("no-code", "the login provider sent no answer")
 
@@ -181,7 +149,7 @@ class CallbackHandler(BeginsSession, OAuthCallbackHandler):
         if not kept:
             raise LoginRefused("state-unknown", "this login was begun in another browser, or too long ago")
         self.clear_cookie(name, path=self.hub.base_url)
-        login = LoginState(**json.loads(kept))
+        login = LoginState.read(kept)
         if not hmac.compare_digest(login.state, state):
             raise LoginRefused("state-mismatch", "this login was begun in another browser")
         return login
@@ -191,6 +159,12 @@ class CallbackHandler(BeginsSession, OAuthCallbackHandler):
         stated = self.get_argument("iss", "")
         if stated and stated != self.authenticator.settings.identity.issuer:
             raise LoginRefused("other-issuer", "the answer came from another login provider")
+
+    def _check_person(self) -> None:
+        """A step-up is of the session that began it, not of one that somebody else has begun in this browser since."""
+        began, now = self.login_state.person, self.current_user
+        if began and now is not None and now.name != began:
+            raise LoginRefused("other-person", f"this was begun by {began}, and {now.name} is logged in here now")
 
     def _check_error(self) -> None:
         error = self.get_argument("error", "")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from .hub_api import SessionAPIHandler
+from .step_up import StepUpHandler
 
 HANDLERS: list[tuple[str, Any]] = [
+    (r"/step-up", StepUpHandler),
     (r"/api/bdap/sessions/([0-9a-f]{64})", SessionAPIHandler),
 ]
 """(path below /hub, tornado handler) of each; the authenticator hands them to JupyterHub."""
