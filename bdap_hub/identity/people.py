@@ -1,16 +1,16 @@
-"""Accounts: who a valid login is, and whether they stand well enough to be let in."""
+"""Accounts: who a valid login is, whether they stand well enough to be let in, and what they belong to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import sessionmaker
 
-from ..access import Policy
+from ..access import Policy, Role, role_in
 from ..settings import Settings
 from .id_token import IdToken, LoginRefused
 from .tables import Account, Membership, aware, now
@@ -43,10 +43,31 @@ def recognise(store: Store, issuer: str, proven: IdToken, *, standing: str) -> A
     return found
 
 
+def admit(settings: Settings, store: Store, account: Account) -> Account:
+    """The account at a login: approved for `registration.days` from now if the provider speaks for this person.
+
+    It does when it puts them in a group of a project or the admins'. Nobody blocked is approved, and no approval gets
+    shorter.
+    """
+    registration = settings.registration
+    spoken_for = {settings.identity.admin_group, *(g for p in settings.projects for g in (p.group, p.leads))}
+    if not (registration.required and registration.auto_approve and spoken_for & set(account.groups)):
+        return account
+    if account.standing == "blocked":
+        return account
+    return approve(store, account.name, now() + timedelta(days=registration.days)) or account
+
+
 def find(store: Store, name: str) -> Account | None:
     """The account of that name."""
     with store() as session:
         return session.get(Account, name)
+
+
+def find_subject(store: Store, issuer: str, subject: str) -> Account | None:
+    """The account that the provider calls `subject`."""
+    with store() as session:
+        return session.scalar(select(Account).where(Account.issuer == issuer, Account.subject == subject))
 
 
 def confirmed(store: Store, name: str, groups: Iterable[str]) -> None:
@@ -54,6 +75,30 @@ def confirmed(store: Store, name: str, groups: Iterable[str]) -> None:
     with store.begin() as session:
         if (found := session.get(Account, name)) is not None:
             found.groups, found.checked = sorted(groups), now()
+
+
+def approve(store: Store, name: str, until: datetime) -> Account | None:
+    """Let somebody in until then, or longer if they were let in for longer already."""
+    with store.begin() as session:
+        if (found := session.get(Account, name)) is not None:
+            if found.standing != "approved" or ((ends := aware(found.expires)) is not None and ends < until):
+                found.expires = until
+            found.standing, found.reason = "approved", ""
+    return found
+
+
+def set_standing(store: Store, name: str, standing: str, reason: str = "") -> None:
+    """Change how somebody stands; `reason` is shown to them."""
+    with store.begin() as session:
+        if (found := session.get(Account, name)) is not None:
+            found.standing, found.reason = standing, reason[:255]
+
+
+def accept_terms(store: Store, name: str, version: str) -> None:
+    """Somebody has accepted this version of the terms of use."""
+    with store.begin() as session:
+        if (found := session.get(Account, name)) is not None:
+            found.terms_version, found.terms_accepted = version, now()
 
 
 def refusal(settings: Settings, account: Account | None) -> LoginRefused | None:
@@ -64,19 +109,34 @@ def refusal(settings: Settings, account: Account | None) -> LoginRefused | None:
         return LoginRefused("blocked", "your account is blocked", "ask the platform's operators")
     if not settings.registration.required:
         return None
+    if account.standing == "rejected":
+        return LoginRefused("rejected", "your request was turned down", "read why, and ask again")
     if account.standing != "approved":
         return LoginRefused(account.standing, "your account is not approved yet", "wait for the answer to your request")
     if (expires := aware(account.expires)) is not None and expires <= now():
         return LoginRefused("approval-expired", "the approval of your account has run out", "ask for it again")
-    if account.terms_version != settings.registration.terms_version:
+    return None
+
+
+def refusal_at_login(settings: Settings, account: Account | None) -> LoginRefused | None:
+    """The same for a login, which also needs the terms of use of today; whoever is in is not thrown out for them."""
+    if (refused := refusal(settings, account)) or account is None:
+        return refused
+    if terms_wanted(settings, account) and settings.registration.required:
         return LoginRefused("terms-not-accepted", "you have not accepted the terms of use", "accept them")
     return None
+
+
+def terms_wanted(settings: Settings, account: Account) -> bool:
+    """Whether there are terms of use of which this person has not accepted today's version."""
+    return settings.registration.terms is not None and account.terms_version != settings.registration.terms_version
 
 
 def groups_now(settings: Settings, store: Store, account: Account) -> frozenset[str]:
     """The groups that count: the provider's, and those of local memberships where the provider does not speak.
 
-    The provider speaks of a project when it names any of its groups for this person; its role counts then.
+    The provider speaks of a project when it names any of its groups for this person; its role counts then. The settings
+    see to it that a local membership gives no other project's group, nor the admins'.
     """
     groups = set(account.groups)
     for membership in memberships(store, account.name):
@@ -95,6 +155,18 @@ def memberships(store: Store, name: str, at: datetime | None = None) -> list[Mem
         return [row for row in rows if (ends := aware(row.expires)) is None or ends > moment]
 
 
+def role_of(settings: Settings, store: Store, account: Account, project: str) -> Role | None:
+    """What somebody is in a project now; None if nothing, or there is no such project."""
+    found = settings.policy().project(project)
+    return role_in(found, groups_now(settings, store, account)) if found else None
+
+
 def is_admin(policy: Policy, groups: frozenset[str]) -> bool:
     """Whether these groups administer the hub: by the group alone, never by a form."""
     return bool(policy.admin_group) and policy.admin_group in groups
+
+
+def everybody(store: Store) -> list[Account]:
+    """All accounts, by name."""
+    with store() as session:
+        return list(session.scalars(select(Account).order_by(Account.name)))

@@ -1,0 +1,75 @@
+"""Who belongs to a project: added here, or named by the provider; and who decides about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from ..access import Role, role_in
+from ..settings import ProjectSettings, Settings
+from . import people
+from .people import Store
+from .tables import Account, Membership, aware
+
+
+@dataclass(frozen=True)
+class Member:
+    """Somebody in a project. `source` says who put them there; `until` is None where their place does not run out."""
+
+    account: Account
+    role: Role
+    source: Literal["provider", "here"]
+    until: datetime | None = None
+
+
+def open_projects(settings: Settings) -> list[ProjectSettings]:
+    """The projects that take members here, in the settings' order."""
+    return [project for project in settings.projects if project.membership == "both"]
+
+
+def membership(store: Store, name: str, project: str) -> Membership | None:
+    """Somebody's local membership, also one that has run out."""
+    with store() as session:
+        return session.get(Membership, (name, project))
+
+
+def grant(store: Store, name: str, project: str, role: Role, by: str, until: datetime | None) -> None:
+    """Add somebody to a project, or change their role and end."""
+    with store.begin() as session:
+        session.merge(Membership(person=name, project=project, role=role, granted_by=by, expires=until))
+
+
+def withdraw(store: Store, name: str, project: str) -> None:
+    """End somebody's local membership."""
+    with store.begin() as session:
+        if (found := session.get(Membership, (name, project))) is not None:
+            session.delete(found)
+
+
+def of_project(settings: Settings, store: Store, name: str) -> list[Member]:
+    """The members of a project, leads first; also those whose account may not log in just now."""
+    project = settings.policy().project(name)
+    if project is None:
+        return []
+    found: list[Member] = []
+    for account in people.everybody(store):
+        if role := role_in(project, frozenset(account.groups)):
+            found.append(Member(account, role, "provider"))
+        elif role := role_in(project, people.groups_now(settings, store, account)):
+            row = membership(store, account.name, name)
+            found.append(Member(account, role, "here", aware(row.expires) if row else None))
+    return sorted(found, key=lambda member: (member.role != "lead", member.account.name))
+
+
+def approvers(settings: Settings, store: Store, name: str) -> Iterator[Account]:
+    """Those who decide about a project's members: its leads, and the admins. Only who may log in themselves."""
+    policy = settings.policy()
+    project = policy.project(name)
+    for account in people.everybody(store):
+        if people.refusal(settings, account):
+            continue
+        groups = people.groups_now(settings, store, account)
+        if people.is_admin(policy, groups) or (project and role_in(project, groups) == "lead"):
+            yield account
