@@ -19,7 +19,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-from .access import Image, Policy, Project, Requirement
+from .access import Image, Policy, Project, Requirement, two_factors
 from .errors import BadSettings
 
 Engine = Literal["docker", "process"]
@@ -65,9 +65,30 @@ class LevelSettings(Section):
     def _provable(self) -> Self:
         if not (self.acr or self.amr or self.two_kinds) or () in self.amr or "" in self.acr:
             raise ValueError(f"level {self.name}: nothing proves it; name acr values or amr combinations")
+        for value in self.acr:
+            if value.lower() in SINGLE_FACTOR or value.lower().endswith(("/loa/basic", "/loa/low")):
+                raise ValueError(f"level {self.name}: acr {value!r} says that one factor was enough")
+        for methods in self.amr:
+            if not two_factors(methods):
+                raise ValueError(
+                    f"level {self.name}: amr {list(methods)} is one factor; name methods of two kinds, or add 'mfa'"
+                )
         return self
 
 
+# Values of acr that promise no second factor: REFEDS, SAML's names for passwords, and Keycloak's first two levels.
+SINGLE_FACTOR = frozenset(
+    {
+        "0",
+        "1",
+        "https://refeds.org/profile/sfa",
+        "urn:oasis:names:tc:saml:2.0:ac:classes:unspecified",
+        "urn:oasis:names:tc:saml:2.0:ac:classes:password",
+        "urn:oasis:names:tc:saml:2.0:ac:classes:passwordprotectedtransport",
+    }
+)
+# `none` and HS* are no signatures that only the provider can make.
+ALGORITHMS = tuple(f"{family}{bits}" for family in ("PS", "RS", "ES") for bits in (512, 384, 256))
 REFEDS_MFA = "https://refeds.org/profile/mfa"
 EU_LOGIN = "https://ecas.ec.europa.eu"
 # What differs between providers; what is given in bdap.yaml goes before. See docs/how-to/eu-login.md for the sources.
@@ -75,11 +96,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     "generic": {},
     "keycloak": {
         "username_claim": "preferred_username",
-        "levels": [{"name": "mfa", "acr": ["mfa", "2", REFEDS_MFA], "amr": [["mfa"]], "two_kinds": True}],
+        "levels": [{"name": "mfa", "acr": ["mfa"], "amr": [["mfa"]], "two_kinds": True}],
     },
     "eulogin": {
         "issuer": f"{EU_LOGIN}/cas/oauth2",
         "client_authentication": "client_secret_jwt",
+        "assertion_audience": "token_endpoint",
         "scope": ["openid", "email", "hr"],
         "algorithms": ["PS512"],
         "claims_from": "id_token",
@@ -105,10 +127,18 @@ class IdentitySettings(Section):
     client_authentication: Literal[
         "auto", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"
     ] = Field("auto", description="How we prove who we are; auto: by secret, as the provider's discovery offers.")
+    assertion_audience: Literal["issuer", "token_endpoint"] = Field(
+        "issuer", description="Whom the assertions of client_secret_jwt and private_key_jwt name."
+    )
+    assertion_algorithm: str = Field(
+        "", description="How they are signed, if the provider wants one; empty: the strongest that both sides offer."
+    )
     scope: tuple[str, ...] = ("openid", "profile", "email", "groups")
-    algorithms: tuple[str, ...] = ("PS512", "PS256", "RS256", "ES256")
+    algorithms: tuple[str, ...] = Field(
+        ("PS512", "PS256", "RS256", "ES256"), description=f"Accepted signatures of tokens, of {', '.join(ALGORITHMS)}."
+    )
     claims_from: Literal["id_token", "userinfo", "both"] = Field(
-        "both", description="Where names and groups come from; both: UserInfo where there is one, else the id_token."
+        "both", description="Where names and groups come from; both: UserInfo where it states them, else the id_token."
     )
     username_claim: str = Field("sub", description="Names the account at the first login; `sub` keys it ever after.")
     display_name_claim: str = "name"
@@ -163,10 +193,19 @@ class IdentitySettings(Section):
         for name in self.algorithms:
             if name.lower() == "none" or name.upper().startswith("HS"):
                 raise ValueError(f"algorithms may not contain {name!r}: it does not prove who signed")
+            if name not in ALGORITHMS:
+                raise ValueError(f"algorithms contains {name!r}; known: {', '.join(ALGORITHMS)}")
         if not self.algorithms:
             raise ValueError("algorithms is empty: no id_token could be trusted")
         if not self.levels:
             raise ValueError("levels is empty: MFA would not be proven")
+        if self.preset == "eulogin" and self.client_authentication in ("client_secret_basic", "client_secret_post"):
+            raise ValueError(
+                f"client_authentication is {self.client_authentication!r}, which EU Login refuses; "
+                "use client_secret_jwt or private_key_jwt"
+            )
+        if "openid" not in self.scope:
+            raise ValueError("scope lacks 'openid': the provider would not say who somebody is")
         names = [level.name for level in self.levels]
         if len(set(names)) < len(names):
             raise ValueError(f"levels names one level twice: {names}")
@@ -496,4 +535,5 @@ def load(**overrides: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "settings"
-        raise BadSettings(f"{where}: {first['msg']}", "correct it in bdap.yaml or the BDAP_* environment") from None
+        given = f"{first['input']!r} is unknown; " if first["type"] == "literal_error" else ""
+        raise BadSettings(f"{where}: {given}{first['msg'].removeprefix('Value error, ')}", "correct it in bdap.yaml or the BDAP_* environment") from None
