@@ -1,6 +1,7 @@
 """Who may do what. PURE: no I/O, no framework; every room asks `decide` and has no rule of its own."""
 
 from .decide import decide, role_in
+from .factors import kinds, two_factors
 from .model import (
     Administer,
     Assurance,
@@ -40,5 +41,7 @@ __all__ = [
     "ViewDashboard",
     "Visibility",
     "decide",
+    "kinds",
     "role_in",
+    "two_factors",
 ]

@@ -8,11 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# RFC 8176, section 2: which kind of factor each method is. `mfa`, `mca`, `user`, `geo`, `rba`, `wia` are none of them.
-KNOWLEDGE = frozenset({"pwd", "pin", "kba"})
-POSSESSION = frozenset({"otp", "hwk", "swk", "sms", "tel", "sc", "pop"})
-INHERENCE = frozenset({"fpt", "face", "iris", "retina", "vbm"})
-
+from ..access import kinds
 
 @dataclass(frozen=True)
 class Level:
@@ -55,9 +51,3 @@ class Levels:
         names = [known.name for known in self.levels]
         chosen = self.levels[names.index(wanted) :] if wanted in names else ()
         return tuple(dict.fromkeys(acr for level in chosen for acr in sorted(level.acr)))
-
-
-def kinds(methods: Iterable[str]) -> frozenset[str]:
-    """The kinds of factor among methods: knowledge, possession, inherence."""
-    named = {"knowledge": KNOWLEDGE, "possession": POSSESSION, "inherence": INHERENCE}
-    return frozenset(kind for kind, members in named.items() if members & set(methods))
