@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ..access import kinds
 
+
 @dataclass(frozen=True)
 class Level:
     """A level is proven by any of the acr values, by all methods of a combination, or by two kinds of factor."""
