@@ -7,14 +7,17 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import sessionmaker
 
 from ..access import Assurance
 from .id_token import IdToken
-from .tables import Session, aware, now
+from .tables import SeenLogoutToken, Session, aware, now
 
 Store = sessionmaker[Any]
+
+KEPT_DAYS = 90
+LOGOUT_TOKENS_KEPT_DAYS = 1  # one is refused for its age after ten minutes
 
 
 def digest(session_id: str) -> str:
@@ -58,9 +61,33 @@ def live_of(store: Store, person: str) -> list[Session]:
         return [row for row in rows if _is_live(row)]
 
 
-def by_sid(store: Store, person: str, sid: str) -> list[Session]:
-    """The live sessions of a person that the provider calls `sid`."""
-    return [row for row in live_of(store, person) if row.sid == sid and sid]
+def by_sid(store: Store, sid: str) -> list[Session]:
+    """All sessions, live or ended, that the provider calls `sid`; none for ''."""
+    with store() as session:
+        return list(session.scalars(select(Session).where(Session.sid == sid))) if sid else []
+
+
+def people_with_live(store: Store) -> set[str]:
+    """Everybody who has a live session."""
+    with store() as session:
+        rows = session.scalars(select(Session.person).where(Session.ended.is_(None), Session.ends > now()))
+        return set(rows)
+
+
+def end_expired(store: Store) -> None:
+    """End the sessions that have grown too old."""
+    with store.begin() as session:
+        gone = update(Session).where(Session.ended.is_(None), Session.ends <= now())
+        session.execute(gone.values(ended=now(), ended_why="expired"))
+
+
+def prune(store: Store) -> None:
+    """Forget what nobody asks about any more: sessions ended long ago, logout tokens too old to be accepted again."""
+    with store.begin() as session:
+        session.execute(delete(Session).where(Session.ended < now() - timedelta(days=KEPT_DAYS)))
+        session.execute(
+            delete(SeenLogoutToken).where(SeenLogoutToken.seen < now() - timedelta(days=LOGOUT_TOKENS_KEPT_DAYS))
+        )
 
 
 def end(store: Store, keys: list[str], why: str) -> int:
