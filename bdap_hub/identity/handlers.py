@@ -45,7 +45,7 @@ class LoginHandler(OAuthLoginHandler):
         """Redirect with state, nonce, PKCE S256, and what the login is to prove."""
         authenticator = self.authenticator
         try:
-            metadata = await authenticator.provider.metadata()
+            metadata = await authenticator.client.ready()
         except Unavailable as error:
             raise _http_error(error) from None
         self._remember(login)
@@ -59,7 +59,7 @@ class LoginHandler(OAuthLoginHandler):
             "nonce": login.nonce,
             "code_challenge": login.challenge,
             "code_challenge_method": "S256",
-            **authorize_parameters(authenticator.levels, authenticator.settings.identity.ask, login.demand),
+            **authorize_parameters(authenticator.levels, authenticator.asks, login.demand, metadata.acr_values),
         }
         self.redirect(url_concat(metadata.authorization_endpoint, parameters))
 
