@@ -536,4 +536,5 @@ def load(**overrides: object) -> Settings:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "settings"
         given = f"{first['input']!r} is unknown; " if first["type"] == "literal_error" else ""
-        raise BadSettings(f"{where}: {given}{first['msg'].removeprefix('Value error, ')}", "correct it in bdap.yaml or the BDAP_* environment") from None
+        sentence = f"{where}: {given}{first['msg'].removeprefix('Value error, ')}"
+        raise BadSettings(sentence, "correct it in bdap.yaml or the BDAP_* environment") from None
