@@ -132,7 +132,7 @@ def newest_id(sessions: sessionmaker[Any]) -> int:
 
 def line(event: Event) -> str:
     """One event as a line of JSON, without the line's end."""
-    shown = {"id": event.id, "at": _utc(event.at).isoformat(), **{name: getattr(event, name) for name in _FIELDS}}
+    shown = {"id": event.id, "at": utc(event.at).isoformat(), **{name: getattr(event, name) for name in _FIELDS}}
     return json.dumps(shown)
 
 
@@ -148,7 +148,7 @@ def moment(given: str, *, end: bool = False) -> datetime | None:
         if len(given) == len("2026-03-01"):
             day = date.fromisoformat(given) + timedelta(days=1 if end else 0)
             return datetime(day.year, day.month, day.day, tzinfo=UTC)
-        return _utc(datetime.fromisoformat(given))
+        return utc(datetime.fromisoformat(given))
     except (ValueError, OverflowError):
         raise BadRequest(f"{given[:40]!r} is no date", "write it as 2026-03-01 or 2026-03-01T14:30:00+01:00") from None
 
@@ -159,13 +159,13 @@ def _where(wanted: Filter) -> Select[Any]:
         if value := getattr(wanted, name):
             statement = statement.where(getattr(Event, name) == value)
     if wanted.since:
-        statement = statement.where(Event.at >= _utc(wanted.since))
+        statement = statement.where(Event.at >= utc(wanted.since))
     if wanted.until:
-        statement = statement.where(Event.at < _utc(wanted.until))
+        statement = statement.where(Event.at < utc(wanted.until))
     return statement
 
 
-def _utc(moment: datetime) -> datetime:
+def utc(moment: datetime) -> datetime:
     """`moment` in UTC, which is what SQLite keeps without saying so."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 

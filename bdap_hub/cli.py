@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from . import __version__, settings, settings_page, telemetry
+from . import __version__, cli_audit, settings, settings_page, telemetry
 from .access import Administer, Person, Request, UseImage, UseProject, decide
 from .errors import BadRequest, BdapError
 
@@ -34,6 +36,9 @@ def main() -> None:
     """BDAP Hub: brings people to big data."""
 
 
+main.add_command(cli_audit.audit)
+
+
 @main.command()
 @click.argument("name", type=click.Choice(SERVICES))
 def serve(name: str) -> None:
@@ -41,6 +46,7 @@ def serve(name: str) -> None:
     import uvicorn
 
     telemetry.set_up()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # an orderly end: what is still to be written is written
     tree = settings.load()
     if name == "provider":
         from .demo import provider
@@ -229,3 +235,48 @@ def demo_code(name: str) -> None:
             f"{path} holds no TOTP secret of {name!r}", "start the demo once, and name one of its accounts"
         )
     click.echo(pyotp.TOTP(secret).now())
+
+
+@demo.command("disable")
+@click.argument("name")
+def demo_disable(name: str) -> None:
+    """Lock a demo account out at the login provider, to see what the platform takes back, and when."""
+    from .demo import provider
+
+    tree = _demo_settings()
+    told = provider.disable(tree, name)
+    bound = f"within {tree.identity.revocation_seconds:.0f} s"
+    click.echo(f"{name} is locked out. The hub {'has been told' if told else f'was not told, and finds out {bound}'}.")
+
+
+@demo.command("enable")
+@click.argument("name")
+def demo_enable(name: str) -> None:
+    """Let a disabled demo account in again."""
+    from .demo import provider
+
+    provider.enable(_demo_settings(), name)
+    click.echo(f"{name} may log in again.")
+
+
+@demo.command("group", context_settings={"ignore_unknown_options": True})
+@click.argument("name")
+@click.argument("changes", nargs=-1, required=True, metavar="+GROUP|-GROUP...")
+def demo_group(name: str, changes: tuple[str, ...]) -> None:
+    """Change the groups of a demo account at the login provider, until the demo starts anew."""
+    from .demo import provider
+
+    tree = _demo_settings()
+    groups = provider.change_groups(tree, name, changes)
+    click.echo(
+        f"{name}: {', '.join(groups) or 'no groups'}. The hub finds out when it asks, "
+        f"within {tree.identity.revocation_seconds:.0f} s."
+    )
+
+
+def _demo_settings() -> settings.Settings:
+    """As `make demo` has written them, unless others are named."""
+    written = Path(os.environ.get("BDAP_VAR", "var")) / "bdap.yaml"
+    if written.exists():
+        os.environ.setdefault("BDAP_CONFIG", str(written))
+    return settings.load()

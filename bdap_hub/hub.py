@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 
-from . import identity
+from . import identity, telemetry
 from .errors import BadSettings
 from .settings import ServiceSettings, Settings
 from .spawning.network import ensure_network
@@ -30,6 +30,7 @@ ANYWHERE = ("0.0.0.0", "::", "")  # noqa: S104  compared with, never bound
 
 def configure(c: Any, settings: Settings) -> None:
     """Everything JupyterHub needs to know. BadSettings where settings contradict each other or a secret is missing."""
+    logs(c, settings)
     addresses(c, settings)
     state(c, settings)
     proxy(c, settings)
@@ -38,6 +39,11 @@ def configure(c: Any, settings: Settings) -> None:
     spawner(c, settings)
     services(c, settings)
     roles(c, settings)
+
+
+def logs(c: Any, settings: Settings) -> None:
+    """What the hub, its libraries and we log in its process goes through the redacting filter, at every level."""
+    c.JupyterHub.logging_config = telemetry.hub_logging()
 
 
 def addresses(c: Any, settings: Settings) -> None:
@@ -73,7 +79,7 @@ def proxy(c: Any, settings: Settings) -> None:
 
 
 def pages(c: Any, settings: Settings) -> None:
-    """The hub's pages in the platform's look, with its style sheets; logs without secrets."""
+    """The hub's pages in the platform's look, with its style sheets."""
     c.JupyterHub.template_paths = [str(WEB / "hub_templates")]
     c.JupyterHub.template_vars = {
         "platform": settings.hub.platform_name,
