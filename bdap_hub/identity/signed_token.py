@@ -23,6 +23,7 @@ Keys = Mapping[str, Mapping[str, Any]]
 
 _REQUIRED = ("iss", "aud", "exp", "iat", "sub")
 _PLAIN = frozenset({"", "jwt"})
+_OWN_KEY = frozenset({"jwk", "jku", "x5u"})
 _PYJWT_REASONS: tuple[tuple[type[Exception], str, str], ...] = (
     (jwt.InvalidSignatureError, "bad-signature", "its signature is not valid"),
     (jwt.ExpiredSignatureError, "expired", "it has expired"),
@@ -116,6 +117,8 @@ def _header(token: Any) -> dict[str, Any]:
 def _check_header(header: Mapping[str, Any], types: Collection[str]) -> None:
     if "crit" in header:
         raise bad("critical-header", "it depends on an extension that we do not know")
+    if not header.keys().isdisjoint(_OWN_KEY):
+        raise bad("key-in-token", "it brings the key to check it with")
     stated = header.get("typ", "")
     if not isinstance(stated, str) or stated.lower().removeprefix("application/") not in types:
         raise bad("wrong-type", "it is a token of another kind")
@@ -123,10 +126,13 @@ def _check_header(header: Mapping[str, Any], types: Collection[str]) -> None:
 
 def _algorithm(header: Mapping[str, Any], expected: Expected) -> str:
     algorithm = header.get("alg")
-    unsafe = not isinstance(algorithm, str) or algorithm.lower() == "none" or algorithm.upper().startswith("HS")
-    if unsafe or algorithm not in expected.algorithms:
+    if not isinstance(algorithm, str) or algorithm.lower() == "none":
+        raise bad("not-signed", "it is not signed")
+    if algorithm.upper().startswith("HS"):
+        raise bad("shared-secret", "it is signed with a secret, which does not prove who signed")
+    if algorithm not in expected.algorithms:
         raise bad("wrong-algorithm", "it is signed with an algorithm that we do not accept")
-    return str(algorithm)
+    return algorithm
 
 
 def _public_key(kid: str, keys: Keys, algorithm: str) -> Any:
