@@ -39,7 +39,14 @@ class LoginHandler(OAuthLoginHandler):
 
     async def get(self) -> None:
         """Log in, then go on to `next`; 503 if the provider cannot be found."""
-        await self.send_away(LoginState.begin(self._get_next_url() or ""))
+        await self.send_away(LoginState.begin(self.wanted()))
+
+    def wanted(self) -> str:
+        """The path in `next`; '' for what is no address at all."""
+        try:
+            return self._get_next_url() or ""
+        except ValueError:
+            return ""
 
     async def send_away(self, login: LoginState) -> None:
         """Redirect with state, nonce, PKCE S256, and what the login is to prove."""
@@ -93,7 +100,7 @@ class BeginsSession(BaseHandler):  # type: ignore[misc]
             user.name,
             self.proven,
             authenticator.settings.identity.session_hours,
-            address=self.request.remote_ip or "",
+            address=address_of(self),
             agent=self.request.headers.get("User-Agent", ""),
         )
         super().set_login_cookie(user)
@@ -172,6 +179,12 @@ class CallbackHandler(BeginsSession, OAuthCallbackHandler):
             known = error if error in _PROVIDER_ERRORS else "other"
             sentence = _PROVIDER_ERRORS.get(error, "the login provider reported an error")
             raise LoginRefused(f"provider-{known}", sentence)
+
+
+def address_of(handler: web.RequestHandler) -> str:
+    """The caller's address: the last hop that the hub's proxy names. What callers say (X-Real-Ip) does not count."""
+    forwarded = handler.request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    return forwarded or handler.request.remote_ip or ""
 
 
 def _http_error(error: BdapError) -> web.HTTPError:

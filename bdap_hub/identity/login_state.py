@@ -30,10 +30,11 @@ class LoginState:
 
     @classmethod
     def begin(cls, next_url: str, person: str = "", demand: Requirement | None = None) -> LoginState:
-        """Fresh random values of 256 bits each."""
+        """Fresh random values of 256 bits each. A `next_url` with control characters is none."""
         level, max_age = (demand.level, demand.max_age) if demand else ("", None)
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-        return cls(state, nonce, verifier, next_url, person, level, max_age)
+        path = next_url if next_url.isprintable() else ""
+        return cls(state, nonce, verifier, path, person, level, max_age)
 
     @classmethod
     def read(cls, kept: bytes) -> LoginState:

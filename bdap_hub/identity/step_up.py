@@ -20,8 +20,10 @@ class StepUpHandler(LoginHandler):
     @web.authenticated
     async def get(self) -> None:
         """404 for a level that does not exist, 400 where nothing, or no age in seconds, is asked for."""
-        next_url = self._validate_next_url(self.get_argument("next", ""))
-        await self.send_away(LoginState.begin(next_url, self.current_user.name, self._demand()))
+        await self.send_away(LoginState.begin(self.wanted(), self.current_user.name, self._demand()))
+
+    def _get_next_url(self) -> str:
+        return str(self._validate_next_url(self.get_argument("next", "")))
 
     def _demand(self) -> Requirement:
         level, age = self.get_argument("level", ""), self.get_argument("max_age", "")
