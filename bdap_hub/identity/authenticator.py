@@ -99,7 +99,7 @@ class EULoginAuthenticator(GenericOAuthenticator):
             subject=subject or self.settings.identity.issuer,
             allowed=refused is None,
             reason=refused.reason if refused else "",
-            address=(handler.request.remote_ip or "") if handler else "",
+            address=address_of(handler) if handler else "",
         )
 
     async def authenticate(self, handler: CallbackHandler, data: Any = None, **kwargs: Any) -> dict[str, Any]:
