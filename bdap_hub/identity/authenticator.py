@@ -24,7 +24,7 @@ from .assurance import Level, Levels
 from .client import Client
 from .client_auth import ClientAuth
 from .discovery import Provider
-from .handlers import CallbackHandler, LoginHandler
+from .handlers import CallbackHandler, LoginHandler, address_of
 from .claims import display_name, email, groups
 from .id_token import Expected, IdToken, LoginRefused, key_id
 from .id_token import validate as validate_id_token
