@@ -113,7 +113,7 @@ class EULoginAuthenticator(GenericOAuthenticator):
         standing = "pending" if self.settings.registration.required else "approved"
         account = people.recognise(self.store, self.settings.identity.issuer, proven, standing=standing)
         handler.proven = proven
-        if refused := people.refusal(self.settings, account):
+        if refused := people.refusal_at_login(self.settings, people.admit(self.settings, self.store, account)):
             raise refused
         return self._model(account, self._state(proven, tokens))
 

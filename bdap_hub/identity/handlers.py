@@ -17,7 +17,7 @@ from tornado import web
 from tornado.httputil import url_concat
 
 from ..errors import BdapError, Unavailable
-from . import sessions
+from . import registration, sessions
 from .authorize import authorize_parameters
 from .id_token import IdToken, LoginRefused
 from .login_state import COOKIE, LoginState, cookie_name
@@ -120,11 +120,15 @@ class CallbackHandler(BeginsSession, OAuthCallbackHandler):
             if user is None:
                 raise LoginRefused("not-allowed", "this account may not log in", "ask the platform's operators")
         except LoginRefused as refused:
-            self.authenticator.record(self, self.login_state.purpose, self.login_state.person, refused)
+            applicant = registration.hand_over(self, refused)
+            self.authenticator.record(self, self.login_state.purpose, applicant or self.login_state.person, refused)
+            if applicant:
+                return
             raise _http_error(refused) from None
         except BdapError as error:
             raise _http_error(error) from None
         self.authenticator.record(self, self.login_state.purpose, user.name, None)
+        registration.forget(self)
         self.redirect(self.get_next_url(user))
 
     def check_arguments(self) -> None:

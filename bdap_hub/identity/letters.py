@@ -37,16 +37,12 @@ class Letters:
             f"See how it stands, or change it:\n{self._url}/hub/register",
         )
 
-    def approved(
-        self, person: Account, project: str, role: str, until: datetime | None, comment: str = ""
-    ) -> list[Letter]:
+    def approved(self, person: Account, project: str, role: str, until: datetime) -> list[Letter]:
         """To the person: you are in."""
-        end = f" until {until:%d %B %Y}" if until else ""
         return self._to(
             person,
             f"You are in project {project}",
-            f"You are now a {role} of the project {self._title(project)}{end}.",
-            *([comment] if comment else []),
+            f"You are now a {role} of the project {self._title(project)} until {until:%d %B %Y}.",
             f"Log in and start a server:\n{self._url}/hub/home",
         )
 

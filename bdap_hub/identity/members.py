@@ -32,7 +32,8 @@ def open_projects(settings: Settings) -> list[ProjectSettings]:
 def membership(store: Store, name: str, project: str) -> Membership | None:
     """Somebody's local membership, also one that has run out."""
     with store() as session:
-        return session.get(Membership, (name, project))
+        found: Membership | None = session.get(Membership, (name, project))
+        return found
 
 
 def grant(store: Store, name: str, project: str, role: Role, by: str, until: datetime | None) -> None:

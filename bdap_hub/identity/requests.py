@@ -49,7 +49,8 @@ def submit(settings: Settings, store: Store, account: Account, project: str, pur
 def find(store: Store, number: int) -> JoinRequest | None:
     """The request of that number."""
     with store() as session:
-        return session.get(JoinRequest, number)
+        found: JoinRequest | None = session.get(JoinRequest, number)
+        return found
 
 
 def open_of(store: Store, person: str) -> list[JoinRequest]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from .approvals_page import RequestsHandler
 from .hub_api import SessionAPIHandler
+from .registration import RegisterHandler
 from .step_up import StepUpHandler
 
 HANDLERS: list[tuple[str, Any]] = [
     (r"/step-up", StepUpHandler),
+    (r"/register", RegisterHandler),
+    (r"/requests", RequestsHandler),
     (r"/api/bdap/sessions/([0-9a-f]{64})", SessionAPIHandler),
 ]
 """(path below /hub, tornado handler) of each; the authenticator hands them to JupyterHub."""

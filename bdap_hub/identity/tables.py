@@ -66,7 +66,7 @@ class Session(Base):
 
 
 class Membership(Base):
-    """Somebody added to a project here, beside what the provider says. `role` is member or lead, `reminded` as above."""
+    """Somebody added to a project here, beside what the provider says. `role` is member or lead."""
 
     __tablename__ = "identity_memberships"
 

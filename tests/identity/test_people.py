@@ -367,7 +367,7 @@ def test_nobody_blocked_is_approved_by_the_way(tmp_path: Path) -> None:
     ],
 )
 def test_who_adds_whom(tmp_path: Path, actor: str, name: str, role: str, reason: str) -> None:
-    desk, actors, request = cast_of(tmp_path)
+    desk, actors, _ = cast_of(tmp_path)
     if reason:
         with pytest.raises(Refused) as refused:
             desk.add(actors[actor], name, "forest", role)
