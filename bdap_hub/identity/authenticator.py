@@ -6,8 +6,7 @@ What they may use, `access` decides later.
 
 from __future__ import annotations
 
-import dataclasses
-import time
+import asyncio
 from functools import cached_property
 from typing import Any
 
@@ -17,19 +16,20 @@ from tornado.web import RequestHandler
 from traitlets import Float, Instance
 
 from .. import audit, database
-from ..errors import Unavailable
+from ..access import Assurance
 from ..settings import Settings
 from . import people, routes, sessions
 from .assurance import Level, Levels
 from .client import Client
 from .client_auth import ClientAuth
+from .confirm import Confirmation, age
 from .discovery import Provider
 from .handlers import CallbackHandler, LoginHandler, address_of
-from .claims import display_name, email, groups
-from .id_token import Expected, IdToken, LoginRefused, key_id
-from .id_token import validate as validate_id_token
+from .id_token import Expected, IdToken, LoginRefused
 from .logout import LogoutHandler
-from .tables import Account, aware
+from .revocation import Revoker
+from .sweeper import Sweeper
+from .tables import Account, Session
 
 
 class EULoginAuthenticator(GenericOAuthenticator):
@@ -40,6 +40,7 @@ class EULoginAuthenticator(GenericOAuthenticator):
     logout_handler = LogoutHandler
 
     settings = Instance(Settings, help="The platform's settings tree.").tag(config=True)
+    _revoker: Revoker | None = None
     # So short that every request is looked at: a session that has ended must not live on beside another's. What is
     # looked at each time is our own table; the provider is asked every `identity.recheck_seconds`.
     auth_refresh_age = Float(1e-6, config=True, help="Seconds for which an answer of `refresh_user` serves.")
@@ -71,8 +72,30 @@ class EULoginAuthenticator(GenericOAuthenticator):
     def client(self) -> Client:
         """Our side of the conversation with the provider."""
         identity = self.settings.identity
-        auth = ClientAuth(identity.client_authentication, identity.client_id, self.client_secret)
-        return Client(identity.issuer, auth, self.http_client, **self.http_request_kwargs)
+        kept = self.settings.var / "identity" / "provider.json"
+        return Client(
+            identity.issuer,
+            self.client_auth,
+            self.http_client,
+            algorithms=frozenset(identity.algorithms),
+            kept=kept,
+            **self.http_request_kwargs,
+        )
+
+    @property
+    def asks(self) -> str:
+        """How the provider is asked for a level."""
+        return self.settings.identity.ask
+
+    @cached_property
+    def client_auth(self) -> ClientAuth:
+        """How we prove to the provider who we are."""
+        return ClientAuth.from_settings(self.settings)
+
+    @cached_property
+    def confirmation(self) -> Confirmation:
+        """What the provider says of people."""
+        return Confirmation(self)
 
     @property
     def provider(self) -> Provider:
@@ -85,20 +108,34 @@ class EULoginAuthenticator(GenericOAuthenticator):
         return database.connect(self.settings.database)
 
     def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
-        """The login's pages, and identity's own."""
+        """The login's pages, and identity's own. The hub asks once, when it starts: from then on we sweep."""
+        self._sweeping = asyncio.create_task(Sweeper(app, self, self.revoker(app)).run())
         return [*super().get_handlers(app), *routes.HANDLERS]
 
+    def revoker(self, app: Any) -> Revoker:
+        """The hub's one way to take back what somebody holds."""
+        if self._revoker is None:
+            self._revoker = Revoker(app, self)
+        return self._revoker
+
     def record(
-        self, handler: RequestHandler | None, action: str, person: str, refused: LoginRefused | None, subject: str = ""
+        self,
+        handler: RequestHandler | None,
+        action: str,
+        person: str,
+        refused: LoginRefused | None,
+        subject: str = "",
+        *,
+        reason: str = "",
     ) -> None:
-        """One audit event. Never a token, a code or a claim set."""
+        """One audit event, with the reason of a refusal or another. Never a token, a code or a claim set."""
         audit.record(
             self.store,
             person=person,
             action=action,
             subject=subject or self.settings.identity.issuer,
             allowed=refused is None,
-            reason=refused.reason if refused else "",
+            reason=refused.reason if refused else reason,
             address=address_of(handler) if handler else "",
         )
 
@@ -109,13 +146,14 @@ class EULoginAuthenticator(GenericOAuthenticator):
             raise LoginRefused("missing-issuer", "the answer does not say which login provider it comes from")
         login = handler.login_state
         tokens = await self.client.redeem(handler.get_argument("code"), login.code_verifier, self.oauth_callback_url)
-        proven = await self._proven(tokens, nonce=login.nonce)
+        proven, state = await self.confirmation.login(tokens, login.nonce, login.demand)
+        self._check_same(login.person, proven)
         standing = "pending" if self.settings.registration.required else "approved"
         account = people.recognise(self.store, self.settings.identity.issuer, proven, standing=standing)
         handler.proven = proven
         if refused := people.refusal_at_login(self.settings, people.admit(self.settings, self.store, account)):
             raise refused
-        return self._model(account, self._state(proven, tokens))
+        return self.model(account, state)
 
     async def check_allowed(self, username: str, auth_model: dict[str, Any] | None) -> bool:
         """Whoever has proven the lowest level and stands well; without a project they find nothing to start."""
@@ -130,7 +168,7 @@ class EULoginAuthenticator(GenericOAuthenticator):
         account = people.find(self.store, user.name)
         if account is None or people.refusal(self.settings, account):
             return False
-        if _age(account) < self.settings.identity.recheck_seconds:
+        if age(account) < self.settings.identity.recheck_seconds:
             return True
         try:
             return await self.confirm(user, account)
@@ -139,82 +177,40 @@ class EULoginAuthenticator(GenericOAuthenticator):
             return False
 
     async def confirm(self, user: User, account: Account) -> Any:
-        """Ask the provider about a person now: their model, or True where it cannot say; LoginRefused for its no.
+        """Ask the provider about a person now: their model, or True where it cannot say; LoginRefused for its no."""
+        return await self.confirmation.confirm(user, account)
 
-        It cannot say while it does not answer (for `provider_grace`), or where it has nothing to ask, neither a
-        refresh token nor UserInfo (for `unproven_hours`).
-        """
-        identity = self.settings.identity
-        state = await user.get_auth_state()
-        if not state:
-            raise LoginRefused("session-ended", "nothing is known of this login any more")
-        try:
-            claims, state = await self._claims_now(state)
-        except Unavailable as error:
-            self.log.warning("%s", error.message)
-            if _age(account) < identity.provider_grace:
-                return True
-            raise LoginRefused("provider-down", "the login provider has not answered for too long") from None
-        if claims is None:
-            if _age(account) < identity.unproven_hours * 3600:
-                return True
-            raise LoginRefused("not-confirmed", "your login has not been confirmed for too long")
-        if not claims:
-            raise LoginRefused("session-ended", "the login provider no longer confirms this login")
-        if claims.get("sub") != account.subject:
-            raise LoginRefused("other-person", "the login provider now names somebody else")
-        people.confirmed(self.store, account.name, groups(claims, self.expected))
-        return self._model(people.find(self.store, account.name) or account, state)
+    def assurance(self, name: str, handler: RequestHandler | None) -> Assurance | None:
+        """What the login behind this request proves, where it is that person's; None for a token of no login."""
+        found = self._session(name, handler) if handler is not None else None
+        return sessions.assurance(found)
 
-    async def _proven(self, tokens: dict[str, Any], nonce: str | None) -> IdToken:
-        """The person whom these tokens prove, with names and groups from where the settings want them."""
-        id_token, access_token = tokens.get("id_token"), tokens.get("access_token")
-        keys = await self.provider.keys(key_id(id_token))
-        access = access_token if isinstance(access_token, str) else None
-        proven = validate_id_token(id_token, keys, self.expected, nonce=nonce, access_token=access)
-        if self.settings.identity.claims_from == "id_token" or not access:
-            return proven
-        claims = await self.client.userinfo(access)
-        if claims is None and self.settings.identity.claims_from == "both":
-            return proven
-        if not claims:
-            raise LoginRefused("no-userinfo", "the login provider did not say who you are")
-        if claims.get("sub") != proven.subject:
-            raise LoginRefused("other-person", "the login provider names two different people")
-        return dataclasses.replace(
-            proven,
-            display_name=display_name({**claims, self.expected.username_claim: proven.username}, self.expected),
-            email=email(claims, self.expected),
-            groups=groups(claims, self.expected),
-        )
-
-    async def _claims_now(self, state: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-        """(claims now, state with renewed tokens): claims are empty for the provider's no, None if not to be had."""
-        if self.settings.identity.claims_from == "id_token":
-            return None, state
-        return await self.client.userinfo(state["access_token"]), state
+    def _check_same(self, name: str, proven: IdToken) -> None:
+        """A step-up brings back whom it was begun for (`name`; '' for a login)."""
+        account = people.find(self.store, name) if name else None
+        if account is not None and account.subject != proven.subject:
+            raise LoginRefused(
+                "other-person",
+                f"you are logged in as {name}, and the login provider answered for somebody else",
+                f"log in as {name}, or log out first",
+            )
 
     def _session_lives(self, user: User, handler: RequestHandler) -> bool:
         """Whether the login behind this request goes on; a token that belongs to no login needs none."""
         token = handler.get_token()
-        session_id = token.session_id if token is not None else handler.get_session_cookie()
-        if token is not None and not session_id:
+        if token is not None and not token.session_id:
             return True
-        found = sessions.live(self.store, sessions.digest(session_id or ""))
-        return found is not None and found.person == user.name
+        return self._session(user.name, handler) is not None
 
-    def _state(self, proven: IdToken, tokens: dict[str, Any]) -> dict[str, Any]:
-        """What is kept, encrypted, to ask the provider again."""
-        life = tokens.get("expires_in")
-        return {
-            "level": proven.level,
-            "auth_time": proven.auth_time,
-            "access_token": tokens.get("access_token") or "",
-            "access_until": time.time() + life if isinstance(life, int | float) else None,
-            "refresh_token": tokens.get("refresh_token") or "",
-        }
+    def _session(self, name: str, handler: RequestHandler) -> Session | None:
+        """The live login of that person behind this request, by its token or else its cookie."""
+        token = handler.get_token()
+        session_id = token.session_id if token is not None else handler.get_session_cookie()
+        found = sessions.live(self.store, sessions.digest(session_id)) if session_id else None
+        return found if found is not None and found.person == name else None
 
-    def _model(self, account: Account, state: dict[str, Any]) -> dict[str, Any]:
+    def model(self, account: Account, state: dict[str, Any]) -> dict[str, Any]:
+        """Somebody as JupyterHub wants to know them."""
         member_of = people.groups_now(self.settings, self.store, account)
         return {
             "name": account.name,
@@ -223,9 +219,3 @@ class EULoginAuthenticator(GenericOAuthenticator):
             "user_info": {"display_name": account.display_name},
             "auth_state": state,
         }
-
-
-def _age(account: Account) -> float:
-    """Seconds since the provider last said yes."""
-    checked = aware(account.checked)
-    return time.time() - checked.timestamp() if checked else float("inf")

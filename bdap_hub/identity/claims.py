@@ -21,7 +21,7 @@ def username(claims: Mapping[str, Any], expected: Expected) -> str:
         raise LoginRefused(
             "bad-username",
             f"your account name (claim {expected.username_claim!r}) is not one we accept: it must begin with a letter "
-            "or a digit, hold lower case letters, digits and . _ - only, not be a number, and have at most 64 characters",
+            "or a digit, hold lower case letters, digits and . _ - only, be no number, and have at most 64 characters",
             "ask the platform's operators",
         )
     return name

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,10 +17,14 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HT
 
 from ..errors import Unavailable
 from .client_auth import ClientAuth
-from .discovery import Provider
+from .discovery import Metadata, Provider
 from .id_token import LoginRefused
 
+log = logging.getLogger(__name__)
+
 REQUEST_SECONDS = 10.0
+# Errors of RFC 6749 section 5.2 that speak of us, not of the person.
+_OUR_FAULT = frozenset({"invalid_client", "unauthorized_client", "unsupported_grant_type"})
 ATTEMPTS = 2
 AGAIN_SECONDS = 0.5
 
@@ -25,12 +32,27 @@ AGAIN_SECONDS = 0.5
 class Client:
     """The platform as the provider's client. One per hub; not thread-safe (one event loop)."""
 
-    def __init__(self, issuer: str, auth: ClientAuth, http: AsyncHTTPClient, **options: Any) -> None:
+    def __init__(
+        self,
+        issuer: str,
+        auth: ClientAuth,
+        http: AsyncHTTPClient,
+        *,
+        algorithms: frozenset[str] = frozenset(),
+        kept: Path | None = None,
+        **options: Any,
+    ) -> None:
         self.issuer = issuer
-        self.provider = Provider(issuer, self._fetch)
+        self.provider = Provider(issuer, self._fetch, algorithms, kept)
         self._auth = auth
         self._http = http
         self._options = options
+
+    async def ready(self) -> Metadata:
+        """The provider's addresses, once it is sure that a login can end well; Unavailable otherwise."""
+        metadata = await self.provider.metadata()
+        self._auth.method_for(metadata)
+        return metadata
 
     async def redeem(self, code: str, verifier: str, redirect_uri: str) -> dict[str, Any]:
         """The tokens for a code; LoginRefused (code-refused) if the provider does not take it."""
@@ -50,13 +72,20 @@ class Client:
         return await self._token_request({"grant_type": "refresh_token", "refresh_token": refresh_token})
 
     async def userinfo(self, access_token: str) -> dict[str, Any] | None:
-        """The claims now; an empty dictionary if the token is no longer good, None if there is no such endpoint."""
+        """The claims now; an empty dictionary if the token is no longer good, None if there is no such endpoint.
+
+        Unavailable for every answer that says nothing about the token.
+        """
         metadata = await self.provider.metadata()
         if not metadata.userinfo_endpoint:
             return None
         headers = {"Authorization": f"Bearer {access_token}", "Accept": "application/json"}
         answer = await self._patiently(metadata.userinfo_endpoint, headers=headers)
-        return (_json_object(answer) if answer.code == 200 else None) or {}
+        if answer.code in (400, 401, 403):  # RFC 6750 section 3.1
+            return {}
+        if answer.code != 200 or not (claims := _json_object(answer)):
+            raise self._useless("UserInfo", answer)
+        return claims
 
     async def _token_request(self, fields: dict[str, str]) -> dict[str, Any] | None:
         metadata = await self.provider.metadata()
@@ -67,7 +96,15 @@ class Client:
         )
         if _overloaded(answer):
             raise Unavailable(f"the login provider {self.issuer} does not answer", "try again in a moment")
-        return _json_object(answer) if answer.code == 200 else None
+        stated = _json_object(answer)
+        if stated is None or stated.get("error") in _OUR_FAULT:
+            raise self._useless("its token endpoint", answer)
+        return stated if answer.code == 200 else None
+
+    def _useless(self, where: str, answer: HTTPResponse) -> Unavailable:
+        log.error("%s: %s answered %s, %s", self.issuer, where, answer.code, _error_code(answer))
+        sentence = f"the login provider {self.issuer} did not answer as it should ({where}: {answer.code})"
+        return Unavailable(sentence, "tell the platform's operators")
 
     async def _fetch(self, url: str) -> bytes:
         answer = await self._patiently(url)
@@ -113,3 +150,9 @@ def _json_object(answer: HTTPResponse) -> dict[str, Any] | None:
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
+
+
+def _error_code(answer: HTTPResponse) -> str:
+    """The provider's error code for the log, if it is one of the few letters that it should be."""
+    code = str((_json_object(answer) or {}).get("error", ""))
+    return code if re.fullmatch(r"[a-z_]{1,40}", code) else "without a code"

@@ -6,10 +6,11 @@ from typing import Any
 
 from ..settings import Settings
 from .authenticator import EULoginAuthenticator
+from .client_auth import ClientAuth
 
 
 def configure(c: Any, settings: Settings) -> None:
-    """Log in through the provider of `settings.identity`. BadSettings if the client's secret is missing.
+    """Log in through the provider of `settings.identity`. BadSettings if the client's secret or key is missing.
 
     The key that encrypts people's authentication state (`c.CryptKeeper.keys`) is set by `bdap_hub.hub`.
     """
@@ -19,7 +20,7 @@ def configure(c: Any, settings: Settings) -> None:
     authenticator = c.EULoginAuthenticator
     authenticator.settings = settings
     authenticator.client_id = identity.client_id
-    authenticator.client_secret = settings.secret("oidc-client-secret")
+    ClientAuth.from_settings(settings)  # now, so that a missing secret stops the start
     authenticator.oauth_callback_url = f"{settings.hub.public_url.rstrip('/')}/hub/oauth_callback"
     authenticator.scope = list(identity.scope)
     authenticator.username_claim = identity.username_claim

@@ -1,19 +1,24 @@
 """The provider as it describes itself: discovery document and public keys, cached, kept through an outage.
 
-All network access goes through the `fetch` that one hands in, so that tests need no network.
+All network access goes through the `fetch` that one hands in, so that tests need no network. What was good last is also
+kept in a file, so that a hub which starts during an outage knows the provider; it holds nothing secret.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import Unavailable
+from .metadata import Metadata, public_keys, read_metadata, unusable
+
+__all__ = ["Fetch", "Metadata", "Provider", "read_metadata"]
 
 log = logging.getLogger(__name__)
 
@@ -21,103 +26,140 @@ METADATA_SECONDS = 3600.0
 KEYS_SECONDS = 3600.0
 # An unknown key makes us look again, but at most this often: a stranger's tokens must not hammer the provider.
 KEYS_AGAIN_SECONDS = 10.0
+FAILED_AGAIN_SECONDS = 3.0
+# A copy serves this long without the provider's confirmation: a key that it has withdrawn must not live for ever.
+LAST_GOOD_SECONDS = 24 * 3600.0
 
 Fetch = Callable[[str], Awaitable[bytes]]
 
 
-@dataclass(frozen=True)
-class Metadata:
-    """What we use of the discovery document (OpenID Connect Discovery 1.0, section 3)."""
+class Copy:
+    """A document, when the provider last gave it (seconds since 1970), and when it may be asked again (monotonic)."""
 
-    issuer: str
-    authorization_endpoint: str
-    token_endpoint: str
-    jwks_uri: str
-    userinfo_endpoint: str = ""
-    end_session_endpoint: str = ""
-    basic_auth: bool = True
-    states_issuer: bool = False
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.at = 0.0
+        self.from_file = False
+        self.not_before = float("-inf")
+        self.failure: Unavailable | None = None
 
+    @property
+    def age(self) -> float:
+        """Seconds since the provider gave it; infinite if it never did."""
+        return max(0.0, time.time() - self.at) if self.value else float("inf")
 
-def read_metadata(document: Any, issuer: str) -> Metadata:
-    """The checked discovery document; Unavailable where it is another issuer's or lacks an address."""
-    if not isinstance(document, Mapping):
-        raise _unusable(issuer, "its discovery document is not a JSON object")
-    if document.get("issuer") != issuer:
-        raise _unusable(issuer, f"its discovery document names the issuer {document.get('issuer')!r}")
-    names = ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint")
-    addresses = {name: document.get(name) or "" for name in names}
-    for name, address in addresses.items():
-        if not address and name in names[3:]:
-            continue
-        _check_address(issuer, name, address)
-    # Without the list, the standard's default is client_secret_basic.
-    methods = document.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
-    states_issuer = document.get("authorization_response_iss_parameter_supported") is True
-    return Metadata(
-        issuer=issuer, basic_auth="client_secret_basic" in methods, states_issuer=states_issuer, **addresses
-    )
+    def old(self, limit: float) -> bool:
+        """Whether to ask the provider again: after `limit` seconds, and when an earlier run of the hub asked."""
+        return self.from_file or self.age > limit
+
+    async def renew(self, get: Callable[[], Awaitable[Any]], pause: float) -> bool:
+        """Ask the provider, unless it was asked just now; whether the copy is new. Remembers a failure."""
+        if time.monotonic() < self.not_before:
+            return False
+        try:
+            self.value, self.at, self.failure = await get(), time.time(), None
+            self.from_file = False
+        except Unavailable as error:
+            self.failure, pause = error, FAILED_AGAIN_SECONDS
+        self.not_before = time.monotonic() + pause
+        return self.failure is None
+
+    def good(self, issuer: str) -> Any:
+        """The value; Unavailable if there is none, or none that is recent enough."""
+        if self.age <= LAST_GOOD_SECONDS:
+            if self.failure:
+                log.warning("keeping the last good answer of %s: %s", issuer, self.failure.message)
+            return self.value
+        raise self.failure or unusable(issuer, "it has not answered yet")
 
 
 class Provider:
-    """A provider's metadata and keys, fetched when first needed. One per hub; not thread-safe (one event loop)."""
+    """A provider's metadata and keys, fetched when first needed. One per hub; not thread-safe (one event loop).
 
-    def __init__(self, issuer: str, fetch: Fetch) -> None:
+    `algorithms` are those we accept; `kept` is the file of the last good copy.
+    """
+
+    def __init__(
+        self, issuer: str, fetch: Fetch, algorithms: frozenset[str] = frozenset(), kept: Path | None = None
+    ) -> None:
         self.issuer = issuer
         self._fetch = fetch
-        self._metadata: Metadata | None = None
-        self._metadata_until = 0.0
-        self._keys: dict[str, dict[str, Any]] = {}
-        self._keys_at = float("-inf")
+        self._algorithms = algorithms
+        self._kept = kept
+        self._document, self._keys = Copy(), Copy()
+        self._lock = asyncio.Lock()
+        self._recall()
 
     async def metadata(self) -> Metadata:
         """The provider's addresses; Unavailable if it never answered. The last good copy outlives an outage."""
-        if self._metadata is None or time.monotonic() > self._metadata_until:
-            try:
-                document = await self._get(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
-                self._metadata = read_metadata(document, self.issuer)
-                self._metadata_until = time.monotonic() + METADATA_SECONDS
-            except Unavailable as error:
-                if self._metadata is None:
-                    raise
-                log.warning("keeping the last discovery document of %s: %s", self.issuer, error.message)
-        return self._metadata
+        async with self._lock:
+            return await self._metadata()
 
     async def keys(self, kid: str) -> Mapping[str, Mapping[str, Any]]:
-        """The public keys by id; fetched again when `kid` is unknown (key rotation) or the copy is old."""
-        age = time.monotonic() - self._keys_at
-        if age > KEYS_SECONDS or (kid not in self._keys and age > KEYS_AGAIN_SECONDS):
-            await self._fetch_keys()
-        return self._keys
+        """The public keys by id; fetched again when `kid` is unknown or '' (key rotation), or the copy is old."""
+        async with self._lock:
+            known = bool(self._keys.value) and kid in self._keys.value
+            if not known or self._keys.old(KEYS_SECONDS):
+                metadata = await self._metadata()
+                if await self._keys.renew(lambda: self._get_keys(metadata.jwks_uri), KEYS_AGAIN_SECONDS):
+                    self._keep()
+            return dict(self._keys.good(self.issuer))
 
-    async def _fetch_keys(self) -> None:
-        metadata = await self.metadata()
-        try:
-            document = await self._get(metadata.jwks_uri)
-            found = document.get("keys") if isinstance(document, dict) else None
-            if not isinstance(found, list):
-                raise _unusable(self.issuer, "its key set is not a list")
-        except Unavailable as error:
-            if not self._keys:
-                raise
-            log.warning("keeping the last key set of %s: %s", self.issuer, error.message)
-        else:
-            self._keys = {k["kid"]: k for k in found if isinstance(k, dict) and isinstance(k.get("kid"), str)}
-        self._keys_at = time.monotonic()
+    async def _metadata(self) -> Metadata:
+        if self._document.old(METADATA_SECONDS) and await self._document.renew(self._get_document, 0):
+            self._keep()
+        return read_metadata(self._document.good(self.issuer), self.issuer, self._algorithms)
+
+    async def _get_document(self) -> Any:
+        document = await self._get(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
+        read_metadata(document, self.issuer, self._algorithms)
+        return document
+
+    async def _get_keys(self, address: str) -> dict[str, dict[str, Any]]:
+        found = public_keys(await self._get(address))
+        if not found:
+            raise unusable(self.issuer, "its key set holds no key for signatures")
+        return found
 
     async def _get(self, url: str) -> Any:
         try:
             return json.loads(await self._fetch(url))
         except ValueError:
-            raise _unusable(self.issuer, f"{urlsplit(url).path} is not JSON") from None
+            raise unusable(self.issuer, f"{urlsplit(url).path} is not JSON") from None
 
+    def _keep(self) -> None:
+        if self._kept is None:
+            return
+        copies = {"document": self._document, "keys": self._keys}
+        state = {"issuer": self.issuer, **{name: {"at": c.at, "value": c.value} for name, c in copies.items()}}
+        try:
+            self._kept.parent.mkdir(parents=True, exist_ok=True)
+            fresh = self._kept.with_suffix(".new")
+            fresh.write_text(json.dumps(state))
+            fresh.replace(self._kept)
+        except OSError as error:
+            log.warning("the provider's description could not be kept: %s", error)
 
-def _check_address(issuer: str, name: str, address: Any) -> None:
-    parts = urlsplit(address) if isinstance(address, str) else urlsplit("")
-    allowed = {"https"} if issuer.startswith("https:") else {"http", "https"}
-    if parts.scheme not in allowed or not parts.netloc:
-        raise _unusable(issuer, f"its {name} is {address!r}, not an {' or '.join(sorted(allowed))} address")
+    def _recall(self) -> None:
+        """Take over what an earlier run kept of this very issuer, checked as if it came from the provider.
 
-
-def _unusable(issuer: str, why: str) -> Unavailable:
-    return Unavailable(f"the login provider {issuer} cannot be used: {why}", "tell the platform's operators")
+        The provider is asked first all the same; its age counts from when it was kept.
+        """
+        try:
+            state = json.loads(self._kept.read_text()) if self._kept else {}
+            if state.get("issuer") != self.issuer:
+                return
+            read_metadata(state["document"]["value"], self.issuer, self._algorithms)
+            keys = public_keys({"keys": list(state["keys"]["value"].values())})
+            document_at, keys_at = float(state["document"]["at"]), float(state["keys"]["at"])
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, Unavailable) as error:
+            log.warning("%s is of no use and will be written anew: %s", self._kept, error)
+            return
+        self._document.value, self._document.at, self._document.from_file = (
+            state["document"]["value"],
+            document_at,
+            True,
+        )
+        self._keys.value, self._keys.at, self._keys.from_file = keys, keys_at, True

@@ -65,8 +65,8 @@ def validate(
 ) -> IdToken:
     """The person whom `token` proves; LoginRefused otherwise.
 
-    `nonce` is the one this browser was sent away with; for a refreshed token it is None, and `earlier` is the login that
-    it renews. `access_token` is the token that came along, compared with `at_hash` where the provider states it.
+    `nonce` is the one this browser was sent away with; for a refreshed token it is None, and `earlier` is the login
+    that it renews. `access_token` is the token that came along, compared with `at_hash` where the provider states it.
     `demand` is what a step-up asks beyond the login's own level; its `max_age` needs the claim auth_time.
     """
     claims, algorithm = verified_claims(token, keys, expected)

@@ -57,7 +57,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, made: EULoginAuthenticator, claims:
 def test_configured_from_the_settings(settings: Settings) -> None:
     made = authenticator(settings)
     assert made.expected.issuer == settings.identity.issuer
-    assert made.client_secret == settings.secret("oidc-client-secret")
+    assert made.client_auth.secret == settings.secret("oidc-client-secret")
     assert made.oauth_callback_url == f"{settings.hub.public_url}/hub/oauth_callback"
     assert made.manage_groups and made.enable_auth_state and made.auth_refresh_strict and not made.allow_all
 
