@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from .approvals_page import RequestsHandler
+from .client_key import ClientKeysHandler
 from .hub_api import SessionAPIHandler
 from .registration import RegisterHandler
 from .step_up import StepUpHandler
 
 HANDLERS: list[tuple[str, Any]] = [
+    (r"/oidc/jwks\.json", ClientKeysHandler),
     (r"/step-up", StepUpHandler),
     (r"/register", RegisterHandler),
     (r"/requests", RequestsHandler),
