@@ -83,6 +83,7 @@ def pages(c: Any, settings: Settings) -> None:
     c.JupyterHub.template_paths = [str(WEB / "hub_templates")]
     c.JupyterHub.template_vars = {
         "platform": settings.hub.platform_name,
+        "decides_members": lambda user: user is not None and _decides(settings, {group.name for group in user.groups}),
         "platform_admin": lambda user: (
             user is not None and settings.identity.admin_group in {group.name for group in user.groups}
         ),
@@ -193,6 +194,12 @@ def _docker_host(settings: Settings) -> str:
                 f"set it to {gateway}, the gateway of their network",
             )
     return gateway
+
+
+def _decides(settings: Settings, groups: set[str]) -> bool:
+    """Whether somebody with these groups decides about a project's members, as an admin or a lead."""
+    leads = {project.leads for project in settings.projects}
+    return bool(groups & {settings.identity.admin_group, *leads})
 
 
 def _local(bind: str) -> str:

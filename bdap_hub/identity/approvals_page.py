@@ -1,9 +1,8 @@
-"""The page of those who decide: requests, members, and for administrators who is blocked. All decided by `approvals`."""
+"""The page of those who decide: requests, members, and for administrators who is blocked. `approvals` decides all."""
 
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Any
 
 from jupyterhub.handlers.base import BaseHandler
 from tornado import web
@@ -85,7 +84,7 @@ class RequestsHandler(BaseHandler):  # type: ignore[misc]
             done=done,
             refused=refused,
             step_up=self._step_up(refused.step_up) if refused and refused.step_up else "",
-            requests=[r for r in requests.open_in(desk.store, names)],
+            requests=requests.open_in(desk.store, names),
             accounts=everybody,
             projects=projects,
             titles={p.name: p.title for p in projects},

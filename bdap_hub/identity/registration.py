@@ -26,7 +26,7 @@ _REASONS = frozenset({"pending", "rejected", "approval-expired", "terms-not-acce
 
 
 def hand_over(handler: Any, refused: LoginRefused) -> str:
-    """At the callback: send somebody whom we know but do not let in to this page; their name, '' if it is not for us."""
+    """At the callback: send somebody whom we know and do not let in to this page; their name, '' if it is not ours."""
     proven = getattr(handler, "proven", None)
     if proven is None or refused.reason not in _REASONS:
         return ""
