@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from . import __version__, cli_audit, settings, settings_page, telemetry
-from .access import Administer, Person, Request, UseImage, UseProject, decide
+from .access import Administer, Assurance, Person, Request, UseImage, UseProject, decide, step_up_path
 from .errors import BadRequest, BdapError
 
 SERVICES = ("processing", "catalogue", "dashboards", "gateway", "admin", "provider")
@@ -163,10 +163,15 @@ def access() -> None:
 @click.argument("person")
 @click.argument("thing")
 @click.option("--group", "groups", multiple=True, help="A group of that person; repeat.")
-def access_explain(person: str, thing: str, groups: tuple[str, ...]) -> None:
-    """Whether a PERSON with these groups may use THING: a project, project/image, or 'admin'."""
-    decision = decide(settings.load().policy(), Person(person, frozenset(groups)), _wanted(thing))
+@click.option("--level", help="What their login proves, one of identity.levels.  [default: nothing, as a token's]")
+@click.option("--age", type=float, default=0, show_default=True, help="Seconds since they entered their factors.")
+def access_explain(person: str, thing: str, groups: tuple[str, ...], level: str | None, age: float) -> None:
+    """Whether a PERSON with these groups and this login may use THING: a project, project/image, or 'admin'."""
+    assurance = None if level is None else Assurance(level, age)
+    decision = decide(settings.load().policy(), Person(person, frozenset(groups), assurance), _wanted(thing))
     click.echo(f"{'allowed' if decision else 'refused'}: {decision.reason}")
+    if decision.step_up:
+        click.echo(f"a browser gets that login at {step_up_path(decision.step_up, '/hub/home')}")
     raise SystemExit(0 if decision else 1)
 
 

@@ -4,6 +4,7 @@ BdapError
 ├── BadRequest        400  something sent is wrong: names the value and the remedy
 ├── NotLoggedIn       401  no valid session or token
 ├── NotAllowed        403  known person, refused: carries the decision's reason
+│   └── StepUp        403  a stronger or fresher login is missing: carries the address where one gets it
 ├── NotFound          404  no such thing, or one may not know that it exists
 ├── Conflict          409  the thing is in another state than the request needs
 ├── TooMuch           413  larger than a stated limit
@@ -44,6 +45,20 @@ class NotLoggedIn(BdapError):
 class NotAllowed(BdapError):
     status = 403
     code = "PermissionsInsufficient"
+
+
+class StepUp(NotAllowed):
+    """`address` is the page that asks for the missing login, and leads back from there."""
+
+    code = "StepUpRequired"
+
+    def __init__(self, message: str, remedy: str, address: str) -> None:
+        super().__init__(message, remedy)
+        self.address = address
+
+    def public(self) -> dict[str, str]:
+        """With the address as `step_up`."""
+        return {**super().public(), "step_up": self.address}
 
 
 class NotFound(BdapError):

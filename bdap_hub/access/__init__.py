@@ -5,6 +5,7 @@ from .factors import kinds, two_factors
 from .model import (
     Administer,
     Assurance,
+    ChangeDashboard,
     Decision,
     Image,
     ManageMembers,
@@ -21,10 +22,12 @@ from .model import (
     ViewDashboard,
     Visibility,
 )
+from .step_up import step_up_path
 
 __all__ = [
     "Administer",
     "Assurance",
+    "ChangeDashboard",
     "Decision",
     "Image",
     "ManageMembers",
@@ -43,5 +46,6 @@ __all__ = [
     "decide",
     "kinds",
     "role_in",
+    "step_up_path",
     "two_factors",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .model import (
     Administer,
+    ChangeDashboard,
     Decision,
     ManageMembers,
     Person,
@@ -35,11 +36,13 @@ def decide(policy: Policy, person: Person | None, request: Request) -> Decision:
         case ManageMembers():
             return _manage_members(policy, person, request)
         case UseProject():
-            return _member(policy, person, request.project)
+            return _use_project(policy, person, request.project)
         case UseImage():
             return _use_image(policy, person, request)
         case Publish():
             return _publish(policy, person, request)
+        case ChangeDashboard():
+            return _change_dashboard(policy, person, request)
     raise TypeError(f"no rule for {request!r}")
 
 
@@ -74,6 +77,12 @@ def _in_group(person: Person, group: str) -> Decision:
     return Decision(False, f"{person.name} is not in group {group}")
 
 
+def _use_project(policy: Policy, person: Person, name: str) -> Decision:
+    project = policy.project(name)
+    demand = project.requires if project else Requirement()
+    return _proven(policy, person, _member(policy, person, name), demand)
+
+
 def _use_image(policy: Policy, person: Person, request: UseImage) -> Decision:
     membership = _member(policy, person, request.project)
     if not membership:
@@ -89,26 +98,40 @@ def _use_image(policy: Policy, person: Person, request: UseImage) -> Decision:
 
 
 def _publish(policy: Policy, person: Person, request: Publish) -> Decision:
-    if request.owner and request.owner != person.name and policy.admin_group not in person.groups:
+    others = request.owner not in ("", person.name)
+    if others and policy.admin_group not in person.groups:
         return Decision(False, f"the dashboard belongs to {request.owner}")
     project = policy.project(request.project)
-    everybody = _action(policy, "publish-public") if request.visibility == "public" else Requirement()
-    of_project = project.requires if project else Requirement()
-    return _proven(policy, person, _member(policy, person, request.project), of_project, everybody)
+    demands = [project.requires if project else Requirement(), _for_everybody(policy, request.visibility)]
+    if others:
+        demands.append(_action(policy, "administer"))
+    return _proven(policy, person, _member(policy, person, request.project), *demands)
+
+
+def _change_dashboard(policy: Policy, person: Person, request: ChangeDashboard) -> Decision:
+    own = _publish(policy, person, Publish(request.project, request.visibility, request.owner))
+    admin = _in_group(person, policy.admin_group)
+    if own.entitled or not admin:
+        return own
+    return _proven(policy, person, admin, _action(policy, "administer"), _for_everybody(policy, request.visibility))
+
+
+def _for_everybody(policy: Policy, visibility: Visibility) -> Requirement:
+    return _action(policy, "publish-public") if visibility == "public" else Requirement()
 
 
 def _manage_members(policy: Policy, person: Person, request: ManageMembers) -> Decision:
     project = policy.project(request.project)
     if project is None:
         return Decision(False, f"there is no project {request.project!r}")
-    if policy.admin_group in person.groups:
-        may = Decision(True, f"{person.name} is in group {policy.admin_group}")
-        return _proven(policy, person, may, _action(policy, "administer"))
-    if role_in(project, person.groups) != "lead":
-        return Decision(False, f"{person.name} does not lead project {project.name}")
-    if request.role != "member":
+    leads = role_in(project, person.groups) == "lead"
+    if leads and request.role == "member":
+        return _proven(policy, person, Decision(True, f"{person.name} leads project {project.name}"), project.requires)
+    if admin := _in_group(person, policy.admin_group):
+        return _proven(policy, person, admin, _action(policy, "administer"))
+    if leads:
         return Decision(False, "only an administrator makes somebody lead a project")
-    return _proven(policy, person, Decision(True, f"{person.name} leads project {project.name}"), project.requires)
+    return Decision(False, f"{person.name} does not lead project {project.name}")
 
 
 def role_in(project: Project, groups: frozenset[str]) -> Role | None:

@@ -109,6 +109,11 @@ class Decision:
     def __bool__(self) -> bool:
         return self.allowed
 
+    @property
+    def entitled(self) -> bool:
+        """Whether the person has the right, be it that a stronger or fresher login is missing: what pages offer."""
+        return self.allowed or self.step_up is not None
+
 
 @dataclass(frozen=True)
 class UseProject:
@@ -145,11 +150,20 @@ class ViewDashboard:
 
 @dataclass(frozen=True)
 class Publish:
-    """Publish, replace or take down a dashboard of a project. `owner` is set when it exists already."""
+    """Publish or replace a dashboard of a project, to be seen as `visibility` says. `owner` is set when it exists."""
 
     project: str
     visibility: Visibility
     owner: str = ""
+
+
+@dataclass(frozen=True)
+class ChangeDashboard:
+    """Let those see a dashboard whom `visibility` says, or take it down (`visibility` is project then)."""
+
+    project: str
+    owner: str
+    visibility: Visibility = "project"
 
 
 @dataclass(frozen=True)
@@ -167,4 +181,6 @@ class ManageMembers:
     role: Role = "member"
 
 
-Request = UseProject | UseImage | ReadCollection | ViewDashboard | Publish | Administer | ManageMembers
+Request = (
+    UseProject | UseImage | ReadCollection | ViewDashboard | Publish | ChangeDashboard | Administer | ManageMembers
+)

@@ -66,8 +66,8 @@ def person_row(policy: Policy, model: Json) -> PersonRow:
         name=person.name,
         display_name=str((model.get("user_info") or {}).get("display_name") or person.name),
         groups=tuple(sorted(person.groups)),
-        projects=tuple(p.name for p in policy.projects if decide(policy, person, UseProject(p.name))),
-        admin=bool(decide(policy, person, Administer())),
+        projects=tuple(p.name for p in policy.projects if decide(policy, person, UseProject(p.name)).entitled),
+        admin=decide(policy, person, Administer()).entitled,
         last_activity=parse_time(model.get("last_activity")),
         servers=tuple(server_row(person.name, server) for server in (model.get("servers") or {}).values()),
     )

@@ -187,7 +187,7 @@ class _Routes:
     def _who(self, caller: _Caller) -> dict[str, Any] | None:
         if caller.principal is None:
             return None
-        admin = bool(decide(self.policy, caller.principal.person, Administer()))
+        admin = decide(self.policy, caller.principal.person, Administer()).entitled
         return {"display_name": caller.principal.display_name, "admin": admin}
 
     def _base(self, request: Request) -> str:

@@ -30,7 +30,7 @@ async def publish(request: Request) -> JSONResponse:
     async with request.form(max_files=1, max_fields=12) as form:
         wish, upload = _wish(form), form.get("bundle")
         before = doors.records.find(wish.project, wish.slug)
-        await doors.allow_publish(request, principal, wish.project, before)
+        await doors.allow_publish(request, principal, wish.project, wish.visibility, before)
         check_wish(wish)
         if not isinstance(upload, UploadFile):
             raise BadRequest("the form has no file `bundle`", "send a notebook or a zip archive as `bundle`")

@@ -5,10 +5,12 @@ Every answer about who may what comes from access; every refusal and every chang
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi import APIRouter, FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 
-from ..access import Administer, Decision, Person, Publish, ViewDashboard, decide
+from ..access import Administer, ChangeDashboard, Decision, Person, Publish, ViewDashboard, Visibility, decide
 from ..access import Request as Wanted
 from ..database import connect
 from ..errors import NotAllowed, NotFound, NotLoggedIn
@@ -18,6 +20,10 @@ from .publish import Publisher
 from .records import Records
 from .runtime import Runtime, make_runtime
 from .tables import Dashboard
+
+IN_THE_BROWSER = (
+    "publish it for the project's members; then open it to everybody on its page in the browser, which lets you log in"
+)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -56,23 +62,26 @@ class Doors:
         if principal.kind != "person":
             await self.note(request, principal.person.name, "dashboard.publish", "", False, "a release is no person")
             raise NotAllowed("a dashboard cannot publish or change dashboards", "use a person's token")
-        return principal
+        return replace(principal, person=await self.login.assured(principal))
 
-    async def allow_publish(self, request: Request, who: Principal, project: str, dashboard: Dashboard | None) -> None:
-        """Raises NotAllowed, audited, unless access lets the person publish there."""
+    async def allow_publish(
+        self, request: Request, who: Principal, project: str, visibility: Visibility, dashboard: Dashboard | None
+    ) -> None:
+        """Raises NotAllowed or StepUp, audited, unless access lets the person publish there for all those."""
         live = dashboard if dashboard is not None and dashboard.status == "live" else None
-        wanted = Publish(project, "project", live.owner if live else "")
+        wanted = Publish(project, visibility, live.owner if live else "")
         subject = live.name if live else project
-        await self._ask(request, who.person, wanted, "dashboard.publish", subject)
+        await self._ask(request, who, wanted, "dashboard.publish", subject, live)
 
-    async def allow_change(self, request: Request, who: Principal, dashboard: Dashboard, action: str) -> None:
+    async def allow_change(
+        self, request: Request, who: Principal, dashboard: Dashboard, action: str, visibility: Visibility = "project"
+    ) -> None:
         """Owner (still a member) or administrator; one who may not even see it is told that it does not exist."""
         if not self.sees(who.person, dashboard):
             await self.note(request, who.person.name, action, dashboard.name, False, "may not see it")
             raise NotFound(f"there is no dashboard {dashboard.name}", "look in the gallery for its address")
-        if not self.changes(who.person, dashboard):
-            wanted = Publish(dashboard.project, dashboard.visibility, dashboard.owner)  # type: ignore[arg-type]
-            await self._ask(request, who.person, wanted, action, dashboard.name)
+        wanted = ChangeDashboard(dashboard.project, dashboard.owner, visibility)
+        await self._ask(request, who, wanted, action, dashboard.name, dashboard)
 
     async def take_down(self, request: Request, project: str, slug: str) -> None:
         """Nobody can open it any more. For its owner and administrators; audited."""
@@ -82,11 +91,9 @@ class Doors:
         await run_in_threadpool(self.publisher().take_down, row)
         await self.note(request, principal.person.name, "dashboard.take-down", row.name, True, "")
 
-    def changes(self, person: Person | None, dashboard: Dashboard) -> bool:
-        """Whether the person may take it down or change who sees it."""
-        policy = self.settings.policy()
-        wanted = Publish(dashboard.project, dashboard.visibility, dashboard.owner)  # type: ignore[arg-type]
-        return bool(decide(policy, person, wanted)) or bool(decide(policy, person, Administer()))
+    def change(self, person: Person | None, dashboard: Dashboard, visibility: Visibility = "project") -> Decision:
+        """Whether the person may take it down, or let all those see it."""
+        return decide(self.settings.policy(), person, ChangeDashboard(dashboard.project, dashboard.owner, visibility))
 
     def sees(self, person: Person | None, dashboard: Dashboard) -> bool:
         """Whether it stands in the person's gallery: those one may open, and for administrators all."""
@@ -100,18 +107,25 @@ class Doors:
     async def visitor(self, request: Request) -> Principal | None:
         """Who looks; None for nobody. A session that the hub forgot counts as nobody."""
         try:
-            return await self.login.principal(request)
+            principal = await self.login.principal(request)
         except NotLoggedIn:
             if request.headers.get("authorization"):
                 raise
             return None
+        return principal and replace(principal, person=await self.login.assured(principal))
 
     async def note(self, request: Request, who: str, action: str, subject: str, allowed: bool, reason: str) -> None:
         """One audit record."""
         await note(request, who, action, subject, allowed, reason)
 
-    async def _ask(self, request: Request, person: Person, wanted: Wanted, action: str, subject: str) -> None:
-        decision = decide(self.settings.policy(), person, wanted)
-        if not decision:
-            await self.note(request, person.name, action, subject, False, decision.reason)
+    async def _ask(
+        self, request: Request, who: Principal, wanted: Wanted, action: str, subject: str, dashboard: Dashboard | None
+    ) -> None:
+        decision = decide(self.settings.policy(), who.person, wanted)
+        if decision:
+            return
+        await self.note(request, who.person.name, action, subject, False, decision.reason)
+        if decision.step_up is None:
             raise NotAllowed(decision.reason, "ask the project's owner or an administrator")
+        back = f"{self.login.prefix}d/{dashboard.name}" if dashboard else self.login.prefix
+        raise self.login.step_up(request, decision, "log in again" if who.session else IN_THE_BROWSER, back)

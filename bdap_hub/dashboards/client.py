@@ -59,7 +59,8 @@ def _slug(path: Path) -> str:
 def _refusal(answer: httpx.Response) -> BdapError:
     try:
         body = answer.json()
-        error = BdapError(str(body["message"]), str(body["remedy"]))
+        where = f" ({body['step_up']})" if "step_up" in body else ""
+        error = BdapError(str(body["message"]), f"{body['remedy']}{where}")
     except (ValueError, KeyError, TypeError):
         error = BdapError(f"the dashboards service answered {answer.status_code}", "look at its log")
     error.status = answer.status_code

@@ -60,7 +60,8 @@ async def dashboard(request: Request, project: str, slug: str) -> HTMLResponse:
         person=_viewer(request, visitor),
         card=_card(request, row, person),
         releases=doors.records.releases(row) if person else [],
-        changes=doors.changes(person, row),
+        changes=doors.change(person, row).entitled,
+        public_asks=row.visibility != "public" and doors.change(person, row, "public").step_up,
         seen_by=SEEN_BY,
         ago=ago,
     )
@@ -72,8 +73,8 @@ async def change_visibility(request: Request, project: str, slug: str) -> Redire
     doors = request.app.state.doors
     principal = await doors.author(request)
     row = doors.records.get(project, slug)
-    await doors.allow_change(request, principal, row, "dashboard.visibility")
     visibility = str((await request.form()).get("visibility", ""))
+    await doors.allow_change(request, principal, row, "dashboard.visibility", visibility)
     if visibility not in SEEN_BY:
         raise BadRequest(f"visibility: {visibility!r} is unknown", "use project, people or public")
     await run_in_threadpool(doors.records.change, row, visibility=visibility)
@@ -137,7 +138,7 @@ def _card(request: Request, row: Dashboard, person: Person | None) -> dict[str, 
 def _viewer(request: Request, visitor: Principal | None) -> Viewer | None:
     if visitor is None:
         return None
-    admin = bool(decide(request.app.state.settings.policy(), visitor.person, Administer()))
+    admin = decide(request.app.state.settings.policy(), visitor.person, Administer()).entitled
     return Viewer(visitor.person.name, visitor.display_name or visitor.person.name, admin)
 
 

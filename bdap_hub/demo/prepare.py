@@ -35,6 +35,10 @@ def write_settings(var: Path, engine: Engine, bind: str, also_bind: str, store: 
         "environment": "demo",
         "var": str(var.resolve()),
         "hub": {"api_bind": bind},
+        "identity": {
+            "scope": ["openid", "profile", "email", "groups", "offline_access"],
+            "step_up": {"administer": {"max_age": 3600}, "gpu": {"max_age": 900}},
+        },
         "spawning": {"engine": engine, "skeleton": str(Path(__file__).parent / "notebooks")},
         "store": {"root": str(var.resolve() / "store")},
         "projects": list(PROJECTS),

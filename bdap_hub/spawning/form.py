@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from itertools import groupby
+from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from ..access import Person
+from ..access import Person, Requirement, step_up_path
 from .plan import Choice
 
 SEPARATOR = "/"
+SPAWN_PAGE = "/hub/spawn"
 
 
 @lru_cache
@@ -21,8 +23,11 @@ def _environment() -> Environment:
 
 
 def render(choices: tuple[Choice, ...], person: Person, last: Mapping[str, object]) -> Markup:
-    """The fields, with the last choice selected (the first where that is gone); an explanation without choices."""
-    values = [value_of(choice) for choice in choices]
+    """The fields, with the last choice selected (the first where that is gone); an explanation without choices.
+
+    A choice that needs another login is a link there, which leads back and starts it.
+    """
+    values = [value_of(choice) for choice in choices if not choice.step_up]
     before = f"{last.get('project')}{SEPARATOR}{last.get('image')}"
     projects = [(project, list(group)) for project, group in groupby(choices, key=lambda choice: choice.project)]
     html = (
@@ -32,6 +37,9 @@ def render(choices: tuple[Choice, ...], person: Person, last: Mapping[str, objec
             projects=projects,
             selected=before if before in values else next(iter(values), ""),
             value_of=value_of,
+            log_in=lambda choice: step_up_path(
+                choice.step_up or Requirement(), f"{SPAWN_PAGE}?{urlencode(_options(choice))}"
+            ),
             person=person,
         )
     )
@@ -41,6 +49,10 @@ def render(choices: tuple[Choice, ...], person: Person, last: Mapping[str, objec
 def value_of(choice: Choice) -> str:
     """What the radio button submits. Project names hold no slash, so the first one separates."""
     return f"{choice.project.name}{SEPARATOR}{choice.image.name}"
+
+
+def _options(choice: Choice) -> dict[str, str]:
+    return {"project": choice.project.name, "image": choice.image.name}
 
 
 def options_from_form(data: Mapping[str, list[str]]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..access import Image, Person, Policy, Project, UseImage, decide
+from ..access import Image, Person, Policy, Project, Requirement, UseImage, decide
 from ..errors import BadRequest, BadSettings
 from ..settings import Settings
 from .names import safe_name
@@ -20,10 +20,11 @@ UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 @dataclass(frozen=True)
 class Choice:
-    """One thing a person may start."""
+    """One thing a person may start; after a stronger or fresher login where `step_up` says so."""
 
     project: Project
     image: Image
+    step_up: Requirement | None = None
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,12 @@ class SpawnPlan:
 
 
 def choices(policy: Policy, person: Person) -> tuple[Choice, ...]:
-    """All that `person` may start, in the operator's order; access decides each."""
+    """All that `person` may start, be it after another login, in the operator's order; access decides each."""
     return tuple(
-        Choice(project, image)
+        Choice(project, image, decision.step_up)
         for project in policy.projects
         for name in project.images
-        if (image := policy.image(name)) and decide(policy, person, UseImage(project.name, name))
+        if (image := policy.image(name)) and (decision := decide(policy, person, UseImage(project.name, name))).entitled
     )
 
 

@@ -15,6 +15,9 @@ from ..settings import Settings
 from . import form, gpus
 from .plan import Choice, choices, wish
 
+ANOTHER_IMAGE = "choose another image, or ask the project's owner to add you"
+ANOTHER_LOGIN = "choose it on the start page in the browser, which asks you to log in again"
+
 
 @lru_cache
 def sessions(url: str) -> Any:
@@ -30,8 +33,14 @@ class Recheck(HasTraits):
 
     @property
     def person(self) -> Person:
-        """The owner with the groups that the hub's database has at this moment."""
-        return Person(name=self.user.name, groups=frozenset(group.name for group in self.user.groups))
+        """The owner with the groups that the hub's database has at this moment, and what their login proves.
+
+        The login is that of the request which shows the page, or starts the server; JupyterHub's own authenticators,
+        as tests use them, know of none.
+        """
+        ask = getattr(self.authenticator, "assurance", None)
+        groups = frozenset(group.name for group in self.user.groups)
+        return Person(self.user.name, groups, ask(self.user.name, self.handler) if ask else None)
 
     @property
     def policy(self) -> Policy:
@@ -62,7 +71,7 @@ class Recheck(HasTraits):
             decision = decide(self.policy, self.person, UseImage(project, image))
             self._record(f"{project}/{image}", decision.allowed, decision.reason)
             if not decision:
-                raise NotAllowed(decision.reason, "choose another image, or ask the project's owner to add you")
+                raise NotAllowed(decision.reason, ANOTHER_LOGIN if decision.step_up else ANOTHER_IMAGE)
         except BdapError as error:
             if not isinstance(error, NotAllowed):
                 self._record(str(self.user_options)[:200], False, error.message)

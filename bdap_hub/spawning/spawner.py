@@ -101,7 +101,7 @@ class BdapDockerSpawner(Recheck, DockerSpawner):  # type: ignore[misc]
         """Look up what the plan needs and make the folders that it mounts. Runs in a thread."""
         settings = self.settings
         first, database = settings.spawning.first_uid, sessions(settings.database)
-        own = [p.name for p in policy.projects if decide(policy, person, UseProject(p.name))]
+        own = [p.name for p in policy.projects if p == choice.project or decide(policy, person, UseProject(p.name))]
         projects = {name: uids.gid_of(database, name, first) for name in own}
         uid = uids.uid_of(database, person.name, first)
         self.stage = 1

@@ -7,13 +7,13 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import ChoiceLoader, Environment, PackageLoader, select_autoescape
 from starlette.exceptions import HTTPException
 
 from .. import __version__
-from ..errors import BadRequest, BdapError, Busy, NotFound, NotLoggedIn
+from ..errors import BadRequest, BdapError, Busy, NotFound, NotLoggedIn, StepUp
 from ..settings import Settings
 from .login import HubLogin
 
@@ -78,6 +78,8 @@ async def _on_error(request: Request, error: Exception) -> Response:
     if isinstance(error, NotLoggedIn) and request.method == "GET" and not request.cookies.get(login.cookie):
         query = f"?{request.url.query}" if request.url.query else ""
         return login.login_redirect(request.url.path + query)
+    if isinstance(error, StepUp) and request.method == "GET":
+        return RedirectResponse(error.address, 303, {"Cache-Control": "no-store"})
     response = page(request, "error.html", error.status, error=error)
     response.headers.update(headers)
     if isinstance(error, NotLoggedIn):
@@ -106,11 +108,18 @@ async def _recognise(request: Request, call_next: Any) -> Response:
     login: HubLogin = request.app.state.login
     page_wanted = request.method == "GET" and "text/html" in request.headers.get("accept", "")
     logging_in = request.url.path.startswith(tuple(f"{login.prefix}{p}" for p in ("login", "oauth_callback", "logout")))
-    known = login.cookie in request.cookies or HUB_SESSION not in request.cookies
-    if page_wanted and not known and not logging_in:
+    if page_wanted and HUB_SESSION in request.cookies and not logging_in and not await _known(request, login):
         return login.login_redirect(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
     response: Response = await call_next(request)
     return response
+
+
+async def _known(request: Request, login: HubLogin) -> bool:
+    """Whether the caller is known here. Not with the cookie of a login that another has replaced, as by a step-up."""
+    try:
+        return await login.principal(request) is not None
+    except BdapError:
+        return True  # the page itself says what is wrong
 
 
 async def _headers(request: Request, call_next: Any) -> Response:

@@ -1,6 +1,6 @@
 """Login of our services against the hub: OAuth for browsers, hub tokens for programs, release tokens for dashboards.
 
-Who somebody is comes from the hub each time (cached for `CACHE_SECONDS`); what they may do is decided by access.
+Who somebody is comes from the hub each time (cached for `identity.cache_seconds`); what they may do, access decides.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import urlencode, urlsplit
 
@@ -18,24 +18,27 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from jupyterhub.services.auth import check_scopes
 
-from ..access import Person
-from ..errors import BadRequest, NotAllowed, NotLoggedIn, Unavailable
+from ..access import Assurance, Decision, Person, Requirement, step_up_path
+from ..errors import BadRequest, NotAllowed, NotLoggedIn, StepUp, Unavailable
 from ..settings import Settings
 from .tokens import read_token, sign_token
 
-CACHE_SECONDS = 30
 STATE_SECONDS = 600
 RELEASE = "release"
 
 
 @dataclass(frozen=True)
 class Principal:
-    """Who calls: a person, or a dashboard's release, which reads as a member of its project would."""
+    """Who calls: a person, or a dashboard's release, which reads as a member of its project would.
+
+    `session` is the SHA-256 of the session id of the login that the caller's token belongs to; '' where it has none.
+    """
 
     person: Person
     kind: Literal["person", "release"] = "person"
     display_name: str = ""
     via: Literal["cookie", "token"] = "token"
+    session: str = ""
 
 
 class HubLogin:
@@ -51,6 +54,11 @@ class HubLogin:
         self._token = settings.secret(f"service-{name}")
         self._key = settings.secret("signing")
         self._cache: dict[str, tuple[float, Any]] = {}
+
+    @property
+    def cache_seconds(self) -> float:
+        """How long an answer of the hub serves."""
+        return self.settings.identity.cache_seconds
 
     async def principal(self, request: Request) -> Principal | None:
         """Who calls, or None. A bad Authorization header is never a reason to look at the cookie."""
@@ -71,6 +79,27 @@ class HubLogin:
         if principal.via == "cookie" and request.method not in ("GET", "HEAD", "OPTIONS"):
             await self._check_xsrf(request)
         return principal
+
+    async def assured(self, principal: Principal) -> Person:
+        """The caller with what their login proves; without, where their token belongs to none that goes on."""
+        key = principal.session
+        found = await self._cached(f"session:{key}", f"/bdap/sessions/{key}", self._token) if key else None
+        if found is None or found["person"] != principal.person.name:
+            return principal.person
+        age = max(0.0, time.time() - found["auth_time"])
+        return replace(principal.person, assurance=Assurance(found["level"], age))
+
+    def step_up(self, request: Request, decision: Decision, remedy: str = "log in again", back: str = "") -> StepUp:
+        """The refusal of a decision that lacks only a login; its address leads to `back`, else to where one was.
+
+        It leads there through this service's login: the session is a new one then, which our cookie does not know.
+        """
+        if not back:
+            here = request.url if request.method == "GET" else urlsplit(request.headers.get("referer", ""))
+            back = f"{here.path}?{here.query}" if here.query else here.path
+        path = f"{self.prefix}login?{urlencode({'next': self._safe(back)})}"
+        address = f"{self.settings.hub.public_url}{step_up_path(decision.step_up or Requirement(), path)}"
+        return StepUp(decision.reason, remedy, address)
 
     async def groups_of(self, name: str) -> frozenset[str] | None:
         """The groups a person has now, asked with the service's own token; None if there is no such person."""
@@ -156,8 +185,12 @@ class HubLogin:
         if not check_scopes([f"access:services!service={self.name}"], model.get("scopes", ())):
             raise NotAllowed(f"this token may not use {self.name}", "make a token with the scope access:services")
         person = Person(name=model["name"], groups=frozenset(model.get("groups", ())))
+        session_id = model.get("session_id") or ""
         return Principal(
-            person=person, display_name=(model.get("user_info") or {}).get("display_name") or model["name"], via=via
+            person=person,
+            display_name=(model.get("user_info") or {}).get("display_name") or model["name"],
+            via=via,
+            session=hashlib.sha256(session_id.encode()).hexdigest() if session_id else "",
         )
 
     async def _cached(self, key: str, path: str, token: str) -> Any:
@@ -173,7 +206,7 @@ class HubLogin:
         if answer.status_code >= 500:
             raise Unavailable("the hub does not answer", "try again in a moment")
         value = answer.json() if answer.status_code == 200 else None
-        self._cache[key] = (now + CACHE_SECONDS, value)
+        self._cache[key] = (now + self.cache_seconds, value)
         return value
 
     async def _check_xsrf(self, request: Request) -> None:

@@ -18,8 +18,7 @@ from bdap_hub.catalogue.app import create_app as create_catalogue
 from bdap_hub.database import connect
 from bdap_hub.processing.app import create_app
 from bdap_hub.processing.grid import Grid
-from bdap_hub.web import login as web_login
-from bdap_hub.web import sign_token
+from bdap_hub.web import HubLogin, sign_token
 
 from .conftest import DATES, X, Y, Z, make_collection, truth, write_catalogue
 from .graphs import arg, band, call, load, ndvi_median, node
@@ -230,7 +229,7 @@ def test_another_projects_collection_is_refused(ana: Client, platform: Any) -> N
 
 
 def test_rights_are_checked_again_for_each_tile(platform: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_login, "CACHE_SECONDS", 0)
+    monkeypatch.setattr(HubLogin, "cache_seconds", 0)
     platform.set_group("project-forest", "pia", True)
     try:
         pia = Client(platform, "pia")
