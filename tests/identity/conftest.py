@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -30,19 +30,19 @@ __all__ = ["CONFIG", "GUESTS", "Browser", "Platform", "running", "wait_until_hea
 FACTORS = {"basic": "pwd", "mfa": "pwd otp", "high": "pwd hwk"}
 CONFIG = """
 import json, os
-from bdap_hub import identity
+from bdap_hub import hub, identity
 from bdap_hub.settings import Settings
 
 settings = Settings(**json.load(open(os.environ["T_SETTINGS"])))
+settings.spawning.engine = "process"
 identity.configure(c, settings)
+hub.pages(c, settings)
+hub.spawner(c, settings)
 c.CryptKeeper.keys = [settings.secret("hub-crypt-key")]
 c.JupyterHub.bind_url = settings.hub.public_url
 c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{settings.hub.api_port}"
 c.JupyterHub.db_url = f"sqlite:///{settings.var}/hub.sqlite"
 c.JupyterHub.cookie_secret_file = f"{settings.var}/cookie_secret"
-c.JupyterHub.spawner_class = "simple"
-c.SimpleLocalProcessSpawner.home_dir_template = f"{settings.var}/homes/{{username}}"
-c.Spawner.cmd = ["jupyterhub-singleuser", "--allow-root"]
 c.Spawner.default_url = "/api"
 c.JupyterHub.log_level = "DEBUG"
 c.ConfigurableHTTPProxy.command = [os.environ["T_PROXY"]]
@@ -109,7 +109,7 @@ class Browser:
         """
         if self.platform.provider.kind == "demo":
             page = self.to_code(name, start)
-            return page if level == "basic" else self.submit(page, until, code=self.platform.code(name))
+            return page if level == "basic" else self.submit(page, until, code=self.platform.unused_code(name))
         password = self.platform.accounts[name]["password"]
         page = self.to_password(start)
         return self.submit(page, until, login=name, password=password, factors=FACTORS[level])
@@ -130,6 +130,7 @@ class Platform:
     settings: Settings
     provider: Driver
     log: Path
+    used_codes: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -154,6 +155,13 @@ class Platform:
         if left < 2:
             time.sleep(left)
         return totp.now()
+
+    def unused_code(self, name: str) -> str:
+        """A code that has not served yet: who logs in twice within 30 seconds gets a new authenticator app."""
+        if self.code(name) == self.used_codes.get(name):
+            self.provider.new_authenticator(name)
+        self.used_codes[name] = self.code(name)
+        return self.used_codes[name]
 
     def last_event(self) -> audit.Event:
         """The newest audit event."""
@@ -184,7 +192,8 @@ def platforms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[st
 def _start(kind: str, folder: Path, stack: ExitStack) -> Platform:
     bound = {"revocation_seconds": 4}  # asks the provider every 2 s
     if kind == "demo":
-        settings = make_settings(folder / "var", identity=bound)
+        scope = ["openid", "profile", "email", "groups", "offline_access"]  # as `make demo` has it
+        settings = make_settings(folder / "var", identity={**bound, "scope": scope})
         provider: Driver = DemoProvider(settings, folder)
     else:
         issuer = f"http://localhost:{free_port()}/cas/oauth2"

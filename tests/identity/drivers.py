@@ -26,7 +26,7 @@ from tests.conftest import ROOT
 
 from .processes import Process
 
-# A code works once in 30 seconds, so each test that logs in has a person of its own: one of these, or `platform.guest`.
+# Each test that logs in has a person of its own: one of these, or a `platform.guest`.
 GUESTS = tuple(DemoPerson(f"guest{n}", f"Guest {n}", ("project-agriculture",), "for one test") for n in range(1, 17))
 OIDC_PROVIDER = ROOT / "var/node-fidelity/node_modules/oidc-provider"
 LOAD = "import json, sys; from bdap_hub.settings import Settings; s = Settings(**json.load(open('settings.json'))); "
@@ -41,6 +41,9 @@ class Driver(Protocol):
 
     def add_person(self, name: str, groups: Iterable[str]) -> None:
         """A new person who can log in at once."""
+
+    def new_authenticator(self, name: str) -> None:
+        """Another secret in that person's authenticator app, where there is one."""
 
     def disable(self, name: str) -> None:
         """Lock somebody out. The platform is not told: it finds out by asking."""
@@ -69,8 +72,7 @@ class DemoProvider:
 
     def add_person(self, name: str, groups: Iterable[str]) -> None:
         """A new person; the password is ana's, whose hash is copied, for hashing takes its time."""
-        secret = base64.b32encode(secrets.token_bytes(20)).decode()
-        self.accounts[name] = {**self.accounts["ana"], "name": name, "totp_secret": secret}
+        self.accounts[name] = {**self.accounts["ana"], "name": name}
         self.change(
             "INSERT INTO auth_user (username, password, first_name, last_name, email, is_superuser, is_staff,"
             " is_active, date_joined) SELECT ?, password, 'Guest', ?, ? || '@demo.invalid', 0, 0, 1, date_joined"
@@ -79,10 +81,18 @@ class DemoProvider:
         )
         self.change(
             "INSERT INTO mfa_authenticator (user_id, type, data, created_at)"
-            " SELECT id, 'totp', ?, date_joined FROM auth_user WHERE username = ?",
-            *(json.dumps({"secret": secret}), name),
+            " SELECT id, 'totp', '{}', date_joined FROM auth_user WHERE username = ?",
+            name,
         )
+        self.new_authenticator(name)
         self.set_groups(name, groups)
+
+    def new_authenticator(self, name: str) -> None:
+        """A code works once in 30 seconds; another secret gives another code at once."""
+        secret = base64.b32encode(secrets.token_bytes(20)).decode()
+        self.accounts[name]["totp_secret"] = secret
+        whose = "type = 'totp' AND user_id = (SELECT id FROM auth_user WHERE username = ?)"
+        self.change(f"UPDATE mfa_authenticator SET data = ? WHERE {whose}", json.dumps({"secret": secret}), name)
 
     def disable(self, name: str) -> None:
         """Behind the platform's back."""
@@ -153,6 +163,9 @@ class EULoginLike:
         """A new person."""
         self.accounts[name] = self._account(name, f"Guest {name}", groups)
         self.administer("accounts", **self.accounts[name])
+
+    def new_authenticator(self, name: str) -> None:
+        """There is none here."""
 
     def disable(self, name: str) -> None:
         """Locked out; a refresh is refused from now on."""

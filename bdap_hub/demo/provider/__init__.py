@@ -4,6 +4,7 @@ Stands in for EU Login on one machine; refuses to start in production. Django is
 """
 
 from .accounts import Account, provision
+from .operators import change_groups, disable, enable, end_sessions
 from .server import main
 
-__all__ = ["Account", "main", "provision"]
+__all__ = ["Account", "change_groups", "disable", "enable", "end_sessions", "main", "provision"]

@@ -1,4 +1,4 @@
-"""What our provider says of a person, and how: allauth's adapters."""
+"""What our provider says of a person, and of itself: allauth's adapters."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.core import context
 from allauth.idp.oidc.adapter import DefaultOIDCAdapter
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.http import HttpRequest
 
 from .asked import MFA
-from .proof import proof_of
+from .conf import SCOPES
+from .tokens import proof_behind_request
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -48,14 +48,14 @@ class OIDCAdapter(DefaultOIDCAdapter):
         return claims
 
     def populate_id_token(self, id_token: dict[str, Any], client: Any, scopes: Iterable[str], **kwargs: Any) -> None:
-        """amr and auth_time of the login that the code stands for; without a code of ours, none."""
-        id_token.update(proof_of(context.request.POST.get("code", "")))
+        """amr, acr, auth_time and sid of the login behind the code, or behind the refresh token."""
+        id_token.update(proof_behind_request(), aud=client.id)
 
     def populate_server_metadata(self, data: dict[str, Any]) -> None:
         """Only what our client may really use."""
-        data["scopes_supported"] = ["openid", "profile", "email", "groups"]
+        data["scopes_supported"] = list(SCOPES)
         data["response_types_supported"] = ["code"]
-        data["grant_types_supported"] = ["authorization_code"]
+        data["grant_types_supported"] = ["authorization_code", "refresh_token"]
         data["token_endpoint_auth_methods_supported"] = ["client_secret_basic", "client_secret_post"]
         data["acr_values_supported"] = [MFA]
         data["prompt_values_supported"] = ["none", "login", "select_account"]
@@ -63,4 +63,5 @@ class OIDCAdapter(DefaultOIDCAdapter):
         data["request_parameter_supported"] = data["request_uri_parameter_supported"] = False
         data["authorization_response_iss_parameter_supported"] = True
         data["claims_supported"] = ["sub", "name", "email", "groups", "acr", "amr", "auth_time", "sid"]
+        data["backchannel_logout_supported"] = data["backchannel_logout_session_supported"] = True
         data.pop("device_authorization_endpoint", None)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 MFA = "https://refeds.org/profile/mfa"
-# The clock's resolution and a person's walk through two pages: a max_age below this can never be met.
-SHORTEST_MAX_AGE = 10
+# The clock's resolution and a redirect: a max_age below this can never be met.
+SHORTEST_MAX_AGE = 2
 
 
 class NotUnderstood(ValueError):

@@ -18,7 +18,9 @@ from .accounts import TOTP_ISSUER
 
 HERE = Path(__file__).parent
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+SCOPES = ("openid", "profile", "email", "groups", "offline_access")
 CODE_SECONDS = 60
+ACCESS_SECONDS = 600
 SESSION_SECONDS = 8 * 3600
 
 
@@ -149,6 +151,8 @@ def _allauth(folder: Path) -> dict[str, Any]:
         "ACCOUNT_LOGIN_METHODS": {"username"},
         "ACCOUNT_EMAIL_VERIFICATION": "none",
         "ACCOUNT_SESSION_REMEMBER": False,
+        # Everybody comes from the one loopback address, so that what counts is the tries for an account.
+        "ACCOUNT_RATE_LIMITS": {"login": "600/m/ip", "login_failed": "200/m/ip,5/300s/key"},
         "MFA_SUPPORTED_TYPES": ["totp"],
         "MFA_TOTP_ISSUER": TOTP_ISSUER,
         # A used code is remembered for one period only: a wider tolerance would let it be used twice.
@@ -159,7 +163,8 @@ def _allauth(folder: Path) -> dict[str, Any]:
         "IDP_OIDC_ADAPTER": "bdap_hub.demo.provider.adapters.OIDCAdapter",
         "IDP_OIDC_PRIVATE_KEY": signing_key(folder / "signing-key.pem"),
         "IDP_OIDC_AUTHORIZATION_CODE_EXPIRES_IN": CODE_SECONDS,
-        "IDP_OIDC_ACCESS_TOKEN_EXPIRES_IN": SESSION_SECONDS,
+        "IDP_OIDC_ACCESS_TOKEN_EXPIRES_IN": ACCESS_SECONDS,
+        "IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN": SESSION_SECONDS,
     }
 
 

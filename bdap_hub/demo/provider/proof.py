@@ -20,7 +20,7 @@ def proof(request: HttpRequest) -> dict[str, Any]:
     used = {record.get("type", record["method"]) for record in records}
     claims: dict[str, Any] = {
         "amr": [short for method, short in (("password", "pwd"), ("totp", "otp")) if method in used],
-        "auth_time": int(min((r["at"] for r in records), default=0)),
+        "auth_time": int(max((r["at"] for r in records), default=0)),  # the last factor completes the login
     }
     if len(claims["amr"]) == 2:
         claims["amr"].append("mfa")

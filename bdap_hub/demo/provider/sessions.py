@@ -1,11 +1,17 @@
-"""Sessions at the provider, each with a `sid` that applications know it by."""
+"""Sessions at the provider, each with a `sid` that applications know it by; they are told when it ends."""
 
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
+from allauth.idp.oidc.models import Token
 from django.contrib.auth import logout
+from django.contrib.auth.signals import user_logged_out
+from django.dispatch import receiver
 from django.http import HttpRequest
+
+from .backchannel import tell_later
 
 SID = "bdap_sid"
 
@@ -13,7 +19,10 @@ SID = "bdap_sid"
 def sid_of(request: HttpRequest) -> str:
     """What applications know this session by; drawn when first asked for. Only for somebody who is logged in."""
     name, kept = request.user.get_username(), request.session.get(SID)
-    if kept is None or kept[0] != name:
+    if kept is not None and kept[0] != name:
+        _ended(*kept)
+        kept = None
+    if kept is None:
         kept = request.session[SID] = [name, secrets.token_urlsafe(16)]
     return str(kept[1])
 
@@ -24,3 +33,19 @@ def log_out_to_log_in(request: HttpRequest) -> None:
     logout(request)
     if kept is not None:
         request.session[SID] = kept
+
+
+def end_tokens(sid: str) -> None:
+    """Take back all tokens of a session."""
+    Token.objects.filter(data__proof__sid=sid).delete()
+
+
+@receiver(user_logged_out)
+def _logged_out(request: HttpRequest, **_: Any) -> None:
+    if kept := request.session.get(SID):
+        _ended(*kept)
+
+
+def _ended(name: str, sid: str) -> None:
+    end_tokens(sid)
+    tell_later(name, sid)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...settings import Settings
 from .accounts import Account, read_accounts
+from .conf import SCOPES
 
 
 def ensure(settings: Settings) -> None:
@@ -36,7 +37,8 @@ def _ensure_client(settings: Settings) -> None:
 
     client = Client.objects.filter(id=settings.identity.client_id).first() or Client(id=settings.identity.client_id)
     client.name, client.type, client.skip_consent = settings.hub.platform_name, Client.Type.CONFIDENTIAL, True
-    client.set_scopes(list(settings.identity.scope))
+    client.set_scopes(list(SCOPES))
+    client.set_grant_types([Client.GrantType.AUTHORIZATION_CODE, Client.GrantType.REFRESH_TOKEN])
     client.set_redirect_uris([f"{settings.hub.public_url}/hub/oauth_callback"])
     client.set_post_logout_redirect_uris([f"{settings.hub.public_url}/hub/logout"])
     secret = settings.secret("oidc-client-secret")

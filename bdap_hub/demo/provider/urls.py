@@ -8,6 +8,8 @@ from django.urls import include, path
 
 from . import views
 from .authorize import Authorize
+from .logout import Logout
+from .tokens import Tokens
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -18,6 +20,8 @@ urlpatterns = [
     path("second-factor/", mfa.authenticate, name="mfa_authenticate"),
     path("enrol/", views.Enrol.as_view(), name="mfa_activate_totp"),
     path("identity/o/authorize", Authorize.as_view()),
+    path("identity/o/api/token", Tokens.as_view()),
+    path("identity/o/logout", Logout.as_view()),
     path("identity/o/device", views.nothing),
     path("identity/o/api/device/code", views.nothing),
     path("", include("allauth.idp.urls")),
