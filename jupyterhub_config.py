@@ -1,5 +1,11 @@
 """JupyterHub's own configuration file: everything lives in the settings tree (bdap.yaml, BDAP_*)."""
 
-from bdap_hub import hub, settings
+import sys
 
-hub.configure(c, settings.load())  # noqa: F821  JupyterHub hands us `c`
+from bdap_hub import hub, settings
+from bdap_hub.errors import BadSettings
+
+try:
+    hub.configure(c, settings.load())  # noqa: F821  JupyterHub hands us `c`
+except BadSettings as error:
+    sys.exit(f"The hub does not start: {error.message}. What you can do: {error.remedy}.")
