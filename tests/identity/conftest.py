@@ -28,6 +28,7 @@ __all__ = ["CONFIG", "GUESTS", "Browser", "Platform", "running", "wait_until_hea
 
 # What a person proves at the stand-in for EU Login. The demo's provider knows `mfa` alone.
 FACTORS = {"basic": "pwd", "mfa": "pwd otp", "high": "pwd hwk"}
+TERMS = "Be kind & careful.\n\nDo not <b>share</b> your account.\n"
 CONFIG = """
 import json, os
 from bdap_hub import hub, identity
@@ -175,7 +176,7 @@ class Platform:
 
 @pytest.fixture(scope="session")
 def platforms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Platform]]:
-    """The platform before each kind of provider, "demo" or "eulogin-like", started once when first asked for."""
+    """The platform before each kind of provider, "demo", "registration" or "eulogin-like", started once when first asked for."""
     if not PROXY.exists():
         pytest.fail(f"{PROXY.relative_to(ROOT)} is missing: run `make test` once, it installs it")
     started: dict[str, Platform] = {}
@@ -195,6 +196,11 @@ def _start(kind: str, folder: Path, stack: ExitStack) -> Platform:
         scope = ["openid", "profile", "email", "groups", "offline_access"]  # as `make demo` has it
         settings = make_settings(folder / "var", identity={**bound, "scope": scope})
         provider: Driver = DemoProvider(settings, folder)
+    elif kind == "registration":  # the demo's provider; people are approved, and accept terms
+        (folder / "terms.txt").write_text(TERMS)
+        registration = {"required": True, "terms": folder / "terms.txt", "terms_version": "2"}
+        settings = make_settings(folder / "var", identity=bound, registration=registration)
+        provider = DemoProvider(settings, folder)
     else:
         issuer = f"http://localhost:{free_port()}/cas/oauth2"
         scope = ["openid", "email", "hr", "offline_access"]
