@@ -157,7 +157,7 @@ def _where(wanted: Filter) -> Select[Any]:
     statement = select(Event)
     for name in ("person", "action", "outcome", "subject"):
         if value := getattr(wanted, name):
-            statement = statement.where(getattr(Event, name) == value)
+            statement = statement.where(getattr(Event, name) == _fit(name, value))
     if wanted.since:
         statement = statement.where(Event.at >= utc(wanted.since))
     if wanted.until:

@@ -69,7 +69,8 @@ def connect(url: str) -> sessionmaker:  # type: ignore[type-arg]
         engine = create_engine(url, connect_args={"timeout": LOCK_WAIT})
         event.listen(engine, "connect", _sqlite_pragmas)
     else:
-        engine = create_engine(url, pool_pre_ping=True)  # the server may have been restarted meanwhile
+        # The server may have been restarted meanwhile; times come back in UTC, whatever its zone.
+        engine = create_engine(url, pool_pre_ping=True, connect_args={"options": "-c timezone=utc"})
     upgrade(engine)
     return sessionmaker(engine, expire_on_commit=False)
 

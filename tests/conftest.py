@@ -23,6 +23,7 @@ import uvicorn
 from playwright.sync_api import Browser, sync_playwright
 
 from bdap_hub.settings import ProjectSettings, Settings
+from tests.postgres import database_url, postgres  # noqa: F401  fixtures
 
 ROOT = Path(__file__).parent.parent
 PROXY = ROOT / "var/node/node_modules/.bin/configurable-http-proxy"

@@ -1,0 +1,88 @@
+"""A real PostgreSQL for tests: Debian's package, a throw-away cluster on a Unix socket, a fresh database on demand."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+
+def _programs() -> Path | None:
+    """Where initdb and postgres are; Debian keeps them off PATH."""
+    on_path = shutil.which("initdb")
+    found = [Path(on_path)] if on_path else sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return found[-1].parent if found else None
+
+
+def _account() -> dict[str, Any]:
+    """PostgreSQL refuses to run as root: Popen's arguments for an account that may."""
+    if os.geteuid() != 0:
+        return {}
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    entry = pwd.getpwnam("postgres" if "postgres" in known else "nobody")
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], str]]:
+    """Makes an empty database and gives its SQLAlchemy URL. Skips, visibly, where there is no PostgreSQL."""
+    programs = _programs()
+    if programs is None:
+        pytest.skip("there is no PostgreSQL: `make test` installs it, or `apt-get install postgresql`")
+    account = _account()
+    folder = Path(tempfile.mkdtemp(prefix="bdap-pg-"))
+    if account:
+        os.chown(folder, account["user"], account["group"])
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
+    run: dict[str, Any] = {"cwd": folder, "env": environment, "stdin": subprocess.DEVNULL, **account}
+    create = [programs / "initdb", "-D", folder / "data", "-U", "bdap", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    subprocess.run(create, check=True, stdout=subprocess.DEVNULL, **run)
+    options = {"listen_addresses": "", "unix_socket_directories": folder, "fsync": "off", "shared_buffers": "16MB"}
+    command = [programs / "postgres", "-D", folder / "data", *(f"--{name}={value}" for name, value in options.items())]
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, **run)
+    try:
+        _wait(folder, server)
+
+        def fresh() -> str:
+            name = f"t{secrets.token_hex(4)}"
+            with psycopg.connect(host=str(folder), user="bdap", dbname="postgres", autocommit=True) as connection:
+                connection.execute(f"CREATE DATABASE {name}")
+            return f"postgresql+psycopg://bdap@/{name}?host={folder}"
+
+        yield fresh
+    finally:
+        server.send_signal(signal.SIGQUIT)  # at once: nothing in it is worth keeping
+        server.wait(20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait(folder: Path, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            psycopg.connect(host=str(folder), user="bdap", dbname="postgres").close()
+            return
+        except psycopg.OperationalError:
+            if server.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"PostgreSQL does not start:\n{(folder / 'log').read_text()[-2000:]}")
+            time.sleep(0.1)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database, once of each kind that the platform runs on."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'state.sqlite'}"
+    return str(request.getfixturevalue("postgres")())
