@@ -29,7 +29,7 @@ _check:
 	lint-imports
 
 unit: ## the tests that need neither Docker nor a browser
-	@exec $(BOOT) demo pytest -q -m "not docker and not browser"
+	@exec $(BOOT) unit pytest -q -m "not docker and not browser"
 
 bench: ## one area's figures beside its peer's: make bench AREA=tiles
 	@test -n "$(AREA)" || { echo "which area? make bench AREA=$$(ls bench | tr '\n' '|')"; exit 2; }
@@ -50,10 +50,11 @@ _lock:
 	cd images/dashboard && $(LOCK) $(IMAGE) requirements.in -c ../base/requirements.lock -o requirements.lock
 	cd images/gpu && for variant in cuda cpu; do \
 	    $(LOCK) $(IMAGE) $$variant.in -c ../lab/requirements.lock -o $$variant.lock || exit 1; done
-	cd bdap_hub/demo/node && npm install --package-lock-only --omit-lockfile-registry-resolved=true
+	for folder in bdap_hub/demo/node tests/identity/fidelity; do \
+	    (cd $$folder && npm install --package-lock-only --omit-lockfile-registry-resolved=true) || exit 1; done
 
 docs: ## the settings reference, from the settings tree
 	@exec $(BOOT) demo bdap docs
 
 clean: ## remove environments and caches; var/ with its state stays
-	rm -rf .venv .venv-trixie .mypy_cache .ruff_cache .pytest_cache .import_linter_cache artifacts var/node
+	rm -rf .venv .venv-trixie .mypy_cache .ruff_cache .pytest_cache .import_linter_cache artifacts var/node var/node-fidelity

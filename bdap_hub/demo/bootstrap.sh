@@ -1,10 +1,10 @@
 #!/bin/bash
-# bootstrap.sh demo|test|check COMMAND...: install what that needs on this machine, then become COMMAND.
+# bootstrap.sh demo|unit|test|check COMMAND...: install what that needs on this machine, then become COMMAND.
 # Nothing is done twice: each step leaves a stamp with the hash of its inputs, and is skipped while that is true.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-profile=${1:?usage: bootstrap.sh demo|test|check COMMAND...}
+profile=${1:?usage: bootstrap.sh demo|unit|test|check COMMAND...}
 shift
 venv=${BDAP_VENV:-.venv}
 system_ca=/etc/ssl/certs/ca-certificates.crt
@@ -169,6 +169,17 @@ ensure_proxy() {
     echo "$wanted" >var/node/.stamp
 }
 
+ensure_stand_in() { # of EU Login, for tests alone
+    local wanted folder=tests/identity/fidelity
+    wanted=$(hash_of $folder/package.json $folder/package-lock.json)
+    [ "$(cat var/node-fidelity/.stamp 2>/dev/null)" = "$wanted" ] && return
+    step "the tests' stand-in for EU Login"
+    mkdir -p var/node-fidelity
+    cp $folder/package.json $folder/package-lock.json var/node-fidelity/
+    (cd var/node-fidelity && npm ci --silent --no-audit --no-fund --omit=dev)
+    echo "$wanted" >var/node-fidelity/.stamp
+}
+
 certificates
 mkdir -p var/node
 export PATH="$PWD/$venv/bin:$PATH"
@@ -182,4 +193,5 @@ if [ "$profile" != check ]; then
     ensure_node
     ensure_proxy
 fi
+if [ "$profile" = unit ] || [ "$profile" = test ]; then ensure_stand_in; fi
 [ $# -eq 0 ] || exec "$@"

@@ -1,7 +1,7 @@
 // Test stand-in for EU Login, never shipped: `node provider.mjs CONFIG OIDC_PROVIDER`.
 // oidc-provider (MIT) set up as EU Login is: PS512, client_secret_jwt, no UserInfo, PKCE, acr, back-channel logout.
 // What is different on purpose: the person chooses which factors they "used", and may use fewer than asked for.
-import { generateKeyPairSync, randomBytes, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { pathToFileURL } from 'node:url';
@@ -14,18 +14,13 @@ const { Provider, interactionPolicy } = await import(pathToFileURL(`${process.ar
 const EU = 'https://ecas.ec.europa.eu';
 const GROUPS = `${EU}/claims/groups`;
 const issuer = new URL(config.issuer);
-const storage = new Storage(config.state);
-const accounts = new Map(Object.entries(config.accounts));
+const storage = new Storage(config.state, config.accounts);
+const { accounts } = storage;
 let provider = newProvider();
 
 function acrOf(factors) {
   if (factors.length < 2) return `${EU}/loa/basic`;
   return factors.includes('hwk') ? `${EU}/loa/high` : `${EU}/loa/medium`;
-}
-
-function newKey() {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  return { ...privateKey.export({ format: 'jwk' }), kid: randomBytes(8).toString('hex'), use: 'sig', alg: 'PS512' };
 }
 
 function clients() {
@@ -77,7 +72,7 @@ function findAccount(ctx, name) {
 function newProvider() {
   const made = new Provider(config.issuer, {
     adapter: storage.adapter,
-    jwks: { keys: [newKey()] },
+    jwks: { keys: [storage.key] },
     clients: clients(),
     findAccount,
     loadExistingGrant: grantAll,
@@ -160,7 +155,7 @@ const administer = {
   disable: ({ name }) => { accounts.get(name).disabled = true; },
   groups: ({ name, groups }) => { accounts.get(name).groups = groups; },
   'end-sessions': ({ name }) => endSessions(name),
-  'rotate-keys': () => { provider = newProvider(); },
+  'rotate-keys': () => { storage.rotateKey(); provider = newProvider(); },
 };
 
 function allowed(request) {

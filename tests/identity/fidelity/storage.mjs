@@ -1,20 +1,34 @@
-// oidc-provider's storage: in memory, kept in a file while the provider is down.
+// What the stand-in knows: people, its key, and oidc-provider's rows. In memory, kept in a file while it is down.
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 
 export class Storage {
-  constructor(file) {
+  constructor(file, accounts) {
+    const kept = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
     this.file = file;
-    this.rows = new Map(existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : []);
+    this.accounts = new Map(Object.entries(kept.accounts ?? accounts));
+    this.rows = new Map(kept.rows);
+    this.key = kept.key ?? newKey();
     this.adapter = (model) => new Adapter(model, this.rows);
   }
 
   save() {
-    writeFileSync(this.file, JSON.stringify([...this.rows]), { mode: 0o600 });
+    const kept = { accounts: Object.fromEntries(this.accounts), rows: [...this.rows], key: this.key };
+    writeFileSync(this.file, JSON.stringify(kept), { mode: 0o600 });
+  }
+
+  rotateKey() {
+    this.key = newKey();
   }
 
   sessionsOf(accountId) {
     return [...this.rows.values()].filter((row) => row.kind === 'Session' && row.accountId === accountId);
   }
+}
+
+function newKey() {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return { ...privateKey.export({ format: 'jwk' }), kid: randomBytes(8).toString('hex'), use: 'sig', alg: 'PS512' };
 }
 
 class Adapter {
