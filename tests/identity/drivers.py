@@ -84,6 +84,11 @@ class DemoProvider:
             " SELECT id, 'totp', '{}', date_joined FROM auth_user WHERE username = ?",
             name,
         )
+        self.change(
+            'INSERT INTO account_emailaddress (user_id, email, verified, "primary")'
+            " SELECT id, email, 1, 1 FROM auth_user WHERE username = ?",
+            name,
+        )
         self.new_authenticator(name)
         self.set_groups(name, groups)
 
