@@ -2,69 +2,41 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
-import json
+import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from cryptography.hazmat.primitives.asymmetric import rsa
 
+from bdap_hub.access import Requirement
 from bdap_hub.identity.assurance import Level, Levels
 from bdap_hub.identity.id_token import Expected, IdToken, LoginRefused, key_id, validate
 
-ISSUER, CLIENT, NONCE, ACCESS_TOKEN = "https://login.example", "bdap-hub", "n-of-this-browser", "opaque-access-token"
-MFA = Levels((Level("mfa", frozenset({"urn:mfa"}), (frozenset({"mfa"}),), two_kinds=True),))
-EXPECTED = Expected(ISSUER, CLIENT, frozenset({"PS512", "RS256", "ES256"}), MFA)
-RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-EC_KEY = ec.generate_private_key(ec.SECP256R1())
-STRANGER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-def public(key: Any, kid: str, **more: str) -> dict[str, Any]:
-    algorithm = ECAlgorithm if isinstance(key, ec.EllipticCurvePrivateKey) else RSAAlgorithm
-    return {**json.loads(algorithm.to_jwk(key.public_key())), "kid": kid, **more}
-
-
-KEYS = {
-    "rsa": public(RSA_KEY, "rsa"),
-    "ec": public(EC_KEY, "ec", alg="ES256", use="sig"),
-    "only-ps512": public(RSA_KEY, "only-ps512", alg="PS512"),
-    "for-encryption": public(RSA_KEY, "for-encryption", use="enc"),
-}
-
-
-def claims(**changes: Any) -> dict[str, Any]:
-    """Right claims with changes; a value of None removes the claim."""
-    now = int(time.time())
-    right = {
-        "iss": ISSUER,
-        "aud": CLIENT,
-        "sub": "ana",
-        "name": "Ana Analyst",
-        "groups": ["project-agriculture"],
-        "iat": now,
-        "exp": now + 300,
-        "nonce": NONCE,
-        "amr": ["pwd", "otp", "mfa"],
-    }
-    return {k: v for k, v in {**right, **changes}.items() if v is not None}
-
-
-def signed(body: Mapping[str, Any], key: Any = RSA_KEY, algorithm: str = "RS256", kid: str | None = "rsa") -> str:
-    return jwt.encode(dict(body), key, algorithm, headers={"kid": kid} if kid else {})
-
-
-def raw(header: Mapping[str, Any], body: Mapping[str, Any], signature: bytes = b"") -> str:
-    parts = [json.dumps(dict(part)).encode() for part in (header, body)]
-    return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (*parts, signature))
+from .tokens import (
+    ACCESS_TOKEN,
+    CLIENT,
+    EC_KEY,
+    EXPECTED,
+    ISSUER,
+    KEYS,
+    MFA,
+    NONCE,
+    RSA_KEY,
+    STRANGER,
+    at_hash,
+    claims,
+    public,
+    raw,
+    signed,
+    signed_unchecked,
+)
 
 
 def hs256_with_the_public_key() -> str:
@@ -73,11 +45,6 @@ def hs256_with_the_public_key() -> str:
     header, body = {"alg": "HS256", "kid": "rsa"}, claims()
     signing_input = raw(header, body).rsplit(".", 1)[0].encode()
     return raw(header, body, hmac.new(pem, signing_input, hashlib.sha256).digest())
-
-
-def at_hash(token: str, algorithm: str = "RS256") -> str:
-    digest = jwt.get_algorithm_by_name(algorithm).compute_hash_digest(token.encode())
-    return base64.urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=").decode()
 
 
 def check(token: Any, expected: Expected = EXPECTED, access_token: str | None = ACCESS_TOKEN) -> IdToken:
@@ -92,6 +59,18 @@ class Case:
 
 
 NOW = time.time
+BACK_CHANNEL = "http://schemas.openid.net/event/backchannel-logout"
+WEAK = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+KEYS = {**KEYS, "weak": public(WEAK, "weak")}
+
+
+def with_header(**more: Any) -> str:
+    """A right token but for its header."""
+    header = {"alg": "RS256", "kid": "rsa", **more}
+    signing_input = raw(header, claims()).rsplit(".", 1)[0].encode()
+    return raw(header, claims(), jwt.get_algorithm_by_name("RS256").sign(signing_input, RSA_KEY))
+
+
 REFUSED = (
     Case("none at all", lambda: None, "no-id-token"),
     Case("empty", lambda: "", "no-id-token"),
@@ -111,6 +90,18 @@ REFUSED = (
         lambda: jwt.encode(claims(), STRANGER, "RS256", headers={"kid": "rsa", "jwk": public(STRANGER, "rsa")}),
         "key-in-token",
     ),
+    Case("key at an address in the token", lambda: with_header(jku="https://evil.example/keys"), "key-in-token"),
+    Case("certificate at an address in the token", lambda: with_header(x5u="https://evil.example/x"), "key-in-token"),
+    Case("an extension that must be understood", lambda: with_header(crit=["exp"], exp=1), "critical-header"),
+    Case("payload apart", lambda: with_header(crit=["b64"], b64=False), "critical-header"),
+    Case("logout token by type", lambda: with_header(typ="logout+jwt"), "wrong-type"),
+    Case("access token by type", lambda: with_header(typ="application/at+jwt"), "wrong-type"),
+    Case("type as a number", lambda: with_header(typ=7), "wrong-type"),
+    Case("key id as a number", lambda: with_header(kid=7), "no-key-id"),
+    Case("four parts", lambda: signed(claims()) + ".x", "malformed"),
+    Case("header is a list", lambda: "W10." + signed(claims()).partition(".")[2], "malformed"),
+    Case("logout token by its claims", lambda: signed(claims(events={BACK_CHANNEL: {}})), "logout-token"),
+    Case("weak key", lambda: signed(claims(), WEAK, kid="weak"), "weak-key"),
     Case("bad signature", lambda: signed(claims(), STRANGER), "bad-signature"),
     Case("signature cut off", lambda: signed(claims()).rsplit(".", 1)[0] + ".", "bad-signature"),
     Case("claims exchanged", lambda: _with_other_claims(signed(claims())), "bad-signature"),
@@ -139,6 +130,16 @@ REFUSED = (
     Case("password alone", lambda: signed(claims(amr=["pwd"])), "mfa-not-proven"),
     Case("two factors of one kind", lambda: signed(claims(amr=["pwd", "kba"])), "mfa-not-proven"),
     Case("amr empty", lambda: signed(claims(amr=[])), "mfa-not-proven"),
+    Case("acr basic", lambda: signed(claims(amr=None, acr="https://ecas.ec.europa.eu/loa/basic")), "mfa-not-proven"),
+    Case("acr unknown", lambda: signed(claims(amr=None, acr="urn:unknown")), "mfa-not-proven"),
+    Case("acr as a list", lambda: signed(claims(acr=["urn:mfa"])), "acr-not-a-text"),
+    Case("acr as true", lambda: signed(claims(amr=None, acr=True)), "acr-not-a-text"),
+    Case("auth_time in the future", lambda: signed(claims(auth_time=int(NOW()) + 300)), "auth-time-in-future"),
+    Case("auth_time as true", lambda: signed(claims(auth_time=True)), "bad-auth-time"),
+    Case("auth_time no number at all", lambda: signed(claims(auth_time=math.nan)), "bad-auth-time"),
+    Case("auth_time endless", lambda: signed(claims(auth_time=math.inf)), "bad-auth-time"),
+    Case("iat as true", lambda: signed_unchecked(claims(iat=True)), "bad-iat"),
+    Case("sub too long", lambda: signed(claims(sub="a" * 256)), "bad-subject"),
     Case("auth_time as a text", lambda: signed(claims(auth_time="now")), "bad-auth-time"),
     Case("groups as a text", lambda: signed(claims(groups="bdap-admins")), "bad-groups"),
     Case("groups with a number", lambda: signed(claims(groups=["a", 1])), "bad-groups"),
@@ -152,20 +153,13 @@ REFUSED = (
 )
 
 
-def signed_unchecked(body: Mapping[str, Any]) -> str:
-    """As `signed`, for claims that PyJWT would not write."""
-    header = {"alg": "RS256", "kid": "rsa"}
-    signing_input = raw(header, body).rsplit(".", 1)[0].encode()
-    algorithm = jwt.get_algorithm_by_name("RS256")
-    return raw(header, body, algorithm.sign(signing_input, RSA_KEY))
-
-
 def _with_other_claims(token: str) -> str:
     header, _, signature = token.split(".")
     other = raw({}, claims(sub="olga")).split(".")[1]
     return f"{header}.{other}.{signature}"
 
 
+@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
 def test_refused(case: Case) -> None:
     with pytest.raises(LoginRefused) as refused:
@@ -186,6 +180,9 @@ def test_refused(case: Case) -> None:
         lambda: signed(claims(at_hash=at_hash(ACCESS_TOKEN))),
         lambda: signed(claims(at_hash=at_hash(ACCESS_TOKEN, "PS512")), algorithm="PS512"),
         lambda: signed(claims(exp=int(time.time()) - 5)),  # within the accepted clock difference
+        lambda: with_header(typ="JWT"),
+        lambda: with_header(typ="application/jwt"),
+        lambda: with_header(x5t="fingerprint-of-a-certificate"),
     ],
 )
 def test_let_in(token: Callable[[], str]) -> None:
@@ -219,3 +216,54 @@ def test_absent_groups_and_name() -> None:
 
 def test_key_id() -> None:
     assert key_id(signed(claims())) == "rsa"
+
+
+def test_level_by_acr_alone() -> None:
+    proven = check(signed(claims(amr=None, acr="urn:mfa")))
+    assert (proven.level, proven.acr, proven.amr) == ("mfa", "urn:mfa", ())
+
+
+def test_without_a_key_id_only_the_only_key_will_do() -> None:
+    nameless = signed(claims(), kid=None)
+    assert key_id(nameless) == ""
+    for keys in ({"rsa": KEYS["rsa"]}, {"#0": {k: v for k, v in KEYS["rsa"].items() if k != "kid"}}):
+        assert validate(nameless, keys, EXPECTED, nonce=NONCE).username == "ana"
+        with pytest.raises(LoginRefused) as refused:
+            validate(signed(claims(), STRANGER, kid=None), keys, EXPECTED, nonce=NONCE)
+        assert refused.value.reason == "bad-signature"
+    for keys in ({}, KEYS):
+        with pytest.raises(LoginRefused) as refused:
+            validate(nameless, keys, EXPECTED, nonce=NONCE)
+        assert refused.value.reason == "no-key-id"
+
+
+TWO = replace(EXPECTED, levels=Levels((*MFA.levels, Level("high", frozenset({"urn:high"})))))
+
+
+@pytest.mark.parametrize(
+    ("demand", "changes", "reason"),
+    [
+        (Requirement("high"), {}, "level-too-low"),
+        (Requirement("high"), {"acr": "urn:mfa"}, "level-too-low"),
+        (Requirement("unknown"), {"acr": "urn:high"}, "level-too-low"),
+        (Requirement("high"), {"acr": "urn:high"}, ""),
+        (Requirement("mfa"), {"acr": "urn:high"}, ""),
+        (Requirement(max_age=60), {}, "auth-time-missing"),
+        (Requirement(max_age=60), {"auth_time": -100}, "auth-time-stale"),
+        (Requirement(max_age=60), {"auth_time": -80}, ""),  # within the accepted clock difference
+        (Requirement(max_age=60), {"auth_time": 0}, ""),
+        (Requirement("high", 60), {"auth_time": 0}, "level-too-low"),
+        (Requirement("high", 60), {"acr": "urn:high", "auth_time": -100}, "auth-time-stale"),
+        (Requirement("high", 60), {"acr": "urn:high", "auth_time": 0}, ""),
+    ],
+)
+def test_step_up(demand: Requirement, changes: dict[str, Any], reason: str) -> None:
+    if "auth_time" in changes:
+        changes = {**changes, "auth_time": int(NOW()) + changes["auth_time"]}
+    token = signed(claims(**changes))
+    if not reason:
+        assert validate(token, KEYS, TWO, nonce=NONCE, demand=demand).subject == "ana"
+        return
+    with pytest.raises(LoginRefused) as refused:
+        validate(token, KEYS, TWO, nonce=NONCE, demand=demand)
+    assert refused.value.reason == reason
