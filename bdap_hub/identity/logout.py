@@ -1,39 +1,79 @@
-"""Logging out: here, then at the provider."""
+"""Logging out: here, then at the provider. Another site cannot make it happen; it gets a page that asks."""
 
 from __future__ import annotations
 
-from oauthenticator.oauth2 import OAuthLogoutHandler
-from tornado.httputil import url_concat
+from typing import Any
+from urllib.parse import urlsplit
+
+from jupyterhub.handlers.base import BaseHandler
+from tornado.httputil import HTTPServerRequest, url_concat
 
 from ..errors import Unavailable
 from . import sessions
 
 
-class LogoutHandler(OAuthLogoutHandler):
-    """Log out here, then at the provider (OpenID Connect RP-Initiated Logout 1.0)."""
+class EndsSession(BaseHandler):  # type: ignore[misc]
+    """A page that ends the login of the browser before it."""
 
-    async def handle_logout(self) -> None:
-        """Remember whether somebody was logged in: only then is there a session at the provider to end."""
-        await super().handle_logout()
-        self.logged_out = self.current_user.name if self.current_user else ""
-        if self.logged_out:
-            key = sessions.digest(self.get_session_cookie() or "")
-            sessions.end(self.authenticator.store, [key], "logged out")
-            self.authenticator.record(self, "logout", self.logged_out, None)
+    async def log_out(self) -> None:
+        """End this login, then show that, at the provider where it has a page for it (RP-Initiated Logout 1.0)."""
+        user = self.current_user
+        if user is None:
+            return await self.show_logged_out()
+        key = sessions.digest(self.get_session_cookie() or "")
+        self.clear_login_cookie()
+        self.authenticator.revoker(self.app).end(user.name, [key], "logged out")
+        self.authenticator.record(self, "logout", user.name, None)
+        await self.go_to_provider()
 
-    async def render_logout_page(self) -> None:
-        """To the provider's logout where it has one; no token goes along, so it asks the person."""
-        end = await self._end_session_endpoint() if self.logged_out else ""
+    async def go_to_provider(self) -> None:
+        """To the provider's own logout; no token goes along, so it may ask the person."""
+        end = await self._end_session_endpoint()
         if not end:
-            return await super().render_logout_page()
+            return await self.show_logged_out()
         parameters = {
             "client_id": self.authenticator.client_id,
             "post_logout_redirect_uri": f"{self.authenticator.settings.hub.public_url.rstrip('/')}/hub/logout",
         }
         self.redirect(url_concat(end, parameters))
 
+    async def show_logged_out(self) -> None:
+        """The page of somebody who is not logged in (any more)."""
+        self._jupyterhub_user = None
+        self.finish(await self.render_template("logout.html"))
+
     async def _end_session_endpoint(self) -> str:
         try:
-            return (await self.authenticator.provider.metadata()).end_session_endpoint
+            return str((await self.authenticator.provider.metadata()).end_session_endpoint)
         except Unavailable:
             return ""
+
+
+class LogoutHandler(EndsSession):
+    """Log out of this browser."""
+
+    async def get(self) -> None:
+        """At once where one of our own pages, or the person, asked for it; else a page with a button."""
+        if self.current_user is None or asked_by_ourselves(self.request, self.authenticator.settings.hub.public_url):
+            return await self.log_out()
+        self.finish(await self.render_template("logout_confirm.html"))
+
+    async def post(self) -> None:
+        """The page's button. JupyterHub has checked the form's XSRF token before."""
+        await self.log_out()
+
+
+def asked_by_ourselves(request: HTTPServerRequest, public_url: str) -> bool:
+    """Whether this navigation came from a page of ours or from the address bar, as far as the browser says.
+
+    Fetch Metadata decides where the browser sends it; else the page that it names must be ours. Nothing named: no.
+    """
+    if site := request.headers.get("Sec-Fetch-Site", ""):
+        return site in ("same-origin", "none")
+    named = request.headers.get("Origin") or request.headers.get("Referer") or ""
+    return _origin(named) == _origin(public_url)
+
+
+def _origin(url: str) -> tuple[Any, ...]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)

@@ -50,10 +50,16 @@ class Revoker:
         return [self.stop(user, server) for server in self._active(user)]
 
     def end(self, name: str, keys: list[str], why: str) -> int:
-        """These logins of a person, and the tokens that services were given through them; how many were live."""
+        """These logins of a person, and the tokens that services were given through them; how many were live.
+
+        After the last one, no copy of the hub's cookie is worth anything.
+        """
         ended = sessions.end(self.store, keys, why)
         if (user := self.user(name)) is not None:
             self.drop_tokens(user)
+            if not sessions.live_of(self.store, name):
+                user.orm_user.cookie_id = orm.new_token()
+                self.app.db.commit()
         return ended
 
     def drop_tokens(self, user: User) -> None:

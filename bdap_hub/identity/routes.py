@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import back_channel, logins
 from .approvals_page import RequestsHandler
 from .client_key import ClientKeysHandler
 from .hub_api import SessionAPIHandler
@@ -12,6 +13,8 @@ from .step_up import StepUpHandler
 
 HANDLERS: list[tuple[str, Any]] = [
     (r"/oidc/jwks\.json", ClientKeysHandler),
+    *logins.HANDLERS,
+    *back_channel.HANDLERS,
     (r"/step-up", StepUpHandler),
     (r"/register", RegisterHandler),
     (r"/requests", RequestsHandler),

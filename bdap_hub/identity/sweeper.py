@@ -130,7 +130,10 @@ class Sweeper:
     def _standing(self, name: str) -> Standing:
         account = people.find(self.store, name)
         groups = people.groups_now(self.settings, self.store, account) if account else frozenset()
-        return Standing(account, people.refusal(self.settings, account), groups)
+        refused = people.refusal(self.settings, account)
+        if refused is None and account and _revoked(account):
+            refused = LoginRefused("revoked", "everything was taken back, and there was no login since")
+        return Standing(account, refused, groups)
 
     def _holders(self) -> set[str]:
         """Everybody with a token, or with a server that runs or is on its way."""
@@ -147,6 +150,12 @@ class Sweeper:
         if time.monotonic() - self._pruned > PRUNE_SECONDS:
             sessions.prune(self.store)
             self._pruned = time.monotonic()
+
+
+def _revoked(account: Account) -> bool:
+    """What is still there, such as a server that would not stop, was issued before everything was taken back."""
+    revoked, logged_in = aware(account.revoked), aware(account.logged_in)
+    return revoked is not None and (logged_in is None or logged_in <= revoked)
 
 
 def not_allowed(policy: Policy, name: str, groups: frozenset[str], options: Mapping[str, Any] | None) -> str:

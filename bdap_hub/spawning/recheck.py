@@ -76,6 +76,8 @@ class Recheck(HasTraits):
             if not isinstance(error, NotAllowed):
                 self._record(str(self.user_options)[:200], False, error.message)
             raise refused(error) from None
+        # what was meant by no options is known from now on, so that it can be decided again while the server runs
+        self.user_options = self.orm_spawner.user_options = {"project": project, "image": image}
         return next(c for c in self.choices if (c.project.name, c.image.name) == (project, image))
 
     def _record(self, subject: str, allowed: bool, reason: str) -> None:

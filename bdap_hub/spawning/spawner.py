@@ -140,6 +140,12 @@ class BdapDockerSpawner(Recheck, DockerSpawner):  # type: ignore[misc]
             if error.status_code not in (404, 409):  # gone, or going
                 raise
 
+    async def stop(self, now: bool = False) -> None:
+        """Ask it to end, and remove it; `now` kills it without asking."""
+        if now:
+            return await self.remove_object()
+        await super().stop()
+
     async def poll(self) -> Any:
         """None while it runs. A container that ended is logged and removed, so that nothing is left behind."""
         status = await super().poll()
