@@ -49,11 +49,10 @@ class Actor:
 
 @dataclass(frozen=True)
 class Done:
-    """What is left to do after an act on `person`: letters, and `ends` where something of theirs must stop at once."""
+    """What is left to do after an act on `person`: their letters, and to let the hub look at them."""
 
     person: str
     letters: tuple[Letter, ...] = ()
-    ends: bool = False
 
 
 class Approvals:
@@ -126,7 +125,7 @@ class Approvals:
                 )
             members.withdraw(self.store, name, project)
             account = people.find(self.store, name)
-            return Done(name, tuple(self.letters.removed(account, project)) if account else (), ends=True)
+            return Done(name, tuple(self.letters.removed(account, project)) if account else ())
 
     def admit(self, actor: Actor, name: str, until: date | None = None) -> Done:
         """Approve an account without any project."""
@@ -143,7 +142,7 @@ class Approvals:
             account, comment = self._account(name, blocked=True), _comment(comment)
             people.set_standing(self.store, name, "blocked", comment)
             sessions.end_all(self.store, name, "blocked")
-            return Done(name, tuple(self.letters.blocked(account, comment)), ends=True)
+            return Done(name, tuple(self.letters.blocked(account, comment)))
 
     def unblock(self, actor: Actor, name: str) -> Done:
         """Let somebody back in whose approval still runs; who had none waits for one again."""

@@ -43,7 +43,7 @@ class RequestsHandler(BaseHandler):  # type: ignore[misc]
         except Refused as refused:
             return await self._show(refused=refused)
         mail.in_background(self._settings, self._desk.store, done.letters)
-        self._take_effect(done)
+        self.authenticator.sweeper.look(done.person)  # groups, servers and tokens follow at once
         query = {"done": act, "project": self.get_body_argument("project", "")}
         self.redirect(url_concat(self.request.path, {k: v for k, v in query.items() if v}), status=303)
 
@@ -136,13 +136,6 @@ class RequestsHandler(BaseHandler):  # type: ignore[misc]
         groups = people.groups_now(self._settings, store, account) if account else frozenset()
         proven = sessions.assurance(login) if login is not None and login.person == name else None
         return Actor(name, Person(name, groups, proven), self.request.remote_ip or "")
-
-    def _take_effect(self, done: Done) -> None:
-        """What they hold follows at once, if they have ever been let in."""
-        user = self.find_user(done.person)
-        account = people.find(self._desk.store, done.person)
-        if user is not None and account is not None:
-            user.sync_groups(sorted(people.groups_now(self._settings, self._desk.store, account)))
 
     @property
     def _desk(self) -> Approvals:

@@ -109,7 +109,8 @@ class EULoginAuthenticator(GenericOAuthenticator):
 
     def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
         """The login's pages, and identity's own. The hub asks once, when it starts: from then on we sweep."""
-        self._sweeping = asyncio.create_task(Sweeper(app, self, self.revoker(app)).run())
+        self.sweeper = Sweeper(app, self, self.revoker(app))
+        self._sweeping = asyncio.create_task(self.sweeper.run())
         return [*super().get_handlers(app), *routes.HANDLERS]
 
     def revoker(self, app: Any) -> Revoker:

@@ -72,6 +72,10 @@ class Sweeper:
         for name, standing in found.items():
             self._look(name, standing)
 
+    def look(self, name: str) -> None:
+        """Look at one person now: for what has just been decided about them in this process."""
+        self._look(name, self._standing(name))
+
     def _look(self, name: str, standing: Standing) -> None:
         user = self.revoker.user(name)
         if standing.refused or (user is not None and {group.name for group in user.groups} != standing.groups):

@@ -399,7 +399,7 @@ def test_who_removes_whom(tmp_path: Path, actor: str, name: str, reason: str) ->
         assert refused.value.reason == last(desk.store).reason == reason
         assert members.membership(desk.store, "leo", "forest")
         return
-    assert desk.remove(actors[actor], name, "forest").ends
+    assert desk.remove(actors[actor], name, "forest").person == name
     assert members.membership(desk.store, "leo", "forest") is None
 
 
