@@ -22,7 +22,7 @@ from .id_token import LoginRefused
 
 log = logging.getLogger(__name__)
 
-REQUEST_SECONDS = 10.0
+REQUEST_SECONDS = 5.0
 # Errors of RFC 6749 section 5.2 that speak of us, not of the person.
 _OUR_FAULT = frozenset({"invalid_client", "unauthorized_client", "unsupported_grant_type"})
 ATTEMPTS = 2
@@ -97,9 +97,12 @@ class Client:
         if _overloaded(answer):
             raise Unavailable(f"the login provider {self.issuer} does not answer", "try again in a moment")
         stated = _json_object(answer)
-        if stated is None or stated.get("error") in _OUR_FAULT:
+        if answer.code == 200 and stated:
+            return stated
+        error = (stated or {}).get("error")
+        if answer.code == 200 or not isinstance(error, str) or error in _OUR_FAULT:
             raise self._useless("its token endpoint", answer)
-        return stated if answer.code == 200 else None
+        return None
 
     def _useless(self, where: str, answer: HTTPResponse) -> Unavailable:
         log.error("%s: %s answered %s, %s", self.issuer, where, answer.code, _error_code(answer))

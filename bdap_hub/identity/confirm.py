@@ -24,8 +24,8 @@ from .tables import Account, aware
 if TYPE_CHECKING:
     from .authenticator import EULoginAuthenticator
 
-DOWN_SECONDS = 5.0
-"""After a failure nobody's request waits for the provider for so long."""
+DOWN_SECONDS = 15.0
+"""After a failure nobody's request waits for the provider for so long, and never longer than an answer serves."""
 EARLY_SECONDS = 5.0
 """An access token counts as expired so long before it is."""
 
@@ -112,7 +112,7 @@ class Confirmation:
                 state, proven = await self._refreshed(user, account, state)
             stated = await self._userinfo(account, state)
         except Unavailable:
-            self._down_until = time.monotonic() + DOWN_SECONDS
+            self._down_until = time.monotonic() + min(DOWN_SECONDS, self.identity.recheck_seconds)
             raise
         return self._groups(stated, proven, state), state
 
