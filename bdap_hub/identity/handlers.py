@@ -8,6 +8,7 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
+from functools import cached_property
 from typing import Any
 
 from jupyterhub.handlers.base import BaseHandler
@@ -84,6 +85,11 @@ class BeginsSession(BaseHandler):  # type: ignore[misc]
 
     proven: IdToken
 
+    @cached_property
+    def new_session_id(self) -> str:
+        """The identifier of the session that this login begins."""
+        return secrets.token_hex(16)
+
     def set_login_cookie(self, user: Any) -> None:
         """A new session with a new identifier: one that was there before the login is worth nothing after it."""
         authenticator = self.authenticator
@@ -93,7 +99,7 @@ class BeginsSession(BaseHandler):  # type: ignore[misc]
         if not sessions.live_of(authenticator.store, user.name):
             user.orm_user.cookie_id = new_token()  # no copy of an old cookie opens anything
             self.db.commit()
-        self._session_id = secrets.token_hex(16)
+        self._session_id = self.new_session_id
         sessions.begin(
             authenticator.store,
             self.set_session_cookie(),
