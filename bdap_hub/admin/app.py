@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from itertools import batched
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 import httpx
-from fastapi import APIRouter, Depends, FastAPI, Form, Request
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi import APIRouter, Depends, FastAPI, Form, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from .. import audit
@@ -40,14 +41,16 @@ class Viewer:
 
 
 async def administrator(request: Request) -> Viewer:
-    """The caller, if access lets them administer; otherwise NotLoggedIn, or NotAllowed with an audit record."""
+    """The caller, if access lets them administer; otherwise NotLoggedIn, or NotAllowed (StepUp) with a record."""
     login: HubLogin = request.app.state.login
     principal = await login.require(request)
     policy = request.app.state.settings.policy()
-    person = principal.person if principal.kind == "person" else None
+    person = await login.assured(principal) if principal.kind == "person" else None
     decision = decide(policy, person, Administer())
     if not decision:
         await record(request, principal.person.name, "administer", request.url.path, False, decision.reason)
+        if decision.step_up:
+            raise login.step_up(request, decision)
         raise NotAllowed(decision.reason, f"ask an administrator to add you to group {policy.admin_group}")
     header = request.headers.get("authorization", "")
     token = header.partition(" ")[2].strip() or request.cookies.get(login.cookie, "")
@@ -84,7 +87,8 @@ async def overview(request: Request, viewer: Admin) -> HTMLResponse:
     notices: list[str] = []
     people = await attempt(notices, lambda: _people(request))
     dashboards = await attempt(notices, lambda: request.app.state.dashboards.all(viewer.token))
-    refusals = await events(request, outcome="refused", since=datetime.now(UTC) - timedelta(days=1))
+    lately = audit.Filter(outcome="refused", since=datetime.now(UTC) - timedelta(days=1))
+    refusals = await run_in_threadpool(audit.query, request.app.state.sessions, lately, limit=EVENTS)
     parts = await request.app.state.parts.check()
     found = {"people": people, "dashboards": dashboards, "refusals": refusals, "parts": parts}
     return show(request, viewer, "overview", notices, **found)
@@ -136,11 +140,44 @@ async def take_down(
     return back(request, "dashboards", taken=subject)
 
 
+def audit_filter(
+    person: str = "",
+    action: str = "",
+    outcome: Literal["", "allowed", "refused"] = "",
+    since: str = "",
+    until: str = "",
+) -> audit.Filter:
+    """What the audit page's form asks for. BadRequest where a date is none."""
+    begin, end = audit.moment(since), audit.moment(until, end=True)
+    return audit.Filter(person.strip(), action.strip(), outcome, since=begin, until=end)
+
+
+Wanted = Annotated[audit.Filter, Depends(audit_filter)]
+
+
 @router.get("/audit")
-async def audit_page(request: Request, viewer: Admin, person: str = "", outcome: str = "") -> HTMLResponse:
-    """The newest events, of one person or outcome if asked."""
-    found = await events(request, person=person.strip(), outcome=outcome)
-    return show(request, viewer, "audit", [], events=found, filter_person=person, filter_outcome=outcome)
+async def audit_page(
+    request: Request, viewer: Admin, wanted: Wanted, before: Annotated[int, Query(ge=0, lt=2**63)] = 0
+) -> HTMLResponse:
+    """The newest events that fit, or those before the event of that id."""
+    sessions = request.app.state.sessions
+    found = await run_in_threadpool(audit.query, sessions, wanted, before=before, limit=EVENTS)
+    asked = {name: request.query_params.get(name, "") for name in ("person", "action", "outcome", "since", "until")}
+    query = urlencode({name: value for name, value in asked.items() if value})
+    return show(request, viewer, "audit", [], events=found, asked=asked, query=query, before=before)
+
+
+@router.get("/audit/export")
+async def audit_export(request: Request, viewer: Admin, wanted: Wanted) -> StreamingResponse:
+    """All events that fit as JSON lines, oldest first. That somebody took them is an event itself."""
+    await record(request, viewer.person.name, "export-audit", request.url.query, True, "from the admin panel")
+    lines = (f"{audit.line(event)}\n" for event in audit.events(request.app.state.sessions, wanted))
+    name = f"audit-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl"
+    return StreamingResponse(
+        map("".join, batched(lines, audit.CHUNK)),
+        media_type="application/jsonl",
+        headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
+    )
 
 
 def show(request: Request, viewer: Viewer, tab: str, notices: list[str], **values: Any) -> HTMLResponse:
@@ -175,11 +212,6 @@ async def acted(request: Request, viewer: Viewer, action: str, subject: str, dee
 async def record(request: Request, person: str, action: str, subject: str, allowed: bool, reason: str) -> None:
     """Write one audit event."""
     await note(request, person, action, subject, allowed, reason)
-
-
-async def events(request: Request, **wanted: Any) -> list[audit.Event]:
-    """The newest audit events, off the event loop."""
-    return await run_in_threadpool(audit.latest, request.app.state.sessions, EVENTS, **wanted)
 
 
 async def _people(request: Request) -> list[PersonRow]:
