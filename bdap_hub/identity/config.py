@@ -16,7 +16,11 @@ def configure(c: Any, settings: Settings) -> None:
     """
     identity = settings.identity
     c.JupyterHub.authenticator_class = EULoginAuthenticator
-    c.JupyterHub.cookie_max_age_days = identity.session_hours / 24
+    days = identity.session_hours / 24
+    c.JupyterHub.cookie_max_age_days = days
+    # Secure is JupyterHub's doing where the public address is https. No __Host- prefix: such a cookie lies on the path
+    # `/`, so that everybody's server would be sent its visitors' login to the hub.
+    c.JupyterHub.tornado_settings = {"cookie_options": {"expires_days": days, "samesite": "Lax"}}
     authenticator = c.EULoginAuthenticator
     authenticator.settings = settings
     authenticator.client_id = identity.client_id
