@@ -94,6 +94,7 @@ class RequestsHandler(BaseHandler):  # type: ignore[misc]
             leads_of={name for name in names if desk.may(actor, ManageMembers(name, "lead"))},
             refusal=lambda account: people.refusal(self._settings, account),
             me=actor.name,
+            register_url=f"{self._settings.hub.public_url.rstrip('/')}/hub/register",
             admin=admin,
             kept_out=[account for account in everybody.values() if account.standing == "blocked"] if admin else [],
             today=now().date(),

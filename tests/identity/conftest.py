@@ -28,7 +28,7 @@ __all__ = ["CONFIG", "GUESTS", "Browser", "Platform", "running", "wait_until_hea
 
 # What a person proves at the stand-in for EU Login. The demo's provider knows `mfa` alone.
 FACTORS = {"basic": "pwd", "mfa": "pwd otp", "high": "pwd hwk"}
-TERMS = "Be kind & careful.\n\nDo not <b>share</b> your account.\n"
+TERMS = "Be kind & careful.\n\nDo not <b>share</b> your account.\n" + "\nUse what is here for your project.\n" * 12
 CONFIG = """
 import json, os
 from bdap_hub import hub, identity
