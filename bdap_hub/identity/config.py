@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from ..settings import Settings
+from . import mail, registration
 from .authenticator import EULoginAuthenticator
 from .client_auth import ClientAuth
 
 
 def configure(c: Any, settings: Settings) -> None:
-    """Log in through the provider of `settings.identity`. BadSettings if the client's secret or key is missing.
+    """Log in through the provider of `settings.identity`. BadSettings if a secret, the key or the terms of use are missing.
 
     The key that encrypts people's authentication state (`c.CryptKeeper.keys`) is set by `bdap_hub.hub`.
     """
@@ -25,6 +26,8 @@ def configure(c: Any, settings: Settings) -> None:
     authenticator.settings = settings
     authenticator.client_id = identity.client_id
     ClientAuth.from_settings(settings)  # now, so that a missing secret stops the start
+    registration.terms(settings)
+    mail.check(settings)
     authenticator.oauth_callback_url = f"{settings.hub.public_url.rstrip('/')}/hub/oauth_callback"
     authenticator.scope = list(identity.scope)
     authenticator.username_claim = identity.username_claim
