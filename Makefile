@@ -5,6 +5,7 @@ BOOT := bash bdap_hub/demo/bootstrap.sh
 ENGINE ?= docker
 AREA ?=
 LOCK := uv pip compile --generate-hashes --no-emit-index-url --no-header -q
+PLATFORM := --universal --python-version 3.12 --override images/overrides.txt
 IMAGE := --python-platform linux --python-version 3.13 --override ../overrides.txt
 
 .PHONY: help demo test check unit bench images lock docs clean
@@ -42,7 +43,9 @@ lock: ## resolve all dependencies anew
 	@exec $(BOOT) check $(MAKE) --no-print-directory _lock
 
 _lock:
-	$(LOCK) --universal --python-version 3.12 pyproject.toml --all-extras --group check --group test -o requirements.lock
+	$(LOCK) $(PLATFORM) pyproject.toml --all-extras --group check --group test -o requirements.lock
+	$(LOCK) $(PLATFORM) pyproject.toml ansible/build.in -c requirements.lock -o ansible/platform.lock \
+	    --extra hub --extra services --extra processing --extra catalogue --extra dashboards --extra batch --extra demo
 	cd images/tools && $(LOCK) --universal --python-version 3.12 requirements.in -o requirements.lock
 	cd bdap_hub/demo/node && $(LOCK) --universal --python-version 3.12 requirements.in -o requirements.lock
 	cd images/base && $(LOCK) $(IMAGE) requirements.in -o requirements.lock

@@ -135,7 +135,7 @@ ensure_venv() {
     fi
     step "Python packages, by hash (the first time takes a minute)"
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r images/tools/requirements.lock
-    "$venv/bin/uv" pip install -q --python "$venv/bin/python" --require-hashes -r requirements.lock
+    "$venv/bin/uv" pip install -q --python "$venv/bin/python" --no-deps --require-hashes -r requirements.lock
     "$venv/bin/uv" pip install -q --python "$venv/bin/python" --no-deps --no-build-isolation -e . \
         extensions/bdap extensions/jupyterlab-bdap
     echo "$wanted" >"$venv/.bdap-stamp"
