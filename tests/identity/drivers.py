@@ -30,6 +30,18 @@ from .processes import Process
 GUESTS = tuple(DemoPerson(f"guest{n}", f"Guest {n}", ("project-agriculture",), "for one test") for n in range(1, 17))
 OIDC_PROVIDER = ROOT / "var/node-fidelity/node_modules/oidc-provider"
 LOAD = "import json, sys; from bdap_hub.settings import Settings; s = Settings(**json.load(open('settings.json'))); "
+AGE_LOGIN = """
+from bdap_hub.demo.provider.operators import _person
+person = _person(s, sys.argv[1])
+from django.contrib.sessions.models import Session
+for row in Session.objects.iterator():
+    kept = row.get_decoded()
+    if kept.get("_auth_user_id") == str(person.pk):
+        for record in kept["account_authentication_methods"]:
+            record["at"] -= int(sys.argv[2])
+        row.session_data = Session.get_session_store_class()().encode(kept)
+        row.save()
+"""
 
 
 class Driver(Protocol):
@@ -53,6 +65,9 @@ class Driver(Protocol):
 
     def end_session(self, name: str) -> None:
         """End all of somebody's sessions there, and tell the platform (back-channel logout)."""
+
+    def age_login(self, name: str, seconds: int) -> None:
+        """As if that person had entered their factors so much earlier."""
 
     def rotate_keys(self) -> None:
         """Sign with a new key from now on, and publish that alone."""
@@ -117,15 +132,22 @@ class DemoProvider:
 
     def end_session(self, name: str) -> None:
         """As its operator would."""
-        script = f"{LOAD}from bdap_hub.demo import provider; provider.end_sessions(s, sys.argv[1])"
-        env = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
-        subprocess.run([sys.executable, "-c", script, name], cwd=self.folder, env=env, check=True, timeout=60)
+        self._operate("from bdap_hub.demo import provider; provider.end_sessions(s, sys.argv[1])", name)
+
+    def age_login(self, name: str, seconds: int) -> None:
+        """In the sessions that its database keeps."""
+        self._operate(AGE_LOGIN, name, str(seconds))
 
     def rotate_keys(self) -> None:
         """It reads its key at start."""
         self.process.stop()
         (self.settings.var / "provider/signing-key.pem").unlink()
         self.process.start()
+
+    def _operate(self, script: str, *arguments: str) -> None:
+        env = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+        command = [sys.executable, "-c", f"{LOAD}{script}", *arguments]
+        subprocess.run(command, cwd=self.folder, env=env, check=True, timeout=60)
 
     def change(self, statement: str, *values: str) -> None:
         """Change its directory while everything runs."""
@@ -183,6 +205,10 @@ class EULoginLike:
     def end_session(self, name: str) -> None:
         """Ended there; returns when the platform has answered."""
         self.administer("end-sessions", name=name)
+
+    def age_login(self, name: str, seconds: int) -> None:
+        """In its memory."""
+        self.administer("age-login", name=name, seconds=seconds)
 
     def rotate_keys(self) -> None:
         """At once, without a restart."""

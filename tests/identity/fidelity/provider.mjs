@@ -155,6 +155,9 @@ const administer = {
   disable: ({ name }) => { accounts.get(name).disabled = true; },
   groups: ({ name, groups }) => { accounts.get(name).groups = groups; },
   'end-sessions': ({ name }) => endSessions(name),
+  'age-login': ({ name, seconds }) => {
+    for (const session of storage.sessionsOf(name)) session.loginTs -= seconds;
+  },
   'rotate-keys': () => { storage.rotateKey(); provider = newProvider(); },
 };
 
