@@ -11,7 +11,7 @@ from .client_auth import ClientAuth
 
 
 def configure(c: Any, settings: Settings) -> None:
-    """Log in through the provider of `settings.identity`. BadSettings if a secret, the key or the terms of use are missing.
+    """Log in through the provider of `settings.identity`. BadSettings if a secret or the terms of use are missing.
 
     The key that encrypts people's authentication state (`c.CryptKeeper.keys`) is set by `bdap_hub.hub`.
     """
