@@ -147,14 +147,15 @@ class EULoginAuthenticator(GenericOAuthenticator):
             raise LoginRefused("missing-issuer", "the answer does not say which login provider it comes from")
         login = handler.login_state
         tokens = await self.client.redeem(handler.get_argument("code"), login.code_verifier, self.oauth_callback_url)
-        proven, state = await self.confirmation.login(tokens, login.nonce, login.demand)
+        session = sessions.digest(handler.new_session_id)
+        proven, kept = await self.confirmation.login(tokens, login.nonce, session, login.demand)
         self._check_same(login.person, proven)
         standing = "pending" if self.settings.registration.required else "approved"
         account = people.recognise(self.store, self.settings.identity.issuer, proven, standing=standing)
         handler.proven = proven
         if refused := people.refusal_at_login(self.settings, people.admit(self.settings, self.store, account)):
             raise refused
-        return self.model(account, state)
+        return self.model(account, await self.confirmation.beside(kept, handler.find_user(account.name)))
 
     async def check_allowed(self, username: str, auth_model: dict[str, Any] | None) -> bool:
         """Whoever has proven the lowest level and stands well; without a project they find nothing to start."""
@@ -172,10 +173,11 @@ class EULoginAuthenticator(GenericOAuthenticator):
         if age(account) < self.settings.identity.recheck_seconds:
             return True
         try:
-            return await self.confirm(user, account)
+            answer = await self.confirm(user, account)
         except LoginRefused as refused:
             self.record(handler, "refresh", user.name, refused)
             return False
+        return answer if handler is None or self._session_lives(user, handler) else False
 
     async def confirm(self, user: User, account: Account) -> Any:
         """Ask the provider about a person now: their model, or True where it cannot say; LoginRefused for its no."""

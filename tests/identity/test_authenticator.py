@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import timedelta
 from typing import Any
 
@@ -24,7 +25,10 @@ class Person:
         self.state = state
 
     async def get_auth_state(self) -> dict[str, Any] | None:
-        return self.state
+        return copy.deepcopy(self.state)
+
+    async def save_auth_state(self, state: dict[str, Any]) -> None:
+        self.state = state
 
 
 def authenticator(settings: Settings, **more: Any) -> EULoginAuthenticator:

@@ -1,0 +1,304 @@
+"""Asking the provider again: its yes, its no, and when it cannot say. Tokens are really signed and really checked."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from traitlets.config import Config
+
+from bdap_hub import identity
+from bdap_hub.errors import Unavailable
+from bdap_hub.identity import EULoginAuthenticator, people, sessions
+from bdap_hub.identity.id_token import IdToken, LoginRefused
+from bdap_hub.identity.tables import Account, now
+from bdap_hub.settings import Settings
+
+from .tokens import CLIENT, EXPECTED, ISSUER, KEYS, NONCE, claims, signed
+
+AT = 1_700_000_000
+GROUPS = ["project-agriculture"]
+
+
+class Person:
+    """What is asked of JupyterHub's user."""
+
+    name = "ana"
+
+    def __init__(self, *logins: dict[str, Any]) -> None:
+        self.state: Any = {**logins[0], "others": list(logins[1:])} if logins else None
+
+    async def get_auth_state(self) -> Any:
+        await asyncio.sleep(0)
+        return copy.deepcopy(self.state)
+
+    async def save_auth_state(self, state: Any) -> None:
+        self.state = state
+
+
+class Provider:
+    """Answers by token: `refresh` and `userinfo` map a token to what is said; None is an outage."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, made: EULoginAuthenticator) -> None:
+        self.tokens: dict[str, Any] = {}
+        self.claims: dict[str, Any] = {}
+        self.asked: list[str] = []
+        for name, says in (("refresh", self.tokens), ("userinfo", self.claims)):
+            monkeypatch.setattr(made.client, name, self._answering(name, says))
+        monkeypatch.setattr(made.provider, "keys", self.keys)
+
+    def _answering(self, name: str, says: dict[str, Any]) -> Any:
+        async def answer(token: str) -> Any:
+            self.asked.append(f"{name} {token}")
+            await asyncio.sleep(0.01)
+            if token in says and says[token] is None:
+                raise Unavailable("down")
+            return says.get(token, None if name == "refresh" else {})
+
+        return answer
+
+    async def keys(self, kid: str) -> Any:
+        return KEYS
+
+
+class World:
+    """An authenticator with an account `ana` that was last confirmed long ago, and a provider to bend."""
+
+    def __init__(self, settings: Settings, monkeypatch: pytest.MonkeyPatch, **section: Any) -> None:
+        update = {"issuer": ISSUER, "client_id": CLIENT, "algorithms": tuple(EXPECTED.algorithms), **section}
+        self.settings = settings.model_copy(update={"identity": settings.identity.model_copy(update=update)})
+        config = Config()
+        identity.configure(config, self.settings)
+        self.made = EULoginAuthenticator(config=config)
+        self.provider = Provider(monkeypatch, self.made)
+        self.checked(200)
+
+    def checked(self, seconds: float) -> None:
+        row = {"name": "ana", "issuer": ISSUER, "subject": "ana", "standing": "approved", "groups": GROUPS}
+        with self.made.store.begin() as session:
+            session.merge(Account(**row, checked=now() - timedelta(seconds=seconds)))
+
+    @property
+    def account(self) -> Account:
+        found = people.find(self.made.store, "ana")
+        assert found
+        return found
+
+    async def confirm(self, person: Person) -> Any:
+        return await self.made.confirm(person, self.account)  # type: ignore[arg-type]
+
+    def session(self, name: str) -> dict[str, Any]:
+        """A login in another browser, with a refresh token of that name."""
+        proven = IdToken("ana", "ana", "Ana", frozenset(), ("mfa",), AT, level="mfa")
+        sessions.begin(self.made.store, name, "ana", proven, 12)
+        return login(session=sessions.digest(name), refresh_token=name)
+
+
+def login(**changes: Any) -> dict[str, Any]:
+    right = {
+        "session": "",
+        "level": "mfa",
+        "auth_time": AT,
+        "nonce": NONCE,
+        "groups_by_token": False,
+        "access_token": "access",
+        "access_until": None,
+        "refresh_token": "",
+    }
+    return {**right, **changes}
+
+
+def answer(refresh_token: str = "", **changes: Any) -> dict[str, Any]:
+    """The token endpoint's answer to a refresh."""
+    id_token = signed(claims(**{"nonce": None, "auth_time": AT, **changes}))
+    return {"access_token": "access-2", "expires_in": 300, "refresh_token": refresh_token, "id_token": id_token}
+
+
+@pytest.fixture
+def world(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
+    return lambda **section: World(settings, monkeypatch, **section)
+
+
+async def test_a_refresh_brings_groups_and_a_new_token(world: Any) -> None:
+    there, person = world(claims_from="id_token"), Person(login(refresh_token="r1"))
+    there.provider.tokens["r1"] = answer("r2", groups=["bdap-admins"])
+    model = await there.confirm(person)
+    assert model["groups"] == ["bdap-admins"] and model["admin"] is True
+    assert model["auth_state"]["refresh_token"] == person.state["refresh_token"] == "r2"
+    assert 290 < model["auth_state"]["access_until"] - time.time() <= 300
+    there.checked(200)
+    there.provider.tokens["r2"] = answer(groups=[])  # no new one: r2 goes on
+    assert (await there.confirm(person))["groups"] == []
+    assert person.state["refresh_token"] == "r2" and person.state["auth_time"] == AT
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"sub": "ben"}, "other-person"),
+        ({"auth_time": AT + 1}, "auth-time-changed"),
+        ({"nonce": "another"}, "nonce-changed"),
+        ({"amr": None}, "mfa-not-stated"),
+        ({"amr": ["pwd"]}, "mfa-not-proven"),
+        ({"amr": "mfa"}, "amr-not-a-list"),
+        ({"iss": "https://evil.example"}, "wrong-issuer"),
+        ({"aud": "other"}, "wrong-audience"),
+        ({"groups": "bdap-admins"}, "bad-groups"),
+        ({"exp": AT}, "expired"),
+    ],
+)
+async def test_a_refresh_is_checked_wholly(world: Any, changes: dict[str, Any], reason: str) -> None:
+    there = world(claims_from="id_token")
+    there.provider.tokens["r1"] = answer(**changes)
+    with pytest.raises(LoginRefused) as refused:
+        await there.confirm(Person(login(refresh_token="r1")))
+    assert refused.value.reason == reason
+    there.provider.tokens["r1"] = answer()
+    assert (await there.confirm(Person(login(refresh_token="r1"))))["groups"] == GROUPS
+
+
+@pytest.mark.parametrize("claims_from", ["id_token", "userinfo", "both"])
+async def test_the_providers_no(world: Any, claims_from: str) -> None:
+    there = world(claims_from=claims_from)
+    with pytest.raises(LoginRefused, match="no longer confirms"):
+        await there.confirm(Person(login(refresh_token="revoked")))
+    if claims_from != "id_token":
+        with pytest.raises(LoginRefused, match="no longer confirms"):
+            await there.confirm(Person(login(access_token="revoked")))
+
+
+@pytest.mark.parametrize(
+    ("claims_from", "kept"),
+    [
+        ("id_token", {}),
+        ("both", {"access_until": time.time() - 1}),
+        ("userinfo", {"access_until": time.time() - 1}),
+        ("both", {"access_token": ""}),
+    ],
+)
+async def test_nothing_to_ask_is_no_no(world: Any, claims_from: str, kept: dict[str, Any]) -> None:
+    there, person = world(claims_from=claims_from), Person(login(**kept))
+    assert await there.confirm(person) is True
+    assert there.provider.asked == []
+    there.checked(25 * 3600)
+    with pytest.raises(LoginRefused) as refused:
+        await there.confirm(person)
+    assert refused.value.reason == "not-confirmed"
+
+
+@pytest.mark.parametrize(
+    ("claims_from", "stated", "by_token", "groups"),
+    [
+        ("both", {"groups": ["a"]}, False, ["a"]),
+        ("both", {"groups": ["a"]}, True, ["a"]),
+        ("both", {}, False, []),  # UserInfo stated them, and does so no more
+        ("both", {}, True, None),  # only the id_token stated them: UserInfo cannot say
+        ("userinfo", {}, True, []),
+    ],
+)
+async def test_where_groups_come_from(world: Any, claims_from: str, stated: Any, by_token: bool, groups: Any) -> None:
+    there = world(claims_from=claims_from)
+    there.provider.claims["access"] = {"sub": "ana", **stated}
+    model = await there.confirm(Person(login(groups_by_token=by_token)))
+    assert (model if groups is None else model["groups"]) == (True if groups is None else groups)
+
+
+@pytest.mark.parametrize(
+    ("claims_from", "stated", "groups"),
+    [
+        ("both", {"groups": ["b"]}, ["b"]),
+        ("both", {}, GROUPS),
+        ("userinfo", {"groups": ["b"]}, ["b"]),
+        ("userinfo", {}, []),
+        ("id_token", {"groups": ["b"]}, GROUPS),
+    ],
+)
+async def test_refresh_and_userinfo(world: Any, claims_from: str, stated: Any, groups: Any) -> None:
+    there = world(claims_from=claims_from)
+    there.provider.tokens["r1"] = answer()
+    there.provider.claims["access-2"] = {"sub": "ana", **stated}
+    assert (await there.confirm(Person(login(refresh_token="r1"))))["groups"] == groups
+    there.checked(200)
+    there.provider.claims["access-2"] = {"sub": "ben", "groups": ["b"]}
+    if claims_from != "id_token":
+        with pytest.raises(LoginRefused) as refused:
+            await there.confirm(Person(login(refresh_token="r1")))
+        assert refused.value.reason == "other-person"
+
+
+async def test_parallel_requests_ask_once(world: Any) -> None:
+    there, person = world(), Person(login(refresh_token="r1"))
+    there.provider.tokens["r1"] = answer("r2")
+    there.provider.claims["access-2"] = {"sub": "ana", "groups": ["b"]}
+    answers = await asyncio.gather(*(there.made.refresh_user(person) for _ in range(10)))
+    assert there.provider.asked == ["refresh r1", "userinfo access-2"]
+    assert all(answers) and sum(isinstance(found, dict) for found in answers) == 1
+
+
+async def test_an_outage_is_not_asked_about_by_everybody(world: Any) -> None:
+    there = world()
+    there.provider.claims["access"] = None
+    for _ in range(5):
+        assert await there.made.refresh_user(Person(login())) is True
+    assert there.provider.asked == ["userinfo access"]
+
+
+async def test_a_new_refresh_token_is_kept_though_the_rest_failed(world: Any) -> None:
+    there, person = world(), Person(login(refresh_token="r1"))
+    there.provider.tokens["r1"] = answer("r2")
+    there.provider.claims["access-2"] = None
+    assert await there.confirm(person) is True
+    assert person.state["refresh_token"] == "r2"
+
+
+async def test_a_login_that_came_in_between_stays(world: Any) -> None:
+    there, person = world(claims_from="id_token"), Person()
+    person.state = {**login(refresh_token="r1", session="old"), "others": []}
+    there.provider.tokens["r1"] = answer("r2")
+    asking = asyncio.create_task(there.confirm(person))
+    await asyncio.sleep(0.005)
+    person.state = {**login(refresh_token="n1", session="new"), "others": []}
+    assert (await asking)["auth_state"]["refresh_token"] == person.state["refresh_token"] == "n1"
+
+
+async def test_one_browsers_end_is_not_the_others(world: Any) -> None:
+    there = world(claims_from="id_token")
+    person = Person(there.session("desk"), there.session("laptop"))
+    there.provider.tokens["laptop"] = answer("laptop-2")
+    model = await there.confirm(person)
+    assert model["groups"] == GROUPS
+    assert [row.id for row in sessions.live_of(there.made.store, "ana")] == [sessions.digest("laptop")]
+    assert person.state["refresh_token"] == "laptop-2" and person.state["others"] == []
+    there.checked(200)
+    for _ in range(2):  # the last one's is, and stays so
+        with pytest.raises(LoginRefused) as refused:
+            await there.confirm(person)
+        assert refused.value.reason == "session-ended"
+
+
+async def test_logging_out_is_no_no_of_the_provider(world: Any) -> None:
+    there = world(claims_from="id_token")
+    person = Person(there.session("desk"), there.session("laptop"))
+    sessions.end(there.made.store, [sessions.digest("desk")], "logged out")
+    there.provider.tokens["laptop"] = answer("laptop-2")
+    assert (await there.confirm(person))["groups"] == GROUPS
+    assert there.provider.asked == ["refresh laptop"]
+    there.checked(200)
+    sessions.end(there.made.store, [sessions.digest("laptop")], "logged out")
+    assert await there.confirm(person) is True  # a server may go on; `unproven_hours` says how long
+
+
+async def test_a_second_login_keeps_the_first(world: Any) -> None:
+    there = world(claims_from="id_token")
+    person = Person(there.session("desk"), there.session("gone"))
+    sessions.end(there.made.store, [sessions.digest("gone")], "logged out")
+    tokens = {"access_token": "a", "refresh_token": "r", "id_token": signed(claims(auth_time=AT))}
+    proven, kept = await there.made.confirmation.login(tokens, NONCE, "new")
+    state = await there.made.confirmation.beside(kept, person)
+    assert (proven.level, state["refresh_token"], state["nonce"]) == ("mfa", "r", NONCE)
+    assert [other["refresh_token"] for other in state["others"]] == ["desk"]
+    assert (await there.made.confirmation.beside(kept, None))["others"] == []
