@@ -43,6 +43,8 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             rf"\1\2\3{CUT}\3",
         ),
         (r"\b((?:proxy-)?authorization|(?:set-)?cookie|x-[xc]srf-?token|x-api-key)(:\s+)[^\r\n]+", re.I, rf"\1\2{CUT}"),
+        # what JupyterHub's XSRF tokens are bound to: a session's cookie, and more
+        (r"\bb'[0-9a-f]{32}:[^']*'", 0, CUT),
         # tornado's signed values: a cookie
         (r"\b2\|1:\d\|[^\s;,\"'\\]+", 0, CUT),
         (r"\b(bearer|token|basic|negotiate)(\s+|%20)(?=\S{0,64}\d|\S{20})[A-Za-z0-9._~+/=-]{8,}", re.I, rf"\1\2{CUT}"),
