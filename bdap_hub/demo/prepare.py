@@ -15,7 +15,7 @@ from ..catalogue.ingest import ingest
 from ..errors import BdapError
 from ..settings import Engine, Settings
 from . import data, provider
-from .people import PEOPLE, PROJECTS
+from .people import PEOPLE, PROJECTS, seed
 
 SERVICES = ("processing", "catalogue", "dashboards", "admin")
 SECRETS = (
@@ -42,6 +42,7 @@ def write_settings(var: Path, engine: Engine, bind: str, also_bind: str, store: 
         "spawning": {"engine": engine, "skeleton": str(Path(__file__).parent / "notebooks")},
         "store": {"root": str(var.resolve() / "store")},
         "projects": list(PROJECTS),
+        "registration": {"required": True, "terms": str(Path(__file__).parent / "terms.txt")},
         **{name: {"bind": bind} for name in SERVICES},
         **{name: {"bind": bind, "also_bind": also_bind} for name in ("processing", "catalogue")},
     }
@@ -78,6 +79,7 @@ def prepare(settings: Settings, progress: Progress) -> dict[str, Any]:
     for project in settings.projects:
         (settings.store.projects / project.name).mkdir(parents=True, exist_ok=True)
     accounts = provider.provision(settings, PEOPLE)
+    seed(settings, PEOPLE)
     progress(f"accounts: {', '.join(account['name'] for account in accounts)}")
     if settings.store.data_root is None:
         data.generate(settings.store.data, progress=progress)

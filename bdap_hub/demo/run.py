@@ -181,5 +181,7 @@ def _greet(settings: Settings, accounts: list[dict[str, Any]], demo_file: Path, 
     click.echo(
         "\n  Second factor: add the TOTP secret to any authenticator app, or let `.venv/bin/bdap demo code ana` print\n"
         "  the code of the moment. Log in as eva to enrol one yourself: the page shows a QR code to scan.\n"
+        "  Log in as nora, whom nobody knows, to ask for access; olga answers at /hub/requests. Letters are files in\n"
+        f"  {settings.var / 'mail'}.\n"
         f"  For scripts: {demo_file} (mode 600).  Logs: {settings.var / 'log'}.  Stop with Ctrl-C.\n"
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Float, ForeignKey, Integer, String, Text, UniqueConstraint
+from sqlalchemy import JSON, Connection, DateTime, Float, ForeignKey, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from .. import database
 from ..database import Base
 
 
@@ -103,6 +104,12 @@ class SeenLogoutToken(Base):
 
     jti: Mapped[str] = mapped_column(String(64), primary_key=True)
     seen: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
+
+
+@database.step("identity", 1)
+def _reminded(connection: Connection) -> None:
+    for model in (Account, Membership):
+        database.add_column(connection, model.__table__.c.reminded)
 
 
 def aware(moment: Any) -> datetime | None:

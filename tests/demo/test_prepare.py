@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
 
-from bdap_hub.demo import prepare, run
+from bdap_hub import database
+from bdap_hub.demo import people, prepare, run
 from bdap_hub.errors import Conflict
+from bdap_hub.identity import people as accounts
 from tests.conftest import make_settings
+
+TERMS = Path(people.__file__).with_name("terms.txt")
 
 
 def test_secrets_are_drawn_once_and_are_private(tmp_path):
@@ -62,3 +67,29 @@ def test_two_demos_in_one_folder_are_refused(tmp_path):
         pass
     with run._only_one(tmp_path):
         pass
+
+
+def test_the_settings_file_asks_newcomers_to_register(tmp_path):
+    tree = yaml.safe_load(prepare.write_settings(tmp_path, "docker", "172.18.0.1", "", None).read_text())
+    assert tree["registration"]["required"] is True
+    assert "Your account is yours alone." in Path(tree["registration"]["terms"]).read_text()
+
+
+def test_people_of_the_demo_are_known_but_for_the_newcomer(tmp_path):
+    settings = make_settings(tmp_path, registration={"required": True, "terms": TERMS})
+    people.seed(settings, people.PEOPLE)
+    store = database.connect(settings.database)
+    may = {p.name: accounts.refusal_at_login(settings, accounts.find(store, p.name)) for p in people.PEOPLE}
+    assert [name for name, refused in may.items() if refused] == ["nora"]
+    assert accounts.find(store, "nora") is None
+
+
+def test_seeding_again_changes_nothing_but_where_the_provider_listens(tmp_path):
+    settings = make_settings(tmp_path, registration={"required": True, "terms": TERMS})
+    store = database.connect(settings.database)
+    people.seed(settings, people.PEOPLE)
+    accounts.set_standing(store, "pia", "blocked", "for a test")
+    moved = make_settings(tmp_path, registration={"required": True, "terms": TERMS})
+    people.seed(moved, people.PEOPLE)
+    pia = accounts.find(store, "pia")
+    assert (pia.standing, pia.issuer) == ("blocked", moved.identity.issuer) != ("blocked", settings.identity.issuer)

@@ -113,7 +113,7 @@ def test_reject_block_unblock_add_remove(bdap: Desk) -> None:
         (["approve", "nora", "--until", "soon"], "does not match the format"),
         (["add", "nora", "latex"], "there is no project 'latex'"),
         (["add", "nobody", "forest"], "nobody has logged in under the name 'nobody'"),
-        (["add", "fay", "forest"], "the login provider makes fay a lead of forest"),
+        (["add", "fay", "forest"], "the login provider says that fay is a lead of forest"),
         (["remove", "fay", "forest"], "'fay' was not added to project forest here"),
         (["unblock", "fay"], "the account 'fay' is not blocked"),
     ],
