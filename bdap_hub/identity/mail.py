@@ -5,19 +5,20 @@ A letter that cannot be sent is logged and recorded; nothing waits for it and no
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import secrets
 import smtplib
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
+from functools import cache
 from typing import Any
 
 from sqlalchemy.orm import sessionmaker
@@ -83,15 +84,30 @@ def deliver(settings: Settings, store: sessionmaker[Any], letters: Iterable[Lett
 
 
 def in_background(settings: Settings, store: sessionmaker[Any], letters: Iterable[Letter]) -> None:
-    """`deliver` in a thread: the hub's event loop does not wait for it."""
+    """`deliver` later: the hub's event loop does not wait for it."""
     if waiting := tuple(letters):
-        asyncio.get_running_loop().run_in_executor(None, deliver, settings, store, waiting)
+        later(deliver, settings, store, waiting)
+
+
+def later(work: Callable[..., object], *arguments: object) -> None:
+    """Do this in the one thread that all letters share, so that a slow server holds up nothing else."""
+    _thread().submit(work, *arguments).add_done_callback(_report)
 
 
 def check(settings: Settings) -> None:
     """BadSettings where the server wants a password that is not there."""
     if settings.mail.host and settings.mail.user:
         settings.secret(PASSWORD)
+
+
+@cache
+def _thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "letters")
+
+
+def _report(done: Future[object]) -> None:
+    if error := done.exception():
+        _log.error("letters were not written: %s", error)
 
 
 def _send(settings: Settings, letter: EmailMessage) -> None:

@@ -19,7 +19,7 @@ DAYS = 14
 def remind(settings: Settings, store: Store) -> int:
     """Write to everybody whose account or membership ends within 14 days, once for each end; how many letters went out.
 
-    To be called once a day, in a thread: it waits for the mail server. What could not be sent is tried again next time.
+    To be called once a day, by `mail.later`: it waits for the mail server. What could not be sent is tried again then.
     """
     sent = 0
     for row, letters in _due(settings, store):

@@ -18,7 +18,7 @@ from sqlalchemy import or_
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..access import Person, Policy, UseImage, decide, role_in
-from . import people, sessions
+from . import mail, people, reminders, sessions
 from .id_token import LoginRefused
 from .revocation import Revoker
 from .tables import Account, aware
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 AT_ONCE = 8
 PRUNE_SECONDS = 3600.0
+REMIND_SECONDS = 86400.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Sweeper:
         self.settings, self.store = authenticator.settings, authenticator.store
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._places = asyncio.Semaphore(AT_ONCE)
-        self._pruned = float("-inf")
+        self._pruned = self._reminded = float("-inf")
 
     async def run(self) -> None:
         """Sweep at the settings' pace until the hub ends. What goes wrong is logged, and done again the next time."""
@@ -67,6 +68,9 @@ class Sweeper:
     async def sweep(self) -> None:
         """Look at everybody once. Returns without waiting for the provider."""
         await asyncio.to_thread(self._tidy)
+        if time.monotonic() - self._reminded > REMIND_SECONDS:
+            self._reminded = time.monotonic()
+            mail.later(reminders.remind, self.settings, self.store)
         names = await asyncio.to_thread(sessions.people_with_live, self.store) | self._holders()
         found = await asyncio.to_thread(lambda: {name: self._standing(name) for name in sorted(names)})
         for name, standing in found.items():
