@@ -52,10 +52,12 @@ GROUPS = {
 
 
 def free_port() -> int:
-    """A port nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port nobody listens on right now, below those that outgoing connections get by themselves."""
+    while True:
+        port = 15000 + secrets.randbelow(17000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def make_settings(folder: Path, **sections: dict[str, Any]) -> Settings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from tests.conftest import PROXY, ROOT, free_port, make_settings
 from .drivers import GUESTS, DemoProvider, Driver, EULoginLike
 from .processes import Process, running, wait_until_healthy
 
-__all__ = ["CONFIG", "GUESTS", "Browser", "Platform", "running", "wait_until_healthy", "with_query"]
+__all__ = ["CONFIG", "GUESTS", "Browser", "Platform", "eventually", "running", "wait_until_healthy", "with_query"]
 
 # What a person proves at the stand-in for EU Login. The demo's provider knows `mfa` alone.
 FACTORS = {"basic": "pwd", "mfa": "pwd otp", "high": "pwd hwk"}
@@ -57,6 +58,15 @@ def with_query(url: str, **changes: str | None) -> str:
     parts = urlsplit(url)
     query = {**dict(parse_qsl(parts.query)), **changes}
     return parts._replace(query=urlencode({k: v for k, v in query.items() if v is not None})).geturl()
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 20) -> float:
+    """After how many seconds something holds; fails if it does not in time."""
+    begun = time.monotonic()
+    while not holds():
+        assert time.monotonic() - begun < seconds, f"not within {seconds} s"
+        time.sleep(0.1)
+    return time.monotonic() - begun
 
 
 @dataclass
@@ -113,7 +123,19 @@ class Browser:
             return page if level == "basic" else self.submit(page, until, code=self.platform.unused_code(name))
         password = self.platform.accounts[name]["password"]
         page = self.to_password(start)
-        return self.submit(page, until, login=name, password=password, factors=FACTORS[level])
+        page = self.submit(page, until, login=name, password=password, factors=FACTORS[level])
+        # It logs out whoever was there before, by a form that a browser sends by itself.
+        return self.submit(page, until) if "/session/end/confirm" in page.text else page
+
+    def to_provider_logout(self) -> httpx.Response:
+        """Out of the platform; the provider's page that asks whether to log out there, too."""
+        return self.submit(self.get(f"{self.platform.url}/hub/logout"))
+
+    def log_out(self) -> httpx.Response:
+        """Out of the platform and of the provider; the page it ends on."""
+        page = self.to_provider_logout()
+        demo = self.platform.provider.kind == "demo"
+        return self.submit(page, **({"action": "logout"} if demo else {"logout": "yes"}))
 
     def whoami(self) -> dict[str, Any]:
         """What the hub knows of the person who is logged in; empty if nobody is."""
@@ -164,9 +186,19 @@ class Platform:
         self.used_codes[name] = self.code(name)
         return self.used_codes[name]
 
+    def reasons(self, name: str, action: str) -> list[str]:
+        """Of somebody's audit events of one kind, the newest first."""
+        found = audit.latest(database.connect(self.settings.database), 200, person=name)
+        return [event.reason for event in found if event.action == action]
+
     def last_event(self) -> audit.Event:
         """The newest audit event."""
         return audit.latest(database.connect(self.settings.database), 1)[0]
+
+    def kinds_of_factor(self) -> set[str]:
+        """Of all second factors that the demo's provider keeps."""
+        with sqlite3.connect(self.settings.var / "provider/provider.sqlite") as connection:
+            return {kind for (kind,) in connection.execute("SELECT DISTINCT type FROM mfa_authenticator")}
 
     def change_provider(self, statement: str, *values: str) -> None:
         """What the operator of the demo's provider would do: change its directory while everything runs."""

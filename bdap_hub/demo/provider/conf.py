@@ -59,7 +59,7 @@ def django_project(settings: Settings) -> dict[str, Any]:
         "SECRET_KEY": hmac.new(settings.secret("signing").encode(), b"demo provider", hashlib.sha256).hexdigest(),
         "ALLOWED_HOSTS": [host],
         "ROOT_URLCONF": "bdap_hub.demo.provider.urls",
-        "DATABASES": {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / "provider.sqlite")}},
+        "DATABASES": {"default": _database(folder / "provider.sqlite")},
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
         "CACHES": {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
         "PASSWORD_HASHERS": ["django.contrib.auth.hashers.ScryptPasswordHasher"],
@@ -71,6 +71,12 @@ def django_project(settings: Settings) -> dict[str, Any]:
         **_headers(settings),
         **_allauth(folder),
     }
+
+
+def _database(path: Path) -> dict[str, Any]:
+    # A transaction that reads first and writes then would fail, not wait, beside another that does the same.
+    options = {"transaction_mode": "IMMEDIATE", "timeout": 20}
+    return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path), "OPTIONS": options}
 
 
 def _apps() -> dict[str, Any]:

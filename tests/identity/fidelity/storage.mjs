@@ -2,6 +2,8 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 
+const OF_A_GRANT = new Set(['AccessToken', 'AuthorizationCode', 'RefreshToken']);
+
 export class Storage {
   constructor(file, accounts) {
     const kept = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
@@ -60,6 +62,8 @@ class Adapter {
   }
 
   async revokeByGrantId(grantId) {
-    for (const [key, row] of this.rows) if (row.grantId === grantId) this.rows.delete(key);
+    for (const [key, row] of this.rows) {
+      if (row.grantId === grantId && OF_A_GRANT.has(row.kind)) this.rows.delete(key);
+    }
   }
 }
