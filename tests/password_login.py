@@ -26,6 +26,7 @@ class PasswordLogin(EULoginAuthenticator):
     auto_login = False
     login_service = ""
     any_allow_config = True
+    auth_refresh_strict = True
     login_url = Authenticator.login_url
 
     def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
