@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,9 +12,12 @@ from traitlets.config import Config
 
 from bdap_hub import audit, database, identity
 from bdap_hub.errors import BadSettings, Unavailable
-from bdap_hub.identity import EULoginAuthenticator
+from bdap_hub.identity import EULoginAuthenticator, people
+from bdap_hub.identity.id_token import LoginRefused, validate
 from bdap_hub.identity.tables import Account, now
-from bdap_hub.settings import Settings
+from bdap_hub.settings import IdentitySettings, Settings
+
+from .tokens import EXPECTED, ISSUER, KEYS, NONCE, claims, signed
 
 
 class Person:
@@ -132,3 +136,41 @@ async def test_groups_and_admin_follow_the_provider(settings: Settings, monkeypa
     model = await made.refresh_user(Person(STATE))
     assert model["admin"] is True and model["groups"] == ["bdap-admins"]
     assert await made.refresh_user(Person(STATE)) is True  # not asked again so soon
+
+
+KEYCLOAK_SUBS = ("0f8fad5b-d9cb-469f-a165-70867728950e", "7c9e6679-7425-40de-944b-e07fc1f90ae7")
+
+
+def log_in(made: EULoginAuthenticator, sub: str, name: str) -> Account:
+    """What a login does with a valid id_token of Keycloak's: its sub is a UUID, and people may change their name."""
+    token = signed(claims(sub=sub, preferred_username=name))
+    expected = replace(made.expected, issuer=ISSUER, algorithms=EXPECTED.algorithms)
+    proven = validate(token, KEYS, expected, nonce=NONCE)
+    return people.recognise(made.store, ISSUER, proven, standing="approved")
+
+
+def keycloak(settings: Settings, **more: Any) -> EULoginAuthenticator:
+    section = settings.identity.model_dump(exclude_unset=True) | {"preset": "keycloak", **more}
+    return authenticator(settings.model_copy(update={"identity": IdentitySettings(**section)}))
+
+
+def test_a_name_that_changes_hands_opens_nobody_elses_account(settings: Settings) -> None:
+    made, (ana, mallory) = keycloak(settings), KEYCLOAK_SUBS
+    assert log_in(made, ana, "ana").name == "ana"
+    with pytest.raises(LoginRefused) as refused:
+        log_in(made, mallory, "ana")
+    assert refused.value.reason == "name-taken"
+    # ana is called anna now; mallory took the name that was set free
+    assert log_in(made, ana, "anna").name == "ana"
+    with pytest.raises(LoginRefused):
+        log_in(made, mallory, "ana")
+    assert log_in(made, mallory, "mallory").name == "mallory"
+    assert log_in(made, mallory, "ana").name == "mallory"  # whatever they call themselves later
+
+
+def test_a_uuid_names_an_account_where_nothing_better_is_stated(settings: Settings) -> None:
+    made = keycloak(settings, username_claim="sub")
+    assert log_in(made, KEYCLOAK_SUBS[0], "ana").name == KEYCLOAK_SUBS[0]
+    with pytest.raises(LoginRefused) as refused:
+        log_in(made, "20001", "ana")
+    assert refused.value.reason == "bad-username"
