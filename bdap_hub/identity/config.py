@@ -21,7 +21,12 @@ def configure(c: Any, settings: Settings) -> None:
     c.JupyterHub.cookie_max_age_days = days
     # Secure is JupyterHub's doing where the public address is https. No __Host- prefix: such a cookie lies on the path
     # `/`, so that everybody's server would be sent its visitors' login to the hub.
-    c.JupyterHub.tornado_settings = {"cookie_options": {"expires_days": days, "samesite": "Lax"}}
+    options = {"expires_days": days, "samesite": "Lax"}
+    c.JupyterHub.tornado_settings = {
+        "cookie_options": options,
+        # this one JupyterHub would send without TLS too, and a session's identifier can be read from it
+        "xsrf_cookie_kwargs": {**options, "secure": settings.hub.public_url.startswith("https:")},
+    }
     authenticator = c.EULoginAuthenticator
     authenticator.settings = settings
     authenticator.client_id = identity.client_id
