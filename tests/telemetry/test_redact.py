@@ -49,6 +49,7 @@ CUT = {
     # cookies and form fields by name
     "session cookie": f"got jupyterhub-session-id={S}",
     "signed cookie": f"value 2|1:0|10:1790000000|4:user|8:{S}|0a1b",
+    "JupyterHub's XSRF id": f"Setting new xsrf cookie for b'{'0a' * 16}:{S}' {{'path': '/'}}",
     "begun login": f"bdap-login-Ab3={S}",
     "xsrf field": f"_xsrf={S}&next=",
     "csrf field": f"csrfmiddlewaretoken={S}",
@@ -75,6 +76,8 @@ CUT = {
     "dump of the environment": repr({"CONFIGPROXY_AUTH_TOKEN": S}),
     "plain text": f"no such token: {S}",
     "unknown code": f"No such code: {S}",
+    "what xsrf is bound to": f"Setting new xsrf cookie for b'{S}:4b3c' {{'path': '/hub/'}}",
+    "what xsrf was bound to": f"xsrf id mismatch b'old:1' != b'{S}:4b3c'",
     # by shape
     "id_token": f"expired: {JWT}",
     "half a token": f"header {JWT.split('.')[0]}",
