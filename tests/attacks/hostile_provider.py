@@ -31,8 +31,9 @@ HIGH_ACR = "urn:test:high"
 class Bend:
     """How answers to one person differ from honest ones; a value of None removes the field.
 
-    `forge` makes the id_token of the claims, instead of an honest signature. `lax`: codes serve everybody, again, and
-    with any verifier. `only_if_asked`: the second factor is proven only where the request asks for it.
+    `forge` makes the id_token of the claims, instead of an honest signature; `forge_refreshed` those after the first.
+    `lax`: codes serve everybody, again, and with any verifier. `only_if_asked`: the second factor is proven only where
+    the request asks for it.
     """
 
     answer: dict[str, str | None] = field(default_factory=dict)
@@ -42,8 +43,10 @@ class Bend:
     refreshed: dict[str, Any] = field(default_factory=dict)
     tokens: dict[str, Any] = field(default_factory=dict)
     token_status: int = 200
+    refresh_status: int = 200
     userinfo_status: int = 200
     forge: Callable[[HostileProvider, dict[str, Any]], Any] | None = None
+    forge_refreshed: Callable[[HostileProvider, dict[str, Any]], Any] | None = None
     lax: bool = False
     only_if_asked: bool = False
 
@@ -194,9 +197,10 @@ class HostileProvider:
         if not bend.lax and (refused := self._refusal(grant, fields, authorization)):
             return 400, {"error": refused}
         grant.used = True
-        if bend.token_status != 200:
-            return bend.token_status, {"error": "invalid_grant", "error_description": "<b>bent</b>"}
-        return 200, changed(self._tokens(grant, fields["grant_type"] == "refresh_token"), bend.tokens)
+        refreshed = fields["grant_type"] == "refresh_token"
+        if (status := bend.refresh_status if refreshed else bend.token_status) != 200:
+            return status, {"error": "invalid_grant", "error_description": "<b>bent</b>"}
+        return 200, changed(self._tokens(grant, refreshed), bend.tokens)
 
     def _refusal(self, grant: Grant, fields: dict[str, str], authorization: str) -> str:
         name, _, secret = base64.b64decode(authorization.removeprefix("Basic ")).decode().partition(":")
@@ -239,7 +243,8 @@ class HostileProvider:
             "at_hash": forgery.at_hash(access),
         }
         claims = changed(honest, bend.both, bend.refreshed if refreshed else bend.claims)
-        return bend.forge(self, claims) if bend.forge else self.signed(claims)
+        forge = bend.forge_refreshed if refreshed else bend.forge
+        return forge(self, claims) if forge else self.signed(claims)
 
     def signed(self, claims: dict[str, Any], **header: Any) -> str:
         """A JSON Web Token signed as it should be."""

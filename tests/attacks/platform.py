@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import secrets
+import ssl
 import subprocess
 import sys
 import time
@@ -30,7 +31,7 @@ from tests.conftest import PROXY, ROOT
 CONFIG = """
 from bdap_hub import hub, settings
 from bdap_hub.identity import discovery
-discovery.KEYS_AGAIN_SECONDS = 0.5  # tests have no ten seconds between two rotations
+discovery.KEYS_AGAIN_SECONDS = discovery.FAILED_AGAIN_SECONDS = 0.2  # tests have no ten seconds between two rotations
 hub.configure(c, settings.load())
 c.JupyterHub.log_level = "DEBUG"
 c.JupyterHub.services.append(dict(name="test-admin", api_token="{token}"))
@@ -67,7 +68,7 @@ class Platform:
     settings: Settings
     folder: Path
     provider: HostileProvider
-    verify: str | bool = True
+    verify: ssl.SSLContext = field(default_factory=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     token: str = field(default_factory=lambda: secrets.token_hex(32))
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 

@@ -205,6 +205,12 @@ NEXT = (
 )  # fmt: skip
 
 
+def test_the_judge_knows_where_a_browser_goes() -> None:
+    away = ("//evil.example", "/\\evil.example", "/\t/evil.example", " //evil.example", "https:evil.example")
+    assert all(origin("http://127.0.0.1:8000", target)[1] == "evil.example" for target in away)
+    assert origin("http://127.0.0.1:8000", "/hub/..//evil.example") == ("http", "127.0.0.1:8000")
+
+
 def origin(base: str, location: str) -> tuple[str, str]:
     """Where a browser goes from `base` (WHATWG URL): it drops tabs and line ends, and takes \\ for /."""
     text = re.sub(r"[\t\r\n]", "", location.strip("".join(map(chr, range(33))))).replace("\\", "/")
@@ -225,7 +231,6 @@ def test_a_login_leads_nowhere_else(platform: Platform, browser_of: Callable[[st
         assert answer.is_redirect or answer.status_code in refused, said(answer)
         assert origin(platform.url, answer.headers.get("Location", "/")) == here, answer.headers["Location"]
         assert "evil" not in browser.cookies()
-    assert origin(platform.url, target) != here or not target.startswith("//")  # the payloads would lead away
 
 
 @pytest.mark.parametrize("target", ["/hub/token", "/hub/spawn?a=b&c=%2F%2Fx", "/hub/home#there"])

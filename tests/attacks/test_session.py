@@ -27,7 +27,7 @@ def browser(platform: Platform, browser_of: Callable[[str], Browser]) -> Iterato
 def opens(browser: Browser, cookies: dict[str, str]) -> bool:
     """Whether these cookies, in a browser that has no others, are somebody at the API or on a page."""
     header = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
-    with httpx.Client(trust_env=False, timeout=30) as client:
+    with httpx.Client(trust_env=False, timeout=30, verify=browser.platform.verify) as client:
         page = client.get(f"{browser.platform.url}/hub/home", headers={**header, "Accept": "text/html"})
     at_api = browser.whoami(cookies)
     assert bool(at_api) == (page.status_code == 200), said(page)
