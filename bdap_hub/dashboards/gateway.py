@@ -32,7 +32,7 @@ from .assets import Assets
 from .keeper import Keeper
 from .proxy import allowed_path, fetch, forward, forward_websocket, is_channel
 from .records import Live, Records, read_label
-from .tickets import TICKET_PATH, digest, make_session, read_session, redeem_ticket, safe_path
+from .tickets import TICKET_PATH, Visitor, digest, make_session, read_session, redeem_ticket, safe_path
 
 OWN_CSP = (
     "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
@@ -99,7 +99,7 @@ class Gateway:
             raise NotFound("dashboards have no such page", "open the dashboard's own address")
         is_page = request.scope["path"] == "/"
         if live.visibility != "public":
-            person = self._person(request, live)
+            person = await self._person(self._visitor(request, live))
             if person is None:
                 return self._to_login(request, live) if is_page else self._plain(401, "log in first")
             await self._check(request, live, person)
@@ -114,8 +114,8 @@ class Gateway:
             address = self.settings.dashboards.address(live.project, live.slug)
             if socket.headers.get("origin", "") + "/" != address:
                 raise NotAllowed(f"a page of {socket.headers.get('origin', 'no origin')!r} may not talk to {address}")
-            person = None if live.visibility == "public" else self._person(socket, live)
-            await self._check(socket, live, person)
+            visitor = self._visitor(socket, live)
+            await self._check(socket, live, await self._person(visitor) if live.visibility != "public" else None)
             target = await self.keeper.address(live)
         except BdapError as error:
             await self._note(socket, "dashboard.websocket", self._host(socket), error.message)
@@ -125,19 +125,22 @@ class Gateway:
             await socket.close(1013)
             return
         with self.keeper.watching(live):
-            await forward_websocket(socket, target, lambda: self._still_allowed(live, person))
+            identity = self.settings.identity
+            pace, patience = identity.cache_seconds, identity.revocation_seconds / 2
+            await forward_websocket(socket, target, lambda: self._still_allowed(live, visitor), pace, patience)
 
     async def redeem(self, request: Request) -> Response:
         """Exchanges a ticket for the dashboard's own cookie."""
         live = await self._live(request)
         ticket, begin = request.query_params.get("ticket", ""), request.cookies.get(self.begin, "")
         try:
-            person = await run_in_threadpool(redeem_ticket, self.key, self.records, ticket, live.name, begin)
+            visitor = await run_in_threadpool(redeem_ticket, self.key, self.records, ticket, live.name, begin)
         except BdapError as error:
             await self._note(request, "dashboard.ticket", live.name, error.message)
             raise
         response = RedirectResponse(safe_path(request.query_params.get("next", "/")), 303)
-        self._set_cookie(response, self.cookie, make_session(self.key, live.name, person), None)
+        seconds = self.settings.identity.session_hours * 3600
+        self._set_cookie(response, self.cookie, make_session(self.key, live.name, visitor, seconds), None)
         response.delete_cookie(self.begin, path="/")
         return self._own(response)
 
@@ -200,32 +203,30 @@ class Gateway:
             raise NotFound(f"there is no dashboard at {host}", "look in the gallery for its address")
         return live
 
-    async def _check(self, connection: HTTPConnection, live: Live, person: str | None) -> None:
-        """NotAllowed unless the person may open it now; groups are asked of the hub again (cached for seconds)."""
-        who = None
-        if live.visibility != "public" and person is not None:
-            groups = await self.login.groups_of(person)
-            who = Person(person, groups) if groups is not None else None
-        decision = decide(self.settings.policy(), who, ViewDashboard(live.name, live.visibility, live.project))
+    async def _check(self, connection: HTTPConnection, live: Live, person: Person | None) -> None:
+        """NotAllowed unless the person may open it now."""
+        decision = decide(self.settings.policy(), person, ViewDashboard(live.name, live.visibility, live.project))
         if not decision:
-            await self._note(connection, "dashboard.open", live.name, decision.reason, person or "")
+            name = person.name if person else ""
+            await self._note(connection, "dashboard.open", live.name, decision.reason, name)
             raise NotAllowed(f"you have no access to the dashboard {live.name}", "ask its owner to let you see it")
 
-    async def _still_allowed(self, live: Live, person: str | None) -> bool:
-        """For open websockets: the dashboard is still up and the person may still see it."""
+    async def _still_allowed(self, live: Live, visitor: Visitor | None) -> bool:
+        """For open websockets: the dashboard is still up, the login goes on, and the person may still see it."""
         now = await run_in_threadpool(self.keeper.live, live.project, live.slug)
         if now is None:
             return False
-        if now.visibility == "public":
-            return True
-        groups = await self.login.groups_of(person) if person else None
-        who = Person(person, groups) if person and groups is not None else None
-        return bool(decide(self.settings.policy(), who, ViewDashboard(now.name, now.visibility, now.project)))
+        person = await self._person(visitor) if now.visibility != "public" else None
+        return bool(decide(self.settings.policy(), person, ViewDashboard(now.name, now.visibility, now.project)))
 
-    def _person(self, connection: HTTPConnection, live: Live) -> str | None:
+    def _visitor(self, connection: HTTPConnection, live: Live) -> Visitor | None:
         pairs = (part.strip().partition("=") for part in connection.headers.get("cookie", "").split(";"))
         values = [value for name, _, value in pairs if name == self.cookie]
         return read_session(self.key, live.name, values)
+
+    async def _person(self, visitor: Visitor | None) -> Person | None:
+        """The person while their login at the hub goes on, as the hub says (cached for seconds)."""
+        return await self.login.logged_in(visitor.person, visitor.session) if visitor else None
 
     def _to_login(self, request: Request, live: Live) -> Response:
         """To the hub's origin, where the person is known; the `begin` cookie binds the way back to this browser."""

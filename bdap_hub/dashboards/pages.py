@@ -15,7 +15,7 @@ from ..access import Administer, Person, decide
 from ..errors import BadRequest, NotAllowed, NotFound, NotLoggedIn
 from ..web import Principal, page
 from .tables import Dashboard
-from .tickets import TICKET_PATH, make_ticket, parse_target
+from .tickets import TICKET_PATH, Visitor, make_ticket, parse_target
 
 router = APIRouter(include_in_schema=False)
 SEEN_BY = {"project": "Project members", "people": "Everybody logged in", "public": "Public"}
@@ -98,6 +98,8 @@ async def enter(request: Request, to: str, begun: str) -> RedirectResponse:
     principal = await doors.login.require(request)
     if principal.kind != "person":
         raise NotAllowed("a dashboard cannot open dashboards", "use a person's account")
+    if not principal.session:
+        raise NotAllowed("a token cannot open dashboards", "log in with a browser, and open the dashboard there")
     row = doors.records.find(project, slug)
     decision = doors.view(principal.person, row) if row is not None and row.status == "live" else None
     name = f"{project}/{slug}"
@@ -108,7 +110,8 @@ async def enter(request: Request, to: str, begun: str) -> RedirectResponse:
             f"you have no access to the dashboard {name}, or it does not exist", "ask its owner to let you see it"
         )
     await doors.note(request, principal.person.name, "dashboard.open", name, True, decision.reason)
-    query = make_ticket(doors.settings.secret("signing"), name, principal.person.name, begun, path)
+    visitor = Visitor(principal.person.name, principal.session)
+    query = make_ticket(doors.settings.secret("signing"), name, visitor, begun, path)
     address = doors.settings.dashboards.address(project, slug).rstrip("/")
     return RedirectResponse(f"{address}{TICKET_PATH}?{query}", 303, {"Cache-Control": "no-store"})
 

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
 import httpx
 import websockets
@@ -17,6 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
+from ..errors import Unavailable
 from .frames import MAX_BYTES, may_send, message_type
 
 log = logging.getLogger("bdap.gateway")
@@ -36,7 +38,6 @@ _TO_VISITOR = {
     "content-type", "content-length", "content-encoding", "content-range", "accept-ranges",
     "cache-control", "etag", "last-modified", "expires", "vary", "location",
 }  # fmt: skip
-RECHECK_SECONDS = 60
 
 
 def allowed_path(path: str) -> bool:
@@ -75,8 +76,13 @@ async def _body(answer: httpx.Response) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def forward_websocket(socket: WebSocket, address: str, still_allowed: Callable[[], Awaitable[bool]]) -> None:
-    """Join the visitor's socket to the kernel's; ends when either ends or the visitor's right does."""
+async def forward_websocket(
+    socket: WebSocket, address: str, still_allowed: Callable[[], Awaitable[bool]], pace: float, patience: float
+) -> None:
+    """Join the visitor's socket to the kernel's; ends when either ends or the visitor's right does.
+
+    The right is asked for every `pace` seconds; for `patience` seconds it may be that nobody can say.
+    """
     query = socket.url.query
     url = f"ws://{address}{socket.scope['path']}" + (f"?{query}" if query else "")
     wanted = [Subprotocol(name) for name in socket.scope.get("subprotocols", [])]
@@ -90,7 +96,7 @@ async def forward_websocket(socket: WebSocket, address: str, still_allowed: Call
             open_timeout=20,
         ) as kernel:
             await socket.accept(subprotocol=kernel.subprotocol)
-            await _join(socket, kernel, still_allowed)
+            await _join(socket, kernel, _watch(still_allowed, pace, patience))
     except (OSError, TimeoutError, websockets.WebSocketException) as error:
         log.info("websocket to a release ended: %s", type(error).__name__)
     if socket.client_state != WebSocketState.DISCONNECTED and socket.application_state != WebSocketState.DISCONNECTED:
@@ -99,12 +105,12 @@ async def forward_websocket(socket: WebSocket, address: str, still_allowed: Call
 
 
 async def _join(
-    socket: WebSocket, kernel: websockets.asyncio.client.ClientConnection, still_allowed: Callable[[], Awaitable[bool]]
+    socket: WebSocket, kernel: websockets.asyncio.client.ClientConnection, watch: Coroutine[None, None, None]
 ) -> None:
     jobs = [
         asyncio.create_task(_to_kernel(socket, kernel)),
         asyncio.create_task(_to_visitor(socket, kernel)),
-        asyncio.create_task(_watch(still_allowed)),
+        asyncio.create_task(watch),
     ]
     try:
         await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
@@ -137,8 +143,15 @@ async def _to_visitor(socket: WebSocket, kernel: websockets.asyncio.client.Clien
             await socket.send_bytes(frame)
 
 
-async def _watch(still_allowed: Callable[[], Awaitable[bool]]) -> None:
+async def _watch(still_allowed: Callable[[], Awaitable[bool]], pace: float, patience: float) -> None:
+    """Returns when the visitor may no longer look, or nobody could say for too long (the hub is away)."""
+    sure = time.monotonic()
     while True:
-        await asyncio.sleep(RECHECK_SECONDS)
-        if not await still_allowed():
-            return
+        await asyncio.sleep(pace)
+        try:
+            if not await still_allowed():
+                return
+            sure = time.monotonic()
+        except Unavailable:
+            if time.monotonic() - sure > patience:
+                return

@@ -1,6 +1,7 @@
 """How a person known at the hub becomes known at a dashboard's own origin: a single-use ticket, then a cookie.
 
-Both are signed and bound to one dashboard; the ticket also to the browser that asked for it.
+Both are signed and bound to one dashboard and to the person's login at the hub: they are worth nothing after it. The
+ticket is bound to the browser that asked for it, too.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -17,8 +19,15 @@ from ..web import read_token, sign_token
 from .records import Records, read_label
 
 TICKET_SECONDS = 60
-SESSION_SECONDS = 12 * 3600
 TICKET_PATH = "/_bdap/ticket"
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who looks, and the SHA-256 of the session id of their login at the hub."""
+
+    person: str
+    session: str
 
 
 def parse_target(settings: Settings, target: str) -> tuple[str, str, str]:
@@ -33,45 +42,49 @@ def parse_target(settings: Settings, target: str) -> tuple[str, str, str]:
     return *found, _path(parts.path, parts.query)
 
 
-def make_ticket(key: str, dashboard: str, person: str, begun: str, path: str) -> str:
+def make_ticket(key: str, dashboard: str, visitor: Visitor, begun: str, path: str) -> str:
     """Query of the gateway's ticket page. `begun` is the digest of the browser's `begin` cookie."""
     ticket = sign_token(
         key,
         "dashboard ticket",
         TICKET_SECONDS,
         dashboard=dashboard,
-        person=person,
+        **asdict(visitor),
         begun=begun,
         jti=secrets.token_hex(16),
     )
     return urlencode({"ticket": ticket, "next": path})
 
 
-def redeem_ticket(key: str, records: Records, ticket: str, dashboard: str, begin: str) -> str:
-    """The person of a ticket that is ours, fresh, for this dashboard and browser, and unused; NotLoggedIn else."""
+def redeem_ticket(key: str, records: Records, ticket: str, dashboard: str, begin: str) -> Visitor:
+    """The visitor of a ticket that is ours, fresh, for this dashboard and browser, and unused; NotLoggedIn else."""
     claims = read_token(key, "dashboard ticket", ticket)
     same = (
         claims.get("dashboard") == dashboard and begin and hmac.compare_digest(str(claims.get("begun")), digest(begin))
     )
     if not same or not records.redeem(str(claims.get("jti")), float(claims["exp"])):
         raise NotLoggedIn("this dashboard ticket is not valid here or was used before", "open the dashboard again")
-    return str(claims["person"])
+    return _visitor(claims)
 
 
-def make_session(key: str, dashboard: str, person: str) -> str:
+def make_session(key: str, dashboard: str, visitor: Visitor, seconds: float) -> str:
     """The value of the cookie that names a person to one dashboard."""
-    return sign_token(key, f"dashboard session {dashboard}", SESSION_SECONDS, person=person)
+    return sign_token(key, f"dashboard session {dashboard}", seconds, **asdict(visitor))
 
 
-def read_session(key: str, dashboard: str, values: list[str]) -> str | None:
-    """The person of the first valid cookie. Siblings can set cookies of the same name: those do not verify."""
+def read_session(key: str, dashboard: str, values: list[str]) -> Visitor | None:
+    """The visitor of the first valid cookie. Siblings can set cookies of the same name: those do not verify."""
     for value in values[:4]:
         try:
             claims: dict[str, Any] = read_token(key, f"dashboard session {dashboard}", value)
         except BdapError:
             continue
-        return str(claims["person"])
+        return _visitor(claims)
     return None
+
+
+def _visitor(claims: dict[str, Any]) -> Visitor:
+    return Visitor(str(claims.get("person", "")), str(claims.get("session", "")))
 
 
 def digest(value: str) -> str:

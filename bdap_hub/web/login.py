@@ -82,9 +82,8 @@ class HubLogin:
 
     async def assured(self, principal: Principal) -> Person:
         """The caller with what their login proves; without, where their token belongs to none that goes on."""
-        key = principal.session
-        found = await self._cached(f"session:{key}", f"/bdap/sessions/{key}", self._token) if key else None
-        if found is None or found["person"] != principal.person.name:
+        found = await self._session(principal.person.name, principal.session)
+        if found is None:
             return principal.person
         age = max(0.0, time.time() - found["auth_time"])
         return replace(principal.person, assurance=Assurance(found["level"], age))
@@ -100,6 +99,11 @@ class HubLogin:
         path = f"{self.prefix}login?{urlencode({'next': self._safe(back)})}"
         address = f"{self.settings.hub.public_url}{step_up_path(decision.step_up or Requirement(), path)}"
         return StepUp(decision.reason, remedy, address)
+
+    async def logged_in(self, name: str, session: str) -> Person | None:
+        """That person with the groups of now, while their login `session` (a SHA-256) goes on; None after it."""
+        found = await self._session(name, session)
+        return None if found is None else Person(name, frozenset(found["groups"]))
 
     async def groups_of(self, name: str) -> frozenset[str] | None:
         """The groups a person has now, asked with the service's own token; None if there is no such person."""
@@ -192,6 +196,10 @@ class HubLogin:
             via=via,
             session=hashlib.sha256(session_id.encode()).hexdigest() if session_id else "",
         )
+
+    async def _session(self, name: str, key: str) -> dict[str, Any] | None:
+        found = await self._cached(f"session:{key}", f"/bdap/sessions/{key}", self._token) if key else None
+        return found if found is not None and found["person"] == name else None
 
     async def _cached(self, key: str, path: str, token: str) -> Any:
         now = time.monotonic()

@@ -94,6 +94,7 @@ def platform(hub: Hub) -> Iterator[Platform]:
     """With engine=process: the same code paths but the container's walls."""
     settings = hub.settings.model_copy(deep=True)
     settings.spawning.engine = "process"
+    settings.identity.revocation_seconds = 4  # the hub's answers serve for 0.4 s
     hub.serve(create_app(settings), settings.dashboards.port)
     gateway = create_gateway(settings)
     hub.serve(gateway, settings.dashboards.gateway_port)

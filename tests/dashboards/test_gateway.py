@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from bdap_hub.dashboards import keeper as keeper_module
 from bdap_hub.dashboards.records import Live
-from bdap_hub.dashboards.tickets import digest, make_session, make_ticket
+from bdap_hub.dashboards.tickets import Visitor, digest, make_session, make_ticket
 from bdap_hub.web import sign_token
 
 from .conftest import Platform, comm_message, notebook
@@ -33,12 +33,39 @@ def _cookie(answer: httpx.Response, name: str) -> str:
     return ""
 
 
+def _visitor(platform: Platform, person: str, browser: httpx.Client | None = None) -> Visitor:
+    """That person, logged in at the hub with that browser, or with one of their own."""
+    if browser is None:
+        browser = _BROWSERS.get(person) or _BROWSERS.setdefault(person, platform.hub.browser(person))
+    return Visitor(person, digest(browser.cookies["jupyterhub-session-id"]))
+
+
+_BROWSERS: dict[str, httpx.Client] = {}
+
+
+def _cookie_of(platform: Platform, visitor: Visitor, dashboard: str = NAME, key: str = "") -> dict[str, str]:
+    value = make_session(key or platform.settings.secret("signing"), dashboard, visitor, 60)
+    return {"Cookie": f"bdap-dashboard={value}"}
+
+
 def _session(platform: Platform, person: str, dashboard: str = NAME) -> dict[str, str]:
-    return {"Cookie": f"bdap-dashboard={make_session(platform.settings.secret('signing'), dashboard, person)}"}
+    return _cookie_of(platform, _visitor(platform, person), dashboard)
 
 
 def _ticket(platform: Platform, begin: str = "b", person: str = "ana", dashboard: str = NAME) -> str:
-    return make_ticket(platform.settings.secret("signing"), dashboard, person, digest(begin), "/")
+    visitor = _visitor(platform, person)
+    return make_ticket(platform.settings.secret("signing"), dashboard, visitor, digest(begin), "/")
+
+
+def _door(platform: Platform, to: str) -> httpx.Response:
+    """What ana's browser is answered at the hub's door to `to`: its last redirect, or a refusal."""
+    _visitor(platform, "ana")
+    answer = _BROWSERS["ana"].get(
+        f"{platform.hub.url}/services/dashboards/enter", params={"to": to, "begun": "x"}, follow_redirects=False
+    )
+    while answer.is_redirect and answer.headers["location"].startswith(("/", platform.hub.url)):
+        answer = _BROWSERS["ana"].get(urljoin(platform.hub.url, answer.headers["location"]), follow_redirects=False)
+    return answer
 
 
 def _redeem(platform: Platform, query: str, begin: str = "b", host: str = HOST) -> httpx.Response:
@@ -93,21 +120,25 @@ def test_a_person_goes_through_the_door_of_a_private_dashboard(
     ],
 )  # fmt: skip
 def test_the_door_leads_to_dashboards_only(platform: Platform, to: str):
-    url = f"{platform.hub.url}/services/dashboards/enter"
-    target = to.replace("{port}", str(platform.settings.dashboards.gateway_port))
-    answer = httpx.get(url, params={"to": target, "begun": "x"}, headers=platform.hub.bearer("ana"))
+    answer = _door(platform, to.replace("{port}", str(platform.settings.dashboards.gateway_port)))
     assert answer.status_code == 400, answer.headers
     known = platform.settings.dashboards.address("agriculture", "shown-project")
-    control = httpx.get(url, params={"to": known, "begun": "x"}, headers=platform.hub.bearer("ana"))
-    assert control.status_code in (303, 403)
+    assert _door(platform, known).status_code in (303, 403)
+
+
+def test_a_token_without_a_login_opens_no_dashboard(platform: Platform, published):
+    published("project")
+    to = platform.settings.dashboards.address("agriculture", "shown-project")
+    url = f"{platform.hub.url}/services/dashboards/enter"
+    answer = httpx.get(url, params={"to": to, "begun": "x"}, headers=platform.hub.bearer("ana"))
+    assert answer.status_code == 403 and _door(platform, to).status_code == 303
 
 
 def test_a_path_of_another_place_does_not_ride_along(platform: Platform, published):
     published("project")
     known = platform.settings.dashboards.address("agriculture", "shown-project")
-    url = f"{platform.hub.url}/services/dashboards/enter"
     for path, kept in (("/evil.example", "/"), ("?a=1", "/?a=1"), ("x/y?z", "/x/y?z")):
-        answer = httpx.get(url, params={"to": known + path, "begun": "x"}, headers=platform.hub.bearer("ana"))
+        answer = _door(platform, known + path)
         assert parse_qs(urlsplit(answer.headers["location"]).query)["next"] == [kept]
     for bad in ("https://evil.example/", "//evil.example", "/\\evil.example", "%0d%0ax:y"):
         query = f"{_ticket(platform).partition('&')[0]}&next={bad}"
@@ -124,7 +155,8 @@ def test_tickets(platform: Platform, published):
     again = _redeem(platform, good)
     assert again.status_code == 401 and "used before" in again.text
     key = platform.settings.secret("signing")
-    claims = {"dashboard": NAME, "person": "ana", "begun": digest("b"), "jti": "1"}
+    session = _visitor(platform, "ana").session
+    claims = {"dashboard": NAME, "person": "ana", "session": session, "begun": digest("b"), "jti": "1"}
     forged = {
         "expired": sign_token(key, "dashboard ticket", -1, **claims),
         "other key": sign_token("k" * 64, "dashboard ticket", 60, **claims),
@@ -148,12 +180,17 @@ def test_sessions(platform: Platform, published):
     published("people")
     good = _session(platform, "ana")
     assert platform.open(HOST, headers=good).status_code == 200
-    key = platform.settings.secret("signing")
+    key, ana = platform.settings.secret("signing"), _visitor(platform, "ana")
+    old = sign_token(key, f"dashboard session {NAME}", -1, person="ana", session=ana.session)
+    unbound = sign_token(key, f"dashboard session {NAME}", 60, person="ana")
     refused = {
         "another dashboard's": _session(platform, "ana", "agriculture/shown-people"),
         "a ticket": {"Cookie": f"bdap-dashboard={parse_qs(_ticket(platform))['ticket'][0]}"},
-        "forged": {"Cookie": f"bdap-dashboard={make_session('k' * 64, NAME, 'ana')}"},
-        "expired": {"Cookie": f"bdap-dashboard={sign_token(key, f'dashboard session {NAME}', -1, person='ana')}"},
+        "forged": _cookie_of(platform, ana, key="k" * 64),
+        "expired": {"Cookie": f"bdap-dashboard={old}"},
+        "of no login": {"Cookie": f"bdap-dashboard={unbound}"},
+        "of an unknown login": _cookie_of(platform, Visitor("ana", "0" * 64)),
+        "of somebody else's login": _cookie_of(platform, Visitor("ana", _visitor(platform, "olga").session)),
         "a hub token": platform.hub.bearer("ana"),
         "nothing": {},
     }
@@ -162,9 +199,8 @@ def test_sessions(platform: Platform, published):
         assert platform.open(HOST, "/voila/static/voila.js", headers=headers).status_code == 401, what
     tossed = {"Cookie": f"bdap-dashboard=junk; {good['Cookie']}"}  # a sibling origin can set the first one
     assert platform.open(HOST, headers=tossed).status_code == 200
-    for person in ("ben", "nobody"):
-        answer = platform.open(HOST, headers=_session(platform, person))
-        assert answer.status_code == 403 and "no access" in answer.text, person
+    answer = platform.open(HOST, headers=_session(platform, "ben"))
+    assert answer.status_code == 403 and "no access" in answer.text
 
 
 def test_leaving_the_group_ends_the_right(platform: Platform, published):
@@ -320,6 +356,34 @@ async def test_the_websocket_answers_widgets_and_runs_no_code(platform: Platform
     assert "shutdown_reply" not in [m["header"]["msg_type"] for m in still if "header" in m]
     info = await _talk(platform, kernel, origin, comm_message("comm_info_request"), headers)
     assert "comm_info_reply" in [m["header"]["msg_type"] for m in info]  # the kernel lives
+
+
+@pytest.mark.parametrize("visibility", ["project", "people"])
+async def test_logging_out_of_the_hub_ends_dashboards_and_open_websockets(
+    platform: Platform, published, visibility: str
+):
+    made, host, name = published(visibility), f"agriculture--shown-{visibility}", f"agriculture/shown-{visibility}"
+    browser = platform.hub.browser("ana")
+    gone = _cookie_of(platform, _visitor(platform, "ana", browser), name)
+    stays = _session(platform, "ana", name)  # of another browser
+    path = f"/api/kernels/{_kernel(platform.open(host, headers=gone).text)}/channels"
+    origin, soon = made["url"].rstrip("/"), 2 * platform.settings.identity.cache_seconds + 1
+    async with (
+        _socket(platform, path, origin, gone, host) as closed,
+        _socket(platform, path, origin, stays, host) as kept,
+    ):
+        await asyncio.sleep(soon)
+        await closed.ping()  # the control: while the login goes on, so does the dashboard
+        browser.get(f"{platform.hub.url}/hub/logout", headers={"Sec-Fetch-Site": "same-origin"})
+        async with asyncio.timeout(soon):
+            await closed.wait_closed()
+        assert platform.open(host, headers=gone).status_code == 302
+        with pytest.raises(InvalidStatus):
+            async with _socket(platform, path, origin, gone, host):
+                pass
+        await asyncio.sleep(soon)
+        await kept.ping()
+        assert platform.open(host, headers=stays).status_code == 200
 
 
 @pytest.mark.parametrize("wrong", ["origin", "no origin", "sibling", "person", "nobody", "kernel path"])
