@@ -95,6 +95,7 @@ EU_LOGIN = "https://ecas.ec.europa.eu"
 PRESETS: dict[str, dict[str, Any]] = {
     "generic": {},
     "keycloak": {
+        "scope": ["openid", "profile", "email"],
         "username_claim": "preferred_username",
         "levels": [{"name": "mfa", "acr": ["mfa"], "amr": [["mfa"]], "two_kinds": True}],
     },
