@@ -35,6 +35,7 @@ def test_the_settings_file_names_where_services_listen_and_ones_own_store(tmp_pa
     assert tree["dashboards"] == tree["admin"] == {"bind": "172.18.0.1"}
     assert tree["processing"] == tree["catalogue"] == {"bind": "172.18.0.1", "also_bind": "172.19.0.1"}
     assert tree["store"]["data_root"] == str(tmp_path)
+    assert tree["identity"]["step_up"] == {"administer": {"max_age": 3600}, "gpu": {"max_age": 900}}
     assert path.stat().st_mode & 0o777 == 0o600
 
 
