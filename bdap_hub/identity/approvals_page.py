@@ -13,6 +13,7 @@ from ..access import Administer, ManageMembers, Person, Requirement
 from ..settings import ProjectSettings, Settings
 from . import mail, members, people, requests, sessions
 from .approvals import LONGEST_DAYS, Actor, Approvals, Done, Refused
+from .handlers import address_of
 from .tables import now
 
 PATH = "requests"
@@ -136,7 +137,7 @@ class RequestsHandler(BaseHandler):  # type: ignore[misc]
         login = sessions.live(store, sessions.digest(self.get_session_cookie() or ""))
         groups = people.groups_now(self._settings, store, account) if account else frozenset()
         proven = sessions.assurance(login) if login is not None and login.person == name else None
-        return Actor(name, Person(name, groups, proven), self.request.remote_ip or "")
+        return Actor(name, Person(name, groups, proven), address_of(self))
 
     @property
     def _desk(self) -> Approvals:
