@@ -28,9 +28,11 @@ def username(claims: Mapping[str, Any], expected: Expected) -> str:
 
 
 def display_name(claims: Mapping[str, Any], expected: Expected) -> str:
-    """The name to show; the account name where the provider states none. Never used to decide anything."""
-    name = claims.get(expected.display_name_claim)
-    shown = " ".join(name.split())[:200] if isinstance(name, str) else ""
+    """The name to show: as stated, or given and family name, or the account name. Never used to decide anything."""
+    parts = [claims.get(expected.display_name_claim)]
+    if not parts[0]:  # EU Login states the parts only
+        parts = [claims.get("given_name"), claims.get("family_name")]
+    shown = " ".join(" ".join(part for part in parts if isinstance(part, str)).split())[:200]
     return shown if shown and shown.isprintable() else username(claims, expected)
 
 

@@ -214,6 +214,21 @@ def test_absent_groups_and_name() -> None:
     assert proven.groups == frozenset() and proven.display_name == "ana"
 
 
+@pytest.mark.parametrize(
+    ("stated", "shown"),
+    [
+        ({"name": "Ana  Analyst\n"}, "Ana Analyst"),
+        ({"name": None, "given_name": "Ana", "family_name": "Analyst"}, "Ana Analyst"),
+        ({"name": None, "family_name": "Analyst"}, "Analyst"),
+        ({"name": ["Ana"], "given_name": "x"}, "ana"),
+        ({"name": "a\u202eb"}, "ana"),  # turns the direction of writing
+        ({"name": "x" * 500}, "x" * 200),
+    ],
+)
+def test_the_name_to_show(stated: dict[str, Any], shown: str) -> None:
+    assert check(signed(claims(**stated))).display_name == shown
+
+
 def test_key_id() -> None:
     assert key_id(signed(claims())) == "rsa"
 
