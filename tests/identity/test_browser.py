@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyotp
 import pytest
 from playwright.sync_api import Browser, Page
 
@@ -32,8 +33,37 @@ def test_log_in_and_out(
     assert "not the answer to a login that you began here" in page.inner_text("body")
     _look(page, artifacts, "refused", width)
     page.goto(f"{platform.url}/hub/logout")
+    page.get_by_role("button", name="Log out", exact=True).wait_for()
+    _look(page, artifacts, "provider-logout", width)
     page.get_by_role("button", name="Log out", exact=True).click()
     page.wait_for_url(f"{platform.url}/hub/logout*")
+    page.close()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_enrol(platform: Platform, chromium: Browser, artifacts: Path, width: int, height: int) -> None:
+    """Somebody without an authenticator scans the code once, mistypes, and is let in with the right one."""
+    name = platform.guest()
+    whose = "user_id = (SELECT id FROM auth_user WHERE username = ?)"
+    platform.change_provider(f"DELETE FROM mfa_authenticator WHERE {whose}", name)
+    page = chromium.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(60_000)
+    page.goto(f"{platform.url}/hub/token")
+    page.get_by_label("Account name").fill(name)
+    page.get_by_label("Password").fill(platform.accounts[name]["password"])
+    page.keyboard.press("Enter")
+    secret = page.locator("code.secret").inner_text()
+    assert page.locator("img[src^='data:image/svg+xml']").bounding_box()["width"] >= 150  # type: ignore[index]
+    _look(page, artifacts, "enrol", width)
+    right = pyotp.TOTP(secret).now()
+    page.get_by_label("Code that the app shows now").fill(f"{(int(right) + 1) % 1_000_000:06}")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").wait_for()
+    assert page.locator("code.secret").inner_text() == secret  # what was scanned stays good
+    _look(page, artifacts, "enrol-wrong", width)
+    page.get_by_label("Code that the app shows now").fill(pyotp.TOTP(secret).now())
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{platform.url}/hub/token")
     page.close()
 
 
