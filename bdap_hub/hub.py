@@ -106,7 +106,11 @@ def spawner(c: Any, settings: Settings) -> None:
         logging.getLogger(__name__).warning(WARNING)
         chosen_config.term_timeout = 1  # of somebody locked out; everybody else's server is interrupted first
     # A server believes the hub's answer of who somebody is for so long (0 would be for ever), not for five minutes.
-    c.Spawner.args = [f"--HubOAuth.cache_max_age={max(1, int(settings.identity.cache_seconds))}"]
+    c.Spawner.args = [
+        f"--HubOAuth.cache_max_age={max(1, int(settings.identity.cache_seconds))}",
+        # JupyterHub's part of a server writes the session cookie's value to the server's log, as information.
+        "--Application.logging_config={'loggers': {'tornado.application': {'level': 'WARNING'}}}",
+    ]
     c.Spawner.hub_connect_url = f"http://{host}:{settings.hub.api_port}"
     c.Spawner.default_url = "/lab"
     c.Spawner.http_timeout = 60

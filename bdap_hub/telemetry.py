@@ -48,6 +48,12 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         # tornado's signed values: a cookie
         (r"\b2\|1:\d\|[^\s;,\"'\\]+", 0, CUT),
         (r"\b(bearer|token|basic|negotiate)(\s+|%20)(?=\S{0,64}\d|\S{20})[A-Za-z0-9._~+/=-]{8,}", re.I, rf"\1\2{CUT}"),
+        # JupyterHub names what a protection token is bound to: the session cookie's value
+        (
+            r"(xsrf (?:cookie for|id mismatch) )b?(?:'[^']*'|\"[^\"]*\")(?: != b?(?:'[^']*'|\"[^\"]*\"))?",
+            re.I,
+            rf"\1{CUT}",
+        ),
         # a password in an address: scheme://user:password@host
         (r"(://[^/\s:@\"']*):[^/\s@\"']+@", 0, rf"\1:{CUT}@"),
         # name=value of queries, forms and cookies, also percent-encoded; cookies may be quoted
