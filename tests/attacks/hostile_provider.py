@@ -106,8 +106,8 @@ class HostileProvider:
         self._thread.join(5)
 
     def remember(self, what: str, *values: str) -> None:
-        """A secret that must never be written to a log."""
-        self.seen |= dict.fromkeys(filter(None, values), what)
+        """Secrets that must never be written to a log; what is too short to be one is not."""
+        self.seen |= dict.fromkeys((value for value in values if len(value) >= 16), what)
 
     def rotate(self, keep: bool = True) -> str:
         """Sign with a new key from now on; whether the old ones stay published. The new key's id."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import time
 from collections.abc import Callable
@@ -150,9 +151,9 @@ def test_a_login_cookie_that_is_not_ours(platform: Platform, browser_of: Callabl
         def sign(name: str, value: str) -> str:
             kept = re.search(r"\d+:([A-Za-z0-9+/=]+)\|[0-9a-f]+$", value)
             assert kept
-            plain = __import__("base64").b64decode(kept[1])
-            key = bytes.fromhex(secret)
-            return create_signed_value(key, name, plain, clock=lambda: time.time() - 60 * minutes).decode()
+            made_at = time.time() - 60 * minutes
+            plain, key = base64.b64decode(kept[1]), bytes.fromhex(secret)
+            return create_signed_value(key, name, plain, clock=lambda: made_at).decode()
 
         return sign
 
