@@ -114,6 +114,7 @@ ensure_system_packages() {
         fi
     fi
     if [ "$profile" = test ] && ! find_chromium; then missing+=(chromium fonts-dejavu-core); fi
+    if [ "$profile" = test ]; then ensure_postgres; fi
     if [ ${#missing[@]} -gt 0 ]; then
         apt_install "a part of the system" "${missing[@]}"
         certificates
@@ -122,6 +123,19 @@ ensure_system_packages() {
 }
 
 find_chromium() { command -v chromium chromium-browser google-chrome >/dev/null; }
+
+# Tests start one of their own: Debian's package is kept from starting a server for the whole machine.
+find_postgres() { command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+
+ensure_postgres() {
+    find_postgres && return
+    local config=/etc/postgresql-common/createcluster.conf
+    apt_install PostgreSQL postgresql-common
+    "${as_root[@]}" sed -i 's/^#\?\s*create_main_cluster.*/create_main_cluster = false/' $config
+    apt_install PostgreSQL postgresql
+}
+
+have_test_tools() { find_chromium && find_postgres; }
 
 ensure_venv() {
     local wanted
@@ -184,7 +198,7 @@ certificates
 mkdir -p var/node
 export PATH="$PWD/$venv/bin:$PATH"
 # Up to date: no Python is even started.
-if [ ! -x "$venv/bin/python" ] || [ ! -f "$venv/.bdap-stamp" ] || { [ "$profile" = test ] && ! find_chromium; }; then
+if [ ! -x "$venv/bin/python" ] || [ ! -f "$venv/.bdap-stamp" ] || { [ "$profile" = test ] && ! have_test_tools; }; then
     ensure_system_packages "$@"
 fi
 python=${python:-$venv/bin/python}

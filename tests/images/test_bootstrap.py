@@ -111,7 +111,7 @@ def test_no_python_no_apt_no_docker_is_one_line_with_a_remedy(checkout: Path) ->
 def test_a_profile_is_needed(checkout: Path) -> None:
     done = run(checkout)
     assert done.returncode != 0
-    assert "usage: bootstrap.sh demo|test|check" in done.stderr
+    assert "usage: bootstrap.sh demo|unit|test|check" in done.stderr
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
