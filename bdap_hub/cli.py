@@ -190,15 +190,18 @@ def show_settings() -> None:
 
 
 @main.command()
-@click.option("--check", is_flag=True, help="Only say whether the page is up to date.")
+@click.option("--check", is_flag=True, help="Only say whether the pages are up to date.")
 def docs(check: bool) -> None:
-    """Write docs/reference/settings.md from the settings tree."""
-    page, text = Path("docs/reference/settings.md"), settings_page.render()
-    if not check:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(text)
-    elif not page.exists() or page.read_text() != text:
-        raise BadRequest(f"{page} is not what the settings tree says", "run `make docs`")
+    """Write the generated pages of docs/reference: settings and processes."""
+    from .processing import process_page
+
+    for name, render in (("settings", settings_page.render), ("processes", process_page.render)):
+        page, text = Path(f"docs/reference/{name}.md"), render()
+        if not check:
+            page.parent.mkdir(parents=True, exist_ok=True)
+            page.write_text(text)
+        elif not page.exists() or page.read_text() != text:
+            raise BadRequest(f"{page} is not what the code says", "run `make docs`")
 
 
 @main.group(invoke_without_command=True)

@@ -1,6 +1,7 @@
-"""The data a graph works on: `Cube` between processes, `Series` inside callbacks. NaN means no data.
+"""The data a graph works on between processes: `Cube`. NaN means no data; truth values are 1 and 0.
 
-PURE: numpy only. A cube's dimensions are a sub-sequence of (t, bands, y, x); y and x are always there.
+PURE: numpy only. The dimensions y and x are the grid of the view, and always the last two where they are there; all
+others have labels.
 """
 
 from __future__ import annotations
@@ -12,53 +13,76 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import TooMuch
 from .graph import GraphError
+from .values import Series, fits
 
 Values = NDArray[np.floating[Any]]
-LABELLED = ("t", "bands")
-MOST_VALUES, MOST_LABELS = 2**28, 5000
+SPATIAL = ("y", "x")
+_KINDS = {"t": "temporal", "bands": "bands", "y": "spatial", "x": "spatial"}
 
 
 @dataclass(frozen=True)
 class Cube:
-    """`data` has one axis for each of `dims`; `labels` names the entries of t (RFC 3339) and bands.
+    """`data` has one axis for each of `dims`; `labels` names the entries of all but y and x.
 
-    `aliases` maps common names (red, nir) to band names, as the catalogue gives them.
+    `aliases` maps common names (red, nir) to band names, as the catalogue gives them; `kinds` says of which openEO
+    type a dimension is (temporal, bands, geometry, other), where its name (t, bands) does not say it.
     """
 
     data: Values
     dims: tuple[str, ...]
-    labels: Mapping[str, tuple[str, ...]]
+    labels: Mapping[str, tuple[Any, ...]]
     aliases: Mapping[str, str] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
+
+    def kind(self, dimension: str) -> str:
+        """The openEO type of a dimension."""
+        return self.kinds.get(dimension) or _KINDS.get(dimension, "other")
+
+    def of_kind(self, kind: str) -> tuple[str, ...]:
+        """The dimensions of an openEO type."""
+        return tuple(d for d in self.dims if self.kind(d) == kind)
+
+    def only(self, kind: str, code: str) -> str:
+        """The one dimension of an openEO type; a GraphError of that code if there is none or there are several."""
+        found = self.of_kind(kind)
+        if len(found) != 1:
+            raise GraphError(code, f"the cube has {len(found)} dimensions of type {kind}, not one", self._have())
+        return found[0]
 
     def axis(self, dimension: str) -> int:
-        """The axis of a labelled dimension; DimensionNotAvailable if the cube has no such dimension."""
-        if dimension not in self.dims or dimension not in LABELLED:
-            have = ", ".join(d for d in self.dims if d in LABELLED) or "none"
-            raise GraphError(
-                "DimensionNotAvailable", f"there is no dimension {dimension!r} to work along", f"it has: {have}"
-            )
+        """The axis of a dimension; DimensionNotAvailable if the cube has no such dimension."""
+        if dimension not in self.dims:
+            raise GraphError("DimensionNotAvailable", f"there is no dimension {dimension!r}", self._have())
         return self.dims.index(dimension)
 
-    def names(self, dimension: str) -> tuple[str, ...]:
-        """The labels of a dimension; DimensionNotAvailable if there is none such."""
-        return self.labels[self.dims[self.axis(dimension)]]
+    def names(self, dimension: str) -> tuple[Any, ...]:
+        """The labels of a dimension; DimensionNotAvailable if there is none such, or it is y or x."""
+        self.axis(dimension)
+        if dimension in SPATIAL:
+            raise GraphError(
+                "DimensionNotAvailable", f"{dimension!r} is the grid of the view: it has no labels to work on"
+            )
+        return self.labels[dimension]
 
-    def band(self, name: str) -> str:
+    def band(self, name: str, dimension: str = "bands") -> str:
         """The band of that name or common name; BandNotAvailable otherwise."""
-        bands = self.labels.get("bands", ())
+        bands = self.labels.get(dimension, ())
         for candidate in (name, self.aliases.get(name, "")):
             if candidate in bands:
                 return candidate
-        raise GraphError("BandNotAvailable", f"there is no band {name!r}", f"the cube has {', '.join(bands) or 'none'}")
+        have = ", ".join(map(str, bands)) or "none"
+        raise GraphError("BandNotAvailable", f"there is no band {name!r}", f"the cube has {have}")
 
     def select(self, dimension: str, indices: Sequence[int]) -> Cube:
         """The cube with only these entries of a dimension, in this order."""
-        axis = self.axis(dimension)
+        names, axis = self.names(dimension), self.axis(dimension)
         fits(self.data.size // max(1, self.data.shape[axis]) * len(indices), len(indices))
-        labels = tuple(self.labels[dimension][i] for i in indices)
         data = np.take(self.data, list(indices), axis=axis)
+        return self.along(dimension, data, tuple(names[i] for i in indices))
+
+    def along(self, dimension: str, data: Values, labels: tuple[Any, ...]) -> Cube:
+        """`data` as this cube's successor, with other labels along a dimension."""
         return replace(self, data=data, labels={**self.labels, dimension: labels})
 
     def without(self, dimension: str, data: Values) -> Cube:
@@ -66,66 +90,42 @@ class Cube:
         dims = tuple(d for d in self.dims if d != dimension)
         return replace(self, data=data, dims=dims, labels={k: v for k, v in self.labels.items() if k != dimension})
 
+    def added(self, dimension: str, data: Values, labels: tuple[Any, ...], kind: str) -> Cube:
+        """`data`, whose first axis is new, as this cube's successor with one dimension more."""
+        kinds = self.kinds if kind == _KINDS.get(dimension, "other") else {**self.kinds, dimension: kind}
+        made = replace(
+            self, data=data, dims=(dimension, *self.dims), labels={**self.labels, dimension: labels}, kinds=kinds
+        )
+        return made.arranged(ordered(made))
+
     def series(self, dimension: str) -> Series:
         """The values along a dimension, as callbacks get them."""
         axis = self.axis(dimension)
-        aliases = self.aliases if dimension == "bands" else {}
-        return Series(np.moveaxis(self.data, axis, 0), self.labels[dimension], aliases)
+        aliases = self.aliases if self.kind(dimension) == "bands" else {}
+        return Series(np.moveaxis(self.data, axis, 0), self.labels.get(dimension, ()), aliases)
 
     def aligned(self, dims: tuple[str, ...]) -> Values:
-        """The data with axes of length 1 put in for those of `dims` that this cube lacks."""
+        """The data in the order of `dims`, with axes of length 1 put in for those that this cube lacks."""
+        own = [self.dims.index(d) for d in dims if d in self.dims]
         index = tuple(slice(None) if d in self.dims else np.newaxis for d in dims)
-        return self.data[index]
+        return (self.data if own == sorted(own) else self.data.transpose(own))[index]
+
+    def arranged(self, dims: tuple[str, ...]) -> Cube:
+        """The same cube with its dimensions in another order."""
+        return self if dims == self.dims else replace(self, data=self.aligned(dims), dims=dims)
+
+    def cropped(self, margin: int) -> Cube:
+        """The cube without so many pixels at each side of y and x."""
+        if not margin or self.dims[-2:] != SPATIAL:
+            return self
+        return replace(self, data=self.data[..., margin:-margin, margin:-margin])
+
+    def _have(self) -> str:
+        return f"it has: {', '.join(self.dims) or 'none'}"
 
 
-@dataclass(frozen=True)
-class Series:
-    """A labelled array inside a callback: the first axis of `values` is the one that is worked along."""
-
-    values: Values
-    labels: tuple[str, ...] = ()
-    aliases: Mapping[str, str] = field(default_factory=dict)
-
-    def at(self, label: str) -> int:
-        """The index of a label or common name; ArrayElementNotAvailable otherwise."""
-        for candidate in (label, self.aliases.get(label, "")):
-            if candidate in self.labels:
-                return self.labels.index(candidate)
-        raise GraphError(
-            "ArrayElementNotAvailable", f"there is no element {label!r}", f"there are {', '.join(self.labels)}"
-        )
-
-
-def fits(values: int, labels: int = 0) -> None:
-    """TooMuch, before memory is taken, for an array that a graph of a few lines can ask for but no server has."""
-    if values > MOST_VALUES or labels > MOST_LABELS:
-        raise TooMuch(
-            f"{values} values and {labels} labels are needed at once; the limits are {MOST_VALUES} and {MOST_LABELS}",
-            "narrow the extents, or name each band and date once",
-        )
-
-
-def series(data: Any) -> Series:
-    """`data` (a Series, or a list of numbers and arrays) as a Series."""
-    if isinstance(data, Series):
-        return data
-    if isinstance(data, (list, tuple)) and data:
-        parts = [number(item) for item in data]
-        fits(len(parts) * max(np.size(part) for part in parts))
-        kinds = [part.dtype for part in parts if isinstance(part, np.ndarray) and part.dtype.kind == "f"]
-        kind = np.result_type(*kinds) if kinds else np.float64  # plain numbers take the precision of the pixels
-        return Series(np.stack(np.broadcast_arrays(*[np.asarray(part, kind) for part in parts])))
-    if isinstance(data, (list, tuple)):
-        return Series(np.empty((0,), np.float32))
-    raise GraphError("ProcessArgumentInvalid", f"an array is needed, but {type(data).__name__.lower()} was given")
-
-
-def number(value: Any) -> Any:
-    """`value` ready for maths: None is no data, booleans are 1 and 0; strings and cubes are refused."""
-    if value is None:
-        return np.float32(np.nan)
-    if isinstance(value, bool):
-        return np.float32(value)
-    if isinstance(value, (int, float, np.ndarray, np.generic)):
-        return value
-    raise GraphError("ProcessArgumentInvalid", f"a number is needed, but {type(value).__name__.lower()} was given")
+def ordered(*cubes: Cube) -> tuple[str, ...]:
+    """All dimensions of some cubes: time first, then others, then bands, then y and x."""
+    rank = {"temporal": 0, "bands": 2, "spatial": 3}
+    found = {d: rank.get(cube.kind(d), 1) for cube in cubes for d in cube.dims}
+    return tuple(sorted(found, key=lambda d: (found[d], d == "x")))

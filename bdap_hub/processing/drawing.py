@@ -119,4 +119,4 @@ def _check_tile(z: int, x: int, y: int) -> None:
 def _box(west: float, south: float, east: float, north: float) -> Bounds:
     if not all(math.isfinite(v) for v in (west, south, east, north)):
         raise BadRequest("the box holds a number that is not finite", "give west, south, east, north in degrees")
-    return box({"west": west, "south": south, "east": east, "north": north})
+    return box({"west": west, "south": south, "east": east, "north": north}).degrees()

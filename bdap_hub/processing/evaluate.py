@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from .extent import Bounds, overlap
 from .graph import Graph, GraphError
 from .grid import Grid, crs_of
 from .interpret import Context, run
+from .needs import margin
 from .plan import Load, Plan, Step
 from .png import Style, drawn, encode, layers, style_of
 from .reader import Reader
@@ -30,25 +31,27 @@ class Compiled:
     """A graph with its plan and style, ready to be evaluated anywhere.
 
     `undrawable` says why tiles cannot be drawn of it ('': they can); its values can be asked for all the same.
+    `margin` is how many pixels around a grid its values depend on.
     """
 
     graph: Graph
     plan: Plan
     style: Style
     undrawable: str = ""
+    margin: int = 0
 
     @classmethod
     def of(cls, graph: Graph, plan: Plan) -> Compiled:
         """Checked by a run on no data: what would fail on every tile fails here, once, with the node's name."""
-        style = style_of(graph)
+        style, around = style_of(graph), margin(graph)
         result = run(graph, Context(Grid.point(0, 0), lambda node: _blank(plan.load(node))))
         if not isinstance(result, Cube):
             raise GraphError("ProcessGraphInvalid", "the graph's result is not a data cube", "end with one")
         try:
             drawn(result)
         except GraphError as error:
-            return cls(graph, plan, style, f"{error.message}: {error.remedy}")
-        return cls(graph, plan, style)
+            return cls(graph, plan, style, f"{error.message}: {error.remedy}", around)
+        return cls(graph, plan, style, margin=around)
 
 
 class Engine:
@@ -70,21 +73,25 @@ class Engine:
 
     def cube(self, compiled: Compiled, grid: Grid, seen: dict[str, Any] | None = None) -> Cube:
         """The graph's result on `grid`; each node's own result is left in `seen`."""
+        around = grid.grown(compiled.margin)
         context = Context(
-            grid,
-            lambda node: self._load(compiled.plan.load(node), grid),
+            around,
+            lambda node: self._load(compiled.plan.load(node), around),
             seen={} if seen is None else seen,
             keep=seen is not None,
         )
         result: Cube = run(compiled.graph, context)
-        return result
+        return result.cropped(compiled.margin)
 
     def point(self, compiled: Compiled, lon: float, lat: float) -> dict[str, Any]:
         """The values at a point, from the pixels that hold it at full resolution, and those of each step before."""
         seen: dict[str, Any] = {}
-        result = self.cube(compiled, Grid.point(lon, lat), seen)
+        grid = Grid.point(lon, lat)
+        if compiled.margin:
+            grid = replace(self._native(compiled, Bounds(lon, lat, lon, lat)), width=1, height=1, exact=True)
+        result = self.cube(compiled, grid, seen)
         chain = [
-            {"node": node.name, "process": node.process, "values": _values(seen[node.id])}
+            {"node": node.name, "process": node.process, "values": _values(seen[node.id].cropped(compiled.margin))}
             for node in compiled.graph.nodes
             if isinstance(seen.get(node.id), Cube)
         ]
@@ -98,7 +105,7 @@ class Engine:
         grid = self._native(compiled, area)
         cube = self.cube(compiled, grid)
         inside = np.broadcast_to(grid.inside(bounds), cube.data.shape[-2:])
-        names = cube.labels["bands"] if "bands" in cube.dims else ("value",)
+        names = next((cube.labels[dimension] for dimension in cube.of_kind("bands")), ("value",))
         found = {name: _summary(layer[inside], bins) for name, layer in zip(names, layers(cube), strict=True)}
         unit = "degree" if crs_of(grid.crs).is_geographic else "metre"
         scale = {"crs": grid.crs if len(grid.crs) < 32 else "custom", "resolution": grid.xres, "unit": unit}

@@ -1,15 +1,20 @@
-"""Bounding boxes and temporal intervals as openEO writes them. PURE."""
+"""Bounding boxes and temporal intervals as openEO writes them. PURE: coordinates are computed, no file is read."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from typing import Any, NamedTuple
+
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError
 
 from .graph import GraphError
 
 EARTH = 6378137.0
+DEGREES, MERCATOR = "EPSG:4326", "EPSG:3857"
 
 
 class Bounds(NamedTuple):
@@ -50,24 +55,64 @@ def overlap(a: Bounds, b: Bounds) -> Bounds:
     return Bounds(max(a.west, b.west), max(a.south, b.south), min(a.east, b.east), min(a.north, b.north))
 
 
-def box(raw: Mapping[str, Any]) -> Bounds:
-    """A bounding box in degrees, or in metres of EPSG:3857."""
+class Box(NamedTuple):
+    """West, south, east, north in the units of `crs`, which is an EPSG code: EPSG:4326."""
+
+    west: float
+    south: float
+    east: float
+    north: float
+    crs: str = DEGREES
+
+    def degrees(self) -> Bounds:
+        """The smallest box in degrees around it."""
+        if self.crs == DEGREES:
+            return Bounds(*self[:4])
+        if self.crs == MERCATOR:
+            return Bounds(*lonlat(self.west, self.south), *lonlat(self.east, self.north))
+        west, south, east, north = transformer(self.crs, DEGREES).transform_bounds(*self[:4])
+        return Bounds(west, south, east, north) if west <= east else Bounds(-180.0, south, 180.0, north)
+
+
+def box(raw: Mapping[str, Any]) -> Box:
+    """A bounding box of a graph; GraphError if it is empty, or in a CRS that has no EPSG code."""
     try:
         west, south, east, north = (float(raw[side]) for side in ("west", "south", "east", "north"))
     except (KeyError, TypeError, ValueError):
         raise GraphError(
             "ProcessArgumentInvalid", "a bounding box needs the numbers west, south, east and north"
         ) from None
-    crs = str(raw.get("crs") or 4326).upper().removeprefix("EPSG:")
-    if crs == "3857":
-        west, south, east, north = *lonlat(west, south), *lonlat(east, north)
-    elif crs != "4326":
-        raise GraphError("ProcessArgumentUnsupported", f"a bounding box in EPSG:{crs}", "give it in degrees, EPSG:4326")
-    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+    made = Box(west, south, east, north, _epsg(raw.get("crs") or 4326))
+    inside = made.crs != DEGREES or (west >= -180 and east <= 180 and south >= -90 and north <= 90)
+    if not (inside and west < east and south < north and all(map(math.isfinite, made[:4]))):
         raise GraphError(
             "ProcessArgumentInvalid", f"the bounding box {west}, {south}, {east}, {north} is empty or not on Earth"
         )
-    return Bounds(west, south, east, north)
+    if not all(map(math.isfinite, made.degrees())):
+        raise GraphError("ProcessArgumentInvalid", f"the bounding box lies outside of {made.crs}")
+    return made
+
+
+def _epsg(crs: Any) -> str:
+    """The EPSG code of a CRS: only such are used, as other descriptions can name files."""
+    text = str(crs)
+    code = text.upper().removeprefix("EPSG:")
+    if code in ("4326", "3857"):
+        return f"EPSG:{code}"
+    try:
+        found = CRS.from_epsg(int(code)) if code.isdigit() else CRS.from_wkt(text)
+        known = found.to_epsg()
+    except (CRSError, ValueError):
+        known = None
+    if known is None:
+        raise GraphError("ProcessArgumentInvalid", f"{text!r:.60} is not a CRS with an EPSG code", "use EPSG:4326")
+    return f"EPSG:{known}"
+
+
+@functools.lru_cache(maxsize=64)
+def transformer(source: str, target: str) -> Transformer:
+    """From one CRS to another, x before y; infinity for what lies outside of the target's world."""
+    return Transformer.from_crs(source, target, always_xy=True)
 
 
 def lonlat(x: float, y: float) -> tuple[float, float]:
@@ -100,6 +145,20 @@ def within(label: str, span: Interval) -> bool:
     """Whether a moment lies in [start, end)."""
     moment = instant(label)
     return (span.start is None or span.start <= moment) and (span.end is None or moment < span.end)
+
+
+def clock(raw: Any) -> time | None:
+    """A time of day in UTC; None if the text is something else."""
+    try:
+        return time.fromisoformat(str(raw).removesuffix("Z")) if ":" in str(raw)[:3] else None
+    except ValueError:
+        return None
+
+
+def within_hours(label: str, start: time, end: time) -> bool:
+    """Whether a moment lies in [start, end) of its day; an end before the start is that of the next day."""
+    moment = instant(label).time()
+    return start <= moment < end if start < end else moment >= start or moment < end
 
 
 def common(a: Interval, b: Interval) -> Interval:

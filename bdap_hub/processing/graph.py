@@ -8,12 +8,13 @@ from __future__ import annotations
 import graphlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BadRequest
-from .spec import Kind, Process, Registry
+from .schema import Schema, complaint
+from .spec import Process, Registry
 
 MAX_NODES = 500
 MAX_DEPTH = 8
@@ -81,12 +82,13 @@ def walk(value: Any) -> Iterator[Any]:
             yield from walk(inner)
 
 
-def parse(raw: Any, registry: Registry) -> Graph:
+def parse(raw: Any, registry: Registry, parameters: Iterable[str] = ()) -> Graph:
     """The graph of `raw` (a `process_graph` object), validated against `registry` and normalised.
 
-    Normalised: dead branches are dropped, equal calls are merged, ids are hashes of what the node computes.
+    Normalised: dead branches are dropped, equal calls are merged, ids are hashes of what the node computes. It may
+    refer to `parameters`, whose values come with the evaluation.
     """
-    return _normalise(_parse(raw, registry, frozenset(), [0], 0))
+    return _normalise(_parse(raw, registry, frozenset(parameters), [0], 0))
 
 
 def digest(graph: Graph) -> str:
@@ -148,9 +150,9 @@ def _node(name: Any, raw: Any, registry: Registry, scope: frozenset[str], count:
     for parameter in process.parameters:
         if parameter.name not in given:
             continue
-        inner = scope | frozenset(parameter.kind.callback)
+        inner = scope | parameter.callback
         value = _value(given[parameter.name], name, registry, scope, inner, count, depth)
-        _check_kind(name, process, parameter.name, parameter.kind, value)
+        _check_value(name, process, parameter.name, parameter.schemas, value)
         arguments[parameter.name] = value
     return Node(name, process.id, arguments, name)
 
@@ -199,27 +201,21 @@ def _reference(raw: Mapping[str, Any], node: str, scope: frozenset[str]) -> Ref 
     return Param(name)
 
 
-def _check_kind(node: str, process: Process, argument: str, kind: Kind, value: Any) -> None:
-    if kind.name == "any" or isinstance(value, (Ref, Param)) or (value is None and kind.null):
-        return
-    expected: dict[str, type | tuple[type, ...]] = {
-        "number": (int, float),
-        "boolean": bool,
-        "string": str,
-        "array": list,
-        "object": Mapping,
-        "bounding-box": Mapping,
-        "temporal-interval": list,
-        "process-graph": Graph,
-    }
-    wanted = expected.get(kind.name)
-    if wanted and isinstance(value, wanted) and not (kind.name == "number" and isinstance(value, bool)):
-        return
-    shown = "a process graph" if isinstance(value, Graph) else json.dumps(canonical(value), default=str)[:80]
-    raise GraphError(
-        "ProcessArgumentInvalid",
-        f"node {node!r}: {argument!r} of {process.id} must be a {kind.name}, but is {shown}",
-    )
+def _check_value(node: str, process: Process, argument: str, schemas: tuple[Schema, ...], value: Any) -> None:
+    if wrong := complaint(value, schemas, _known):
+        shown = "a process graph" if isinstance(value, Graph) else json.dumps(canonical(value), default=str)[:80]
+        raise GraphError(
+            "ProcessArgumentInvalid", f"node {node!r}: {argument!r} of {process.id} must be {wrong}, but is {shown}"
+        )
+
+
+def _known(value: Any, schema: Schema) -> bool | None:
+    """What a reference gives is checked by `_check_refs` and when the graph runs; a callback by its schema."""
+    if isinstance(value, (Ref, Param)):
+        return True
+    if isinstance(value, Graph):
+        return schema.get("subtype") == "process-graph"
+    return None
 
 
 def _ordered(nodes: Mapping[str, Node]) -> tuple[Node, ...]:
@@ -238,19 +234,20 @@ def _ordered(nodes: Mapping[str, Node]) -> tuple[Node, ...]:
 
 def _check_refs(node: Node, graph: Graph, registry: Registry) -> None:
     process = registry[node.process]
-    for name, value in node.arguments.items():
+    for parameter in process.parameters:
+        value = node.arguments.get(parameter.name)
         if not isinstance(value, Ref):
             continue
-        parameter, source = process.parameter(name), graph.node(value.node)
-        wanted = parameter.kind.name if parameter else "any"
-        given = registry[source.process].returns.name
-        if "any" not in (wanted, given) and (wanted == "datacube") != (given == "datacube"):
-            cure = "wrap it in `apply` or `reduce_dimension`" if given == "datacube" else "give it a data cube"
-            raise GraphError(
-                "ProcessArgumentInvalid",
-                f"node {node.id!r}: {name!r} of {process.id} must be a {wanted}, but {value.node!r} gives a {given}",
-                cure,
-            )
+        source = registry[graph.node(value.node).process]
+        if any(source.gives(cube) and parameter.takes(cube) for cube in (True, False)):
+            continue
+        wanted, given = ("a data cube", "something else") if parameter.takes(True) else ("a plain value", "a data cube")
+        cure = "give it a data cube" if parameter.takes(True) else "wrap it in `apply` or `reduce_dimension`"
+        raise GraphError(
+            "ProcessArgumentInvalid",
+            f"node {node.id!r}: {parameter.name!r} of {process.id} must be {wanted}, but {value.node!r} gives {given}",
+            cure,
+        )
 
 
 def _normalise(graph: Graph) -> Graph:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from affine import Affine
 from rasterio.crs import CRS
-from rasterio.warp import transform, transform_bounds
+from rasterio.features import geometry_mask
+from rasterio.warp import transform_bounds, transform_geom
 
-from .extent import EARTH, WORLD, Bounds
+from .extent import DEGREES, EARTH, MERCATOR, WORLD, Bounds, Box, transformer
+from .geometry import parts
 
 TILE = 256
-MERCATOR = "EPSG:3857"
-DEGREES = "EPSG:4326"
 MAX_ZOOM = 22
 
 
@@ -71,25 +72,35 @@ class Grid:
         )
         return Bounds(west, south, east, north) if west <= east else WORLD
 
-    def inside(self, bounds: Bounds) -> Any:
-        """For each pixel whether its centre lies in `bounds`; broadcasts to (y, x)."""
+    def covered(self, geojson: Any) -> Any:
+        """For each pixel whether its centre lies in one of the polygons, or a point or line goes through it."""
+        shapes = [transform_geom(crs_of(DEGREES), crs_of(self.crs), dict(part)) for part in parts(geojson)]
+        if not shapes:
+            return np.zeros((self.height, self.width), bool)
+        transform = Affine(self.xres, 0, self.left, 0, -self.yres, self.top)
+        return geometry_mask(shapes, out_shape=(self.height, self.width), transform=transform, invert=True)
+
+    def grown(self, margin: int) -> Grid:
+        """The grid with so many pixels more on each side."""
+        if not margin:
+            return self
+        left, top = self.left - margin * self.xres, self.top + margin * self.yres
+        return replace(self, left=left, top=top, width=self.width + 2 * margin, height=self.height + 2 * margin)
+
+    def inside(self, area: Bounds | Box) -> Any:
+        """For each pixel whether its centre lies in a box; broadcasts to (y, x)."""
+        box = area if isinstance(area, Box) else Box(*area)
         xs, ys = self.centres()
-        if self.crs == MERCATOR:
-            west, east = math.radians(bounds.west) * EARTH, math.radians(bounds.east) * EARTH
-            south, north = _mercator(bounds.south), _mercator(bounds.north)
-        elif self.crs == DEGREES:
-            west, south, east, north = bounds
-        else:
-            return self._inside_projected(bounds, xs, ys)
+        west, south, east, north = box[:4]
+        if self.crs == MERCATOR and box.crs == DEGREES:
+            west, east = math.radians(west) * EARTH, math.radians(east) * EARTH
+            south, north = _mercator(south), _mercator(north)
+        elif self.crs != box.crs:
+            x, y = (a.ravel() for a in np.meshgrid(xs, ys))
+            px, py = (a.reshape(self.height, self.width) for a in transformer(self.crs, box.crs).transform(x, y))
+            return (px >= west) & (px <= east) & (py >= south) & (py <= north)
         columns, rows = (xs >= west) & (xs <= east), (ys >= south) & (ys <= north)
         return rows[:, np.newaxis] & columns[np.newaxis, :]
-
-    def _inside_projected(self, bounds: Bounds, xs: Any, ys: Any) -> Any:
-        x, y = (a.ravel() for a in np.meshgrid(xs, ys))
-        lon, lat = (
-            np.asarray(a).reshape(self.height, self.width) for a in transform(crs_of(self.crs), crs_of(DEGREES), x, y)
-        )
-        return (lon >= bounds.west) & (lon <= bounds.east) & (lat >= bounds.south) & (lat <= bounds.north)
 
 
 def _mercator(latitude: float) -> float:

@@ -10,9 +10,10 @@ import numpy as np
 
 from ..errors import BdapError, TooMuch
 from .cube import Cube
-from .extent import Bounds
+from .extent import Box
 from .graph import Graph, GraphError, Node, Param, Ref
 from .processes import REGISTRY
+from .spec import Sees
 
 MOST_BYTES = 2**32
 
@@ -20,13 +21,22 @@ MOST_BYTES = 2**32
 class Place(Protocol):
     """Where a graph is evaluated, as far as processes need to know."""
 
-    def inside(self, bounds: Bounds) -> Any:
-        """For each pixel whether its centre lies in `bounds`; broadcasts to (y, x)."""
+    def inside(self, area: Box) -> Any:
+        """For each pixel whether its centre lies in a box; broadcasts to (y, x)."""
+
+    def covered(self, geojson: Any) -> Any:
+        """For each pixel whether it is in one of the geometries; broadcasts to (y, x)."""
+
+    def centres(self) -> tuple[Any, Any]:
+        """x of the columns' and y of the rows' centres."""
 
 
 @dataclass
 class Context:
-    """What processes that ask for it get: the grid, loading, and calling back."""
+    """What processes that ask for it get: the grid, loading, and calling back.
+
+    `whole`: the grid is all there is, so that statistics over y and x mean something; a tile or a point is a part.
+    """
 
     grid: Place
     loader: Callable[[str], Cube]
@@ -34,6 +44,7 @@ class Context:
     seen: dict[str, Any] = field(default_factory=dict)
     keep: bool = False
     held: int = 0
+    whole: bool = False
 
     def hold(self, value: Any, sign: int = 1) -> None:
         """Count a result's bytes as long as it is needed; TooMuch where a graph needs too many at once."""
@@ -47,6 +58,15 @@ class Context:
     def load(self) -> Cube:
         """The pixels of the load node that is being evaluated."""
         return self.loader(self.node)
+
+    def want_whole(self, process: str) -> None:
+        """GraphError where only a part of the extent is evaluated."""
+        if not self.whole:
+            raise GraphError(
+                "ProcessUnsupported",
+                f"{process} works on the whole extent at once; a map is evaluated piece by piece",
+                "leave it out of a map",
+            )
 
     def call(self, callback: Graph, parameters: Mapping[str, Any]) -> Any:
         """The result of a callback with these parameters."""
@@ -85,6 +105,8 @@ def _call(node: Node, values: Mapping[str, Any], ctx: Context, parameters: Mappi
     arguments = {name: _resolve(value, values, parameters) for name, value in node.arguments.items()}
     ctx_before, ctx.node = ctx.node, node.id
     try:
+        if process.sees is Sees.EXTENT:
+            ctx.want_whole(process.id)
         return process.function(ctx=ctx, **arguments) if process.context else process.function(**arguments)
     except GraphError as error:
         if not error.message.startswith("node "):
@@ -115,8 +137,15 @@ def _resolve(value: Any, values: Mapping[str, Any], parameters: Mapping[str, Any
 
 
 class _Nowhere:
-    def inside(self, bounds: Bounds) -> Any:
+    """The place of a metadata filter, which has no pixels."""
+
+    def inside(self, area: Box) -> Any:
         return np.ones((1, 1), bool)
+
+    covered = inside
+
+    def centres(self) -> tuple[Any, Any]:
+        return np.zeros(1), np.zeros(1)
 
 
 _NOWHERE = _Nowhere()

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .extent import WORLD, Bounds, Interval, box, common, hull, interval, overlap, span
-from .graph import Graph, Node, Ref, walk
+from .graph import Graph, GraphError, Node, Ref, walk
+from .processes import REGISTRY
 
+MOST_MARGIN = 128
 ALWAYS = Interval()
 Bands = frozenset[str] | None
 """Names or common names of the bands that are used; None: all of them."""
@@ -68,7 +70,7 @@ def _query(node: Node, need: Need) -> Query:
         node.id,
         str(node.arguments["id"]),
         bands,
-        overlap(need.bounds, box(extent)) if extent else need.bounds,
+        overlap(need.bounds, box(extent).degrees()) if extent else need.bounds,
         common(need.interval, interval(period)) if period else need.interval,
         node.arguments.get("properties") or {},
     )
@@ -89,12 +91,12 @@ def _asked(node: Node, argument: str, own: Need) -> Need:
     """What `node` looks at in its argument, given what its own consumers look at."""
     if argument == "data":
         match node.process:
-            case "filter_bands":
+            case "filter_bands" if node.arguments.get("bands"):
                 return replace(own, bands=frozenset(str(b) for b in node.arguments["bands"]))
-            case "filter_temporal":
+            case "filter_temporal" if node.arguments.get("dimension") in (None, "t"):
                 return replace(own, interval=common(own.interval, interval(node.arguments["extent"])))
             case "filter_bbox":
-                return replace(own, bounds=overlap(own.bounds, box(node.arguments["extent"])))
+                return replace(own, bounds=overlap(own.bounds, box(node.arguments["extent"]).degrees()))
             case "ndvi" if node.arguments.get("target_band") is None:
                 return replace(
                     own, bands=frozenset({node.arguments.get("nir", "nir"), node.arguments.get("red", "red")})
@@ -121,6 +123,21 @@ def _labels_used(callback: Any) -> Bands:
         if uses_data:
             labels.add(node.arguments["label"])
     return frozenset(labels)
+
+
+def margin(graph: Graph) -> int:
+    """How many pixels around a pixel the result depends on: the sum along the longest chain of neighbourhoods."""
+    reach: dict[str, int] = {}
+    for node in graph.nodes:
+        before = max((reach[ref] for ref in node.refs()), default=0)
+        reach[node.id] = before + REGISTRY[node.process].reach(node.arguments)
+    if reach[graph.result] > MOST_MARGIN:
+        raise GraphError(
+            "ProcessGraphComplexity",
+            f"a pixel depends on {reach[graph.result]} pixels around it; the limit is {MOST_MARGIN}",
+            "use smaller kernels",
+        )
+    return reach[graph.result]
 
 
 def _condition(graph: Graph) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from rio_tiler.colormap import cmap
 
-from .cube import Cube
+from .cube import SPATIAL, Cube
 from .graph import Graph, GraphError
 
 LEVEL = 1
@@ -63,16 +63,19 @@ def encode(cube: Cube, style: Style) -> bytes:
 
 def layers(cube: Cube) -> Any:
     """The bands of a cube with at most one date, as (band, y, x)."""
-    data = cube.data
-    if "t" in cube.dims:
-        if len(cube.labels["t"]) != 1:
+    for name in cube.dims[:-2] if cube.dims[-2:] == SPATIAL else cube.dims:
+        if cube.kind(name) != "bands" and (cube.kind(name) == "spatial" or len(cube.labels[name]) != 1):
+            what = f"{len(cube.labels[name])} dates" if cube.kind(name) == "temporal" else f"the dimension {name!r}"
             raise GraphError(
                 "ProcessGraphInvalid",
-                f"the result still has {len(cube.labels['t'])} dates; a map or histogram is of one",
-                "reduce_dimension over t",
+                f"the result still has {what}; a map or histogram is of one",
+                f"reduce_dimension over {name}",
             )
-        data = data[0]
-    return data if "bands" in cube.dims else data[np.newaxis]
+    if cube.dims[-2:] != SPATIAL:
+        raise GraphError("ProcessGraphInvalid", "the result has no pixels: y and x were reduced")
+    bands = cube.of_kind("bands")
+    data = cube.aligned((*[d for d in cube.dims[:-2] if d not in bands], *bands, *SPATIAL))
+    return data.reshape(-1, *data.shape[-2:])
 
 
 def drawn(cube: Cube) -> Any:

@@ -3,8 +3,39 @@
 from __future__ import annotations
 
 from ..spec import Registry, registered
-from . import arrays, cubes, elements
+from . import (
+    arrays,
+    climate,
+    comparison,
+    cubes,
+    curves,
+    dates,
+    dimensions,
+    filters,
+    logic,
+    maths,
+    spatial,
+    statistics,
+    temporal,
+    texts,
+)
 
-__all__ = ["REGISTRY", "arrays", "cubes", "elements"]
+__all__ = [
+    "REGISTRY",
+    "arrays",
+    "climate",
+    "comparison",
+    "cubes",
+    "curves",
+    "dates",
+    "dimensions",
+    "filters",
+    "logic",
+    "maths",
+    "spatial",
+    "statistics",
+    "temporal",
+    "texts",
+]
 
 REGISTRY: Registry = registered()

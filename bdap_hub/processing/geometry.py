@@ -1,0 +1,36 @@
+"""Geometries as GeoJSON (RFC 7946: degrees, EPSG:4326). PURE."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from .graph import GraphError
+
+DEPTHS = {"Point": 1, "MultiPoint": 2, "LineString": 2, "MultiLineString": 3, "Polygon": 3, "MultiPolygon": 4}
+LEAST = {"LineString": 2, "MultiLineString": 2, "Polygon": 4, "MultiPolygon": 4}
+
+
+def parts(geojson: Any) -> list[Mapping[str, Any]]:
+    """The geometries: one of a geometry or feature, one a feature of a collection; GraphError for anything else."""
+    kind = geojson.get("type") if isinstance(geojson, Mapping) else None
+    if kind == "FeatureCollection" and isinstance(geojson.get("features"), list):
+        return [part for feature in geojson["features"] for part in parts(feature)]
+    if kind == "Feature":
+        return parts(geojson.get("geometry"))
+    if kind in DEPTHS and _nested(geojson.get("coordinates"), DEPTHS[kind], LEAST.get(kind, 1)):
+        return [geojson]
+    raise GraphError(
+        "ProcessArgumentInvalid", f"{str(geojson)!r:.60} is not a GeoJSON geometry", f"one of {', '.join(DEPTHS)}"
+    )
+
+
+def _nested(value: Any, depth: int, least: int) -> bool:
+    """Whether it is a list of lists … of positions, `depth` deep, with at least so many positions in each line."""
+    if not isinstance(value, list):
+        return False
+    if depth == 1:
+        numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in value)
+        return len(value) >= 2 and numbers
+    return len(value) >= (least if depth == 2 else 1) and all(_nested(inner, depth - 1, least) for inner in value)

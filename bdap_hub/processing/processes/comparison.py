@@ -1,0 +1,124 @@
+"""Comparisons: true, false, or no data where an operand has none. Types are compared strictly."""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+from ..spec import process
+from ..values import has_layers, number, plain
+from .lifted import Function
+from .logic import and_, not_
+
+PIXELS = "On pixels NaN and no data are the same."
+
+
+def truth(result: Any, *operands: Any) -> Any:
+    """A comparison's result on layers: 1, 0, or no data where an operand has none."""
+    missing = functools.reduce(operator.or_, (np.isnan(o) for o in operands))
+    return np.where(missing, np.float32(np.nan), np.asarray(result, np.float32))
+
+
+@process
+def eq(x: Any, y: Any, delta: Any = None, case_sensitive: Any = True) -> Any:
+    """Whether x equals y, within delta if given."""
+    if not case_sensitive and isinstance(x, str) and isinstance(y, str):
+        x, y = x.casefold(), y.casefold()
+    if delta:
+        return _compare(x, y, lambda a, b: np.abs(np.subtract(a, b)) <= delta)
+    return _compare(x, y, operator.eq, (bool, str))
+
+
+@process
+def neq(x: Any, y: Any, delta: Any = None, case_sensitive: Any = True) -> Any:
+    """Whether x differs from y, by more than delta if given."""
+    return not_(eq(x, y, delta, case_sensitive))
+
+
+@process
+def lt(x: Any, y: Any) -> Any:
+    """Whether x is less than y."""
+    return _compare(x, y, operator.lt)
+
+
+@process
+def lte(x: Any, y: Any) -> Any:
+    """Whether x is at most y."""
+    return _compare(x, y, operator.le)
+
+
+@process
+def gt(x: Any, y: Any) -> Any:
+    """Whether x is greater than y."""
+    return _compare(x, y, operator.gt)
+
+
+@process
+def gte(x: Any, y: Any) -> Any:
+    """Whether x is at least y."""
+    return _compare(x, y, operator.ge)
+
+
+@process
+def between(x: Any, min: Any, max: Any, exclude_max: Any = False) -> Any:
+    """Whether min ≤ x ≤ max (or < max)."""
+    return and_(gte(x, min), lt(x, max) if exclude_max else lte(x, max))
+
+
+@process(limits=PIXELS)
+def is_nodata(x: Any) -> Any:
+    """Whether there is no data."""
+    return np.isnan(x).astype(np.float32) if isinstance(x, np.ndarray) else x is None
+
+
+@process(limits=PIXELS)
+def is_nan(x: Any) -> Any:
+    """Whether it is a number that is none."""
+    return np.isnan(x).astype(np.float32) if isinstance(x, np.ndarray) else isinstance(x, float) and math.isnan(x)
+
+
+@process
+def is_infinite(x: Any) -> Any:
+    """Whether it is an infinite number."""
+    return np.isinf(x).astype(np.float32) if isinstance(x, np.ndarray) else isinstance(x, float) and math.isinf(x)
+
+
+@process
+def is_valid(x: Any) -> Any:
+    """Whether there is a finite number, or data of another type."""
+    if isinstance(x, np.ndarray):
+        return np.isfinite(x).astype(np.float32)
+    return math.isfinite(x) if isinstance(x, (int, float)) else x is not None
+
+
+def same(x: Any, y: Any) -> bool:
+    """Whether two plain values are equal as `eq` has it; without data they never are."""
+    return _compare(x, y, operator.eq, (bool, str)) is True
+
+
+def _compare(x: Any, y: Any, relation: Function, also: tuple[type, ...] = ()) -> Any:
+    """`relation` of two numbers, or of two values of one of the types `also`; of others False."""
+    x, y = plain(x), plain(y)
+    if isinstance(x, np.ndarray) or isinstance(y, np.ndarray):
+        if has_text(x, y):
+            return np.float32(0)
+        x, y = number(x), number(y)
+        return truth(relation(x, y), x, y)
+    if x is None or y is None:
+        return None
+    if any(isinstance(x, kind) and isinstance(y, kind) for kind in also) or (_is_number(x) and _is_number(y)):
+        return bool(relation(x, y))
+    return False
+
+
+def has_text(*values: Any) -> bool:
+    """Whether one of the values is no number, no truth value and no layer."""
+    return any(not (v is None or isinstance(v, (bool, int, float)) or has_layers(v)) for v in values)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

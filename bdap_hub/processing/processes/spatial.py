@@ -1,0 +1,117 @@
+"""Processes on y and x: masks of geometries, zonal statistics, kernels, alignment of grids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ...errors import TooMuch
+from ..geometry import parts
+from ..graph import GraphError
+from ..spec import Sees, process
+from ..values import Series, number
+from .cubes import shaped
+from .filters import where
+
+MOST_WEIGHTS = 4096
+BORDERS: Mapping[str, Any] = {"replicate": "edge", "reflect": "symmetric", "reflect_pixel": "reflect", "wrap": "wrap"}
+
+
+@process(limits="Geometries as GeoJSON.")
+def mask_polygon(ctx: Any, data: Any, mask: Any, replacement: Any = None, inside: Any = False) -> Any:
+    """Pixels whose centre lies outside of (or inside) the polygons are replaced; no data stay."""
+    covered = ctx.grid.covered(mask)
+    kept = ~covered if inside else covered
+    if replacement is None:
+        return where(data, kept)
+    return where(data, kept | np.isnan(data.data), number(replacement))
+
+
+@process(sees=Sees.EXTENT, limits="Geometries as GeoJSON, counted from 0.")
+def aggregate_spatial(
+    ctx: Any, data: Any, geometries: Any, reducer: Any, target_dimension: Any = None, context: Any = None
+) -> Any:
+    """The pixels in each geometry put through a reducer; with `target_dimension` also how many they are."""
+    if target_dimension is not None and target_dimension in data.dims:
+        raise GraphError("TargetDimensionExists", f"the cube has a dimension {target_dimension!r} already")
+    shape, layers = data.data.shape[:-2], []
+    for geometry in parts(geometries):
+        inside = np.broadcast_to(ctx.grid.covered(geometry), data.data.shape[-2:])
+        pixels = np.moveaxis(data.data[..., inside], -1, 0)
+        value = shaped(ctx.call(reducer, {"data": Series(pixels), "context": context}), shape, data)
+        counts = np.full(shape, len(pixels)), np.count_nonzero(np.isfinite(pixels), axis=0)
+        layers.append(np.stack([value, *counts]) if target_dimension else value)
+    flat = replace(data, dims=data.dims[:-2], data=data.data[..., 0, 0])
+    labels = tuple(range(len(layers)))
+    if target_dimension is None:
+        return flat.added("geometry", np.stack(layers), labels, "geometry")
+    with_counts = flat.added(target_dimension, layers[0], ("value", "total_count", "valid_count"), "other")
+    order = (target_dimension, *flat.dims)
+    arranged = [replace(with_counts, data=layer, dims=order).arranged(with_counts.dims).data for layer in layers]
+    return with_counts.added("geometry", np.stack(arranged), labels, "geometry")
+
+
+def _reach(arguments: Mapping[str, Any]) -> int:
+    kernel = arguments["kernel"]
+    if not isinstance(kernel, list):
+        raise GraphError("ProcessArgumentInvalid", "the kernel must stand in the graph as an array of arrays")
+    return max(len(kernel), *(len(row) for row in kernel if isinstance(row, list)), 1) // 2
+
+
+@process(
+    reach=_reach,
+    limits="Tiles continue into their neighbours, so `border` applies only where the whole extent is evaluated at "
+    f"once; beyond the data is no data. At most {MOST_WEIGHTS} weights, in pixels of the view.",
+)
+def apply_kernel(data: Any, kernel: Any, factor: Any = 1, border: Any = 0, replace_invalid: Any = 0) -> Any:
+    """The weighted sum of each pixel and those around it."""
+    weights = np.asarray(kernel, np.float64)
+    if weights.ndim != 2 or not all(side % 2 for side in weights.shape):
+        raise GraphError("KernelDimensionsUneven", f"the kernel has {weights.shape} weights", "use odd numbers")
+    if weights.size > MOST_WEIGHTS:
+        raise TooMuch(f"the kernel has {weights.size} weights; the limit is {MOST_WEIGHTS}", "use a smaller one")
+    height, width = data.data.shape[-2:]
+    valid = np.where(np.isfinite(data.data), data.data, np.asarray(replace_invalid, data.data.dtype))
+    around = [(0, 0)] * (valid.ndim - 2) + [(side // 2, side // 2) for side in weights.shape]
+    if isinstance(border, str):
+        padded = np.pad(valid, around, mode=BORDERS[border])
+    else:
+        padded = np.pad(valid, around, constant_values=border)
+    total = np.zeros_like(valid)
+    for (row, column), weight in np.ndenumerate(weights):
+        if weight:
+            total += padded[..., row : row + height, column : column + width] * valid.dtype.type(weight)
+    return replace(data, data=total * valid.dtype.type(factor))
+
+
+@process(sees=Sees.EXTENT, limits="No padding or trimming: the extent must be a whole number of windows.")
+def aggregate_spatial_window(
+    ctx: Any, data: Any, reducer: Any, size: Any, boundary: Any = "pad", align: Any = "upper-left", context: Any = None
+) -> Any:
+    """The pixels of each window of some columns and rows put through a reducer, which gives all of them its value."""
+    columns, rows = (int(side) for side in size)
+    *rest, height, width = data.data.shape
+    if height % rows or width % columns:
+        raise GraphError("ProcessArgumentUnsupported", f"{width} x {height} pixels are no whole number of windows")
+    split = data.data.reshape(*rest, height // rows, rows, width // columns, columns)
+    pixels = np.moveaxis(split, -3, -2).reshape(*split.shape[:-3], split.shape[-2], rows * columns)
+    values = shaped(ctx.call(reducer, {"data": Series(np.moveaxis(pixels, -1, 0)), "context": context}),
+                    pixels.shape[:-1], data)  # fmt: skip
+    return replace(data, data=np.repeat(np.repeat(values, rows, axis=-2), columns, axis=-1))
+
+
+@process(limits="The view (tile, point, box) decides resolution and projection; what is asked for is left to exports.")
+def resample_spatial(
+    data: Any, resolution: Any = 0, projection: Any = None, method: Any = "near", align: Any = "upper-left"
+) -> Any:
+    """The cube as it is: all cubes of an evaluation lie on the grid of the view."""
+    return data
+
+
+@process(limits="All cubes of an evaluation lie on the grid of the view, so they are aligned already.")
+def resample_cube_spatial(data: Any, target: Any, method: Any = "near") -> Any:
+    """The cube as it is."""
+    return data

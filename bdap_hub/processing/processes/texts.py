@@ -1,0 +1,53 @@
+"""Processes on text. No data in gives no data out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..spec import process
+from ..values import items
+
+
+@process
+def text_begins(data: Any, pattern: Any, case_sensitive: Any = True) -> Any:
+    """Whether the text begins with a pattern."""
+    text, part = _both(data, pattern, case_sensitive)
+    return None if text is None else text.startswith(part)
+
+
+@process
+def text_ends(data: Any, pattern: Any, case_sensitive: Any = True) -> Any:
+    """Whether the text ends with a pattern."""
+    text, part = _both(data, pattern, case_sensitive)
+    return None if text is None else text.endswith(part)
+
+
+@process
+def text_contains(data: Any, pattern: Any, case_sensitive: Any = True) -> Any:
+    """Whether a pattern is in the text."""
+    text, part = _both(data, pattern, case_sensitive)
+    return None if text is None else part in text
+
+
+@process
+def text_find(data: Any, pattern: Any, case_sensitive: Any = True) -> Any:
+    """Where a pattern begins in the text; no data where it does not occur."""
+    text, part = _both(data, pattern, case_sensitive)
+    return None if text is None or part not in text else text.index(part)
+
+
+@process
+def text_concat(data: Any, separator: Any = "") -> Any:
+    """The elements as text, with a separator between them."""
+    return _written(separator).join(_written(item) for item in items(data))
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _both(data: str | None, pattern: str, case_sensitive: bool) -> tuple[str | None, str]:
+    if data is None or case_sensitive:
+        return data, pattern
+    return data.casefold(), pattern.casefold()
