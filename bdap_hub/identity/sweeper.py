@@ -176,4 +176,4 @@ def not_allowed(policy: Policy, name: str, groups: frozenset[str], options: Mapp
         member = any(role_in(known, groups) for known in policy.projects)
         return "" if member else f"{name} is in no project"
     decision = decide(replace(policy, gpus=1), Person(name, groups), UseImage(project, image))
-    return "" if decision or decision.step_up else decision.reason
+    return "" if decision.entitled else decision.reason

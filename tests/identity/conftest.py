@@ -38,6 +38,7 @@ from bdap_hub.settings import Settings
 settings = Settings(**json.load(open(os.environ["T_SETTINGS"])))
 settings.spawning.engine = "process"
 identity.configure(c, settings)
+hub.logs(c, settings)
 hub.pages(c, settings)
 hub.spawner(c, settings)
 c.CryptKeeper.keys = [settings.secret("hub-crypt-key")]
@@ -208,7 +209,8 @@ class Platform:
 
 @pytest.fixture(scope="session")
 def platforms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Platform]]:
-    """The platform before each kind of provider, "demo", "registration" or "eulogin-like", started once when first asked for."""
+    """The platform before each kind of provider, started once when first asked for: "demo" (also as "registration" and
+    "gpu", with other settings of the hub) or "eulogin-like"."""
     if not PROXY.exists():
         pytest.fail(f"{PROXY.relative_to(ROOT)} is missing: run `make test` once, it installs it")
     started: dict[str, Platform] = {}
@@ -216,18 +218,23 @@ def platforms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[st
 
         def get(kind: str) -> Platform:
             if kind not in started:
-                started[kind] = _start(kind, tmp_path_factory.mktemp(kind), stack)
+                started[kind] = launch(kind, tmp_path_factory.mktemp(kind), stack)
             return started[kind]
 
         yield get
 
 
-def _start(kind: str, folder: Path, stack: ExitStack) -> Platform:
-    bound = {"revocation_seconds": 4}  # asks the provider every 2 s
+def launch(kind: str, folder: Path, stack: ExitStack, config: str = "", **identity_settings: Any) -> Platform:
+    """A platform of that kind, with more of the hub's configuration and other settings of `identity` where given."""
+    bound = {"revocation_seconds": 4, **identity_settings}  # asks the provider every 2 s
     if kind == "demo":
         scope = ["openid", "profile", "email", "groups", "offline_access"]  # as `make demo` has it
         settings = make_settings(folder / "var", identity={**bound, "scope": scope})
         provider: Driver = DemoProvider(settings, folder)
+    elif kind == "gpu":  # as many as the settings say; a process gets none, so that this runs on every machine
+        identity = {**bound, "step_up": {"gpu": {"max_age": 900}}}
+        settings = make_settings(folder / "var", identity=identity, spawning={"gpus": 1})
+        provider = DemoProvider(settings, folder)
     elif kind == "registration":  # the demo's provider; people are approved, and accept terms
         (folder / "terms.txt").write_text(TERMS)
         registration = {"required": True, "terms": folder / "terms.txt", "terms_version": "2"}
@@ -240,7 +247,7 @@ def _start(kind: str, folder: Path, stack: ExitStack) -> Platform:
         settings = make_settings(folder / "var", identity=identity)
         provider = EULoginLike(settings, folder)
     (folder / "settings.json").write_text(settings.model_dump_json())
-    (folder / "config.py").write_text(CONFIG)
+    (folder / "config.py").write_text(CONFIG + config)
     command = [sys.executable, "-m", "jupyterhub", "-f", "config.py"]
     hub = Process(command, folder, "hub.log", f"{settings.hub.public_url}/hub/health")
     for process in (provider.process, hub):

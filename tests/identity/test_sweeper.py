@@ -1,0 +1,247 @@
+"""The sweeper: groups and local decisions, servers that are starting or will not stop, and a provider that is down."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+
+import psutil
+import pytest
+from sqlalchemy import func, select
+
+from bdap_hub import audit, database
+from bdap_hub.access import Image, Policy, Project, Requirement
+from bdap_hub.identity import sessions
+from bdap_hub.identity.sweeper import not_allowed
+from bdap_hub.identity.tables import Account, SeenLogoutToken, Session, now
+from bdap_hub.settings import Settings
+
+from .conftest import Browser, Platform, eventually, launch
+from .processes import Process
+from .test_revocation import OPTIONS, call, server_pid, working
+
+EU_LOGIN = pytest.mark.parametrize("platform", ["eulogin-like"], indirect=True)
+GRACE = 9.0
+# A spawner whose stop fails while a file says so, and whose start takes its time for whoever is called slow.
+STUBBORN = """
+import asyncio
+from bdap_hub.spawning.process import BdapProcessSpawner
+
+class Stubborn(BdapProcessSpawner):
+    async def start(self):
+        if self.user.name.startswith("slow"):
+            await asyncio.sleep(3)
+        return await super().start()
+
+    async def stop(self, now=False):
+        if (settings.var / f"stubborn-{self.user.name}").exists():
+            raise RuntimeError("it will not")
+        await super().stop(now)
+
+c.JupyterHub.spawner_class = Stubborn
+"""
+
+
+@pytest.fixture(scope="module")
+def stubborn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """A platform of its own, for what cannot be done to the others: its provider goes down, its servers do not stop."""
+    with ExitStack() as stack:
+        yield launch("eulogin-like", tmp_path_factory.mktemp("stubborn"), stack, STUBBORN, provider_grace=GRACE)
+
+
+POLICY = Policy(
+    projects=(
+        Project("farms", "Farms", "g-farms", ("lab", "gpu", "safe")),
+        Project("woods", "Woods", "g-woods", ("lab",)),
+    ),
+    images=(
+        Image("lab", "bdap/lab", "Lab"),
+        Image("gpu", "bdap/gpu", "GPU", gpu=True),
+        Image("safe", "bdap/safe", "Safe", requires=Requirement("mfa", 1)),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("groups", "options", "allowed"),
+    [
+        ({"g-farms"}, {"project": "farms", "image": "lab"}, True),
+        ({"g-farms-leads"}, {"project": "farms", "image": "lab"}, False),
+        ({"g-woods"}, {"project": "farms", "image": "lab"}, False),
+        ({"g-farms"}, {"project": "farms", "image": "gone"}, False),
+        ({"g-farms"}, {"project": "gone", "image": "lab"}, False),
+        ({"g-farms"}, {"project": "farms", "image": "gpu"}, True),  # this host's GPUs were counted at the start
+        ({"g-farms"}, {"project": "farms", "image": "safe"}, True),  # so was the login's age
+        (set(), {"project": "farms", "image": "safe"}, False),
+        ({"g-woods"}, {}, True),
+        (set(), {}, False),
+        (set(), None, False),
+        (set(), {"project": ["farms"], "image": "lab"}, False),
+    ],
+)
+def test_which_servers_go_on(groups: set[str], options: dict[str, str] | None, allowed: bool) -> None:
+    assert (not_allowed(POLICY, "ana", frozenset(groups), options) == "") is allowed
+
+
+def test_old_rows_are_forgotten(settings: Settings) -> None:
+    store = database.connect(settings.database)
+    login = {"person": "ana", "level": "mfa", "auth_time": 0, "amr": []}
+    with store.begin() as session:
+        session.add(Account(name="ana", issuer="i", subject="ana"))
+        session.flush()
+        for key, ends, ended in (("old", -100, -91), ("recent", -2, -1), ("grown old", -1, None), ("live", 1, None)):
+            ended_at = now() + timedelta(days=ended) if ended is not None else None
+            session.add(Session(id=key, **login, ends=now() + timedelta(days=ends), ended=ended_at))
+        session.add(SeenLogoutToken(jti="old", seen=now() - timedelta(days=2)))
+        session.add(SeenLogoutToken(jti="new"))
+    sessions.end_expired(store)
+    sessions.prune(store)
+    with store() as session:
+        assert set(session.scalars(select(Session.id))) == {"recent", "grown old", "live"}
+        assert session.get(Session, "grown old").ended_why == "expired"
+        assert session.scalar(select(func.count()).select_from(SeenLogoutToken)) == 1
+    assert sessions.people_with_live(store) == {"ana"}
+
+
+@EU_LOGIN
+def test_leaving_the_project_stops_its_server_and_nothing_else(platform: Platform) -> None:
+    name = platform.guest("project-agriculture", "project-forest")
+    with working(platform, name, OPTIONS) as person:
+        since = time.monotonic()
+        platform.provider.set_groups(name, ["project-forest"])
+        while person.holds()["server"] or person.holds()["websocket"]:
+            assert time.monotonic() - since < platform.settings.identity.revocation_seconds
+            time.sleep(0.05)
+        held = person.holds()
+        assert held["login"] and held["token"]
+        assert person.browser.whoami()["groups"] == ["project-forest"]
+        refused = call(person.browser, "POST", f"/users/{name}/server", json=OPTIONS)
+        assert refused.status_code == 403 and "not a member" in refused.text
+    event = events(platform, name, "stop-server")[0]
+    assert (event.subject, event.outcome) == ("agriculture/lab", "allowed") and "not a member" in event.reason
+
+
+@EU_LOGIN
+def test_a_choice_that_was_not_made_is_known_all_the_same(platform: Platform) -> None:
+    """The only choice was started without naming it; in another project, that is no reason to let it run."""
+    name = platform.guest("project-forest")
+    with working(platform, name, {}) as person:
+        platform.provider.set_groups(name, ["project-agriculture"])
+        eventually(lambda: not person.holds()["server"], platform.settings.identity.revocation_seconds)
+        assert person.holds()["login"]
+
+
+@EU_LOGIN
+def test_groups_and_admin_follow_the_provider_for_who_does_nothing(platform: Platform, browser: Browser) -> None:
+    name = platform.guest("bdap-admins")
+    browser.log_in(name)
+    assert browser.whoami()["admin"] is True
+    platform.provider.set_groups(name, ["project-forest"])
+    time.sleep(platform.settings.identity.revocation_seconds)
+    with sqlite3.connect(platform.settings.var / "hub.sqlite") as hub:
+        assert hub.execute("SELECT admin FROM users WHERE name = ?", (name,)).fetchone() == (0,)
+    assert browser.whoami()["groups"] == ["project-forest"]
+
+
+@EU_LOGIN
+def test_a_login_that_grows_too_old_ends_with_the_tokens_of_services(platform: Platform, browser: Browser) -> None:
+    name = platform.guest()
+    browser.log_in(name)
+    store = database.connect(platform.settings.database)
+    with store.begin() as session:
+        session.scalars(select(Session).where(Session.person == name)).one().ends = now()
+    assert browser.whoami() == {}  # at once, whether it was swept or not
+    eventually(lambda: ended_why(platform, name) == "expired", 5)
+
+
+def ended_why(platform: Platform, name: str) -> str:
+    with database.connect(platform.settings.database)() as session:
+        return str(session.scalars(select(Session).where(Session.person == name)).one().ended_why)
+
+
+def test_a_server_that_is_still_starting_is_stopped(stubborn: Platform, browser_of: Callable[[], Browser]) -> None:
+    name, browser = stubborn.guest(name="slow"), browser_of()
+    browser.log_in(name)
+    start = threading.Thread(target=call, args=(browser, "POST", f"/users/{name}/server"), kwargs={"json": OPTIONS})
+    start.start()
+    time.sleep(0.5)
+    block(stubborn, name)
+    eventually(lambda: events(stubborn, name, "revoke") != [])
+    start.join(30)
+    home = str(stubborn.settings.var.resolve() / "homes" / name)
+    eventually(lambda: not servers_in(home), 15)
+    time.sleep(3)
+    assert not servers_in(home)
+
+
+def test_a_server_that_will_not_stop_is_not_forgotten(stubborn: Platform) -> None:
+    name = stubborn.guest()
+    hindrance = stubborn.settings.var / f"stubborn-{name}"
+    with working(stubborn, name, OPTIONS) as person:
+        hindrance.touch()
+        block(stubborn, name)
+        eventually(lambda: not person.holds()["login"])
+        time.sleep(4)
+        assert person.holds()["server"] and server_pid(stubborn, name) == person.pid  # it does its best
+        hindrance.unlink()
+        eventually(lambda: not any(person.holds().values()), stubborn.settings.identity.revocation_seconds)
+    assert [event.reason for event in events(stubborn, name, "revoke")] == ["blocked"]
+
+
+def test_an_outage_of_the_provider_throws_nobody_out_before_its_grace(
+    stubborn: Platform, browser_of: Callable[[], Browser]
+) -> None:
+    name, late, browser = stubborn.guest(), stubborn.guest(), browser_of()
+    with working(stubborn, name, OPTIONS) as person:
+        answer = browser.log_in(late, until="/hub/oauth_callback")
+        with stopped(stubborn.provider.process):
+            down = time.monotonic()
+            while time.monotonic() - down < GRACE - 2:  # the last yes is at most two seconds older
+                assert all(person.holds().values()), person.holds()
+                time.sleep(0.2)
+            newcomer = browser.client.get(str(answer.next_request.url))  # all but the provider's word
+            assert newcomer.status_code == 503 and browser.whoami() == {}
+            eventually(lambda: not any(person.holds().values()), 2 + stubborn.settings.identity.revocation_seconds)
+            assert [event.reason for event in events(stubborn, name, "revoke")] == ["provider-down"]
+    browser.get(f"{stubborn.url}/hub/home")  # it had let this browser in before
+    assert browser.whoami()["name"] == late
+
+
+@contextmanager
+def stopped(process: Process) -> Iterator[None]:
+    process.stop()
+    try:
+        yield
+    finally:
+        process.start()
+
+
+@pytest.fixture
+def browser_of(stubborn: Platform) -> Callable[[], Browser]:
+    return lambda: Browser(stubborn)
+
+
+def block(platform: Platform, name: str) -> None:
+    with sqlite3.connect(platform.settings.var / "bdap.sqlite", timeout=10) as ours:
+        ours.execute("UPDATE identity_accounts SET standing = 'blocked' WHERE name = ?", (name,))
+
+
+def events(platform: Platform, name: str, action: str) -> list[audit.Event]:
+    found = audit.latest(database.connect(platform.settings.database), 300, person=name)
+    return [event for event in found if event.action == action]
+
+
+def servers_in(home: str) -> list[int]:
+    """The processes whose HOME is that folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("HOME") == home and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+        except psutil.Error:
+            continue
+    return found
