@@ -6,6 +6,7 @@ import base64
 import re
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import pytest
@@ -51,15 +52,15 @@ CASES = (
     Case("code not honoured: the provider's no", "code-refused", Bend(token_status=400)),
     Case("code not honoured: forbidden", "code-refused", Bend(token_status=403)),
     Case("code not honoured: moved", "code-refused", Bend(token_status=302)),
-    Case("bound to another browser: nonce changed", "wrong-nonce", sent={"nonce": "another"}),
-    Case("bound to no browser: nonce taken out", "missing-nonce", sent={"nonce": None}),
+    Case("wrong nonce: changed in the browser", "wrong-nonce", sent={"nonce": "another"}),
+    Case("no nonce: taken out in the browser", "missing-nonce", sent={"nonce": None}),
     Case("an error: not in the standard", "provider-other", back=error(SCRIPT)),
     Case("an error: with a code", "provider-other", back={**error("invalid_scope"), "code": "x"}),
     Case("denied", "provider-access_denied", back=error("access_denied")),
     Case("second factor not possible", "provider-unmet_authentication_requirements", back=error(
         "unmet_authentication_requirements")),
     Case("no UserInfo: refused", "no-userinfo", Bend(userinfo_status=403)),
-    Case("UserInfo of somebody else", "other-person", Bend(userinfo={"sub": "sub-of-another"})),
+    Case("two people: UserInfo", "other-person", Bend(userinfo={"sub": "sub-of-another"})),
     Case("the provider fails: codes", "", Bend(token_status=500), status=503),
     Case("the provider fails: too many", "", Bend(token_status=429), status=503),
     Case("the provider fails: UserInfo", "", Bend(userinfo_status=502), status=503),
@@ -189,6 +190,25 @@ def test_tabs_side_by_side_do_not_collide(browser_of: Callable[[str], Browser]) 
     browser = browser_of("tabs")
     first, second, third = (browser.authorise(browser.begin(f"/hub/oauth_login?next=/hub/{n}")) for n in "abc")
     assert [browser.get(tab).headers["Location"] for tab in (second, first, third)] == ["/hub/b", "/hub/a", "/hub/c"]
+
+
+def test_a_provider_that_keeps_one_waiting_holds_up_nobody(
+    platform: Platform, browser_of: Callable[[str], Browser]
+) -> None:
+    waiting, busy = browser_of("waiting"), browser_of("busy")
+    let_in(platform, busy, "busy")
+    address = waiting.authorise(waiting.begin())
+    platform.provider.hold.clear()
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(waiting.get, address)
+            began = time.monotonic()
+            assert busy.whoami() == "busy" and busy.get("/hub/home").status_code == 200
+            assert time.monotonic() - began < 3 and not answer.done()
+            platform.provider.hold.set()
+            assert answer.result(20).status_code == 302  # the control: it was only slow
+    finally:
+        platform.provider.hold.set()
 
 
 NEXT = (
