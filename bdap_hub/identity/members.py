@@ -55,12 +55,12 @@ def of_project(settings: Settings, store: Store, name: str) -> list[Member]:
     if project is None:
         return []
     found: list[Member] = []
-    for account in people.everybody(store):
+    for account, groups, added in people.everybody_now(settings, store):
         if role := role_in(project, frozenset(account.groups)):
             found.append(Member(account, role, "provider"))
-        elif role := role_in(project, people.groups_now(settings, store, account)):
-            row = membership(store, account.name, name)
-            found.append(Member(account, role, "here", aware(row.expires) if row else None))
+        elif role := role_in(project, groups):
+            until = next((aware(row.expires) for row in added if row.project == name), None)
+            found.append(Member(account, role, "here", until))
     return sorted(found, key=lambda member: (member.role != "lead", member.account.name))
 
 
@@ -68,9 +68,8 @@ def approvers(settings: Settings, store: Store, name: str) -> Iterator[Account]:
     """Those who decide about a project's members: its leads, and the admins. Only who may log in themselves."""
     policy = settings.policy()
     project = policy.project(name)
-    for account in people.everybody(store):
+    for account, groups, _ in people.everybody_now(settings, store):
         if people.refusal(settings, account):
             continue
-        groups = people.groups_now(settings, store, account)
         if people.is_admin(policy, groups) or (project and role_in(project, groups) == "lead"):
             yield account

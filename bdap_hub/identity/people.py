@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import sessionmaker
 
@@ -133,13 +133,18 @@ def terms_wanted(settings: Settings, account: Account) -> bool:
 
 
 def groups_now(settings: Settings, store: Store, account: Account) -> frozenset[str]:
-    """The groups that count: the provider's, and those of local memberships where the provider does not speak.
+    """The groups that count: the provider's, and those of local memberships where the provider does not speak."""
+    return merged(settings, account, memberships(store, account.name))
+
+
+def merged(settings: Settings, account: Account, added: Iterable[Membership]) -> frozenset[str]:
+    """The same, from memberships that have not run out.
 
     The provider speaks of a project when it names any of its groups for this person; its role counts then. The settings
     see to it that a local membership gives no other project's group, nor the admins'.
     """
     groups = set(account.groups)
-    for membership in memberships(store, account.name):
+    for membership in added:
         project = next((p for p in settings.projects if p.name == membership.project), None)
         if project is None or project.membership == "provider" or {project.group, project.leads} & set(account.groups):
             continue
@@ -170,3 +175,14 @@ def everybody(store: Store) -> list[Account]:
     """All accounts, by name."""
     with store() as session:
         return list(session.scalars(select(Account).order_by(Account.name)))
+
+
+def everybody_now(settings: Settings, store: Store) -> list[tuple[Account, frozenset[str], list[Membership]]]:
+    """All accounts by name, with the groups that count and the local memberships that have not run out."""
+    moment = now()
+    with store() as session:
+        live = or_(Membership.expires.is_(None), Membership.expires > moment)
+        added: dict[str, list[Membership]] = {}
+        for row in session.scalars(select(Membership).where(live)):
+            added.setdefault(row.person, []).append(row)
+    return [(one, merged(settings, one, added.get(one.name, [])), added.get(one.name, [])) for one in everybody(store)]

@@ -238,7 +238,8 @@ def launch(kind: str, folder: Path, stack: ExitStack, config: str = "", **identi
     elif kind == "registration":  # the demo's provider; people are approved, and accept terms
         (folder / "terms.txt").write_text(TERMS)
         registration = {"required": True, "terms": folder / "terms.txt", "terms_version": "2"}
-        settings = make_settings(folder / "var", identity=bound, registration=registration)
+        identity = {**bound, "step_up": {"administer": {"max_age": 3600}}}
+        settings = make_settings(folder / "var", identity=identity, registration=registration)
         provider = DemoProvider(settings, folder)
     else:
         issuer = f"http://localhost:{free_port()}/cas/oauth2"
