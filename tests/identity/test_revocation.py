@@ -151,3 +151,21 @@ def test_whoever_is_locked_out_loses_everything_within_the_bound(platform: Platf
         assert max(ended.values()) <= platform.settings.identity.revocation_seconds
         time.sleep(2)
     assert [event.reason for event in events(platform, name, "revoke")] == [reason]  # once, not at every sweep
+
+
+@pytest.mark.parametrize("platform", ["eulogin-like"], indirect=True)
+def test_a_copied_cookie_of_a_server_is_worthless_soon_after_the_logout(platform: Platform) -> None:
+    name = platform.guest()
+    with working(platform, name) as person:
+        copy = httpx.Client(trust_env=False, timeout=20)
+        for cookie in person.browser.client.cookies.jar:
+            if cookie.path == f"/user/{name}/":
+                copy.cookies.jar.set_cookie(cookie)
+        status = f"{platform.url}/user/{name}/api/status"
+        assert copy.get(status).status_code == 200
+        home = {"Sec-Fetch-Site": "same-origin"}
+        assert person.browser.client.get(f"{platform.url}/hub/logout", headers=home).is_redirect
+        time.sleep(max(1, int(platform.settings.identity.cache_seconds)) + 0.2)
+        assert copy.get(status).status_code == 403
+        held = person.holds()
+        assert held["server"] and held["token"] and not held["login"]  # a logout of one browser is no more than that
