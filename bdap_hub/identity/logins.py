@@ -88,7 +88,7 @@ def browser(agent: str) -> str:
 
 
 def _moment(value: datetime) -> str:
-    return f"{aware(value):%-d %B %Y, %H:%M} UTC"
+    return f"{aware(value):%-d %b %Y, %H:%M} UTC"
 
 
 def _iso(value: datetime) -> str:
