@@ -138,6 +138,7 @@ class EULoginAuthenticator(GenericOAuthenticator):
             allowed=refused is None,
             reason=refused.reason if refused else reason,
             address=address_of(handler) if handler else "",
+            session=sessions.digest(cookie) if handler and (cookie := handler.get_session_cookie()) else "",
         )
 
     async def authenticate(self, handler: CallbackHandler, data: Any = None, **kwargs: Any) -> dict[str, Any]:
