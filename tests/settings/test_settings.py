@@ -38,9 +38,12 @@ def test_the_environment_wins_over_the_file_within_a_section(tmp_path, monkeypat
         ("projects: [{name: agri, title: A, group: g, images: [latex]}]", "latex"),
         ("environment: staging", "environment"),
         ("environment: demo\nmail: {user: u, security: none}", "in the clear"),
-        ("environment: demo\nmail: {sender: \"a@b.eu\\nBcc: c@d.eu\"}", "mail.sender"),
+        ('environment: demo\nmail: {sender: "a@b.eu\\nBcc: c@d.eu"}', "mail.sender"),
         ("projects: [{name: a, title: A, group: g, lead_group: bdap-admins}]", "shares the group 'bdap-admins'"),
-        ("projects: [{name: a, title: A, group: g}, {name: b, title: B, group: g-leads}]", "shares the group 'g-leads'"),
+        (
+            "projects: [{name: a, title: A, group: g}, {name: b, title: B, group: g-leads}]",
+            "shares the group 'g-leads'",
+        ),
         ("projects: [{name: a, title: A, group: g, lead_group: g}]", "lead_group is 'g'"),
     ],
 )
