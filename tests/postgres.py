@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 
-def _programs() -> Path | None:
+def programs() -> Path | None:
     """Where initdb and postgres are; Debian keeps them off PATH."""
     on_path = shutil.which("initdb")
     found = [Path(on_path)] if on_path else sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
@@ -37,8 +37,8 @@ def _account() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Callable[[], str]]:
     """Makes an empty database and gives its SQLAlchemy URL. Skips, visibly, where there is no PostgreSQL."""
-    programs = _programs()
-    if programs is None:
+    found = programs()
+    if found is None:
         pytest.skip("there is no PostgreSQL: `make test` installs it, or `apt-get install postgresql`")
     account = _account()
     folder = Path(tempfile.mkdtemp(prefix="bdap-pg-"))
@@ -46,10 +46,10 @@ def postgres() -> Iterator[Callable[[], str]]:
         os.chown(folder, account["user"], account["group"])
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
     run: dict[str, Any] = {"cwd": folder, "env": environment, "stdin": subprocess.DEVNULL, **account}
-    create = [programs / "initdb", "-D", folder / "data", "-U", "bdap", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    create = [found / "initdb", "-D", folder / "data", "-U", "bdap", "-A", "trust", "-E", "UTF8", "--no-sync"]
     subprocess.run(create, check=True, stdout=subprocess.DEVNULL, **run)
     options = {"listen_addresses": "", "unix_socket_directories": folder, "fsync": "off", "shared_buffers": "16MB"}
-    command = [programs / "postgres", "-D", folder / "data", *(f"--{name}={value}" for name, value in options.items())]
+    command = [found / "postgres", "-D", folder / "data", *(f"--{name}={value}" for name, value in options.items())]
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, **run)
     try:

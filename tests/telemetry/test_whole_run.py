@@ -16,11 +16,13 @@ import httpx
 import psutil
 import pytest
 
+from bdap_hub import audit, database
 from bdap_hub.settings import Settings
 from tests.conftest import PROXY, make_settings
 from tests.identity.conftest import Browser, Platform, with_query
 from tests.identity.drivers import DemoProvider
 from tests.identity.processes import Process
+from tests.postgres import programs
 
 PARAMETERS = ("code", "state", "nonce", "_xsrf", "token", "id_token_hint")
 SERVICES = ("processing", "dashboards", "admin")
@@ -90,11 +92,14 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def run(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Run]:
+    """The whole platform as processes, on PostgreSQL where there is one: all other tests run it on SQLite."""
     if not PROXY.exists():
         pytest.fail("configurable-http-proxy is missing: run `make test` once, it installs it")
     folder = tmp_path_factory.mktemp("logs")
     settings = make_settings(folder / "var", spawning={"engine": "process"}, identity={"revocation_seconds": 8})
+    if programs():
+        settings = settings.model_copy(update={"database_url": request.getfixturevalue("postgres")()})
     (folder / "bdap.yaml").write_text(json.dumps(settings.model_dump(mode="json")))
     (folder / "settings.json").write_text(settings.model_dump_json())
     (folder / "config.py").write_text(CONFIG)
@@ -237,3 +242,10 @@ def test_the_logs_still_say_what_happened(run: Run) -> None:
     }.items():
         for pattern in wanted.split("|"):
             assert re.search(pattern, logs[name]), f"{name}: {pattern}"
+
+
+def test_events_name_the_login_they_belong_to(run: Run) -> None:
+    events = audit.events(database.connect(run.platform.settings.database), audit.Filter(person="ana"))
+    sessions = {event.action: event.session for event in events if event.outcome == "allowed"}
+    assert re.fullmatch(r"[0-9a-f]{12}", sessions["login"])
+    assert sessions["logout"] == sessions["login"]
