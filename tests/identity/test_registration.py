@@ -4,6 +4,7 @@ again where it takes effect."""
 from __future__ import annotations
 
 import re
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -12,10 +13,12 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
+from tornado.web import create_signed_value
 
 from bdap_hub import audit, database
 from bdap_hub.identity import members, people, requests, sessions
-from bdap_hub.identity.tables import Account, aware, now
+from bdap_hub.identity.tables import Account, Session, aware, now
 
 from .conftest import Browser, Platform
 
@@ -112,10 +115,14 @@ def ask(place: Platform, browser: Browser, name: str = "", **changes: str) -> st
     return name
 
 
+def as_a_page(browser: Browser) -> dict[str, str]:
+    """What the hub's own pages send along when they call its API."""
+    xsrf = browser.client.cookies.get("_xsrf", path="/hub/")
+    return {"X-XSRFToken": xsrf, "Referer": f"{browser.platform.url}/hub/home"}
+
+
 def hub_knows(place: Platform, name: str) -> bool:
     """Whether JupyterHub has a user of that name."""
-    import sqlite3
-
     with sqlite3.connect(place.settings.var / "hub.sqlite") as connection:
         return connection.execute("select 1 from users where name = ?", [name]).fetchone() is not None
 
@@ -246,8 +253,6 @@ def test_without_the_page_s_token_nothing_is_asked(
 
 @pytest.mark.parametrize("kept", ["", "forged", "other-cookie", "old"])
 def test_only_our_cookie_says_who_asks(place: Platform, store: people.Store, browsers: Any, kept: str) -> None:
-    from tornado.web import create_signed_value
-
     secret = bytes.fromhex((place.settings.var / "cookie_secret").read_text().strip())
     age = 21 * 60 if kept == "old" else 0
     name = "other" if kept == "other-cookie" else "bdap-applicant"
@@ -337,10 +342,8 @@ def test_run_out(place: Platform, store: people.Store, browsers: Any, lead: Brow
 def test_blocked(place: Platform, store: people.Store, browsers: Any, lead: Browser, admin: Browser) -> None:
     browser, name = browsers(), newcomer(place, "project-agriculture")
     accept_terms(browser.log_in(name), browser)
-    token = browser.client.post(
-        f"{place.url}/hub/api/users/{name}/tokens",
-        headers={"X-XSRFToken": browser.client.cookies.get("_xsrf", path="/hub/"), "Referer": f"{place.url}/hub/token"},
-    ).json()["token"]
+    tokens = f"{place.url}/hub/api/users/{name}/tokens"
+    token = browser.client.post(tokens, headers=as_a_page(browser)).json()["token"]
     bearer = {"Authorization": f"token {token}"}
     assert httpx.get(f"{place.url}/hub/api/user", headers=bearer).status_code == 200
     fields = {"act": "block", "name": name, "comment": "Left the institute."}
@@ -434,15 +437,65 @@ def test_the_page_is_for_those_who_decide(
 
 def test_a_token_opens_none_of_these_pages(place: Platform, deciders: dict[str, Browser]) -> None:
     admin = deciders["admin"]
-    answer = admin.client.post(
-        f"{place.url}/hub/api/users/ada/tokens",
-        headers={"X-XSRFToken": admin.client.cookies.get("_xsrf", path="/hub/"), "Referer": f"{place.url}/hub/token"},
-    )
+    answer = admin.client.post(f"{place.url}/hub/api/users/ada/tokens", headers=as_a_page(admin))
     bearer = {"Authorization": f"token {answer.json()['token']}", "Accept": "text/html"}
     assert httpx.get(f"{place.url}/hub/api/user", headers=bearer).status_code == 200  # the control
     for path in ("requests", "register"):
         assert httpx.get(f"{place.url}/hub/{path}", headers=bearer).status_code == 302
         assert httpx.post(f"{place.url}/hub/{path}", headers=bearer, data={"act": "block"}).status_code == 403
+
+
+def test_an_old_login_of_an_admin_is_asked_to_prove_itself_anew(
+    place: Platform, store: people.Store, deciders: dict[str, Browser], waiting: str
+) -> None:
+    admin, page = deciders["admin"], f"{place.url}/hub/requests"
+    xsrf = re.search(r'name="_xsrf" value="([^"]*)"', admin.client.get(page).text)[1]
+    data = {"_xsrf": xsrf, "act": "reject", "id": number(store, waiting), "comment": "Not this year."}
+    with store.begin() as session:
+        session.execute(update(Session).where(Session.person == "ada").values(auth_time=Session.auth_time - 7200))
+    answer = admin.client.get(page)
+    assert answer.is_redirect and answer.headers["location"].startswith("/hub/step-up?max_age=3600&next=%2Fhub%2Freq")
+    answer = admin.client.post(page, data=data)
+    assert answer.is_redirect and "/hub/step-up" in answer.headers["location"]
+    assert ("reject", "refused", "step-up-required") in events(store, "ada")[:2]
+    assert people.find(store, waiting).standing == "pending"
+    with store.begin() as session:
+        session.execute(update(Session).where(Session.person == "ada").values(auth_time=Session.auth_time + 7200))
+    assert admin.client.get(page).status_code == 200
+
+
+def test_a_decision_without_the_page_s_token_is_none(
+    place: Platform, store: people.Store, deciders: dict[str, Browser], waiting: str
+) -> None:
+    lead, page = deciders["lead"], f"{place.url}/hub/requests"
+    assert lead.client.get(page).status_code == 200
+    for xsrf in ({}, {"_xsrf": "x"}):
+        assert lead.client.post(page, data={"act": "approve", "id": number(store, waiting), **xsrf}).status_code == 403
+    assert people.find(store, waiting).standing == "pending"
+
+
+def test_a_server_ends_with_the_membership(place: Platform, browsers: Any, deciders: dict[str, Browser]) -> None:
+    browser, name = browsers(), newcomer(place, "project-agriculture")
+    accept_terms(browser.log_in(name), browser)
+    post(deciders["lead"], "/hub/requests", act="add", name=name, project="forest")
+    options = {"project": "forest", "image": "lab"}
+    server = f"{place.url}/hub/api/users/{name}/server"
+    answer = browser.client.post(server, headers=as_a_page(browser), json=options)
+    assert answer.status_code in (201, 202), answer.text
+    assert until(lambda: browser.whoami()["server"] is not None, 60)
+    post(deciders["lead"], "/hub/requests", act="remove", name=name, project="forest")
+    assert until(lambda: browser.whoami()["server"] is None, 20)
+    assert browser.whoami()["name"] == name  # they stay logged in: agriculture is still theirs
+
+
+def until(check: Callable[[], bool], seconds: float) -> bool:
+    """Whether `check` comes true in this time."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def test_added_by_name_with_effect_at_once(
