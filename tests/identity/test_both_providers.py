@@ -14,6 +14,8 @@ import httpx
 import pytest
 
 from bdap_hub import audit, database
+from bdap_hub.identity import people, sessions
+from bdap_hub.identity.tables import Session
 
 from .conftest import Browser, Platform, eventually, with_query
 
@@ -73,15 +75,15 @@ def test_what_was_asked_for_proves_nothing(platform: Platform, browser: Browser)
 def test_step_up(platform: Platform, browser: Browser) -> None:
     name = platform.guest()
     browser.log_in(name)
-    before = session_of(platform, name)
+    before = login_of(platform, name)
     time.sleep(3)
     asked = {"max_age": "2"} if platform.provider.kind == "demo" else {"level": "high"}
     address = str(httpx.URL(f"{platform.url}/hub/step-up", params={**asked, "next": "/hub/token"}))
     page = browser.log_in(name, start=address, level="mfa" if platform.provider.kind == "demo" else "high")
     assert page.url.path == "/hub/token", page.text
-    after = session_of(platform, name)
-    assert after["level"] == ("mfa" if platform.provider.kind == "demo" else "high")
-    assert after["auth_time"] > before["auth_time"]
+    after = login_of(platform, name)
+    assert after.level == ("mfa" if platform.provider.kind == "demo" else "high")
+    assert after.auth_time > before.auth_time
     assert browser.whoami()["name"] == name
 
 
@@ -100,11 +102,8 @@ def test_refreshing_goes_on(platform: Platform, browser: Browser) -> None:
     """Three times the pace at which the provider is asked; its refresh tokens rotate each time."""
     name = platform.guest()
     browser.log_in(name)
-    checked = account(platform, name)["checked"]
     for _ in range(3):
-        before = account(platform, name)["checked"]
-        eventually(lambda: bool(browser.whoami()) and account(platform, name)["checked"] > before, PATIENCE)
-    assert account(platform, name)["checked"] > checked
+        wait_for_confirmation(platform, browser, name)
     assert platform.reasons(name, "refresh") == platform.reasons(name, "revoke") == []
 
 
@@ -206,8 +205,7 @@ def test_while_the_provider_is_down(platform: Platform, browser: Browser) -> Non
     fresh = Browser(platform)
     fresh.log_in(other := platform.guest())
     assert fresh.whoami()["name"] == other
-    before = account(platform, name)["checked"]
-    eventually(lambda: bool(browser.whoami()) and account(platform, name)["checked"] > before, PATIENCE)
+    wait_for_confirmation(platform, browser, name)
 
 
 def test_new_keys_need_no_restart(platform: Platform, browser: Browser, other_browser: Browser) -> None:
@@ -231,21 +229,16 @@ def test_no_secret_in_the_logs(platform: Platform, browser: Browser) -> None:
     assert not re.search(r"eyJ[\w-]{10,}\.[\w-]{10,}\.", text)
 
 
-def account(platform: Platform, name: str) -> dict[str, str]:
-    """What the platform remembers of a person."""
-    with database.connect(platform.settings.database)() as session:
-        from bdap_hub.identity.tables import Account
-
-        row = session.get(Account, name)
-        return {"checked": str(row.checked)}
+def wait_for_confirmation(platform: Platform, browser: Browser, name: str) -> None:
+    """Until the provider has said yes to a person once more; they stay logged in all the while."""
+    store = database.connect(platform.settings.database)
+    before = people.find(store, name).checked  # type: ignore[union-attr]
+    eventually(lambda: bool(browser.whoami()) and people.find(store, name).checked > before, PATIENCE)  # type: ignore[union-attr]
 
 
-def session_of(platform: Platform, name: str) -> dict[str, str]:
+def login_of(platform: Platform, name: str) -> Session:
     """The newest login of a person."""
-    from bdap_hub.identity import sessions
-
-    row = sessions.live_of(database.connect(platform.settings.database), name)[0]
-    return {"level": row.level, "auth_time": str(row.auth_time)}
+    return sessions.live_of(database.connect(platform.settings.database), name)[0]
 
 
 def actions(platform: Platform, name: str) -> set[str]:

@@ -18,7 +18,7 @@ from django.shortcuts import redirect, render
 
 from .asked import Asked, NotUnderstood
 from .proof import proof, remember_proof
-from .sessions import log_out_to_log_in
+from .sessions import answers_request, ask_for_login
 
 AFTER_ENROLMENT = "bdap_after_enrolment"
 # What is decided here; allauth understands the first otherwise, and refuses the second.
@@ -68,20 +68,19 @@ def _detour(request: HttpRequest, asked: Asked) -> Any:
     """None for a person who may have a code now, else what sends them to enrol, or to log in with both factors."""
     here = request.get_full_path()
     again = del_query_params(here, "prompt")
+
+    def log_in() -> HttpResponse:
+        ask_for_login(request)
+        return redirect_to_login(again)
+
     if not request.user.is_authenticated:
-        return lambda: redirect_to_login(again)
+        return log_in
     if not is_mfa_enabled(request.user, [Authenticator.Type.TOTP]):
         return lambda: _enrol(request, here)
     claims = proof(request)
-    proven = "mfa" in claims["amr"] and asked.met_by(claims, request.user.get_username())
-    if proven and not asked.prompt & {"login", "select_account"}:
-        return None
-
-    def log_in_again() -> HttpResponse:
-        log_out_to_log_in(request)
-        return redirect_to_login(again)
-
-    return log_in_again
+    just_now = answers_request(request, claims["auth_time"])
+    proven = "mfa" in claims["amr"] and asked.met_by(claims, request.user.get_username(), just_now)
+    return log_in if not proven or asked.prompt & {"login", "select_account"} else None
 
 
 def _enrol(request: HttpRequest, here: str) -> HttpResponse:

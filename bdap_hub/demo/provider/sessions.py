@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from typing import Any
 
 from allauth.idp.oidc.models import Token
@@ -14,6 +15,8 @@ from django.http import HttpRequest
 from .backchannel import tell_later
 
 SID = "bdap_sid"
+ASKED = "bdap_asked"
+GO_ON_SECONDS = 60
 
 
 def sid_of(request: HttpRequest) -> str:
@@ -27,12 +30,19 @@ def sid_of(request: HttpRequest) -> str:
     return str(kept[1])
 
 
-def log_out_to_log_in(request: HttpRequest) -> None:
+def ask_for_login(request: HttpRequest) -> None:
     """Forget the factors, so that they are asked for anew; the session's `sid` stays if the same person comes back."""
     kept = request.session.pop(SID, None)
     logout(request)
     if kept is not None:
         request.session[SID] = kept
+    request.session[ASKED] = int(time.time())
+
+
+def answers_request(request: HttpRequest, auth_time: int) -> bool:
+    """Whether the login of that time was asked for by `ask_for_login`, and is no older than it takes to go on."""
+    asked = request.session.pop(ASKED, None)
+    return asked is not None and auth_time >= asked and time.time() - auth_time < GO_ON_SECONDS
 
 
 def end_tokens(sid: str) -> None:
