@@ -31,8 +31,8 @@ from bdap_hub.access import Person
 from bdap_hub.database import connect
 from bdap_hub.processing import plan
 from bdap_hub.processing.app import create_app
-from bdap_hub.processing.graph import parse
 from bdap_hub.processing.needs import queries
+from bdap_hub.processing.parse import parse
 from bdap_hub.processing.processes import REGISTRY
 from bdap_hub.processing.rights import Rights
 from bdap_hub.processing.tables import Services

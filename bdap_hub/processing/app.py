@@ -18,8 +18,9 @@ from ..web import Principal, create_service
 from . import needs
 from .drawing import add_drawing
 from .evaluate import Compiled
-from .graph import Graph, GraphError, parse
+from .graph import Graph, GraphError
 from .grid import MAX_ZOOM
+from .parse import parse
 from .processes import REGISTRY
 from .rights import caller_token
 from .room import Room

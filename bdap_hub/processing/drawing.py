@@ -93,7 +93,9 @@ def _explain(room: Room, compiled: Compiled) -> dict[str, Any]:
         "id": plan.id,
         "bounds": list(plan.bounds),
         "collections": [{"id": o.id, "visibility": o.visibility, "project": o.project} for o in plan.collections],
-        "nodes": [{"id": n.id, "name": n.name, "process": n.process, "needs": n.refs()} for n in compiled.graph.nodes],
+        "nodes": [
+            {"id": n.id, "name": n.name, "process": n.process, "needs": sorted(n.refs)} for n in compiled.graph.nodes
+        ],
         "loads": [
             {
                 "collection": load.collection,

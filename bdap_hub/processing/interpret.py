@@ -48,7 +48,7 @@ class Context:
 
     def hold(self, value: Any, sign: int = 1) -> None:
         """Count a result's bytes as long as it is needed; TooMuch where a graph needs too many at once."""
-        self.held += sign * int(getattr(getattr(value, "data", value), "nbytes", 0))
+        self.held += sign * sum(int(getattr(getattr(v, "data", v), "nbytes", 0)) for v in _each(value))
         if self.held > MOST_BYTES:
             raise TooMuch(
                 f"the graph needs more than {MOST_BYTES >> 20} MB at once",
@@ -79,17 +79,21 @@ def run(graph: Graph, ctx: Context, parameters: Mapping[str, Any] | None = None)
     Raises GraphError with the node's name; any other failure of a process becomes one too.
     """
     values: dict[str, Any] = ctx.seen if parameters is None else {}
-    last = {ref: node.id for node in graph.nodes for ref in node.refs()}
+    last = {ref: node.id for node in graph.nodes for ref in node.refs}
     for node in graph.nodes:
         if node.id not in values:
             values[node.id] = _call(node, values, ctx, parameters or {})
             ctx.hold(values[node.id])
-        for ref in () if ctx.keep else set(node.refs()):
+        for ref in () if ctx.keep else node.refs:
             if last[ref] == node.id:
                 ctx.hold(values.pop(ref), -1)
     if parameters is not None:
         ctx.hold(values[graph.result], -1)  # from here on it is the caller's
     return values[graph.result]
+
+
+def _each(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def passes(filter_graph: Graph, value: Any) -> bool:
@@ -102,7 +106,10 @@ def passes(filter_graph: Graph, value: Any) -> bool:
 
 def _call(node: Node, values: Mapping[str, Any], ctx: Context, parameters: Mapping[str, Any]) -> Any:
     process = REGISTRY[node.process]
-    arguments = {name: _resolve(value, values, parameters) for name, value in node.arguments.items()}
+    arguments = {
+        name: value if name in node.constant else _resolve(value, values, parameters)
+        for name, value in node.arguments.items()
+    }
     ctx_before, ctx.node = ctx.node, node.id
     try:
         if process.sees is Sees.EXTENT:

@@ -103,8 +103,12 @@ def _asked(node: Node, argument: str, own: Need) -> Need:
                 )
             case "reduce_dimension" if node.arguments["dimension"] == "bands":
                 return replace(own, bands=_labels_used(node.arguments["reducer"]))
-            case "apply" | "save_result" | "reduce_dimension":
+            case "apply" | "save_result" | "reduce_dimension" | "mask_polygon" | "filter_spatial" | "inspect":
                 return own
+            case "aggregate_temporal" | "aggregate_temporal_period":
+                return Need(own.bands, own.bounds)
+            case "apply_kernel":  # looks beyond the bounds
+                return Need(own.bands, WORLD, own.interval)
             case "mask":  # data and mask must keep the same dates, so no extent goes past this point
                 return Need(own.bands)
     return Need()
@@ -118,7 +122,8 @@ def _labels_used(callback: Any) -> Bands:
     for node in callback.nodes:
         uses_data = any(getattr(v, "name", "") == "data" for v in walk(node.arguments))
         nested = any(isinstance(v, Graph) for v in walk(node.arguments))
-        if nested or (uses_data and not isinstance(node.arguments.get("label"), str)):
+        taken = node.process == "array_element" and isinstance(node.arguments.get("label"), str)
+        if nested or (uses_data and not taken):
             return None
         if uses_data:
             labels.add(node.arguments["label"])
@@ -129,7 +134,7 @@ def margin(graph: Graph) -> int:
     """How many pixels around a pixel the result depends on: the sum along the longest chain of neighbourhoods."""
     reach: dict[str, int] = {}
     for node in graph.nodes:
-        before = max((reach[ref] for ref in node.refs()), default=0)
+        before = max((reach[ref] for ref in node.refs), default=0)
         reach[node.id] = before + REGISTRY[node.process].reach(node.arguments)
     if reach[graph.result] > MOST_MARGIN:
         raise GraphError(

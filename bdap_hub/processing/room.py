@@ -14,8 +14,9 @@ from ..web import Principal
 from . import needs, plan
 from .evaluate import Compiled, Engine, workers
 from .gate import Gate
-from .graph import Graph, parse
+from .graph import Graph
 from .lookup import Catalogue
+from .parse import parse
 from .processes import REGISTRY
 from .reader import Cache
 from .rights import Rights

@@ -19,9 +19,10 @@ import numpy as np
 from bdap_hub.errors import BdapError
 from bdap_hub.processing.cube import Cube, ordered
 from bdap_hub.processing.extent import instant
-from bdap_hub.processing.graph import GraphError, parse
+from bdap_hub.processing.graph import GraphError
 from bdap_hub.processing.grid import Grid
 from bdap_hub.processing.interpret import Context, run
+from bdap_hub.processing.parse import parse
 from bdap_hub.processing.processes import REGISTRY
 from bdap_hub.processing.values import Labelled, Series
 

@@ -54,6 +54,26 @@ def write_tiff(path: Path, pixels: Any, crs: str, transform: Affine, overviews: 
             file.build_overviews(overviews, rasterio.enums.Resampling.nearest)
 
 
+def agreement(path: Path, grid: Grid, got: Any, classes: bool) -> tuple[float, float]:
+    """How `got`, values on `grid`, compare with an exact warp of a file by GDAL, bilinear or of classes.
+
+    The share of pixels in which both have data, and of these the share that is equal: within 1 unless classes.
+    """
+    want = np.zeros((grid.height, grid.width), np.float32)
+    with rasterio.open(path) as file:
+        rasterio.warp.reproject(
+            rasterio.band(file, 1),
+            want,
+            dst_transform=Affine(grid.xres, 0, grid.left, 0, -grid.yres, grid.top),
+            dst_crs=grid.crs,
+            resampling=rasterio.enums.Resampling.nearest if classes else rasterio.enums.Resampling.bilinear,
+            tolerance=0.001,
+            dst_nodata=0,
+        )
+    both = np.isfinite(got) & (want != 0)
+    return float(both.mean()), float((np.abs(got - want)[both] <= (0 if classes else 1)).mean())
+
+
 def asset(href: str, name: str) -> dict[str, Any]:
     """A STAC asset of one band."""
     common = {"B02": "blue", "B03": "green", "B04": "red", "B08": "nir"}

@@ -10,9 +10,10 @@ import pytest
 from bdap_hub.errors import TooMuch
 from bdap_hub.processing import interpret, values
 from bdap_hub.processing.cube import Cube
-from bdap_hub.processing.graph import GraphError, parse
+from bdap_hub.processing.graph import GraphError
 from bdap_hub.processing.grid import Grid
 from bdap_hub.processing.interpret import Context, run
+from bdap_hub.processing.parse import parse
 from bdap_hub.processing.processes import REGISTRY
 
 from .graphs import arg, call, load, node, of

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bdap_hub.processing.graph import GraphError, parse
+from bdap_hub.processing.graph import GraphError
 from bdap_hub.processing.grid import Grid
 from bdap_hub.processing.interpret import Context, run
+from bdap_hub.processing.parse import parse
 from bdap_hub.processing.processes import REGISTRY
 from bdap_hub.processing.values import Series
 

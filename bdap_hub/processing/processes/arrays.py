@@ -89,6 +89,7 @@ def array_modify(data: Any, values: Any, index: Any, length: Any = 0) -> Any:
 
 
 def _spliced(values: list[Any], labels: tuple[Any, Any], index: int, length: int, new: list[Any]) -> Any:
+    fits(0, len(values) + len(new))
     joined = [*values[:index], *new, *values[index + length :]]
     mine, theirs = labels
     if mine is None or theirs is None:

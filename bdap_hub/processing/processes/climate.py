@@ -11,6 +11,7 @@ import numpy as np
 from ..extent import instant
 from ..graph import GraphError
 from ..spec import process
+from ..values import fits
 from .temporal import SEASONS, temporal, within_year
 
 
@@ -30,6 +31,7 @@ def climatological_normal(data: Any, period: Any, climatology_period: Any = (198
         "day": tuple(f"{i:03}" for i in range(1, 367 if "366" in of else 366)),
     }[period]
     axis = data.axis(name)
+    fits(len(names) * (data.data.size // max(1, len(moments))), len(names))
     layers = [_mean(np.take(data.data, [i for i, o in enumerate(of) if o == wanted], axis), axis) for wanted in names]
     return data.along(name, np.stack(layers, axis), names)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..cube import SPATIAL, ordered
 from ..graph import GraphError
-from ..spec import process
+from ..spec import Sees, process
 
 GRID = "y and x keep their names."
 
@@ -106,7 +106,7 @@ def unflatten_dimension(data: Any, dimension: Any, target_dimensions: Any, label
     return made.arranged(ordered(made))
 
 
-@process(limits="Labelled dimensions only: the grid of the view stays.")
+@process(sees=Sees.EXTENT, limits="Labelled dimensions only: the grid of the view stays.")
 def trim_cube(data: Any) -> Any:
     """Without labels for which there are no data at all, at the ends (for bands and others: anywhere)."""
     for dimension in data.labels:

@@ -16,7 +16,7 @@ from ..values import Series, number
 from .cubes import shaped
 from .filters import where
 
-MOST_WEIGHTS = 4096
+MOST_WEIGHTS, MOST_PRODUCTS = 4096, 2**33
 BORDERS: Mapping[str, Any] = {"replicate": "edge", "reflect": "symmetric", "reflect_pixel": "reflect", "wrap": "wrap"}
 
 
@@ -71,8 +71,11 @@ def apply_kernel(data: Any, kernel: Any, factor: Any = 1, border: Any = 0, repla
     weights = np.asarray(kernel, np.float64)
     if weights.ndim != 2 or not all(side % 2 for side in weights.shape):
         raise GraphError("KernelDimensionsUneven", f"the kernel has {weights.shape} weights", "use odd numbers")
-    if weights.size > MOST_WEIGHTS:
-        raise TooMuch(f"the kernel has {weights.size} weights; the limit is {MOST_WEIGHTS}", "use a smaller one")
+    if weights.size > MOST_WEIGHTS or weights.size * data.data.size > MOST_PRODUCTS:
+        raise TooMuch(
+            f"the kernel has {weights.size} weights for {data.data.size} values",
+            f"use at most {MOST_WEIGHTS} weights, and fewer dates or bands",
+        )
     height, width = data.data.shape[-2:]
     valid = np.where(np.isfinite(data.data), data.data, np.asarray(replace_invalid, data.data.dtype))
     around = [(0, 0)] * (valid.ndim - 2) + [(side // 2, side // 2) for side in weights.shape]

@@ -97,6 +97,9 @@ def quantiles(data: Any, probabilities: Any = None, q: Any = None, ignore_nodata
     shares = _shares(probabilities, q)
     if has_layers(data):
         values = series(data).values
+        fits(len(shares) * values[:1].size, len(shares))
+        if not len(values):
+            return [NO_DATA] * len(shares)
         ordered, valid = _ordered(values, ignore_nodata)
         return [_quantile(ordered, valid, share).astype(values.dtype, copy=False) for share in shares]
     every = items(data)

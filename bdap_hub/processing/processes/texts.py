@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ..graph import GraphError
 from ..spec import process
-from ..values import items
+from ..values import fits, items
 
 
 @process
@@ -40,10 +41,14 @@ def text_find(data: Any, pattern: Any, case_sensitive: Any = True) -> Any:
 @process
 def text_concat(data: Any, separator: Any = "") -> Any:
     """The elements as text, with a separator between them."""
-    return _written(separator).join(_written(item) for item in items(data))
+    parts, between = [_written(item) for item in items(data)], _written(separator)
+    fits(0, sum(map(len, parts)) + len(between) * len(parts))
+    return between.join(parts)
 
 
 def _written(value: Any) -> str:
+    if not (value is None or isinstance(value, (str, bool, int, float))):
+        raise GraphError("ProcessArgumentInvalid", f"text is made of plain values, not of {type(value).__name__}s")
     return value if isinstance(value, str) else json.dumps(value)
 
 
