@@ -22,7 +22,8 @@ from .id_token import LoginRefused
 
 log = logging.getLogger(__name__)
 
-REQUEST_SECONDS = 5.0
+# Nobody waits longer for the provider than this: once for a token, or each of two tries for half as long.
+REQUEST_SECONDS = 10.0
 # Errors of RFC 6749 section 5.2 that speak of us, not of the person.
 _OUR_FAULT = frozenset({"invalid_client", "unauthorized_client", "unsupported_grant_type"})
 ATTEMPTS = 2
@@ -119,7 +120,7 @@ class Client:
         """A request that may be repeated: a second try after half a second, then Unavailable."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                answer = await self._request(url, **options)
+                answer = await self._request(url, seconds=REQUEST_SECONDS / ATTEMPTS, **options)
                 if not _overloaded(answer):
                     return answer
             except Unavailable:
@@ -129,11 +130,11 @@ class Client:
                 await asyncio.sleep(AGAIN_SECONDS)
         raise Unavailable(f"the login provider {self.issuer} does not answer", "try again in a moment")
 
-    async def _request(self, url: str, **options: Any) -> HTTPResponse:
+    async def _request(self, url: str, *, seconds: float = REQUEST_SECONDS, **options: Any) -> HTTPResponse:
         request = HTTPRequest(
             url,
-            connect_timeout=REQUEST_SECONDS,
-            request_timeout=REQUEST_SECONDS,
+            connect_timeout=seconds,
+            request_timeout=seconds,
             follow_redirects=False,
             **{**self._options, **options},
         )
