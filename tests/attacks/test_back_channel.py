@@ -118,6 +118,8 @@ def stays(platform: Platform) -> Browser:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_refused(platform: Platform, stays: Browser, case: Case) -> None:
+    if not stays.whoami():  # an earlier case failed: it shall not fail the others
+        let_in(platform, stays, "stays")
     before = platform.mark()
     answer = send(platform, token(platform, "stays", case))
     assert answer.status_code == 400 and answer.json()["error"] == "invalid_request", answer.text
