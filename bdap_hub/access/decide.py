@@ -161,5 +161,13 @@ def _proven(policy: Policy, person: Person, decision: Decision, *requirements: R
     if level and (found.level not in policy.levels or policy.levels.index(found.level) < policy.levels.index(level)):
         return Decision(False, f"this needs a login of level {level}; this one has {found.level or 'none'}", needed)
     if needed.max_age is not None and not 0 <= found.age <= needed.max_age:
-        return Decision(False, f"this needs a login within the last {needed.max_age:.0f} s", needed)
+        return Decision(False, f"this needs a login within the last {_span(needed.max_age)}", needed)
     return decision
+
+
+def _span(seconds: float) -> str:
+    """In whole minutes or hours where they say it exactly, as the settings usually do."""
+    for unit, size in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size and seconds % size == 0:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:g} seconds"

@@ -21,7 +21,7 @@ IDENTITY = {"step_up": {"administer": {"max_age": 300}, "gpu": {"level": "mfa"}}
         (
             "olga admin --group bdap-admins --level mfa --age 301",
             1,
-            ["refused: this needs a login within the last 300 s", "/hub/step-up?max_age=300&next=%2Fhub%2Fhome"],
+            ["refused: this needs a login within the last 5 minutes", "/hub/step-up?max_age=300&next=%2Fhub%2Fhome"],
         ),
         ("olga admin --group bdap-admins", 1, ["refused: this needs a login in a browser", "/hub/step-up?max_age=300"]),
         ("ana agriculture/gpu --group project-agriculture --level mfa", 0, ["allowed: project agriculture may use"]),

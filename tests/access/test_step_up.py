@@ -53,7 +53,8 @@ def person(*groups: str, level: str = "mfa", age: float | None = 0, name: str = 
 
 
 def old(seconds: int) -> str:
-    return f"this needs a login within the last {seconds} s"
+    span = {60: "60 seconds", 90: "90 seconds", 300: "5 minutes", 600: "10 minutes"}[seconds]
+    return f"this needs a login within the last {span}"
 
 
 def low(level: str, found: str) -> str:

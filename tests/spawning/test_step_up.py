@@ -87,7 +87,7 @@ class Spawner(Recheck):
     ("image", "handler", "authenticator", "reason"),
     [
         ("gpu", 900, Login(), ""),
-        ("gpu", 901, Login(), "within the last 900 s"),
+        ("gpu", 901, Login(), "within the last 15 minutes"),
         ("gpu", None, Login(), "none behind this request"),
         ("gpu", 0, JupyterHubsOwn(), "none behind this request"),
         ("lab", 901, Login(), ""),
