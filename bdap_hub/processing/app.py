@@ -99,9 +99,12 @@ def _add_descriptions(app: FastAPI, prefix: str, settings: Settings) -> None:
     async def service_types() -> dict[str, Any]:
         return {"XYZ": {"title": "Map tiles (XYZ)", "configuration": {}, "process_parameters": []}}
 
-    @app.get(f"{prefix}/processes")
-    async def processes() -> dict[str, Any]:
-        return {"processes": [REGISTRY[name].document() for name in sorted(REGISTRY)], "links": []}
+    listed = {"processes": [REGISTRY[name].document() for name in sorted(REGISTRY)], "links": []}
+    content = json.dumps(listed, allow_nan=False, separators=(",", ":")).encode()  # once: it is long
+
+    @app.get(f"{prefix}/processes", response_model=dict[str, Any])
+    async def processes() -> Response:
+        return Response(content, media_type="application/json")
 
 
 def _add_services(app: FastAPI, prefix: str, room: Room) -> None:

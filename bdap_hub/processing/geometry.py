@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from .graph import GraphError
 
@@ -26,11 +28,23 @@ def parts(geojson: Any) -> list[Mapping[str, Any]]:
     )
 
 
+def moved(geometry: Mapping[str, Any], move: Callable[[Any], Any]) -> dict[str, Any]:
+    """The geometry with other coordinates: `move` gets an array of positions (longitude, latitude), as (n, 2)."""
+
+    def at(value: Any, depth: int) -> Any:
+        if depth > 2:
+            return [at(inner, depth - 1) for inner in value]
+        positions = move(np.array([position[:2] for position in ([value] if depth == 1 else value)], np.float64))
+        return positions.tolist()[0] if depth == 1 else positions.tolist()
+
+    return {"type": geometry["type"], "coordinates": at(geometry["coordinates"], DEPTHS[geometry["type"]])}
+
+
 def _nested(value: Any, depth: int, least: int) -> bool:
     """Whether it is a list of lists … of positions, `depth` deep, with at least so many positions in each line."""
     if not isinstance(value, list):
         return False
     if depth == 1:
         numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in value)
-        return len(value) >= 2 and numbers
+        return len(value) >= 2 and numbers and abs(value[1]) <= 90
     return len(value) >= (least if depth == 2 else 1) and all(_nested(inner, depth - 1, least) for inner in value)

@@ -11,10 +11,11 @@ import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.features import geometry_mask
-from rasterio.warp import transform_bounds, transform_geom
+from rasterio.warp import transform_bounds
 
 from .extent import DEGREES, EARTH, MERCATOR, WORLD, Bounds, Box, transformer
-from .geometry import parts
+from .geometry import moved, parts
+from .graph import GraphError
 
 TILE = 256
 MAX_ZOOM = 22
@@ -74,11 +75,23 @@ class Grid:
 
     def covered(self, geojson: Any) -> Any:
         """For each pixel whether its centre lies in one of the polygons, or a point or line goes through it."""
-        shapes = [transform_geom(crs_of(DEGREES), crs_of(self.crs), dict(part)) for part in parts(geojson)]
+        shapes = [moved(part, self._projected) for part in parts(geojson)]
         if not shapes:
             return np.zeros((self.height, self.width), bool)
         transform = Affine(self.xres, 0, self.left, 0, -self.yres, self.top)
         return geometry_mask(shapes, out_shape=(self.height, self.width), transform=transform, invert=True)
+
+    def _projected(self, positions: Any) -> Any:
+        """Positions in degrees, as (n, 2), in the grid's CRS."""
+        lon, lat = positions.T
+        if self.crs == DEGREES:
+            return positions
+        if self.crs == MERCATOR:
+            return np.stack([np.radians(lon) * EARTH, _mercator(lat)], axis=1)
+        out = np.stack(transformer(DEGREES, self.crs).transform(lon, lat), axis=1)
+        if not np.isfinite(out).all():
+            raise GraphError("ProcessArgumentInvalid", f"the geometry reaches beyond the world of {self.crs[:30]}")
+        return out
 
     def grown(self, margin: int) -> Grid:
         """The grid with so many pixels more on each side."""
@@ -103,6 +116,6 @@ class Grid:
         return rows[:, np.newaxis] & columns[np.newaxis, :]
 
 
-def _mercator(latitude: float) -> float:
-    latitude = max(-89.99, min(89.99, latitude))
-    return EARTH * math.log(math.tan(math.pi / 4 + math.radians(latitude) / 2))
+def _mercator(latitude: Any) -> Any:
+    latitude = np.clip(latitude, -89.99, 89.99)
+    return EARTH * np.log(np.tan(np.pi / 4 + np.radians(latitude) / 2))

@@ -82,7 +82,8 @@ def run(graph: Graph, ctx: Context, parameters: Mapping[str, Any] | None = None)
     last = {ref: node.id for node in graph.nodes for ref in node.refs}
     for node in graph.nodes:
         if node.id not in values:
-            values[node.id] = _call(node, values, ctx, parameters or {})
+            with np.errstate(all="ignore"):
+                values[node.id] = _call(node, values, ctx, parameters or {})
             ctx.hold(values[node.id])
         for ref in () if ctx.keep else node.refs:
             if last[ref] == node.id:

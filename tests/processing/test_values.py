@@ -277,5 +277,6 @@ def test_reducers_on_arrays_equal_numpy(name: str) -> None:
         want = reference.get(name, getattr(np, f"nan{name}", None))(data.astype(np.float64), axis=0)
     if name in ("sum", "product"):
         want[np.isnan(data).all(axis=0)] = np.nan
-    got = REGISTRY[name].function(Series(data))
+    with np.errstate(all="ignore"):  # as a run does
+        got = REGISTRY[name].function(Series(data))
     np.testing.assert_allclose(got, want, rtol=2e-4, atol=1e-6)

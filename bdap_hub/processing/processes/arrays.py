@@ -225,10 +225,9 @@ def _interpolated(values: Any, places: Any) -> Any:
     after = np.minimum.accumulate(np.where(valid, index, len(values))[::-1], axis=0)[::-1]
     inside = (before >= 0) & (after < len(values)) & ~valid
     before, after = np.clip(before, 0, None), np.clip(after, None, len(values) - 1)
-    with np.errstate(all="ignore"):
-        share = (places[index] - places[before]) / (places[after] - places[before])
-        low, high = (np.take_along_axis(values, at, axis=0) for at in (before, after))
-        return np.where(inside, low * (1 - share) + high * share, values).astype(values.dtype, copy=False)
+    share = (places[index] - places[before]) / (places[after] - places[before])
+    low, high = (np.take_along_axis(values, at, axis=0) for at in (before, after))
+    return np.where(inside, low * (1 - share) + high * share, values).astype(values.dtype, copy=False)
 
 
 def _order(values: Any, asc: bool, nodata: bool | None) -> Any:

@@ -69,6 +69,5 @@ def _of_normal(label: str, period: str) -> str:
 
 def _mean(values: Any, axis: int) -> Any:
     valid = ~np.isnan(values)
-    with np.errstate(all="ignore"):
-        total = np.where(valid, values, 0).sum(axis=axis, dtype=np.float64)
-        return (total / valid.sum(axis=axis)).astype(values.dtype)
+    total = np.where(valid, values, 0).sum(axis=axis, dtype=np.float64)
+    return (total / valid.sum(axis=axis)).astype(values.dtype)

@@ -118,8 +118,7 @@ def ndvi(data: Any, nir: Any = "nir", red: Any = "red", target_band: Any = None)
     dimension = data.only("bands", "DimensionAmbiguous")
     along = data.series(dimension)
     a, b = (along.values[along.labels.index(data.band(name, dimension))] for name in (nir, red))
-    with np.errstate(all="ignore"):
-        values = (a - b) / (a + b)
+    values = (a - b) / (a + b)
     if target_band is None:
         return data.without(dimension, values)
     if target_band in along.labels:

@@ -35,8 +35,7 @@ def fit_curve(ctx: Any, data: Any, parameters: Any, function: Any, ignore_nodata
         every = [number(ctx.call(function, {"x": place, "parameters": handed})) for place in places]
         return np.stack([np.broadcast_to(np.asarray(value, np.float64), values.shape[1:]) for value in every])
 
-    with np.errstate(all="ignore"):
-        found = _fitted(model, values, start)
+    found = _fitted(model, values, start)
     kind = series(data).values.dtype
     return Series(found.astype(kind)) if has_layers(data) else found.tolist()
 

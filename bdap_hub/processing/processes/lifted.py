@@ -21,13 +21,12 @@ def elementwise(function: Function) -> Function:
 
     @functools.wraps(function)
     def run(*args: Any, **arguments: Any) -> Any:
-        with np.errstate(all="ignore"):
-            if has_layers(*args, *arguments.values()):
-                return function(*map(number, args), **{name: number(value) for name, value in arguments.items()})
-            if any(value is None for value in (*args, *arguments.values())):
-                return None
-            exact = {name: np.float64(number(value)) for name, value in arguments.items()}
-            return plain(function(*(np.float64(number(value)) for value in args), **exact))
+        if has_layers(*args, *arguments.values()):
+            return function(*map(number, args), **{name: number(value) for name, value in arguments.items()})
+        if any(value is None for value in (*args, *arguments.values())):
+            return None
+        exact = {name: np.float64(number(value)) for name, value in arguments.items()}
+        return plain(function(*(np.float64(number(value)) for value in args), **exact))
 
     return run
 
@@ -59,17 +58,16 @@ def reducer(function: Function) -> Function:
 
     @functools.wraps(function)
     def run(data: Any, ignore_nodata: bool = True) -> Any:
-        with np.errstate(all="ignore"):
-            if has_layers(data):
-                values = series(data).values
-                return function(values, ignore_nodata) if len(values) else NO_DATA
-            every = items(data)
-            given = [value for value in every if value is not None]
-            if not given or (len(given) < len(every) and not ignore_nodata):
-                return None
-            numbers = floats(given)
-            result = plain(function(numbers, False))
-            return None if math.isnan(result) and np.isfinite(numbers).all() else result
+        if has_layers(data):
+            values = series(data).values
+            return function(values, ignore_nodata) if len(values) else NO_DATA
+        every = items(data)
+        given = [value for value in every if value is not None]
+        if not given or (len(given) < len(every) and not ignore_nodata):
+            return None
+        numbers = floats(given)
+        result = plain(function(numbers, False))
+        return None if math.isnan(result) and np.isfinite(numbers).all() else result
 
     return process(run)
 
@@ -87,12 +85,11 @@ def _cumulative(function: Function) -> Function:
         return np.where(hidden, np.asarray(np.nan, values.dtype), function(values))
 
     def run(data: Any, ignore_nodata: bool = True) -> Any:
-        with np.errstate(all="ignore"):
-            if has_layers(data):
-                whole = series(data)
-                return Series(values_of(whole.values, ignore_nodata), whole.labels, whole.aliases)
-            values = values_of(floats(items(data)), ignore_nodata).tolist()
-            return [None if math.isnan(value) else value for value in values]
+        if has_layers(data):
+            whole = series(data)
+            return Series(values_of(whole.values, ignore_nodata), whole.labels, whole.aliases)
+        values = values_of(floats(items(data)), ignore_nodata).tolist()
+        return [None if math.isnan(value) else value for value in values]
 
     return run
 

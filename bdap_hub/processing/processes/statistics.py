@@ -106,8 +106,7 @@ def quantiles(data: Any, probabilities: Any = None, q: Any = None, ignore_nodata
     given = floats([value for value in every if value is not None])
     if not len(given) or (len(given) < len(every) and not ignore_nodata):
         return [None] * len(shares)
-    with np.errstate(all="ignore"):
-        return [plain(_quantile(*_ordered(given, False), share)) for share in shares]
+    return [plain(_quantile(*_ordered(given, False), share)) for share in shares]
 
 
 @process

@@ -53,6 +53,8 @@ def _written(value: Any) -> str:
 
 
 def _both(data: str | None, pattern: str, case_sensitive: bool) -> tuple[str | None, str]:
+    if not (data is None or isinstance(data, str)) or not isinstance(pattern, str):
+        raise GraphError("ProcessArgumentInvalid", f"a text is needed, but {type(data).__name__.lower()} was given")
     if data is None or case_sensitive:
         return data, pattern
     return data.casefold(), pattern.casefold()
