@@ -129,6 +129,15 @@ def test_the_service_s_words_reach_the_browser(
     assert answer.status_code == status and message in answer.json()["message"] and answer.json()["remedy"]
 
 
+def test_where_one_gets_the_login_that_is_missing(lab: Lab, dashboards: Publisher) -> None:
+    body = {"message": "this needs a login", "remedy": "log in again", "step_up": "http://hub/hub/step-up?level=high"}
+    dashboards.refusal = (403, body)
+    answer = call(lab, "POST", "publish", json=GOOD, headers=AUTHORIZED)
+    assert answer.json()["link"] == body["step_up"]
+    dashboards.refusal = (403, {"message": "no", "remedy": "r"})
+    assert call(lab, "POST", "publish", json=GOOD, headers=AUTHORIZED).json()["link"] == ""
+
+
 @pytest.mark.parametrize("missing", ["url", "project", "token"])
 def test_a_server_that_the_hub_did_not_start_says_so(missing: str) -> None:
     place = Place(**{"project": "p", "url": "http://127.0.0.1:9", "token": "t", missing: ""})
@@ -188,6 +197,14 @@ def test_publish_by_button(page: Page, dashboards: Publisher, artifacts: Path) -
     expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("The dashboard belongs to olga.")
     page.screenshot(path=artifacts / "publish-refused.png")
     expect(page.get_by_label("Title")).to_have_value("Grüne Felder, 2025")
+    expect(page.get_by_role("alert").get_by_role("link")).to_have_count(0)
+    words = {"message": "this needs a login of level high", "remedy": "publish it for the project's members first"}
+    for address, links in (("javascript:alert(1)", 0), ("http://127.0.0.1:8000/hub/step-up?level=high", 1)):
+        dashboards.refusal = (403, {**words, "step_up": address})
+        page.get_by_role("dialog").get_by_role("button", name="Publish").click()
+        expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("This needs a login of level high.")
+        expect(page.get_by_role("alert").get_by_role("link", name="Log in again")).to_have_count(links)
+    page.screenshot(path=artifacts / "publish-step-up.png")
     dashboards.refusal = None
     page.get_by_role("dialog").get_by_role("button", name="Publish").click()
     link = page.get_by_role("link", name="dashboards.localhost")

@@ -15,14 +15,14 @@ from .publish import SLUG_LENGTH, Place, PublishError, Wish, publish
 
 
 class Handler(APIHandler):
-    """JSON in and out; errors as {message, remedy}."""
+    """JSON in and out; errors as {message, remedy, link}."""
 
     auth_resource = "contents"
 
     def fail(self, error: PublishError) -> None:
         """Answer with the error's words and status."""
         self.set_status(error.status)
-        self.finish(json.dumps({"message": error.message, "remedy": error.remedy}))
+        self.finish(json.dumps({"message": error.message, "remedy": error.remedy, "link": error.link}))
 
 
 class InfoHandler(Handler):

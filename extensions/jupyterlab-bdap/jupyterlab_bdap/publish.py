@@ -20,11 +20,14 @@ PASSED_ON = (400, 403, 404, 409, 413, 422, 429)
 
 
 class PublishError(Exception):
-    """Why a notebook could not be published, with what to do and the status for the browser."""
+    """Why a notebook could not be published, with what to do and the status for the browser.
 
-    def __init__(self, message: str, remedy: str = "", status: int = 400) -> None:
+    `link` is a page of the platform where the person can do it; '' for none.
+    """
+
+    def __init__(self, message: str, remedy: str = "", status: int = 400, link: str = "") -> None:
         super().__init__(message)
-        self.message, self.remedy, self.status = message, remedy, status
+        self.message, self.remedy, self.status, self.link = message, remedy, status, link
 
 
 @dataclass(frozen=True)
@@ -142,4 +145,4 @@ def _answer(answer: httpx.Response) -> dict[str, Any]:
     status = answer.status_code if answer.status_code in PASSED_ON else 502
     message = body.get("message") or f"the dashboards service answered with status {answer.status_code}"
     remedy = body.get("remedy") or ("restart this server" if answer.status_code == 401 else "try again in a moment")
-    raise PublishError(str(message), str(remedy), status)
+    raise PublishError(str(message), str(remedy), status, str(body.get("step_up") or ""))

@@ -60,6 +60,9 @@
   function notice(error) {
     const lines = [element("strong", { textContent: sentence(error.message) })];
     if (error.remedy) lines.push(element("span", { textContent: sentence(`What to do: ${error.remedy}`) }));
+    if (/^https?:\/\//.test(error.link || "")) {
+      lines.push(element("a", { href: error.link, target: "_blank", rel: "noopener", textContent: "Log in again, and go there" }));
+    }
     return element("div", { className: "bdap-error", data: { role: "alert" } }, ...lines);
   }
 
@@ -145,7 +148,7 @@
       svgstr: '<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 24 24"><path class="jp-icon3" fill="#616161" d="M5 4v2h14V4H5zm0 10h4v6h6v-6h4l-7-7-7 7z"/></svg>',
     });
 
-    /** A request to our server part; throws {message, remedy, status}. */
+    /** A request to our server part; throws {message, remedy, link, status}. */
     async function ask(path, body) {
       const settings = services.ServerConnection.makeSettings();
       const init = body ? { method: "POST", body: JSON.stringify(body) } : {};
@@ -157,7 +160,7 @@
       }
       const found = await answer.json().catch(() => ({}));
       if (answer.ok) return found;
-      throw { message: found.message || `Your server answered with status ${answer.status}.`, remedy: found.remedy || "", status: answer.status };
+      throw { message: found.message || `Your server answered with status ${answer.status}.`, remedy: found.remedy || "", link: found.link || "", status: answer.status };
     }
 
     const widget = (node) => new lumino.Widget({ node });
