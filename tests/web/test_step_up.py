@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,53 +12,15 @@ import httpx
 import pytest
 
 from bdap_hub.access import Decision, Requirement
-from bdap_hub.admin.app import create_app as create_admin
 from bdap_hub.audit import latest
-from bdap_hub.dashboards.app import create_app as create_dashboards
 from bdap_hub.dashboards.client import publish as publish_from_the_command_line
-from bdap_hub.dashboards.tables import Dashboard
 from bdap_hub.database import connect
 from bdap_hub.errors import BdapError
 from bdap_hub.identity import sessions
 from bdap_hub.identity.tables import Session
-from bdap_hub.settings import LevelSettings, RequirementSettings
 from bdap_hub.web import HubLogin, Principal
 
 ADMIN, DASHBOARDS = "/services/admin/", "/services/dashboards/"
-HIGH = LevelSettings(name="high", acr=("high",), amr=(("pwd", "hwk"),))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _no_memory():
-    """The services ask the hub each time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(HubLogin, "cache_seconds", 0)
-        yield
-
-
-@pytest.fixture(scope="module")
-def settings(hub) -> Any:
-    """Administering wants a login of the last five minutes, the public one of level high."""
-    found = hub.settings.model_copy(deep=True)
-    found.identity.levels = (*found.identity.levels, HIGH)
-    found.identity.step_up = {
-        "administer": RequirementSettings(max_age=300),
-        "publish-public": RequirementSettings(level="high"),
-    }
-    return found
-
-
-@pytest.fixture(scope="module")
-def services(hub, settings) -> Iterator[str]:
-    """The panel and the dashboards, running, and ana's dashboard agriculture/fields; the hub's address."""
-    hub.serve(create_admin(settings), settings.admin.port)
-    hub.serve(create_dashboards(settings), settings.dashboards.port)
-    row = Dashboard(project="agriculture", slug="fields", owner="ana", title="Fields", visibility="project")
-    with connect(settings.database).begin() as session:
-        session.add(row)
-    yield hub.url
-    with connect(settings.database).begin() as session:
-        session.delete(session.merge(row))
 
 
 def sent_to(answer: httpx.Response) -> dict[str, str]:
