@@ -18,9 +18,8 @@ from tests.identity.test_revocation import OPTIONS, Working, working
 BOUND = 60.0
 
 
-def newcomer(platform: Platform, answer: str) -> str:
+def newcomer(browser: Browser, answer: str) -> str:
     """What somebody is told who had proven everything just before: all but the provider's word for the code."""
-    browser = Browser(platform)
     refused = browser.client.get(answer)
     return f"{refused.status_code}{', logged in' if browser.whoami() else ''}"
 
@@ -50,18 +49,21 @@ def main(seconds: float) -> int:
     graces = (3600.0, seconds / 2)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="outage-")))
-        platforms, people, codes = {}, {}, {}
+        platforms: dict[float, Platform] = {}
+        people: dict[float, Working] = {}
+        waiting: dict[float, tuple[Browser, str]] = {}
         for grace in graces:
             place = folder / f"grace-{grace:.0f}"
             place.mkdir()
             platforms[grace] = launch("demo", place, stack, revocation_seconds=BOUND, provider_grace=grace)
             people[grace] = stack.enter_context(working(platforms[grace], platforms[grace].guest(), OPTIONS))
-            waiting = Browser(platforms[grace]).log_in(platforms[grace].guest(), until="/hub/oauth_callback")
-            codes[grace] = str(waiting.next_request.url)
+            browser = Browser(platforms[grace])
+            answer = browser.log_in(platforms[grace].guest(), until="/hub/oauth_callback")
+            waiting[grace] = browser, str(answer.next_request.url)
         print(f"bound {BOUND:.0f} s; killing both providers for {seconds:.0f} s", flush=True)
         for platform in platforms.values():
             platform.provider.process.stop()
-        newcomers = {grace: newcomer(platform, codes[grace]) for grace, platform in platforms.items()}
+        newcomers = {grace: newcomer(*waiting[grace]) for grace in graces}
         wrong = watch(people, seconds)
         for grace, person in people.items():
             print(f"at the end  grace {grace:.0f} s: {person.holds()}; newcomer: {newcomers[grace]}", flush=True)
