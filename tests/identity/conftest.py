@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,12 @@ class Browser:
 
     def __post_init__(self) -> None:
         self.client = httpx.Client(timeout=30, trust_env=False, headers={"Accept": "text/html"})
+
+    def leave(self) -> None:
+        """Out of the hub, which then no longer asks the provider about this login."""
+        with suppress(httpx.HTTPError):
+            self.client.get(f"{self.platform.url}/hub/logout", headers={"Referer": f"{self.platform.url}/hub/home"})
+        self.client.close()
 
     def get(self, url: str, until: str = "") -> httpx.Response:
         """Follow redirects up to a page, or up to a redirect to an address that contains `until`."""
@@ -270,7 +276,7 @@ def browser(platform: Platform) -> Iterator[Browser]:
     """A fresh browser."""
     fresh = Browser(platform)
     yield fresh
-    fresh.client.close()
+    fresh.leave()
 
 
 @pytest.fixture
@@ -278,4 +284,4 @@ def other_browser(platform: Platform) -> Iterator[Browser]:
     """Somebody else's browser."""
     fresh = Browser(platform)
     yield fresh
-    fresh.client.close()
+    fresh.leave()

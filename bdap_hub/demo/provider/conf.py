@@ -62,7 +62,10 @@ def django_project(settings: Settings) -> dict[str, Any]:
         "DATABASES": {"default": _database(folder / "provider.sqlite")},
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
         "CACHES": {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
-        "PASSWORD_HASHERS": ["django.contrib.auth.hashers.ScryptPasswordHasher"],
+        "PASSWORD_HASHERS": [
+            "django.contrib.auth.hashers.ScryptPasswordHasher",
+            "bdap_hub.demo.provider.hashers.RandomSecretHasher",
+        ],
         "AUTHENTICATION_BACKENDS": ["allauth.account.auth_backends.AuthenticationBackend"],
         "EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend",
         "USE_TZ": True,

@@ -34,6 +34,9 @@ def _migrate(folder: Path) -> None:
 
 def _ensure_client(settings: Settings) -> None:
     from allauth.idp.oidc.models import Client
+    from django.contrib.auth.hashers import make_password
+
+    from .hashers import RandomSecretHasher
 
     client = Client.objects.filter(id=settings.identity.client_id).first() or Client(id=settings.identity.client_id)
     client.name, client.type, client.skip_consent = settings.hub.platform_name, Client.Type.CONFIDENTIAL, True
@@ -41,9 +44,7 @@ def _ensure_client(settings: Settings) -> None:
     client.set_grant_types([Client.GrantType.AUTHORIZATION_CODE, Client.GrantType.REFRESH_TOKEN])
     client.set_redirect_uris([f"{settings.hub.public_url}/hub/oauth_callback"])
     client.set_post_logout_redirect_uris([f"{settings.hub.public_url}/hub/logout"])
-    secret = settings.secret("oidc-client-secret")
-    if client._state.adding or not client.check_secret(secret):
-        client.set_secret(secret)
+    client.secret = make_password(settings.secret("oidc-client-secret"), hasher=RandomSecretHasher.algorithm)
     client.save()
 
 
