@@ -55,6 +55,12 @@ def test_behind_tls_the_proxy_still_speaks_http_on_its_own_address(c: Any) -> No
     assert (c.JupyterHub.public_url, c.JupyterHub.bind_url) == ("https://bdap.example.eu/", "http://127.0.0.1:443")
 
 
+def test_cookies_and_the_servers_memory_of_them_are_short_lived(c: Any) -> None:
+    options = c.JupyterHub.tornado_settings["cookie_options"]
+    assert (options["expires_days"], c.JupyterHub.cookie_max_age_days, options["samesite"]) == (0.5, 0.5, "Lax")
+    assert "--HubOAuth.cache_max_age=30" in c.Spawner.args
+
+
 def test_no_secret_is_shared_or_missing(c: Any) -> None:
     tokens = [service["api_token"] for service in c.JupyterHub.services if "api_token" in service]
     assert len(set(tokens)) == len(SERVICES) and all(len(token) >= 32 for token in tokens)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
@@ -16,7 +19,8 @@ from sqlalchemy import func, select
 from bdap_hub import audit, database
 from bdap_hub.access import Image, Policy, Project, Requirement
 from bdap_hub.identity import sessions
-from bdap_hub.identity.sweeper import not_allowed
+from bdap_hub.identity.id_token import LoginRefused
+from bdap_hub.identity.sweeper import Sweeper, not_allowed
 from bdap_hub.identity.tables import Account, SeenLogoutToken, Session, now
 from bdap_hub.settings import Settings
 
@@ -105,6 +109,46 @@ def test_old_rows_are_forgotten(settings: Settings) -> None:
         assert session.get(Session, "grown old").ended_why == "expired"
         assert session.scalar(select(func.count()).select_from(SeenLogoutToken)) == 1
     assert sessions.people_with_live(store) == {"ana"}
+
+
+async def test_a_slow_answer_about_one_person_holds_up_nobody_else(settings: Settings) -> None:
+    """The provider is asked about eight people at a time, each once; whoever it says no to is revoked."""
+    names = [f"p{n:02}" for n in range(20)]
+    store = database.connect(settings.database)
+    with store.begin() as session:
+        for name in names:
+            session.add(Account(name=name, issuer="i", subject=name, standing="approved", checked=now() - timedelta(1)))
+    asked: list[str] = []
+    at_once, most, never = 0, 0, asyncio.Event()
+
+    async def confirm(_user: Any, account: Account) -> Any:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        asked.append(account.name)
+        await (never.wait() if account.name == "p00" else asyncio.sleep(0.01))
+        at_once -= 1
+        if account.name == "p19":
+            raise LoginRefused("session-ended", "no")
+        return True
+
+    revoked: list[tuple[str, str]] = []
+    hub_user = SimpleNamespace(groups=[], admin=False, spawners={}, sync_groups=lambda groups: None)
+    revoker = SimpleNamespace(
+        user=lambda name: hub_user, revoke=lambda name, why: revoked.append((name, why)), drop_tokens=lambda user: None
+    )
+    authenticator = SimpleNamespace(settings=settings, store=store, confirm=confirm)
+    sweeper = Sweeper(None, authenticator, revoker)  # type: ignore[arg-type]
+    for _ in range(2):  # the second sweep comes while the first one's answers are still awaited
+        for name in names:
+            sweeper._look(name, sweeper._standing(name))
+    for _ in range(100):
+        await asyncio.sleep(0.01)
+        if len(asked) == len(names) and not at_once - 1:
+            break
+    assert sorted(asked) == names and most == 8 and revoked == [("p19", "session-ended")]
+    never.set()
+    await asyncio.gather(*sweeper._asking.values())
 
 
 @EU_LOGIN
