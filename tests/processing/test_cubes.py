@@ -318,3 +318,20 @@ def test_what_needs_the_whole_extent_is_refused_on_a_part(process: str, argument
     evaluate(process, SQUARE, True, a=data, **arguments)
     with pytest.raises(GraphError, match="whole extent"):
         evaluate(process, SQUARE, False, a=data, **arguments)
+
+
+def test_a_curve_that_is_not_linear_is_found_by_steps() -> None:
+    decay = {"process_graph": {
+        "a": node("array_element", data=arg("parameters"), index=0),
+        "b": node("array_element", data=arg("parameters"), index=1),
+        "bx": node("multiply", x=of("b"), y=arg("x")),
+        "e": node("exp", p=of("bx")),
+        "y": node("multiply", True, x=of("a"), y=of("e")),
+    }}  # fmt: skip
+    places = [0, 1, 2, 3, 5, 8]
+    raw = {
+        "l": node("array_create_labeled", data=[2.5 * float(np.exp(-0.4 * x)) for x in places], labels=places),
+        "f": node("fit_curve", True, data=of("l"), parameters=[1, 0], function=decay),
+    }
+    found = run(parse(raw, REGISTRY), Context(SQUARE, lambda n: series([], [])))
+    assert found == pytest.approx([2.5, -0.4], abs=1e-5)

@@ -13,7 +13,7 @@ _INVERTED = "replaces where the mask is 0; the specification replaces where it i
 _FAR = "takes the polygon as around the cube's pixels; it lies 600 km east of them"
 _NO_TARGET = "leaves out `target`, which is required"
 _OTHER_NAME = "names the dimension `t` in what returns; it was `t2`, and no dimension is renamed"
-_TWO_KINDS = "expects no labels where the case after it expects them kept, for the same array"
+_TWO_KINDS = "expects the labels dropped; case 7 expects them kept, and the specification says nothing of it"
 _GRID = "y and x cannot be renamed: they are the grid of the view"
 
 UNMET: dict[str, tuple[str, str]] = {

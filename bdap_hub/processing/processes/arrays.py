@@ -219,15 +219,24 @@ def _places(labels: Sequence[Any] | None, length: int) -> Any:
 
 
 def _interpolated(values: Any, places: Any) -> Any:
-    index = np.arange(len(values)).reshape(-1, *[1] * (values.ndim - 1))
-    valid = ~np.isnan(values)
-    before = np.maximum.accumulate(np.where(valid, index, -1), axis=0)
-    after = np.minimum.accumulate(np.where(valid, index, len(values))[::-1], axis=0)[::-1]
-    inside = (before >= 0) & (after < len(values)) & ~valid
-    before, after = np.clip(before, 0, None), np.clip(after, None, len(values) - 1)
-    share = (places[index] - places[before]) / (places[after] - places[before])
-    low, high = (np.take_along_axis(values, at, axis=0) for at in (before, after))
-    return np.where(inside, low * (1 - share) + high * share, values).astype(values.dtype, copy=False)
+    """Layer by layer: from the end on the next value and its place are kept, from the start the last ones."""
+    after, out = [], values.copy()
+    last = (np.full(values.shape[1:], np.nan), np.full(values.shape[1:], np.nan))
+    for layer, place in zip(values[::-1], places[::-1], strict=True):
+        last = _nearer(layer, place, last)
+        after.append(last)
+    last = (np.full(values.shape[1:], np.nan), np.full(values.shape[1:], np.nan))
+    for index, (layer, place) in enumerate(zip(values, places, strict=True)):
+        last = low, start = _nearer(layer, place, last)
+        high, end = after[-1 - index]
+        share = (place - start) / (end - start)
+        out[index] = np.where(np.isnan(layer), low * (1 - share) + high * share, layer)
+    return out
+
+
+def _nearer(layer: Any, place: float, last: tuple[Any, Any]) -> tuple[Any, Any]:
+    valid = ~np.isnan(layer)
+    return np.where(valid, layer, last[0]), np.where(valid, place, last[1])
 
 
 def _order(values: Any, asc: bool, nodata: bool | None) -> Any:

@@ -39,28 +39,15 @@ def neq(x: Any, y: Any, delta: Any = None, case_sensitive: Any = True) -> Any:
     return not_(eq(x, y, delta, case_sensitive))
 
 
-@process
-def lt(x: Any, y: Any) -> Any:
-    """Whether x is less than y."""
-    return _compare(x, y, operator.lt)
+def _declared(name: str, relation: Function) -> Function:
+    def compared(x: Any, y: Any) -> Any:
+        return _compare(x, y, relation)
+
+    return process(compared, name=name)
 
 
-@process
-def lte(x: Any, y: Any) -> Any:
-    """Whether x is at most y."""
-    return _compare(x, y, operator.le)
-
-
-@process
-def gt(x: Any, y: Any) -> Any:
-    """Whether x is greater than y."""
-    return _compare(x, y, operator.gt)
-
-
-@process
-def gte(x: Any, y: Any) -> Any:
-    """Whether x is at least y."""
-    return _compare(x, y, operator.ge)
+lt, lte = _declared("lt", operator.lt), _declared("lte", operator.le)
+gt, gte = _declared("gt", operator.gt), _declared("gte", operator.ge)
 
 
 @process

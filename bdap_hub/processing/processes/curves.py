@@ -18,7 +18,7 @@ from ..spec import process
 from ..values import Series, fits, has_layers, labels_of, number, plain, series
 from .cubes import shaped
 
-ROUNDS, STEP = 40, 1e-6
+ROUNDS, STEP, ENOUGH = 40, 1e-7, 1e-6
 Model = Callable[[Any], Any]
 
 
@@ -59,36 +59,45 @@ def _place(label: Any) -> float:
 
 
 def _fitted(model: Model, values: Any, start: list[float]) -> Any:
-    """The parameters, as (parameter, *pixels)."""
+    """The parameters, as (parameter, *pixels). The first step is undamped: of a linear model it is the answer."""
     valid = ~np.isnan(values)
     found = np.stack([np.full(values.shape[1:], p) for p in start])
-    damping, residual = np.full(values.shape[1:], 1e-3), _residual(model, found, values, valid)
+    fitted = model(found)
+    error, damping = _squares(fitted, values, valid), np.zeros(values.shape[1:])
     for _ in range(ROUNDS):
-        slopes = _slopes(model, found, valid)
-        normal = np.einsum("kn...,ln...->...kl", slopes, slopes)
-        gradient = np.einsum("kn...,n...->...k", slopes, residual)
-        diagonal = np.maximum(np.einsum("...kk->...k", normal), 1e-12)
-        damped = normal + np.eye(len(start)) * (damping[..., np.newaxis] * diagonal)[..., np.newaxis]
-        change = np.moveaxis(np.linalg.solve(damped, gradient[..., np.newaxis])[..., 0], -1, 0)
-        tried = _residual(model, found + change, values, valid)
-        better = (tried**2).sum(axis=0) <= (residual**2).sum(axis=0)
-        found, residual = np.where(better, found + change, found), np.where(better, tried, residual)
-        damping = np.clip(np.where(better, damping / 10, damping * 10), 1e-12, 1e12)
-        if (np.abs(change) <= 1e-10 * (np.abs(found) + 1e-10))[:, better].all() and better.all():
+        slopes = [np.where(valid, slope, 0) for slope in _slopes(model, found, fitted)]
+        change = _step(slopes, np.where(valid, values - fitted, 0), damping)
+        tried = model(found + change)
+        squares = _squares(tried, values, valid)
+        better = squares <= error
+        small = np.abs(change) <= ENOUGH * (np.abs(found) + ENOUGH)
+        found, fitted = np.where(better, found + change, found), np.where(better, tried, fitted)
+        error = np.where(better, squares, error)
+        damping = np.where(better, damping / 10, np.clip(damping * 10, 1e-3, 1e12))
+        if (small.all(axis=0) | (damping >= 1e9) | (valid.sum(axis=0) < len(start))).all():
             break
-    return np.where(valid.sum(axis=0) >= len(start), found, np.nan)
+    return np.where((valid.sum(axis=0) >= len(start)) & np.isfinite(error), found, np.nan)
 
 
-def _residual(model: Model, found: Any, values: Any, valid: Any) -> Any:
-    difference = np.where(valid, values - model(found), 0)
-    return np.where(np.isfinite(difference), difference, 1e30)
+def _step(slopes: list[Any], residual: Any, damping: Any) -> Any:
+    normal = np.empty((*damping.shape, len(slopes), len(slopes)))
+    for k, one in enumerate(slopes):
+        for m, other in enumerate(slopes[: k + 1]):
+            normal[..., k, m] = normal[..., m, k] = (one * other).sum(axis=0)
+        normal[..., k, k] = np.maximum(normal[..., k, k] * (1 + damping), 1e-30)
+    gradient = np.stack([(slope * residual).sum(axis=0) for slope in slopes], axis=-1)
+    normal, gradient = np.nan_to_num(normal), np.nan_to_num(gradient)
+    ridge = 1e-12 * np.trace(normal, axis1=-2, axis2=-1)[..., np.newaxis, np.newaxis] + 1e-30
+    return np.moveaxis(np.linalg.solve(normal + ridge * np.eye(len(slopes)), gradient[..., np.newaxis])[..., 0], -1, 0)
 
 
-def _slopes(model: Model, found: Any, valid: Any) -> Any:
-    slopes = []
+def _squares(fitted: Any, values: Any, valid: Any) -> Any:
+    total = np.where(valid, (values - fitted) ** 2, 0).sum(axis=0)
+    return np.where(np.isnan(total), np.inf, total)
+
+
+def _slopes(model: Model, found: Any, fitted: Any) -> Any:
     for index in range(len(found)):
         step = np.zeros_like(found)
         step[index] = STEP * np.maximum(np.abs(found[index]), 1)
-        slope = (model(found + step) - model(found - step)) / (2 * step[index])
-        slopes.append(np.where(valid & np.isfinite(slope), slope, 0))
-    return np.stack(slopes)
+        yield (model(found + step) - fitted) / step[index]
