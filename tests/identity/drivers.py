@@ -161,7 +161,7 @@ class EULoginLike:
 
     kind = "eulogin-like"
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, client_jwks: dict[str, Any] | None = None) -> None:
         if not OIDC_PROVIDER.exists():
             pytest.fail(f"{OIDC_PROVIDER.relative_to(ROOT)} is missing: run `make test` once, it installs it")
         self.issuer = settings.identity.issuer
@@ -173,6 +173,7 @@ class EULoginLike:
             "issuer": self.issuer,
             "client_id": settings.identity.client_id,
             "client_secret": settings.secret("oidc-client-secret"),
+            "client_jwks": client_jwks,
             "redirect_uri": f"{public}/hub/oauth_callback",
             "post_logout_redirect_uri": f"{public}/hub/logout",
             "backchannel_logout_uri": f"{public}/hub/backchannel_logout",
