@@ -21,7 +21,7 @@ from .database import Base
 from .errors import BadRequest
 from .flood import Flood, Kind
 
-CHUNK = 1000  # events read at a time where many are wanted
+CHUNK = 5000  # events read at a time where many are wanted
 _FIELDS = ("person", "action", "subject", "outcome", "reason", "address", "session")
 
 
