@@ -21,6 +21,7 @@ HIGH = LevelSettings(name="high", acr=("high",), amr=(("pwd", "hwk"),))
 def settings(hub) -> Any:
     """Administering wants a login of the last five minutes, the public one of level high."""
     found = hub.settings.model_copy(deep=True)
+    found.spawning.engine = "process"
     found.identity.levels = (*found.identity.levels, HIGH)
     found.identity.step_up = {
         "administer": RequirementSettings(max_age=300),

@@ -14,6 +14,7 @@ import pytest
 from bdap_hub.access import Decision, Requirement
 from bdap_hub.audit import latest
 from bdap_hub.dashboards.client import publish as publish_from_the_command_line
+from bdap_hub.dashboards.tables import Dashboard
 from bdap_hub.database import connect
 from bdap_hub.errors import BdapError
 from bdap_hub.identity import sessions
@@ -111,6 +112,22 @@ def test_a_form_is_not_sent_again_but_the_page_says_where_to_log_in(hub, service
             f"{services}{ADMIN}servers/stop", data=form, headers={"Accept": "application/json"}, follow_redirects=False
         )
         assert asked.status_code == 403 and "/hub/step-up?max_age=300" in asked.json()["step_up"]
+
+
+def test_the_panel_acts_in_its_visitors_name_with_their_login(hub, services, settings):
+    """It hands its own token to the dashboards service, which asks the hub what that login proves."""
+    row = Dashboard(project="agriculture", slug="old", owner="ana", title="Old", visibility="project")
+    with connect(settings.database).begin() as session:
+        session.add(row)
+    with closing(hub.browser("olga")) as browser:
+        assert "agriculture/old" in browser.get(f"{services}{ADMIN}dashboards").text
+        xsrf = HubLogin(hub.settings, "admin").xsrf(_Request(cookies=dict(browser.cookies.items())))
+        form = {"project": "agriculture", "slug": "old", "_xsrf": xsrf}
+        done = browser.post(f"{services}{ADMIN}dashboards/take-down", data=form)
+        assert done.status_code == 200, done.text
+    with connect(settings.database).begin() as session:
+        assert session.get(Dashboard, row.id).status == "retired"
+        session.delete(session.get(Dashboard, row.id))
 
 
 def test_a_replaced_login_is_known_again_without_a_question(hub, services):
