@@ -214,11 +214,14 @@ class EULoginAuthenticator(GenericOAuthenticator):
         return found if found is not None and found.person == name else None
 
     def model(self, account: Account, state: dict[str, Any]) -> dict[str, Any]:
-        """Somebody as JupyterHub wants to know them."""
+        """Somebody as JupyterHub wants to know them: nobody is its administrator.
+
+        Its own admin role acts as anybody, unrecorded, whatever step-up demands: ours act through the admin panel.
+        """
         member_of = people.groups_now(self.settings, self.store, account)
         return {
             "name": account.name,
-            "admin": people.is_admin(self.settings.policy(), member_of),
+            "admin": False,
             "groups": sorted(member_of),
             "user_info": {"display_name": account.display_name},
             "auth_state": state,

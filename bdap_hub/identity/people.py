@@ -167,7 +167,7 @@ def role_of(settings: Settings, store: Store, account: Account, project: str) ->
 
 
 def is_admin(policy: Policy, groups: frozenset[str]) -> bool:
-    """Whether these groups administer the hub: by the group alone, never by a form."""
+    """Whether these groups administer the platform: by the group alone, never by a form."""
     return bool(policy.admin_group) and policy.admin_group in groups
 
 

@@ -60,9 +60,7 @@ class Sweeper:
             try:
                 await self.sweep()
             except Exception as error:
-                log.exception("a sweep failed")
-                if isinstance(error, SQLAlchemyError):
-                    self.app.db.rollback()
+                self._report(error, "a sweep failed")
             await asyncio.sleep(max(0.0, begun + pace - time.monotonic()))
 
     async def sweep(self) -> None:
@@ -74,7 +72,10 @@ class Sweeper:
         names = await asyncio.to_thread(sessions.people_with_live, self.store) | self._holders()
         found = await asyncio.to_thread(lambda: {name: self._standing(name) for name in sorted(names)})
         for name, standing in found.items():
-            self._look(name, standing)
+            try:
+                self._look(name, standing)
+            except Exception as error:  # one person's trouble leaves nobody else unseen
+                self._report(error, f"{name} could not be looked at")
 
     def look(self, name: str) -> None:
         """Look at one person now: for what has just been decided about them in this process."""
@@ -123,10 +124,9 @@ class Sweeper:
                 self._follow(user, frozenset(model["groups"]))
 
     def _follow(self, user: User, groups: frozenset[str]) -> None:
-        """Groups and admin as they are now, as JupyterHub does at a login; servers that they do not allow end."""
-        admin = people.is_admin(self.settings.policy(), groups)
-        if user.admin != admin:
-            user.admin = admin
+        """Groups as they are now, as JupyterHub does at a login; servers that they do not allow end."""
+        if user.admin:  # made by an earlier version: nobody is
+            user.admin = False
             roles.assign_default_roles(self.app.db, entity=user.orm_user)
             self.app.db.commit()
         user.sync_groups(sorted(groups))
@@ -152,6 +152,11 @@ class Sweeper:
         servers = db.query(orm.User.name).join(orm.Spawner).filter(orm.Spawner.server_id.isnot(None))
         starting = {user.name for user in self.app.users.values() if any(s.active for s in user.spawners.values())}
         return {name for (name,) in (*tokens.distinct(), *servers.distinct())} | starting
+
+    def _report(self, error: Exception, what: str) -> None:
+        log.error(what, exc_info=error)
+        if isinstance(error, SQLAlchemyError):
+            self.app.db.rollback()
 
     def _tidy(self) -> None:
         sessions.end_expired(self.store)

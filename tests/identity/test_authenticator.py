@@ -129,12 +129,12 @@ async def test_a_session_ends_when_the_provider_says_so(
     assert (event.action, event.person, event.outcome, event.reason) == ("refresh", "ana", "refused", reason)
 
 
-async def test_groups_and_admin_follow_the_provider(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_groups_follow_the_provider(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     made = authenticator(settings)
     known(made, 200)
     answers(monkeypatch, made, {"sub": "ana", "name": "Ana", "groups": ["bdap-admins"]})
     model = await made.refresh_user(Person(STATE))
-    assert model["admin"] is True and model["groups"] == ["bdap-admins"]
+    assert model["admin"] is False and model["groups"] == ["bdap-admins"]
     assert await made.refresh_user(Person(STATE)) is True  # not asked again so soon
 
 

@@ -127,7 +127,7 @@ async def test_a_refresh_brings_groups_and_a_new_token(world: Any) -> None:
     there, person = world(claims_from="id_token"), Person(login(refresh_token="r1"))
     there.provider.tokens["r1"] = answer("r2", groups=["bdap-admins"])
     model = await there.confirm(person)
-    assert model["groups"] == ["bdap-admins"] and model["admin"] is True
+    assert model["groups"] == ["bdap-admins"] and model["admin"] is False
     assert model["auth_state"]["refresh_token"] == person.state["refresh_token"] == "r2"
     assert 290 < model["auth_state"]["access_until"] - time.time() <= 300
     there.checked(200)

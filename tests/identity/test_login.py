@@ -23,10 +23,10 @@ def test_password_and_totp_let_a_member_in(platform: Platform, browser: Browser)
     assert (event.action, event.person, event.outcome, event.address) == ("login", "ana", "allowed", "127.0.0.1")
 
 
-def test_admin_comes_from_the_group(browser: Browser) -> None:
+def test_an_administrator_of_the_platform_is_none_of_jupyterhub(browser: Browser) -> None:
     browser.log_in("olga")
     me = browser.whoami()
-    assert me["admin"] is True
+    assert me["admin"] is False
     assert sorted(me["groups"]) == ["bdap-admins", "project-agriculture", "project-forest"]
 
 
