@@ -20,7 +20,7 @@ from .grid import Grid, crs_of
 from .interpret import Context, run
 from .needs import margin
 from .plan import Load, Plan, Step
-from .png import Style, drawn, encode, layers, style_of
+from .png import Style, drawn, encode, layer_names, layers, style_of
 from .reader import Reader
 
 MAX_SIDE = 1024
@@ -105,8 +105,9 @@ class Engine:
         grid = self._native(compiled, area)
         cube = self.cube(compiled, grid)
         inside = np.broadcast_to(grid.inside(bounds), cube.data.shape[-2:])
-        names = next((cube.labels[dimension] for dimension in cube.of_kind("bands")), ("value",))
-        found = {name: _summary(layer[inside], bins) for name, layer in zip(names, layers(cube), strict=True)}
+        found = {
+            name: _summary(layer[inside], bins) for name, layer in zip(layer_names(cube), layers(cube), strict=True)
+        }
         unit = "degree" if crs_of(grid.crs).is_geographic else "metre"
         scale = {"crs": grid.crs if len(grid.crs) < 32 else "custom", "resolution": grid.xres, "unit": unit}
         return {**next(iter(found.values())), "bands": found, "scale": scale}

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from .extent import Bounds, box
 from .graph import GraphError
 
 DEPTHS = {"Point": 1, "MultiPoint": 2, "LineString": 2, "MultiLineString": 3, "Polygon": 3, "MultiPolygon": 4}
 LEAST = {"LineString": 2, "MultiLineString": 2, "Polygon": 4, "MultiPolygon": 4}
+
+
+def extent_of(extent: Mapping[str, Any]) -> Bounds:
+    """The box in degrees around a spatial extent: a bounding box, or geometries."""
+    return around(extent) if "type" in extent else box(extent).degrees()
 
 
 def parts(geojson: Any) -> list[Mapping[str, Any]]:
@@ -26,6 +32,21 @@ def parts(geojson: Any) -> list[Mapping[str, Any]]:
     raise GraphError(
         "ProcessArgumentInvalid", f"{str(geojson)!r:.60} is not a GeoJSON geometry", f"one of {', '.join(DEPTHS)}"
     )
+
+
+def around(geojson: Any) -> Bounds:
+    """The smallest box around all geometries; upside down where there are none."""
+    positions = [p for part in parts(geojson) for p in _positions(part["coordinates"], DEPTHS[part["type"]])]
+    lons, lats = [p[0] for p in positions], [p[1] for p in positions]
+    return Bounds(min(lons, default=1.0), min(lats, default=1.0), max(lons, default=0.0), max(lats, default=0.0))
+
+
+def _positions(value: Any, depth: int) -> Iterator[Any]:
+    if depth == 1:
+        yield value
+    else:
+        for inner in value:
+            yield from _positions(inner, depth - 1)
 
 
 def moved(geometry: Mapping[str, Any], move: Callable[[Any], Any]) -> dict[str, Any]:

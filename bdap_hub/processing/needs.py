@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .extent import WORLD, Bounds, Interval, box, common, hull, interval, overlap, span
+from .extent import WORLD, Bounds, Interval, common, hull, interval, overlap, span
+from .geometry import extent_of
 from .graph import Graph, GraphError, Node, Ref, walk
 from .processes import REGISTRY
 
@@ -66,11 +67,14 @@ def _query(node: Node, need: Need) -> Query:
     if need.bands is not None:
         bands = tuple(sorted(need.bands)) if bands is None else bands
     extent, period = node.arguments.get("spatial_extent"), node.arguments.get("temporal_extent")
+    bounds = overlap(need.bounds, extent_of(extent)) if extent else need.bounds
+    if bounds.west > bounds.east or bounds.south > bounds.north:
+        raise GraphError("NoDataAvailable", f"node {node.name!r}: the graph's spatial extents do not meet")
     return Query(
         node.id,
         str(node.arguments["id"]),
         bands,
-        overlap(need.bounds, box(extent).degrees()) if extent else need.bounds,
+        bounds,
         common(need.interval, interval(period)) if period else need.interval,
         node.arguments.get("properties") or {},
     )
@@ -96,14 +100,16 @@ def _asked(node: Node, argument: str, own: Need) -> Need:
             case "filter_temporal" if node.arguments.get("dimension") in (None, "t"):
                 return replace(own, interval=common(own.interval, interval(node.arguments["extent"])))
             case "filter_bbox":
-                return replace(own, bounds=overlap(own.bounds, box(node.arguments["extent"]).degrees()))
+                return replace(own, bounds=overlap(own.bounds, extent_of(node.arguments["extent"])))
+            case "filter_spatial":
+                return replace(own, bounds=overlap(own.bounds, extent_of(node.arguments["geometries"])))
             case "ndvi" if node.arguments.get("target_band") is None:
                 return replace(
                     own, bands=frozenset({node.arguments.get("nir", "nir"), node.arguments.get("red", "red")})
                 )
             case "reduce_dimension" if node.arguments["dimension"] == "bands":
                 return replace(own, bands=_labels_used(node.arguments["reducer"]))
-            case "apply" | "save_result" | "reduce_dimension" | "mask_polygon" | "filter_spatial" | "inspect":
+            case "apply" | "save_result" | "reduce_dimension" | "mask_polygon" | "inspect":
                 return own
             case "aggregate_temporal" | "aggregate_temporal_period":
                 return Need(own.bands, own.bounds)

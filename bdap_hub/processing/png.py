@@ -62,20 +62,24 @@ def encode(cube: Cube, style: Style) -> bytes:
 
 
 def layers(cube: Cube) -> Any:
-    """The bands of a cube with at most one date, as (band, y, x)."""
-    for name in cube.dims[:-2] if cube.dims[-2:] == SPATIAL else cube.dims:
-        if cube.kind(name) != "bands" and (cube.kind(name) == "spatial" or len(cube.labels[name]) != 1):
-            what = f"{len(cube.labels[name])} dates" if cube.kind(name) == "temporal" else f"the dimension {name!r}"
-            raise GraphError(
-                "ProcessGraphInvalid",
-                f"the result still has {what}; a map or histogram is of one",
-                f"reduce_dimension over {name}",
-            )
+    """The bands of a cube with at most one date, as (band, y, x); one dimension of another type counts as bands."""
     if cube.dims[-2:] != SPATIAL:
         raise GraphError("ProcessGraphInvalid", "the result has no pixels: y and x were reduced")
-    bands = cube.of_kind("bands")
-    data = cube.aligned((*[d for d in cube.dims[:-2] if d not in bands], *bands, *SPATIAL))
-    return data.reshape(-1, *data.shape[-2:])
+    several = [name for name in cube.dims[:-2] if len(cube.labels[name]) != 1]
+    if excess := [name for name in several if cube.kind(name) == "temporal"] or several[1:]:
+        what = f"{len(cube.labels[excess[0]])} {'dates' if cube.kind(excess[0]) == 'temporal' else 'labels'}"
+        raise GraphError(
+            "ProcessGraphInvalid",
+            f"the result still has {what} along {excess[0]!r}; a map or histogram is of one",
+            f"reduce_dimension over {excess[0]}",
+        )
+    return cube.data.reshape(-1, *cube.data.shape[-2:])
+
+
+def layer_names(cube: Cube) -> tuple[str, ...]:
+    """The names of these bands; 'value' of the only one of a cube without bands."""
+    named = [name for name in cube.dims[:-2] if len(cube.labels[name]) != 1] or list(cube.of_kind("bands"))
+    return tuple(map(str, cube.labels[named[0]])) if named else ("value",)
 
 
 def drawn(cube: Cube) -> Any:

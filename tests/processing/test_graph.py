@@ -199,3 +199,54 @@ def test_any_json_is_a_graph_or_a_graph_error(junk: Any, process: str, arguments
             queries(parse(raw, REGISTRY))
         except GraphError as error:
             assert error.message
+
+
+TRIANGLE = {"type": "Polygon", "coordinates": [[[5, 45], [6, 45], [6, 47], [5, 45]]]}
+UTM = {"west": 500_000, "south": 5_000_000, "east": 600_000, "north": 5_100_000, "crs": 32632}
+EXTENTS = [
+    (load(spatial_extent=TRIANGLE), None, (5, 45, 6, 47)),
+    (load(), node("filter_spatial", True, data=of("a"), geometries=TRIANGLE), (5, 45, 6, 47)),
+    (load(), node("filter_bbox", True, data=of("a"), extent=UTM), (9.0, 45.15, 10.29, 46.06)),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "bounds"), EXTENTS)
+def test_extents_go_to_the_catalogue(first: Any, second: Any, bounds: Any) -> None:
+    raw = {"a": first, "b": second} if second else {"a": {**first, "result": True}}
+    (query,) = queries(parse(raw, REGISTRY))
+    assert query.bounds == pytest.approx(bounds, abs=0.01)
+
+
+def test_extents_that_do_not_meet_are_refused() -> None:
+    raw = {"a": load(spatial_extent=UTM), "b": node("filter_spatial", True, data=of("a"), geometries=TRIANGLE)}
+    with pytest.raises(GraphError, match="node 'a': the graph's spatial extents do not meet"):
+        queries(parse(raw, REGISTRY))
+
+
+def test_a_neighbourhood_needs_what_lies_beyond_the_filter() -> None:
+    box = {"west": 5, "south": 45, "east": 6, "north": 47}
+    raw = {
+        "a": load(),
+        "k": node("apply_kernel", data=of("a"), kernel=[[1, 1, 1]]),
+        "f": node("filter_bbox", data=of("k"), extent=box),
+        "t": node("filter_temporal", True, data=of("f"), extent=["2024-01-01", "2024-02-01"]),
+    }
+    (query,) = queries(parse(raw, REGISTRY))
+    assert query.bounds == (-180, -90, 180, 90) and query.interval.start is not None
+
+
+def test_labels_of_other_processes_are_no_bands() -> None:
+    reducer = {"process_graph": {
+        "more": node("array_append", data=arg("data"), value=1, label="B04"),
+        "all": node("sum", True, data=of("more")),
+    }}  # fmt: skip
+    raw = {"a": load(), "b": node("reduce_dimension", True, data=of("a"), reducer=reducer, dimension="bands")}
+    assert [q.bands for q in queries(parse(raw, REGISTRY))] == [None]
+
+
+def test_arguments_are_nested_only_so_deep() -> None:
+    deep: Any = 1
+    for _ in range(60):
+        deep = [deep]
+    with pytest.raises(GraphError, match="nested deeper"):
+        parse({"a": node("constant", True, x=deep)}, REGISTRY)

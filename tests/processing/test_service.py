@@ -18,6 +18,7 @@ from bdap_hub.catalogue.app import create_app as create_catalogue
 from bdap_hub.database import connect
 from bdap_hub.processing.app import create_app
 from bdap_hub.processing.grid import Grid
+from bdap_hub.processing.processes import REGISTRY
 from bdap_hub.web import HubLogin, sign_token
 
 from .conftest import DATES, X, Y, Z, make_collection, truth, write_catalogue
@@ -176,6 +177,15 @@ def test_a_huge_body_is_refused(ana: Client) -> None:
 @pytest.mark.parametrize("address", ["/", "/conformance", "/processes", "/file_formats", "/service_types"])
 def test_capabilities_need_no_login(platform: Any, address: str) -> None:
     assert httpx.get(platform.settings.hub.public_url + PREFIX + address).status_code == 200
+
+
+def test_processes_are_the_whole_specifications(platform: Any) -> None:
+    listed = httpx.get(platform.settings.hub.public_url + PREFIX + "/processes").json()["processes"]
+    shown = {process["id"]: process for process in listed}
+    assert shown.keys() == REGISTRY.keys()
+    assert shown["quantiles"] == REGISTRY["quantiles"].specification
+    assert shown["clip"]["exceptions"].keys() == {"MinMaxSwapped"}
+    assert all({"summary", "description", "categories", "parameters", "returns"} <= process.keys() for process in listed)
 
 
 @pytest.mark.parametrize(

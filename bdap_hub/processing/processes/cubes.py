@@ -12,17 +12,19 @@ from ..cube import SPATIAL, Cube, ordered
 from ..graph import GraphError
 from ..spec import Sees, process
 from ..values import Series, fits, number, series
-from .filters import filter_bbox
+from .filters import filter_bbox, filter_spatial
 
 FORMATS = ("PNG", "XYZ")
 
 
-@process(limits="Values are as stored, without scale and offset. Extents are bounding boxes; one day is one time step.")
+@process(limits="Values are as stored, without scale and offset; one day is one time step.")
 def load_collection(
     ctx: Any, id: Any, spatial_extent: Any, temporal_extent: Any, bands: Any = None, properties: Any = None
 ) -> Any:
     """Pixels of a collection as they are stored: no scale or offset is applied; nodata is no data."""
-    return filter_bbox(ctx, ctx.load(), spatial_extent) if spatial_extent else ctx.load()
+    if not spatial_extent:
+        return ctx.load()
+    return (filter_spatial if "type" in spatial_extent else filter_bbox)(ctx, ctx.load(), spatial_extent)
 
 
 @process(limits=f"Formats: {', '.join(FORMATS)}; the options say how tiles are drawn (colormap, min, max).")
