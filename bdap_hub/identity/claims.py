@@ -15,20 +15,26 @@ _EMAIL = re.compile(r"[^@\s<>\",;]{1,64}@[A-Za-z0-9.-]{1,190}")
 
 
 def username(claims: Mapping[str, Any], expected: Expected) -> str:
-    """The name of a new account, refused rather than normalised: two spellings must never become one account."""
+    """The name that a new account would get; '' where the one stated is none that we accept.
+
+    Never normalised: two spellings must not become one account. Accounts that exist keep theirs, whatever is stated.
+    """
     name = claims.get(expected.username_claim)
-    if not isinstance(name, str) or not USERNAME.fullmatch(name):
-        raise LoginRefused(
-            "bad-username",
-            f"your account name (claim {expected.username_claim!r}) is not one we accept: it must begin with a letter "
-            "or a digit, hold lower case letters, digits and . _ - only, be no number, and have at most 64 characters",
-            "ask the platform's operators",
-        )
-    return name
+    return name if isinstance(name, str) and USERNAME.fullmatch(name) else ""
+
+
+def bad_username() -> LoginRefused:
+    """The refusal of a new account whose name is none that we accept."""
+    return LoginRefused(
+        "bad-username",
+        "the account name that the login provider states is not one we accept: it must begin with a letter or a digit, "
+        "hold lower case letters, digits and . _ - only, be no number, and have at most 64 characters",
+        "ask the platform's operators, who choose its claim (identity.username_claim)",
+    )
 
 
 def display_name(claims: Mapping[str, Any], expected: Expected) -> str:
-    """The name to show: as stated, or given and family name, or the account name. Never used to decide anything."""
+    """The name to show: as stated, or given and family name, or the name of `username`. Never used to decide anything."""
     parts = [claims.get(expected.display_name_claim)]
     if not parts[0]:  # EU Login states the parts only
         parts = [claims.get("given_name"), claims.get("family_name")]

@@ -28,7 +28,8 @@ NOTHING_MORE = Requirement()
 class IdToken:
     """A person, as a valid id_token states them. `auth_time` is in seconds since 1970, None if not stated.
 
-    `level` is the highest of the platform's levels that `acr` and `amr` prove; `sid` is the provider's session.
+    `username` is for a new account, '' if it cannot be a name here. `level` is the highest of the platform's levels
+    that `acr` and `amr` prove; `sid` is the provider's session.
     """
 
     subject: str

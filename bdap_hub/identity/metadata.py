@@ -34,7 +34,6 @@ class Metadata:
     auth_algorithms: frozenset[str] = frozenset()
     acr_values: frozenset[str] = frozenset()
     states_issuer: bool = False
-    back_channel_logout: bool = False
 
 
 def read_metadata(document: Any, issuer: str, algorithms: Collection[str] = ()) -> Metadata:
@@ -59,7 +58,6 @@ def read_metadata(document: Any, issuer: str, algorithms: Collection[str] = ()) 
         auth_algorithms=_texts(document, "token_endpoint_auth_signing_alg_values_supported"),
         acr_values=_texts(document, "acr_values_supported"),
         states_issuer=document.get("authorization_response_iss_parameter_supported") is True,
-        back_channel_logout=document.get("backchannel_logout_supported") is True,
         **addresses,
     )
 

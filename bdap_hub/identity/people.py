@@ -12,6 +12,7 @@ from sqlalchemy.orm import sessionmaker
 
 from ..access import Policy, Role, role_in
 from ..settings import Settings
+from .claims import bad_username
 from .id_token import IdToken, LoginRefused
 from .tables import Account, Membership, aware, now
 
@@ -21,13 +22,15 @@ Store = sessionmaker[Any]
 def recognise(store: Store, issuer: str, proven: IdToken, *, standing: str) -> Account:
     """The account of a proven login, found by the provider's `sub`; made, with `standing`, at the first login.
 
-    LoginRefused (name-taken) where somebody else has the name already: a name that may change hands at the provider
-    never opens another's account.
+    LoginRefused for a new account whose name is none we accept (bad-username), or somebody else's already (name-taken):
+    a name that may change hands at the provider never opens another's account.
     """
     try:
         with store.begin() as session:
             found = session.scalar(select(Account).where(Account.issuer == issuer, Account.subject == proven.subject))
             if found is None:
+                if not proven.username:
+                    raise bad_username()
                 if session.get(Account, proven.username) is not None:
                     raise LoginRefused(
                         "name-taken",
@@ -36,7 +39,7 @@ def recognise(store: Store, issuer: str, proven: IdToken, *, standing: str) -> A
                     )
                 found = Account(name=proven.username, issuer=issuer, subject=proven.subject, standing=standing)
                 session.add(found)
-            found.display_name, found.email = proven.display_name, proven.email
+            found.display_name, found.email = proven.display_name or found.name, proven.email
             found.groups, found.checked, found.logged_in = sorted(proven.groups), now(), now()
     except IntegrityError:  # two first logins of one person at once: the other was faster
         return recognise(store, issuer, proven, standing=standing)

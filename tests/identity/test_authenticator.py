@@ -174,3 +174,13 @@ def test_a_uuid_names_an_account_where_nothing_better_is_stated(settings: Settin
     with pytest.raises(LoginRefused) as refused:
         log_in(made, "20001", "ana")
     assert refused.value.reason == "bad-username"
+
+
+def test_an_account_keeps_its_name_whatever_the_provider_calls_it_later(settings: Settings) -> None:
+    made, (ana, ben) = keycloak(settings), KEYCLOAK_SUBS
+    assert log_in(made, ana, "ana").name == "ana"
+    for renamed in ("Ana Maria", "20001", ""):
+        assert log_in(made, ana, renamed).name == "ana"
+        with pytest.raises(LoginRefused) as refused:
+            log_in(made, ben, renamed)
+        assert refused.value.reason == "bad-username"

@@ -75,10 +75,10 @@ def test_unusable_documents(change: dict[str, Any], why: str) -> None:
 
 def test_what_is_read() -> None:
     found = read_metadata(DOCUMENT, ISSUER)
-    assert found.acr_values == {"urn:mfa"} and found.back_channel_logout and not found.states_issuer
+    assert found.acr_values == {"urn:mfa"} and not found.states_issuer
     assert found.auth_methods == {"client_secret_basic"} and found.auth_algorithms == frozenset()
     sparse = {name: DOCUMENT[name] for name in ("issuer", "authorization_endpoint", "token_endpoint", "jwks_uri")}
-    assert not read_metadata(sparse, ISSUER, ["PS512"]).back_channel_logout
+    assert read_metadata(sparse, ISSUER, ["PS512"]).userinfo_endpoint == ""
 
 
 def test_public_keys_only() -> None:
