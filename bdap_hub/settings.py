@@ -41,6 +41,11 @@ class HubSettings(Section):
     proxy_api_port: int = 8091
     platform_name: str = "BDAP Hub"
 
+    @property
+    def fronts(self) -> int:
+        """How many reverse proxies stand before the hub's own: one where people type https, for ours speaks http."""
+        return int(urlsplit(self.public_url).scheme == "https")
+
 
 class RequirementSettings(Section):
     """What a thing demands of the login, beyond the rights to it."""
@@ -279,6 +284,9 @@ class SpawningSettings(Section):
 
     engine: Engine = "docker"
     network: str = Field("bdap-servers", description="Docker bridge of people's servers, no traffic between them.")
+    egress: Literal["all", "none"] | tuple[IPv4Network, ...] = Field(
+        "all", description="Where servers may connect to outside this host: `all`, `none`, or a list of networks."
+    )
     memory: str = "2G"
     cpus: float = 1.0
     pids: int = 512
@@ -403,7 +411,9 @@ class Settings(BaseSettings):
         "production", description="Production refuses http, the embedded provider and the demo's token."
     )
     var: Path = Field(Path("var"), description="State, logs and secrets of this install.")
-    database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in `var`.")
+    database_url: str = Field(
+        "", description="SQLAlchemy URL, such as postgresql+psycopg://bdap@db/bdap; empty: SQLite in `var`."
+    )
     hub: HubSettings = HubSettings()
     # A factory, so that a preset can tell what was given from what is default.
     identity: IdentitySettings = Field(default_factory=IdentitySettings)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +18,7 @@ from oauthenticator.oauth2 import OAuthCallbackHandler, OAuthLoginHandler
 from tornado import web
 from tornado.httputil import url_concat
 
+from ..addresses import caller
 from ..errors import BdapError, Unavailable
 from . import registration, sessions
 from .authorize import authorize_parameters
@@ -191,10 +193,14 @@ class CallbackHandler(BeginsSession, OAuthCallbackHandler):
             raise LoginRefused(f"provider-{known}", sentence)
 
 
-def address_of(handler: web.RequestHandler) -> str:
-    """The caller's address: the last hop that the hub's proxy names. What callers say (X-Real-Ip) does not count."""
-    forwarded = handler.request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    return forwarded or handler.request.remote_ip or ""
+def address_of(handler: Any) -> str:
+    """The caller's address, as the hub's proxy names it. What callers say (X-Real-Ip) does not count."""
+    peer = here = "127.0.0.1"  # the proxy's, where the connection has ended meanwhile
+    stream = getattr(handler.request.connection, "stream", None)
+    with suppress(OSError, AttributeError):
+        peer, here = stream.socket.getpeername()[0], stream.socket.getsockname()[0]
+    fronts = handler.authenticator.settings.hub.fronts
+    return caller(peer, here, handler.request.headers.get("X-Forwarded-For", ""), fronts=fronts)
 
 
 def _http_error(error: BdapError) -> web.HTTPError:

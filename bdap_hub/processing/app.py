@@ -15,6 +15,7 @@ from .. import __version__, audit
 from ..errors import BadRequest, BdapError, NotFound, TooMuch
 from ..settings import Settings
 from ..web import Principal, create_service
+from ..web.audit_request import client_address
 from . import needs
 from .drawing import add_drawing
 from .evaluate import Compiled
@@ -200,7 +201,7 @@ async def _refusals_audited(room: Room, request: Request, principal: Principal, 
                 subject=", ".join(query.collection for query in needs.queries(graph)),
                 allowed=False,
                 reason=error.message,
-                address=request.client.host if request.client else "",
+                address=client_address(request),
             )
         raise
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from .. import audit
+from ..addresses import caller
 
 
 async def note(connection: HTTPConnection, person: str, action: str, subject: str, allowed: bool, reason: str) -> None:
@@ -25,21 +24,8 @@ async def note(connection: HTTPConnection, person: str, action: str, subject: st
 
 
 def client_address(connection: HTTPConnection) -> str:
-    """The caller's address: the peer's, or the one that the hub's proxy names where the peer is the proxy.
-
-    The proxy runs on this host. Who calls from elsewhere, as people's servers do, may write into the header what they
-    like. A proxy for TLS before ours, on this host, is passed over.
-    """
+    """The caller's address; what callers write into headers themselves does not count."""
     peer = connection.client.host if connection.client else ""
     here = (connection.scope.get("server") or ("",))[0]
-    if not _is_loopback(peer) and peer != here:
-        return peer
-    hops = [hop.strip() for hop in connection.headers.get("x-forwarded-for", "").split(",")]
-    return next((hop for hop in reversed(hops) if hop and not _is_loopback(hop)), peer)
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return False
+    fronts = connection.app.state.settings.hub.fronts
+    return caller(peer, here, connection.headers.get("x-forwarded-for", ""), fronts=fronts)

@@ -1,0 +1,34 @@
+"""From which address a request comes, when it may have passed proxies."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+
+def caller(peer: str, here: str, forwarded: str, *, fronts: int = 0) -> str:
+    """The caller's address: the peer's, or the one in X-Forwarded-For where the peer is the hub's proxy, on this host.
+
+    `here` is the address at which we were called. Who calls past the proxy, as people's servers can, may write into the
+    header what they like: it does not count. `fronts` is how many reverse proxies stand before the hub's own; each adds
+    whom it saw, so what the caller wrote stands before that.
+
+    >>> caller("127.0.0.1", "127.0.0.1", "6.6.6.6, 192.0.2.7")
+    '192.0.2.7'
+    >>> caller("127.0.0.1", "127.0.0.1", "6.6.6.6, 192.0.2.7, 10.0.0.1", fronts=1)
+    '192.0.2.7'
+    >>> caller("172.20.0.9", "172.20.0.1", "6.6.6.6")
+    '172.20.0.9'
+    """
+    if not _is_loopback(peer) and peer != here:
+        return peer
+    hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
+    if not hops:
+        return peer
+    return hops[-1 - fronts] if len(hops) > fronts else hops[-1]
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
