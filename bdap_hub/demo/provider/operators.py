@@ -35,11 +35,12 @@ def end_sessions(settings: Settings, name: str) -> bool:
 
     from .backchannel import tell
 
-    Token.objects.filter(user=person).delete()
     for session in Session.objects.iterator():
         if session.get_decoded().get("_auth_user_id") == str(person.pk):
             session.delete()
-    return tell(name)
+    told = tell(name)  # before its tokens are worth nothing: the hub shall hear of it, not stumble over it
+    Token.objects.filter(user=person).delete()
+    return told
 
 
 def change_groups(settings: Settings, name: str, changes: tuple[str, ...]) -> list[str]:

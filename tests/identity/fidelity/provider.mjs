@@ -145,8 +145,8 @@ async function endSessions(name) {
   for (const session of storage.sessionsOf(name)) {
     const { sid, grantId } = session.authorizations?.[config.client_id] ?? {};
     await provider.Session.adapter.destroy(session.jti);
-    if (grantId) await provider.Grant.adapter.revokeByGrantId(grantId);
     if (sid) await client.backchannelLogout(name, sid).catch((error) => console.error('back-channel', error.message));
+    if (grantId) await provider.Grant.adapter.revokeByGrantId(grantId);
   }
 }
 
