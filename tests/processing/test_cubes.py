@@ -234,6 +234,12 @@ def test_values_along_a_dimension() -> None:
     shares = call("quantiles", data=arg("data"), probabilities=[0.0, 0.5])
     some = evaluate("apply_dimension", a=data, dimension="t", process=shares, target_dimension="q")
     assert (some.dims, some.labels["q"], values(some)) == (("q", "y", "x"), (0, 1), [4, 6])
+    banded = Cube(data.data[:, np.newaxis], ("t", "bands", "y", "x"), {"t": data.labels["t"], "bands": ("B04",)})
+    into = evaluate("apply_dimension", a=banded, dimension="t", process=shares, target_dimension="bands")
+    assert (into.dims, into.labels, into.kind("bands"), values(into)) == (
+        ("bands", "y", "x"), {"bands": (0, 1)}, "bands", [4, 6])  # fmt: skip
+    with pytest.raises(GraphError, match="'t' has more than one label"):
+        evaluate("apply_dimension", a=banded, dimension="bands", process=shares, target_dimension="t")
     sums = evaluate("apply_dimension", a=data, dimension="t", process=call("cumsum", data=arg("data")))
     assert values(sums) == [4, None, 12, 18]
 

@@ -75,27 +75,25 @@ def apply(ctx: Any, data: Any, process: Any, context: Any = None) -> Any:
     return replace(data, data=shaped(values, data.data.shape, data))
 
 
-@process(limits="Along labelled dimensions; the target dimension is the source, or a new one.")
+@process(limits="Not along y or x.")
 def apply_dimension(
     ctx: Any, data: Any, process: Any, dimension: Any, target_dimension: Any = None, context: Any = None
 ) -> Any:
     """The values along a dimension put through a process that gives an array."""
-    labels = data.names(dimension)
-    target = dimension if target_dimension is None else target_dimension
-    if target != dimension and target in data.dims:
-        raise GraphError("DimensionExists", f"the cube has a dimension {target!r} already", "choose another name")
-    along = data.series(dimension)
-    result = ctx.call(process, {"data": along, "context": context})
-    found = series(result if isinstance(result, (list, Series)) else [result]).values
-    fits(len(found) * math.prod(along.values.shape[1:]), len(found))
-    values = shaped(found.reshape(*found.shape, *[1] * (along.values.ndim - found.ndim)),
-                    (len(found), *along.values.shape[1:]), data)  # fmt: skip
-    kept = target == dimension and len(values) == len(labels)
-    if target == dimension:
-        moved = np.moveaxis(values, 0, data.axis(dimension))
-        return data.along(dimension, moved, labels if kept else tuple(range(len(values))))
-    rest = data.without(dimension, along.values[0] if len(labels) else values[0])
-    return rest.added(target, values, tuple(range(len(values))), "other")
+    labels, along = data.names(dimension), data.series(dimension)
+    values = _stacked(ctx.call(process, {"data": along, "context": context}), along, data)
+    numbered = tuple(range(len(values)))
+    if target_dimension in (None, dimension):
+        kept = labels if len(values) == len(labels) else numbered
+        return data.along(dimension, np.moveaxis(values, 0, data.axis(dimension)), kept)
+    if target_dimension not in data.dims:
+        return data.without(dimension, values[0]).added(target_dimension, values, numbered, "other")
+    if len(data.names(target_dimension)) != 1:
+        raise GraphError("DimensionExists", f"{target_dimension!r} has more than one label", "choose another name")
+    kind, left = data.kind(target_dimension), data.without(dimension, values[0])
+    axis = left.axis(target_dimension)
+    rest = left.without(target_dimension, np.squeeze(values[0], axis))
+    return rest.added(target_dimension, np.squeeze(values, axis + 1), numbered, kind)
 
 
 @process
@@ -155,6 +153,14 @@ def shaped(values: Any, shape: tuple[int, ...], like: Cube) -> Any:
         raise GraphError(
             "ProcessArgumentInvalid", f"the callback gives an array of shape {values.shape} where {shape} is needed"
         ) from None
+
+
+def _stacked(result: Any, along: Series, like: Cube) -> Any:
+    """The array that a callback gives, as layers of the shape of those along a dimension."""
+    found = series(result if isinstance(result, (list, Series)) else [result]).values
+    shape = (len(found), *along.values.shape[1:])
+    fits(math.prod(shape), len(found))
+    return shaped(found.reshape(*found.shape, *[1] * (along.values.ndim - found.ndim)), shape, like)
 
 
 def _resolved(ctx: Any, resolver: Any, x: Any, y: Any, context: Any) -> Any:
