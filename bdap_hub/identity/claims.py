@@ -34,7 +34,7 @@ def bad_username() -> LoginRefused:
 
 
 def display_name(claims: Mapping[str, Any], expected: Expected) -> str:
-    """The name to show: as stated, or given and family name, or the name of `username`. Never used to decide anything."""
+    """The name to show: as stated, or given and family name, or that of `username`. Never used to decide anything."""
     parts = [claims.get(expected.display_name_claim)]
     if not parts[0]:  # EU Login states the parts only
         parts = [claims.get("given_name"), claims.get("family_name")]

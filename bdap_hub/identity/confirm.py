@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from .authenticator import EULoginAuthenticator
 
 DOWN_SECONDS = 15.0
-"""After a failure nobody's request waits for the provider for so long, and never longer than an answer serves."""
+"""After a failure no request of that person waits for the provider for so long, and never longer than an answer serves.
+"""
+DOWN_PEOPLE = 3
+"""After the failures of so many people nobody waits at all: one alone may have tokens that the provider fails at."""
 EARLY_SECONDS = 5.0
 """An access token counts as expired so long before it is."""
 _OVER = "session-ended"
@@ -42,7 +45,7 @@ class Confirmation:
         self.authenticator = authenticator
         self.identity = authenticator.settings.identity
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._down_until = float("-inf")
+        self._failed: dict[str, float] = {}
 
     async def login(
         self, tokens: Mapping[str, Any], nonce: str, session: str, demand: Requirement = NOTHING_MORE
@@ -118,7 +121,7 @@ class Confirmation:
 
     async def _groups_now(self, user: User, account: Account, login: Login) -> frozenset[str] | None:
         """Groups by this login; None where nothing can be asked. LoginRefused (session-ended) if it is over."""
-        if time.monotonic() < self._down_until:
+        if self._pauses(account.name):
             raise Unavailable("the login provider did not answer a moment ago", "try again in a moment")
         try:
             proven = None
@@ -126,13 +129,18 @@ class Confirmation:
                 login, proven = await self._refreshed(user, account, login)
             stated = await self._userinfo(account, login)
         except Unavailable:
-            self._down_until = time.monotonic() + min(DOWN_SECONDS, self.identity.recheck_seconds)
+            self._failed[account.name] = time.monotonic() + min(DOWN_SECONDS, self.identity.recheck_seconds)
             raise
+        self._failed.clear()
         if stated is not None and not self._only_in_token(stated):
             return groups(stated, self.authenticator.expected)
         if proven is not None and self.identity.claims_from != "userinfo":
             return proven.groups
         return None if stated is None or login.get("groups_by_token") else frozenset()
+
+    def _pauses(self, name: str) -> bool:
+        self._failed = {failed: until for failed, until in self._failed.items() if until > time.monotonic()}
+        return name in self._failed or len(self._failed) >= DOWN_PEOPLE
 
     async def _refreshed(self, user: User, account: Account, login: Login) -> tuple[Login, IdToken | None]:
         """New tokens for the refresh token, kept before they are looked at: the provider may honour the old no more."""

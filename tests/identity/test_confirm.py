@@ -77,8 +77,8 @@ class World:
         self.provider = Provider(monkeypatch, self.made)
         self.checked(200)
 
-    def checked(self, seconds: float) -> None:
-        row = {"name": "ana", "issuer": ISSUER, "subject": "ana", "standing": "approved", "groups": GROUPS}
+    def checked(self, seconds: float, name: str = "ana") -> None:
+        row = {"name": name, "issuer": ISSUER, "subject": name, "standing": "approved", "groups": GROUPS}
         with self.made.store.begin() as session:
             session.merge(Account(**row, checked=now() - timedelta(seconds=seconds)))
 
@@ -90,6 +90,11 @@ class World:
 
     async def confirm(self, person: Person) -> Any:
         return await self.made.confirm(person, self.account)  # type: ignore[arg-type]
+
+    async def refresh(self, name: str, access_token: str) -> Any:
+        person = Person(login(access_token=access_token))
+        person.name = name
+        return await self.made.refresh_user(person)  # type: ignore[arg-type]
 
     def session(self, name: str) -> dict[str, Any]:
         """A login in another browser, with a refresh token of that name."""
@@ -245,6 +250,20 @@ async def test_an_outage_is_not_asked_about_by_everybody(world: Any) -> None:
     for _ in range(5):
         assert await there.made.refresh_user(Person(login())) is True
     assert there.provider.asked == ["userinfo access"]
+
+
+async def test_one_persons_broken_token_is_no_outage_for_the_others(world: Any) -> None:
+    """Else whoever the provider answers with an error again and again would keep everybody from being looked at."""
+    there = world()
+    there.provider.claims |= {"broken": None, "ben": {"sub": "ben", "groups": ["b"]}}
+    there.checked(200, "ben")
+    assert await there.refresh("ana", "broken") is True
+    assert (await there.refresh("ben", "ben"))["groups"] == ["b"]
+    names = ["c1", "c2", "c3", "c4"]
+    for name in names:  # several people: an outage
+        there.checked(200, name)
+        assert await there.refresh(name, "broken") is True
+    assert there.provider.asked == ["userinfo broken", "userinfo ben", *["userinfo broken"] * 3]
 
 
 async def test_a_new_refresh_token_is_kept_though_the_rest_failed(world: Any) -> None:
