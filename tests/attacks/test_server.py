@@ -13,6 +13,7 @@ from tests.attacks.platform import Browser, Platform
 
 OWNER = "owns-a-server"
 STATUS = f"/user/{OWNER}/api/status"
+SAVED = (200, 201)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,29 @@ def test_nobody_else_is(platform: Platform, owner: Browser) -> None:
     assert running(platform)
     sessions.end_all(platform.store, "wants-the-server", "the test is over")
     other.close()
+
+
+def test_after_a_step_up_opening_the_server_anew_lets_its_old_tab_save(platform: Platform, owner: Browser) -> None:
+    """Its cookie ends with the session that the step-up replaces; a tab that is open on it takes the new one up."""
+    assert save(owner) in SAVED
+    assert owner.log_in("/hub/step-up?max_age=60&next=/hub/token").headers["Location"] == "/hub/token"
+    platform.wait(lambda: save(owner) == 403, platform.settings.identity.revocation_seconds, "the old cookie's end")
+    assert running(platform)
+    open_server(owner)
+    assert save(owner) in SAVED
+
+
+def save(browser: Browser) -> int:
+    """What a tab that is open on the server does."""
+    page = f"{browser.platform.url}/user/{OWNER}/"
+    headers = {
+        "X-XSRFToken": browser.client.cookies.get("_xsrf", path=f"/user/{OWNER}/") or "",
+        "Referer": f"{page}lab",
+        "Sec-Fetch-Mode": "cors",
+        "Sec-Fetch-Site": "same-origin",
+    }
+    note = {"type": "file", "format": "text", "content": "saved"}
+    return browser.client.put(f"{page}api/contents/note.txt", json=note, headers=headers).status_code
 
 
 def test_a_copy_of_its_cookie_ends_with_the_login(platform: Platform, owner: Browser) -> None:
