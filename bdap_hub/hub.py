@@ -102,6 +102,8 @@ def spawner(c: Any, settings: Settings) -> None:
     chosen_config = c[chosen.__name__]
     chosen_config.settings = settings
     chosen_config.host_address = host
+    if docker:
+        BdapDockerSpawner.pool_of(settings).look()  # GPUs whose container is gone are free again
     if not docker:
         logging.getLogger(__name__).warning(WARNING)
         chosen_config.term_timeout = 1  # of somebody locked out; everybody else's server is interrupted first

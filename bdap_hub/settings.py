@@ -259,6 +259,8 @@ class ImageSettings(Section):
     reference: str
     description: str = ""
     gpu: bool = False
+    gpus: int = Field(1, ge=1, description="With gpu: how many, all of one node.")
+    gpu_model: str = Field("", description="With gpu: part of the model's name, such as A100; empty: any.")
     requires: RequirementSettings = Field(RequirementSettings(), description="Level or fresh login to start it.")
 
 
@@ -279,6 +281,15 @@ class ProjectSettings(Section):
         return self.lead_group or f"{self.group}-leads"
 
 
+class GpuSettings(Section):
+    """A GPU, or a MIG instance, that the driver is not asked about. `id` as it names it: GPU-…, MIG-…, or an index."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9:./-]+$")
+    model: str = ""
+    memory: str = Field("", description="Such as 80G.")
+    shares: int | None = Field(None, ge=1, description="Servers at once; None: spawning.gpu_shares.")
+
+
 class SpawningSettings(Section):
     """How people's servers run."""
 
@@ -291,9 +302,30 @@ class SpawningSettings(Section):
     cpus: float = 1.0
     pids: int = 512
     first_uid: int = Field(20000, description="People get uids from here up, kept for good.")
-    gpus: int | None = Field(None, description="GPUs of this host; None: look for them at start.")
+    gpus: int | tuple[GpuSettings, ...] | None = Field(
+        None, description="GPUs of this host: how many, or a list of id, model, memory, shares; None: ask the driver."
+    )
+    gpu_shares: int = Field(1, ge=1, description="Servers that hold one GPU at the same time; 1: each has its own.")
+    gpu_hours: float = Field(24, ge=0, description="A server with a GPU is stopped after so long; 0: no end.")
+    gpu_notice_minutes: float = Field(30, ge=0, description="So long before the end the person's home page warns.")
+    gpu_wait_minutes: float = Field(
+        15, ge=0, description="Who finds no free GPU waits in line so long at most; 0: is refused at once."
+    )
+    node: str = Field("local", description="This host's name in the list of GPUs; keep it while servers run.")
     idle_timeout: int = Field(3600, description="Seconds without activity after which a server stops.")
     skeleton: Path | None = Field(None, description="Folder whose files a new home starts with.")
+
+    @property
+    def gpu_count(self) -> int | None:
+        """How many GPUs are stated here; None where the driver is asked."""
+        return len(self.gpus) if isinstance(self.gpus, tuple) else self.gpus
+
+    @model_validator(mode="after")
+    def _gpus_apart(self) -> Self:
+        ids = [one.id for one in self.gpus] if isinstance(self.gpus, tuple) else []
+        if twice := sorted({one for one in ids if ids.count(one) > 1}):
+            raise ValueError(f"gpus names {twice[0]!r} twice")
+        return self
 
 
 class StoreSettings(Section):
@@ -526,7 +558,7 @@ class Settings(BaseSettings):
                 for i in self.images
             ),
             admin_group=self.identity.admin_group,
-            gpus=gpus if self.spawning.gpus is None else self.spawning.gpus,
+            gpus=gpus if self.spawning.gpu_count is None else self.spawning.gpu_count,
             levels=tuple(level.name for level in self.identity.levels),
             actions={action: demand.requirement() for action, demand in self.identity.step_up.items()},
         )

@@ -30,7 +30,9 @@ def host_config(plan: SpawnPlan) -> dict[str, Any]:
         "network_mode": plan.network,
         "log_config": {"type": "json-file", "config": {"max-size": "5m", "max-file": "2"}},
     }
-    if plan.gpus:
+    if plan.cdi:
+        found["device_requests"] = [DeviceRequest(driver="cdi", device_ids=list(plan.cdi))]
+    elif plan.gpus:
         found["device_requests"] = [DeviceRequest(device_ids=list(plan.gpus), capabilities=[["gpu"]])]
     return found
 

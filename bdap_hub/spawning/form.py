@@ -22,10 +22,10 @@ def _environment() -> Environment:
     return Environment(loader=PackageLoader("bdap_hub.web", "hub_templates"), autoescape=True)
 
 
-def render(choices: tuple[Choice, ...], person: Person, last: Mapping[str, object]) -> Markup:
+def render(choices: tuple[Choice, ...], person: Person, last: Mapping[str, object], gpus: str = "") -> Markup:
     """The fields, with the last choice selected (the first where that is gone); an explanation without choices.
 
-    A choice that needs another login is a link there, which leads back and starts it.
+    A choice that needs another login is a link there, which leads back and starts it. `gpus` says how many are free.
     """
     values = [value_of(choice) for choice in choices if not choice.step_up]
     before = f"{last.get('project')}{SEPARATOR}{last.get('image')}"
@@ -41,6 +41,7 @@ def render(choices: tuple[Choice, ...], person: Person, last: Mapping[str, objec
                 choice.step_up or Requirement(), f"{SPAWN_PAGE}?{urlencode(_options(choice))}"
             ),
             person=person,
+            gpus=gpus,
         )
     )
     return Markup(html)  # noqa: S704  rendered above with auto-escaping on

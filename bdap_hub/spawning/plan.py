@@ -51,7 +51,8 @@ class Site:
     """What was looked up on this host before planning.
 
     `address`: this host as seen from servers. `hidden`: collections whose folder this person must not read.
-    `projects`: gid of each project the person is in. `gpus`: ids of the GPUs set aside for this server.
+    `projects`: gid of each project the person is in. `gpus`: ids of the GPUs set aside for this server, `cdi`: the
+    engine's own names of them where it hands them out by CDI, `gpu_until`: when the server must end because of them.
     """
 
     address: str
@@ -60,6 +61,8 @@ class Site:
     propagation: Propagation = "rprivate"
     hidden: tuple[str, ...] = ()
     gpus: tuple[str, ...] = ()
+    cdi: tuple[str, ...] = ()
+    gpu_until: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class SpawnPlan:
     cap_drop: tuple[str, ...] = ("ALL",)
     security_options: tuple[str, ...] = ("no-new-privileges:true",)
     umask: str = field(default="002")
+    cdi: tuple[str, ...] = ()
 
 
 def choices(policy: Policy, person: Person) -> tuple[Choice, ...]:
@@ -152,6 +156,7 @@ def plan(settings: Settings, person: Person, choice: Choice, site: Site) -> Spaw
             "HOME": home,
             "USER": safe,
             **environment(settings, project, site.address, settings.store.mount),
+            **({"BDAP_GPU_UNTIL": site.gpu_until} if site.gpu_until else {}),
         },
         labels={
             "bdap.hub": install,
@@ -161,6 +166,7 @@ def plan(settings: Settings, person: Person, choice: Choice, site: Site) -> Spaw
             "bdap.image": choice.image.name,
             "bdap.gpus": ",".join(site.gpus),
         },
+        cdi=site.cdi,
     )
 
 

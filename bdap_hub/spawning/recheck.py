@@ -12,7 +12,7 @@ from .. import audit, database
 from ..access import Person, Policy, UseImage, decide
 from ..errors import BdapError, NotAllowed
 from ..settings import Settings
-from . import form, gpus
+from . import form, gpu_inventory
 from .plan import Choice, choices, wish
 
 ANOTHER_IMAGE = "choose another image, or ask the project's owner to add you"
@@ -45,7 +45,7 @@ class Recheck(HasTraits):
     @property
     def policy(self) -> Policy:
         """What access decides by, with the GPUs of this host."""
-        return self.settings.policy(gpus.count(self.settings))
+        return self.settings.policy(gpu_inventory.count(self.settings))
 
     @property
     def choices(self) -> tuple[Choice, ...]:
@@ -54,7 +54,9 @@ class Recheck(HasTraits):
 
     @default("options_form")
     def _options_form_default(self) -> Any:
-        return lambda spawner: form.render(spawner.choices, spawner.person, spawner.user_options or {})
+        return lambda spawner: form.render(
+            spawner.choices, spawner.person, spawner.user_options or {}, getattr(spawner, "gpu_state", "")
+        )
 
     @default("apply_user_options")
     def _apply_user_options_default(self) -> Any:

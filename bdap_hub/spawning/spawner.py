@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from typing import Any
 
 from docker.errors import APIError, ImageNotFound
@@ -16,7 +15,8 @@ from traitlets import default
 from ..access import Person, Policy, UseProject, decide
 from ..errors import BdapError
 from ..telemetry import redact
-from . import docker_arguments, engine, gpus, store, uids
+from . import docker_arguments, engine, store, uids
+from .gpu_wait import WaitsForGpus
 from .plan import Choice, Site, SpawnPlan, container_name, plan
 from .recheck import Recheck, readable, refused, sessions
 
@@ -28,12 +28,12 @@ STARTING = (
 )
 
 
-class BdapDockerSpawner(Recheck, DockerSpawner):  # type: ignore[misc]
+class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[misc]
     """One container a person: own uid, only their projects' folders, limits, no capabilities, no neighbours."""
 
     plan = AnyTrait(None, allow_none=True, help="The SpawnPlan of the running or starting server.")
     stage = 0
-    _gpu_lock = asyncio.Lock()
+    _own_timeout: int | None = None
 
     @default("remove")
     def _remove_default(self) -> bool:
@@ -81,23 +81,26 @@ class BdapDockerSpawner(Recheck, DockerSpawner):  # type: ignore[misc]
         self.stage = 0
         choice = self.decide()
         try:
-            # two starts at once must not be given the same GPU
-            async with self._gpu_lock if choice.image.gpu else nullcontext():
-                self.plan = await self._in_thread(self._make_plan, choice, self.person, self.policy)
-                self.stage = 2
-                limits = self.plan.limits
-                self.image, self.mem_limit, self.cpu_limit = self.plan.image, limits.memory, limits.cpus
-                ip, port = await super().start()
+            if choice.image.gpu and await self.get_object():
+                await self.remove_object()  # what an earlier hub left behind holds a GPU
+            given = await self.gpus_for(choice)
+            self.plan = await self._in_thread(self._make_plan, choice, self.person, self.policy, given)
+            self.stage = 2
+            limits = self.plan.limits
+            self.image, self.mem_limit, self.cpu_limit = self.plan.image, limits.memory, limits.cpus
+            ip, port = await super().start()
         except BdapError as error:
             raise refused(error) from None
         except ImageNotFound:
             missing = f"The image {choice.image.name} is not built on this host. Ask the operator to run `make images`."
             raise readable(missing, "image", 503) from None
+        finally:
+            await self.gpus_settled(choice)
         self.stage = 3
         await self._until_listening(ip, port)
         return ip, port
 
-    def _make_plan(self, choice: Choice, person: Person, policy: Policy) -> SpawnPlan:
+    def _make_plan(self, choice: Choice, person: Person, policy: Policy, given: tuple[str, ...]) -> SpawnPlan:
         """Look up what the plan needs and make the folders that it mounts. Runs in a thread."""
         settings = self.settings
         first, database = settings.spawning.first_uid, sessions(settings.database)
@@ -109,14 +112,13 @@ class BdapDockerSpawner(Recheck, DockerSpawner):  # type: ignore[misc]
         store.ensure_home(settings, person.name, uid, gid)
         store.ensure_names(settings, person.name, uid, projects, gid)
         store.ensure_store(settings, projects)
-        label = f"bdap.hub={settings.install_id}"
         site = Site(
             address=self.host_address,
             uid=uid,
             projects=projects,
             propagation=engine.propagation_of(settings.store.data),
             hidden=store.hidden_collections(settings, policy, person),
-            gpus=gpus.free(settings, gpus.held(label)) if choice.image.gpu else (),
+            **self.gpu_facts(given),
         )
         return plan(settings, person, choice, site)
 
@@ -142,9 +144,9 @@ class BdapDockerSpawner(Recheck, DockerSpawner):  # type: ignore[misc]
 
     async def stop(self, now: bool = False) -> None:
         """Ask it to end, and remove it; `now` kills it without asking."""
-        if now:
-            return await self.remove_object()
-        await super().stop()
+        await (self.remove_object() if now else super().stop())
+        if self.pool.mine(self.object_name):
+            await self.pool.tidy()
 
     async def poll(self) -> Any:
         """None while it runs. A container that ended is logged and removed, so that nothing is left behind."""
@@ -153,16 +155,39 @@ class BdapDockerSpawner(Recheck, DockerSpawner):  # type: ignore[misc]
             await self._log_tail()
             await self.remove_object()
             self.object_id = ""
+        if status is not None and self.pool.mine(self.object_name):
+            await self.pool.tidy()
+        if status is None and self.gpu_overdue:
+            self.log.info("The time of %s's GPU is over", self.user.name)
+            await self.stop()
+            return "the time of its GPU is over"
         return status
 
+    def run_pre_spawn_hook(self) -> Any:
+        """JupyterHub ends a start after `start_timeout`: the time in line for a GPU comes on top."""
+        if self._own_timeout is None:
+            self._own_timeout = self.start_timeout
+        asked = (self.user_options or {}).get("image")
+        wanted = [choice.image for choice in self.choices if asked in (None, choice.image.name)]
+        gpu = bool(wanted) and all(image.gpu for image in wanted)
+        self.start_timeout = self._own_timeout + (int(60 * self.settings.spawning.gpu_wait_minutes) if gpu else 0)
+        return super().run_pre_spawn_hook()
+
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
-        """What happens now, for the page that waits."""
-        shown = -1
-        while True:
-            if self.stage != shown:
-                shown = self.stage
-                yield {"progress": 10 + 25 * shown, "message": STARTING[shown]}
-            await asyncio.sleep(0.2)
+        """What happens now, for the page that waits; a sign of life every 2 s, by which one knows that it is open."""
+        shown, silent = "", 0
+        self.watch()
+        try:
+            while True:
+                message = self.gpu_line or STARTING[self.stage]
+                event: dict[str, Any] = {"progress": 10 + 25 * self.stage}
+                if message != shown or silent >= 10:
+                    yield event if message == shown else {**event, "message": message}
+                    shown, silent = message, 0
+                silent += 1
+                await asyncio.sleep(0.2)
+        finally:
+            self.leave()
 
     async def _until_listening(self, ip: str, port: int) -> None:
         """Look often: JupyterHub's own look slows down to once in 5 s. It ends early if the container died."""

@@ -11,9 +11,8 @@ import pytest
 
 from bdap_hub import database
 from bdap_hub.access import Person
-from bdap_hub.errors import Busy
 from bdap_hub.settings import Settings
-from bdap_hub.spawning import choices, docker_arguments, form, gpus, plan, store
+from bdap_hub.spawning import choices, docker_arguments, form, plan, store
 from bdap_hub.spawning.engine import propagation_of
 from bdap_hub.spawning.plan import Site
 from bdap_hub.spawning.uids import gid_of, uid_of
@@ -91,31 +90,6 @@ def test_collections_one_may_not_read_are_hidden(settings: Settings, people: dic
     }
 
 
-def test_gpus_come_from_the_settings_first(settings: Settings) -> None:
-    settings.spawning.gpus = 2
-    assert (gpus.count(settings), gpus.ids(settings)) == (2, ("0", "1"))
-    assert gpus.free(settings, ()) == ("0",)
-    assert gpus.free(settings, ("0",)) == ("1",)
-    with pytest.raises(Busy, match="all GPUs are in use"):
-        gpus.free(settings, ("1", "0"))
-
-
-def test_gpus_are_looked_for(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert gpus.parse_list("GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-5e3c-a)\n  MIG 1g (UUID: MIG-1)\n") == (
-        "GPU-5e3c-a",
-    )
-    settings.spawning.engine = "process"
-    monkeypatch.setattr(gpus, "DEVICES", tmp_path)
-    monkeypatch.setattr(gpus.shutil, "which", lambda tool: None)
-    gpus._found.cache_clear()
-    assert gpus.count(settings) == 0
-    for name in ("nvidia10", "nvidia2", "nvidiactl"):
-        (tmp_path / name).touch()
-    gpus._found.cache_clear()
-    assert gpus.ids(settings) == ("2", "10")
-    gpus._found.cache_clear()
-
-
 def test_a_gpu_reaches_docker_by_its_id(settings: Settings, people: dict[str, Person]) -> None:
     (*_, choice) = choices(settings.policy(gpus=1), people["ana"])
     site = Site("h", 20000, {"agriculture": 20001}, gpus=("GPU-1",))
@@ -123,6 +97,16 @@ def test_a_gpu_reaches_docker_by_its_id(settings: Settings, people: dict[str, Pe
     assert [(dict(r)["DeviceIDs"], dict(r)["Capabilities"]) for r in asked] == [(["GPU-1"], [["gpu"]])]
     without = docker_arguments.host_config(plan(settings, people["ana"], choice, Site("h", 1, {"agriculture": 2})))
     assert "device_requests" not in without
+
+
+def test_a_gpu_by_the_engines_own_name_for_it(settings: Settings, people: dict[str, Person]) -> None:
+    (*_, choice) = choices(settings.policy(gpus=1), people["ana"])
+    name, end = "nvidia.com/gpu=GPU-1", "2026-03-01T00:00:00Z"
+    site = Site("h", 20000, {"agriculture": 20001}, gpus=("GPU-1",), cdi=(name,), gpu_until=end)
+    found = plan(settings, people["ana"], choice, site)
+    (asked,) = docker_arguments.host_config(found)["device_requests"]
+    assert (asked["Driver"], asked["DeviceIDs"], asked["Capabilities"]) == ("cdi", [name], [])
+    assert (found.labels["bdap.gpus"], found.environment["BDAP_GPU_UNTIL"]) == ("GPU-1", end)
 
 
 MOUNTS = """

@@ -1,0 +1,234 @@
+"""Carries out what `gpus` decides: places are written down before a container starts and freed once it is gone.
+
+One pool per hub. What is held stands in the database; what runs is asked of the engine; only the line of those who wait
+is in memory, as the starts that wait are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from docker.errors import DockerException
+from requests.exceptions import RequestException
+from sqlalchemy.orm import sessionmaker
+
+from ..errors import Busy, Unavailable
+from ..settings import Settings
+from . import engine, gpu_inventory, gpu_tables, gpus
+from .gpu_tables import GpuAllocation
+from .gpus import Device, Held, Running, Wish
+
+log = logging.getLogger(__name__)
+LOOK = 1.0  # seconds between two looks for those who wait, all of them together
+ENDED = ("exited", "dead", "created")  # `created` counts by its start: only the spawner that made it goes on with it
+Engine = Callable[[], Sequence[Running]]
+
+
+def running(install: str) -> list[Running]:
+    """The servers of this install that have GPUs, by their labels; Unavailable where the engine does not answer."""
+    labels = {"label": [f"bdap.hub={install}", "bdap.kind=server"]}
+    try:
+        found = engine.client().containers(all=True, filters=labels)
+    except (DockerException, RequestException) as error:
+        raise Unavailable(f"the Docker engine does not answer: {error}", "try again in a moment") from None
+    return [
+        Running(
+            holder=one["Names"][0].removeprefix("/"),
+            person=one["Labels"].get("bdap.person", ""),
+            project=one["Labels"].get("bdap.project", ""),
+            image=one["Labels"].get("bdap.image", ""),
+            devices=tuple(filter(None, one["Labels"][gpus.LABEL].split(","))),
+            since=float(one["Created"]),
+        )
+        for one in found
+        if one["Labels"].get(gpus.LABEL) and one["State"] not in ENDED and one["Names"]
+    ]
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Whose wish it is, and in which image."""
+
+    wish: Wish
+    person: str
+    image: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What somebody in line is told: their position, and when a device is due back (None: no end is set)."""
+
+    position: int
+    due: float | None
+
+
+class Pool:
+    """The GPUs of this platform. Calls that may wait for the database or the engine run in threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sessions: sessionmaker[Any],
+        engine: Engine | None = None,
+        devices: Callable[[], tuple[Device, ...]] | None = None,
+    ) -> None:
+        self.settings, self._sessions = settings, sessions
+        self._engine = engine or (lambda: running(settings.install_id))
+        self.devices = devices or (lambda: gpu_inventory.devices(settings))
+        self.waiting: dict[str, Asker] = {}
+        self._placed: dict[str, tuple[str, ...]] = {}  # ids, for those whose container is not there yet
+        self._rows: tuple[GpuAllocation, ...] = ()
+        self._looking = threading.Lock()
+        self._turn = asyncio.Lock()
+        self._looked = float("-inf")
+
+    @property
+    def held(self) -> tuple[Held, ...]:
+        """What is held, as it was at the last look."""
+        return tuple(row.held() for row in self._rows)
+
+    def mine(self, holder: str) -> tuple[GpuAllocation, ...]:
+        """What this container holds."""
+        return tuple(row for row in self._rows if row.holder == holder)
+
+    def until(self, holder: str) -> float | None:
+        """When this container must end because of its GPU, if ever."""
+        return min((row.until for row in self.mine(holder) if row.until is not None), default=None)
+
+    def look(self) -> None:
+        """Free what is gone, write down what was not known, serve who waits. Blocks; Unavailable without engine."""
+        with self._looking:
+            starting = set(self._placed)
+            rows = gpu_tables.allocations(self._sessions)
+            devices = self.devices()
+            if rows or devices:
+                self._reconcile([row.held() for row in rows], starting, devices)
+            self._serve(devices)
+            self._rows = tuple(gpu_tables.allocations(self._sessions))
+            self._looked = time.monotonic()
+
+    def _reconcile(self, held: Sequence[Held], starting: set[str], devices: Sequence[Device]) -> None:
+        real = self._engine()
+        lost = gpus.gone(held, real, starting)
+        if lost and (ended := gpu_tables.end(self._sessions, lost)):
+            log.info("%d GPU places are free again: %s", ended, ", ".join(one.place.device for one in lost))
+        left = [one for one in held if one not in lost]
+        for one, place in gpus.unknown(devices, left, real, self.settings.spawning.node):
+            log.warning("%s has the GPU %s, which nobody had written down", one.holder, place.device)
+            asker = Asker(Wish(one.holder, one.project, one.since), one.person, one.image)
+            row = self._row(asker, place, devices, one.since)
+            if row.until is not None:  # nobody loses work without notice
+                row.until = max(row.until, time.time() + self.settings.spawning.gpu_notice_minutes * 60)
+            gpu_tables.allocate(self._sessions, [row])
+
+    def _serve(self, devices: Sequence[Device]) -> None:
+        askers = dict(self.waiting)
+        if not askers:
+            return
+        held = [row.held() for row in gpu_tables.allocations(self._sessions)]
+        for holder, places in gpus.place(devices, held, [one.wish for one in askers.values()]).items():
+            now, asker = time.time(), askers[holder]
+            # from here on a look does not take it for lost; and who left the line meanwhile is found at the next one
+            self._placed[holder] = tuple(place.device for place in places)
+            rows = [self._row(asker, place, devices, now) for place in places]
+            if not gpu_tables.allocate(self._sessions, rows):
+                self._placed.pop(holder, None)  # by somebody else's hand: seen, and decided anew, at the next look
+            elif self.waiting.pop(holder, None) is None:
+                self._placed.pop(holder, None)
+
+    def _row(self, asker: Asker, place: gpus.Place, devices: Sequence[Device], since: float) -> GpuAllocation:
+        device = next((d for d in devices if (d.node, d.id) == (place.node, place.device)), Device(place.node, ""))
+        hours = self.settings.spawning.gpu_hours
+        return GpuAllocation(
+            node=place.node,
+            device=place.device,
+            slot=place.slot,
+            holder=asker.wish.holder,
+            person=asker.person,
+            project=asker.wish.project,
+            image=asker.image,
+            model=device.model,
+            share=1 / device.slots,
+            since=since,
+            until=since + hours * 3600 if hours else None,
+        )
+
+    async def tidy(self) -> None:
+        """A look that never fails: what it could not do is done at the next one."""
+        try:
+            async with self._turn:
+                await asyncio.to_thread(self.look)
+        except Exception:
+            log.exception("The GPUs could not be looked at")
+
+    async def acquire(
+        self, asker: Asker, stay: Callable[[], bool] = lambda: True, tell: Callable[[Standing], None] = lambda now: None
+    ) -> tuple[str, ...]:
+        """Ids of the GPUs set aside for this start; `started` must follow. In line as long as `stay` says so.
+
+        Unavailable where no node has what is wished for; Busy where none was free in time.
+        """
+        wish = asker.wish
+        if not gpus.possible(wish, self.devices()):
+            raise Unavailable(f"no node has {wording(wish)}", "choose another image, or ask the operator")
+        self.waiting[wish.holder] = asker
+        deadline = time.monotonic() + self.settings.spawning.gpu_wait_minutes * 60
+        self._looked = float("-inf")
+        try:
+            while True:
+                async with self._turn:  # one look serves all who wait
+                    if time.monotonic() - self._looked >= LOOK:
+                        await asyncio.to_thread(self.look)
+                if wish.holder in self._placed:
+                    return self._placed[wish.holder]
+                standing = self.standing(wish)
+                if time.monotonic() >= deadline or not stay():
+                    raise Busy(f"all GPUs are in use; {due(standing.due)}", LATER, retry_after=300)
+                tell(standing)
+                await asyncio.sleep(LOOK)
+        except BaseException:
+            self.waiting.pop(wish.holder, None)  # first: who is placed after this is no longer in line, and seen to be
+            self._placed.pop(wish.holder, None)
+            raise
+
+    def started(self, holder: str) -> None:
+        """The start is over, well or not: from now on the container says whether the GPU is held."""
+        self._placed.pop(holder, None)
+
+    def standing(self, wish: Wish) -> Standing:
+        """Where this wish is in the line."""
+        devices, held = self.devices(), self.held
+        others = [one.wish for one in self.waiting.values() if one.wish.holder != wish.holder]
+        return Standing(
+            gpus.position(wish, devices, held, [*others, wish]), gpus.due_back(wish, devices, held, time.time())
+        )
+
+
+LATER = "start an image without GPU, or try again then"
+
+
+def wording(wish: Wish) -> str:
+    """`2 GPUs of model A100`."""
+    number = "a GPU" if wish.count == 1 else f"{wish.count} GPUs"
+    return f"{number} of model {wish.model}" if wish.model else number
+
+
+def due(moment: float | None) -> str:
+    """When the next is due back, for people."""
+    return "none has an end set" if moment is None else f"the next is due back by {clock(moment)}"
+
+
+def clock(moment: float) -> str:
+    """`14:05 UTC (in 2 h 10 min)`, with the date where it is another day's."""
+    at, now = datetime.fromtimestamp(moment, UTC), datetime.now(UTC)
+    minutes = max(0, round((at - now).total_seconds() / 60))
+    hours, rest = divmod(minutes, 60)
+    left = " ".join(f"{number} {unit}" for number, unit in ((hours, "h"), (rest, "min")) if number) or "0 min"
+    return f"{at:%H:%M UTC}{'' if at.date() == now.date() else f' on {at:%Y-%m-%d}'} (in {left})"
