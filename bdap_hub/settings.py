@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -326,6 +327,17 @@ class SpawningSettings(Section):
         if twice := sorted({one for one in ids if ids.count(one) > 1}):
             raise ValueError(f"gpus names {twice[0]!r} twice")
         return self
+
+    @field_validator("egress", mode="before")
+    @classmethod
+    def _networks(cls, given: Any) -> Any:
+        """One sentence for all that it may be, not one for each."""
+        if given in ("all", "none"):
+            return given
+        try:
+            return tuple(IPv4Network(one) for one in ([given] if isinstance(given, str) else given))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{error}: write all, none, or a list of networks such as [192.0.2.0/24]") from None
 
 
 class StoreSettings(Section):
