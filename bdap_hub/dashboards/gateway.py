@@ -61,7 +61,8 @@ def create_gateway(settings: Settings) -> Starlette:
         exception_handlers={BdapError: gateway.on_error},
         lifespan=lifespan,
     )
-    app.state.gateway, app.state.sessions = gateway, gateway.sessions
+    app.state.gateway, app.state.sessions, app.state.settings = gateway, gateway.sessions, settings
+    app.state.behind_hub_proxy = False
     return app
 
 

@@ -27,5 +27,8 @@ def client_address(connection: HTTPConnection) -> str:
     """The caller's address; what callers write into headers themselves does not count."""
     peer = connection.client.host if connection.client else ""
     here = (connection.scope.get("server") or ("",))[0]
-    fronts = connection.app.state.settings.hub.fronts
-    return caller(peer, here, connection.headers.get("x-forwarded-for", ""), fronts=fronts)
+    state = connection.app.state
+    ours = getattr(state, "behind_hub_proxy", True)
+    return caller(
+        peer, here, connection.headers.get("x-forwarded-for", ""), fronts=state.settings.hub.fronts, ours=ours
+    )

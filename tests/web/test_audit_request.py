@@ -11,10 +11,11 @@ from bdap_hub.settings import HubSettings
 from bdap_hub.web.audit_request import client_address
 
 
-def address(peer: str | None, forwarded: str, public_url: str = "http://hub.example") -> str:
+def address(peer: str | None, forwarded: str, public_url: str = "http://hub.example", **state: bool) -> str:
+    settings = SimpleNamespace(hub=HubSettings(public_url=public_url))
     scope = {
         "type": "http",
-        "app": SimpleNamespace(state=SimpleNamespace(settings=SimpleNamespace(hub=HubSettings(public_url=public_url)))),
+        "app": SimpleNamespace(state=SimpleNamespace(settings=settings, **state)),
         "client": peer and (peer, 40000),
         "server": ("172.20.0.1", 8021),
         "headers": [(b"x-forwarded-for", forwarded.encode())],
@@ -52,3 +53,16 @@ def test_without_a_reverse_proxy(peer: str | None, forwarded: str, wanted: str) 
 )
 def test_behind_a_reverse_proxy(peer: str, forwarded: str, wanted: str) -> None:
     assert address(peer, forwarded, "https://hub.example") == wanted
+
+
+@pytest.mark.parametrize(
+    ("public_url", "peer", "forwarded", "wanted"),
+    [
+        ("http://hub.example", "127.0.0.1", "6.6.6.6", "127.0.0.1"),  # nobody stands before it
+        ("http://hub.example", "192.0.2.7", "6.6.6.6", "192.0.2.7"),
+        ("https://hub.example", "127.0.0.1", "6.6.6.6, 192.0.2.7", "192.0.2.7"),  # the reverse proxy alone
+        ("https://hub.example", "127.0.0.1", "192.0.2.7", "192.0.2.7"),
+    ],
+)
+def test_dashboards_are_served_past_the_hubs_proxy(public_url: str, peer: str, forwarded: str, wanted: str) -> None:
+    assert address(peer, forwarded, public_url, behind_hub_proxy=False) == wanted
