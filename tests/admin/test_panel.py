@@ -45,6 +45,12 @@ def test_an_administrator_sees_every_page(panel: Any, path: str, text: str) -> N
     assert 'role="alert"' not in answer.text
 
 
+def test_the_header_leads_where_the_hubs_does(panel: Any) -> None:
+    page = panel.get("olga", "").text
+    assert all(f'/hub/{path}"' in page for path in ("home", "requests", "logins"))
+    assert '/hub/requests"' not in panel.get("ana", "").text
+
+
 @pytest.mark.parametrize("path", [*PAGES, "dashboards"])
 def test_others_are_refused_readably_and_that_is_recorded(panel: Any, path: str) -> None:
     answer = panel.get("ana", path)
