@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from . import __version__, cli_audit, cli_gpus, cli_people, settings, settings_page, telemetry
+from . import __version__, cli_audit, cli_firewall, cli_gpus, cli_people, settings, settings_page, telemetry
 from .access import Administer, Assurance, Person, Request, UseImage, UseProject, decide, step_up_path
 from .errors import BadRequest, BdapError
 
@@ -37,6 +37,7 @@ def main() -> None:
 
 
 main.add_command(cli_audit.audit)
+main.add_command(cli_firewall.firewall)
 main.add_command(cli_gpus.gpus)
 main.add_command(cli_people.people)
 

@@ -16,13 +16,13 @@ from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 
 from . import identity, telemetry
 from .errors import BadSettings
-from .settings import ServiceSettings, Settings
+from .settings import SERVERS_USE, ServiceSettings, Settings
 from .spawning.network import ensure_network
 from .spawning.process import WARNING, BdapProcessSpawner
 from .spawning.spawner import BdapDockerSpawner
 
 WEB = Path(__file__).parent / "web"
-EVERYBODYS = ("processing", "catalogue", "dashboards")
+EVERYBODYS = SERVERS_USE
 SERVICES = (*EVERYBODYS, "admin")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ANYWHERE = ("0.0.0.0", "::", "")  # noqa: S104  compared with, never bound

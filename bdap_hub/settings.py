@@ -24,6 +24,9 @@ from .access import Image, Policy, Project, Requirement, two_factors
 from .errors import BadSettings
 
 Engine = Literal["docker", "process"]
+# The services that people's servers and dashboards call over the network.
+SERVERS_USE = ("processing", "catalogue", "dashboards")
+DASHBOARDS_USE = ("processing", "catalogue")
 
 
 class Section(BaseModel):
@@ -581,6 +584,11 @@ class Settings(BaseSettings):
         if not path.is_file():
             raise BadSettings(f"the secret {name!r} is missing", f"put it in {path} with mode 600, or run `make demo`")
         return path.read_text().strip()
+
+
+def bridge_interface(network: str) -> str:
+    """The host's interface of a Docker network of ours. It follows from the name: rules hold when one is made anew."""
+    return network if len(network) <= 15 else f"bdap-{hashlib.sha256(network.encode()).hexdigest()[:10]}"
 
 
 def load(**overrides: object) -> Settings:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from ..settings import Settings
+from ..settings import DASHBOARDS_USE, Settings
 
 PORT = 8866
 TEMPLATES = Path(__file__).parent / "voila"
@@ -103,7 +103,7 @@ def base_environment(templates: str) -> dict[str, str]:
 def service_addresses(settings: Settings, host: str) -> dict[str, str]:
     """The services' addresses for a release that reaches this machine as `host`."""
     addresses = {}
-    for name in ("processing", "catalogue"):
+    for name in DASHBOARDS_USE:
         service = getattr(settings, name)
         anywhere = service.bind in ("0.0.0.0", "127.0.0.1", "::", "localhost")  # noqa: S104  compared with, never bound
         bind = host if anywhere or host == service.also_bind else service.bind

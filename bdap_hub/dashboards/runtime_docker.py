@@ -9,10 +9,10 @@ from typing import Any
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
-from docker.types import Mount
+from docker.types import LogConfig, Mount, Ulimit
 
 from ..errors import Unavailable
-from ..settings import Settings
+from ..settings import Settings, bridge_interface
 from .runtime import PORT, TEMPLATES, Launch, base_environment, service_addresses, voila_command
 
 log = logging.getLogger("bdap.dashboards")
@@ -54,6 +54,10 @@ def container_spec(settings: Settings, launch: Launch, host: str) -> dict[str, A
         "memswap_limit": settings.dashboards.memory,
         "nano_cpus": int(settings.dashboards.cpus * 1e9),
         "pids_limit": PIDS,
+        "ulimits": [Ulimit(name="core", soft=0, hard=0)],
+        "oom_score_adj": 500,  # where the host's memory runs out, the kernel takes a dashboard before the platform
+        "init": True,
+        "log_config": LogConfig(type="json-file", config={"max-size": "5m", "max-file": "2"}),
         "detach": True,
     }
 
@@ -154,7 +158,10 @@ class DockerRuntime:
                 name,
                 driver="bridge",
                 internal=True,
-                options={"com.docker.network.bridge.enable_icc": "false"},
+                options={
+                    "com.docker.network.bridge.enable_icc": "false",
+                    "com.docker.network.bridge.name": bridge_interface(name),
+                },
                 labels={"bdap.hub": self.install},
                 check_duplicate=True,
             )

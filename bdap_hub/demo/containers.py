@@ -11,7 +11,7 @@ from ..dashboards.runtime import stop_all
 from ..dashboards.runtime_docker import DockerRuntime
 from ..errors import Unavailable
 from ..settings import Settings
-from ..spawning import images
+from ..spawning import firewall, images
 from ..spawning.engine import client
 from ..spawning.network import ensure_network
 from . import docker_engine
@@ -38,6 +38,14 @@ def networks(settings: Settings) -> tuple[str, str]:
     return ensure_network(settings.spawning.network, icc=False), DockerRuntime(settings).host_address()
 
 
+def close(settings: Settings, warn: Callable[[str], None]) -> None:
+    """Put the firewall before this host; where that is not permitted, say what it means."""
+    try:
+        firewall.apply(settings)
+    except Unavailable as error:
+        warn(f"Warning: {error.message}.\n  {error.remedy}")
+
+
 def remove_all(settings: Settings) -> None:
     """Stop every server and dashboard of this install. No engine: nothing to stop."""
     with suppress(Unavailable, DockerException):
@@ -48,3 +56,5 @@ def remove_all(settings: Settings) -> None:
         engine = client()
         for one in engine.containers(all=True, filters={"label": f"bdap.hub={settings.install_id}"}):
             engine.remove_container(one["Id"], force=True)
+    with suppress(Unavailable):
+        firewall.remove(settings)

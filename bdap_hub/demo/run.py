@@ -48,6 +48,8 @@ def run(engine: Engine, store: Path | None) -> None:
         supervisor = Supervisor(var / "log", _environment(var))
         try:
             click.echo("· starting")
+            if engine == "docker":
+                containers.close(settings, warn=click.echo)
             _start(settings, supervisor)
             _greet(settings, accounts, demo_file, time.monotonic() - begun)
             while True:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from docker.types import DeviceRequest
+from docker.types import DeviceRequest, Ulimit
 from docker.types import Mount as DockerMount
 
 from .plan import SpawnPlan
 
 PERIOD = 100_000
+# No memory dumps: they would hold people's tokens. Open files are the engine's limit: it may not be able to raise it.
+ULIMITS = [Ulimit(name="core", soft=0, hard=0)]
+FIRST_TO_END = 500  # where the host's memory runs out, the kernel takes a server before the platform
 
 
 def host_config(plan: SpawnPlan) -> dict[str, Any]:
@@ -28,6 +31,9 @@ def host_config(plan: SpawnPlan) -> dict[str, Any]:
         "security_opt": list(plan.security_options),
         "group_add": [str(gid) for gid in plan.groups],
         "network_mode": plan.network,
+        "ulimits": ULIMITS,
+        "oom_score_adj": FIRST_TO_END,
+        "init": True,  # collects the processes that kernels and terminals leave behind
         "log_config": {"type": "json-file", "config": {"max-size": "5m", "max-file": "2"}},
     }
     if plan.cdi:

@@ -7,9 +7,11 @@ from typing import Any
 from docker.errors import APIError, NotFound
 
 from ..errors import BadSettings
+from ..settings import bridge_interface
 from .engine import client
 
 ICC = "com.docker.network.bridge.enable_icc"
+INTERFACE = "com.docker.network.bridge.name"
 
 
 def ensure_network(name: str, icc: bool = False, labels: dict[str, str] | None = None) -> str:
@@ -38,7 +40,11 @@ def _create(name: str, icc: bool, labels: dict[str, str]) -> Any:
     engine = client()
     try:
         engine.create_network(
-            name, driver="bridge", options={ICC: str(icc).lower()}, labels=labels, check_duplicate=True
+            name,
+            driver="bridge",
+            options={ICC: str(icc).lower(), INTERFACE: bridge_interface(name)},
+            labels=labels,
+            check_duplicate=True,
         )
     except APIError as error:
         if error.status_code != 409:  # 409: another process made it between our look and our act

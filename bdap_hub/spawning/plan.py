@@ -11,7 +11,7 @@ from typing import Literal
 
 from ..access import Image, Person, Policy, Project, Requirement, UseImage, decide
 from ..errors import BadRequest, BadSettings
-from ..settings import Settings
+from ..settings import SERVERS_USE, Settings
 from .names import safe_name
 
 Propagation = Literal["rprivate", "rslave"]
@@ -186,13 +186,11 @@ def _store(settings: Settings, choice: Choice, site: Site) -> tuple[Mount, ...]:
 
 def environment(settings: Settings, project: str, address: str, store: str) -> dict[str, str]:
     """Where a server finds the platform. `address` is this host as the server sees it."""
-    services = {
-        "PROCESSING": (settings.processing.port, "processing"),
-        "CATALOGUE": (settings.catalogue.port, "catalogue"),
-        "DASHBOARDS": (settings.dashboards.port, "dashboards"),
-    }
     return {
         "BDAP_PROJECT": project,
         "BDAP_STORE": store,
-        **{f"BDAP_{key}_URL": f"http://{address}:{port}/services/{name}" for key, (port, name) in services.items()},
+        **{
+            f"BDAP_{name.upper()}_URL": f"http://{address}:{getattr(settings, name).port}/services/{name}"
+            for name in SERVERS_USE
+        },
     }
