@@ -34,7 +34,7 @@ def begin(
         person=person,
         sid=proven.sid,
         level=proven.level,
-        acr=proven.acr,
+        acr=proven.acr[:255],
         amr=list(proven.amr),
         auth_time=proven.auth_time or 0,
         address=address[:64],

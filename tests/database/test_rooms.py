@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -44,6 +45,13 @@ def test_people_and_their_sessions(store: Any) -> None:
     assert sessions.people_with_live(store) == {"ana"}
     assert sessions.end_all(store, "ana", "revoked") == 1
     assert sessions.people_with_live(store) == set()
+
+
+def test_a_very_long_acr_is_cut_not_refused(store: Any) -> None:
+    login = replace(proven("1", "ana"), acr="urn:" + "x" * 1000)
+    people.recognise(store, "https://idp", login, standing="approved")
+    sessions.begin(store, "one", "ana", login, hours=1)
+    assert [len(row.acr) for row in sessions.live_of(store, "ana")] == [255]
 
 
 def test_dashboards(store: Any) -> None:
