@@ -9,10 +9,10 @@ import hashlib
 import os
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -294,6 +294,13 @@ class GpuSettings(Section):
     shares: int | None = Field(None, ge=1, description="Servers at once; None: spawning.gpu_shares.")
 
 
+# Told apart by their form, so that an error is about the one that was meant.
+Gpus = Annotated[
+    Annotated[int, Field(ge=0), Tag("number")] | Annotated[tuple[GpuSettings, ...], Tag("list")],
+    Discriminator(lambda given: "list" if isinstance(given, list | tuple) else "number"),
+]
+
+
 class SpawningSettings(Section):
     """How people's servers run."""
 
@@ -306,7 +313,7 @@ class SpawningSettings(Section):
     cpus: float = 1.0
     pids: int = 512
     first_uid: int = Field(20000, description="People get uids from here up, kept for good.")
-    gpus: int | tuple[GpuSettings, ...] | None = Field(
+    gpus: Gpus | None = Field(
         None, description="GPUs of this host: how many, or a list of id, model, memory, shares; None: ask the driver."
     )
     gpu_shares: int = Field(1, ge=1, description="Servers that hold one GPU at the same time; 1: each has its own.")
