@@ -15,7 +15,7 @@ import pytest
 from bdap_hub import database
 from bdap_hub.errors import Busy, Unavailable
 from bdap_hub.settings import Settings
-from bdap_hub.spawning import gpu_pool, gpu_tables
+from bdap_hub.spawning import gpu_pool, gpu_tables, gpus
 from bdap_hub.spawning.gpu_pool import Asker, Pool, Standing, clock, due
 from bdap_hub.spawning.gpu_tables import GpuAllocation, GpuUse, allocate, allocations, end, hours
 from bdap_hub.spawning.gpus import Device, Running, Wish
@@ -190,17 +190,18 @@ async def test_who_leaves_loses_the_place_in_line(hub: Callable[..., Pool], node
     assert pool.waiting == {} and rows(pool) == {}
 
 
+@pytest.mark.parametrize(("module", "step"), [(gpus, "place"), (gpu_tables, "allocate")])
 async def test_who_leaves_at_the_moment_of_being_served_holds_nothing(
-    hub: Callable[..., Pool], node: Node, monkeypatch: pytest.MonkeyPatch
+    hub: Callable[..., Pool], node: Node, monkeypatch: pytest.MonkeyPatch, module: Any, step: str
 ) -> None:
     pool = hub(gpus=1)
-    slow = gpu_tables.allocate
+    quick = getattr(module, step)
 
-    def slowly(*arguments: Any) -> bool:
+    def slowly(*arguments: Any) -> Any:
         time.sleep(0.2)
-        return slow(*arguments)
+        return quick(*arguments)
 
-    monkeypatch.setattr(gpu_tables, "allocate", slowly)
+    monkeypatch.setattr(module, step, slowly)
     ben = asyncio.create_task(pool.acquire(ask("ben")))
     await asyncio.sleep(0.1)
     ben.cancel()
