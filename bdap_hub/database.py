@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,13 @@ def connect(url: str) -> sessionmaker:  # type: ignore[type-arg]
         engine = create_engine(url, pool_pre_ping=True, connect_args={"options": "-c timezone=utc"})
     upgrade(engine)
     return sessionmaker(engine, expire_on_commit=False)
+
+
+@contextmanager
+def together(store: sessionmaker) -> Iterator[sessionmaker]:  # type: ignore[type-arg]
+    """A store for acts that belong together: what is done through it is kept as a whole at the end, or not at all."""
+    with store.kw["bind"].begin() as connection:
+        yield sessionmaker(connection, expire_on_commit=False)
 
 
 def upgrade(engine: Engine) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, cast
 
-from .. import audit
+from .. import audit, database
 from ..access import Administer, Decision, ManageMembers, Person, Project, Requirement, Role, decide, role_in
 from ..errors import BdapError
 from ..settings import Settings
@@ -74,10 +74,11 @@ class Approvals:
         with self._recorded(actor, "approve", _subject(request, number)):
             request = self._open(request, number)
             self._check(actor, ManageMembers(request.project, _role(role)), request.person)
-            account, ends = self._account(request.person), self._end(until)
+            account, ends = self._account(request.person), self._end(actor, until)
             self._takes_members(request.project)
-            self._take(request, "approved", actor)
-            self._let_in(actor, account, request.project, _role(role), ends)
+            with database.together(self.store) as store:
+                _take(store, request, "approved", actor)
+                _let_in(store, actor, account, request.project, _role(role), ends)
             return Done(account.name, (*self.letters.approved(account, request.project, role, ends),))
 
     def reject(self, actor: Actor, number: int, comment: str) -> Done:
@@ -87,9 +88,10 @@ class Approvals:
             request = self._open(request, number)
             self._check(actor, ManageMembers(request.project), request.person)
             account, comment = self._account(request.person, blocked=True), _comment(comment)
-            self._take(request, "rejected", actor, comment)
-            if account.standing == "pending" and not requests.open_of(self.store, account.name):
-                people.set_standing(self.store, account.name, "rejected", comment)
+            with database.together(self.store) as store:
+                _take(store, request, "rejected", actor, comment)
+                if account.standing == "pending" and not requests.open_of(store, account.name):
+                    people.set_standing(store, account.name, "rejected", comment)
             return Done(account.name, (*self.letters.rejected(account, request.project, comment),))
 
     def add(self, actor: Actor, name: str, project: str, role: str = "member", until: date | None = None) -> Done:
@@ -99,16 +101,17 @@ class Approvals:
             before = members.membership(self.store, name, project)
             if before is not None:
                 self._check(actor, ManageMembers(project, cast(Role, before.role)), name)
-            account, ends = self._account(name), self._end(until)
+            account, ends = self._account(name), self._end(actor, until)
             self._takes_members(project)
             if said := role_in(self._project(project), frozenset(account.groups)):
                 raise Refused(
                     "provider-speaks", f"the login provider says that {name} is a {said} of {project}", "", 409
                 )
-            for request in requests.open_of(self.store, name):
-                if request.project == project:
-                    self._take(request, "approved", actor)
-            self._let_in(actor, account, project, _role(role), ends)
+            open_ones = [request for request in requests.open_of(self.store, name) if request.project == project]
+            with database.together(self.store) as store:
+                for request in open_ones:
+                    _take(store, request, "approved", actor)
+                _let_in(store, actor, account, project, _role(role), ends)
             return Done(name, (*self.letters.approved(account, project, role, ends),))
 
     def remove(self, actor: Actor, name: str, project: str) -> Done:
@@ -131,7 +134,7 @@ class Approvals:
         """Approve an account without any project."""
         with self._recorded(actor, "approve", name):
             self._check(actor, Administer(), name)
-            account, ends = self._account(name), self._end(until)
+            account, ends = self._account(name), self._end(actor, until)
             people.approve(self.store, name, ends)
             return Done(name, tuple(self.letters.let_in(account, ends)))
 
@@ -140,8 +143,9 @@ class Approvals:
         with self._recorded(actor, "block", name):
             self._check(actor, Administer(), name)
             account, comment = self._account(name, blocked=True), _comment(comment)
-            people.set_standing(self.store, name, "blocked", comment)
-            sessions.end_all(self.store, name, "blocked")
+            with database.together(self.store) as store:
+                people.set_standing(store, name, "blocked", comment)
+                sessions.end_all(store, name, "blocked")
             return Done(name, tuple(self.letters.blocked(account, comment)))
 
     def unblock(self, actor: Actor, name: str) -> Done:
@@ -154,10 +158,6 @@ class Approvals:
             had_one = account.expires is not None or not self.settings.registration.required
             people.set_standing(self.store, name, "approved" if had_one else "pending")
             return Done(name, tuple(self.letters.unblocked(account)))
-
-    def _let_in(self, actor: Actor, account: Account, project: str, role: Role, ends: datetime) -> None:
-        people.approve(self.store, account.name, ends)
-        members.grant(self.store, account.name, project, role, actor.name, ends)
 
     def _check(self, actor: Actor, wanted: ManageMembers | Administer, about: str) -> None:
         if actor.person is not None and about == actor.name:
@@ -202,18 +202,19 @@ class Approvals:
             raise Refused("unknown-request", f"there is no request {number}", "look at the list again", 404)
         return request
 
-    def _take(self, request: JoinRequest, outcome: str, actor: Actor, comment: str = "") -> None:
-        if not requests.answer(self.store, request.id, outcome, actor.name, comment):
-            raise Refused("already-answered", "this request has been answered already", "look at the list again", 409)
+    def latest(self, actor: Actor) -> date:
+        """The last day until which they may let somebody in: leads for `registration.days`, administrators longer."""
+        days = self.settings.registration.days
+        if self.may(actor, Administer()):
+            days = max(days, LONGEST_DAYS)
+        return (now() + timedelta(days=days)).date()
 
-    def _end(self, until: date | None) -> datetime:
-        last = until or (now() + timedelta(days=self.settings.registration.days)).date()
-        ends = datetime.combine(last, time(23, 59, 59), UTC)
-        if not now() < ends < now() + timedelta(days=LONGEST_DAYS):
-            raise Refused(
-                "bad-end", f"{last} is not a day to come within {LONGEST_DAYS} days", "choose another day", 400
-            )
-        return ends
+    def _end(self, actor: Actor, until: date | None) -> datetime:
+        today, latest = now().date(), self.latest(actor)
+        last = until or today + timedelta(days=self.settings.registration.days)
+        if not today <= last <= latest:
+            raise Refused("bad-end", f"{last} is not a day to come up to {latest}", "choose another", 400)
+        return datetime.combine(last, time(23, 59, 59), UTC)
 
     @contextmanager
     def _recorded(self, actor: Actor, action: str, subject: str) -> Iterator[None]:
@@ -224,6 +225,16 @@ class Approvals:
             audit.record(self.store, **event, allowed=False, reason=refused.reason)
             raise
         audit.record(self.store, **event)
+
+
+def _take(store: Store, request: JoinRequest, outcome: str, actor: Actor, comment: str = "") -> None:
+    if not requests.answer(store, request.id, outcome, actor.name, comment):
+        raise Refused("already-answered", "this request has been answered already", "look at the list again", 409)
+
+
+def _let_in(store: Store, actor: Actor, account: Account, project: str, role: Role, ends: datetime) -> None:
+    people.approve(store, account.name, ends)
+    members.grant(store, account.name, project, role, actor.name, ends)
 
 
 def _subject(request: JoinRequest | None, number: int) -> str:

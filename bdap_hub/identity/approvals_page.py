@@ -12,7 +12,7 @@ from .. import audit
 from ..access import Administer, ManageMembers, Person, Requirement
 from ..settings import ProjectSettings, Settings
 from . import mail, members, people, requests, sessions
-from .approvals import LONGEST_DAYS, Actor, Approvals, Done, Refused
+from .approvals import Actor, Approvals, Done, Refused
 from .handlers import address_of
 from .tables import now
 
@@ -75,7 +75,7 @@ class RequestsHandler(BaseHandler):  # type: ignore[misc]
         projects = self._projects(desk, actor)
         names = [project.name for project in projects]
         chosen = self.get_argument("project", "")
-        chosen = chosen if chosen in names else names[0]
+        chosen = chosen if chosen in names else next(iter(names), "")
         admin = bool(desk.may(actor, Administer()))
         everybody = {account.name: account for account in people.everybody(desk.store)}
         self.set_status(refused.status if refused else 200)
@@ -100,16 +100,20 @@ class RequestsHandler(BaseHandler):  # type: ignore[misc]
             kept_out=[account for account in everybody.values() if account.standing == "blocked"] if admin else [],
             today=now().date(),
             until=now().date() + timedelta(days=self._settings.registration.days),
-            latest=now().date() + timedelta(days=LONGEST_DAYS - 1),
+            latest=desk.latest(actor),
         )
         self.finish(page)
 
     def _projects(self, desk: Approvals, actor: Actor) -> list[ProjectSettings]:
-        """Those whose members this person decides about. To the stronger login if only that is missing; else 403."""
+        """Those whose members this person decides about: an administrator of a platform without projects gets none.
+
+        Everybody else without any is sent to the stronger login if only that is missing, and refused (403) if not.
+        """
         decisions = [(p, desk.may(actor, ManageMembers(p.name))) for p in self._settings.projects]
-        if may := [project for project, decision in decisions if decision]:
+        admin = desk.may(actor, Administer())
+        if (may := [project for project, decision in decisions if decision]) or admin:
             return may
-        if demand := next((decision.step_up for _, decision in decisions if decision.step_up), None):
+        if demand := next((d.step_up for d in (*(d for _, d in decisions), admin) if d.step_up), None):
             self.redirect(self._step_up(demand))
             raise web.Finish
         audit.record(

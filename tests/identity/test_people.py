@@ -289,20 +289,71 @@ def test_nobody_approves_their_own_request_whatever_they_are(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("days", "reason"), [(0, ""), (1, ""), (3640, ""), (-1, "bad-end"), (3700, "bad-end"), (None, "")]
+    ("actor", "days", "reason"),
+    [
+        ("fay", 0, ""),
+        ("fay", 1, ""),
+        ("fay", 365, ""),
+        ("fay", None, ""),
+        ("fay", -1, "bad-end"),
+        ("fay", 366, "bad-end"),  # a lead lets nobody in for longer than the platform says
+        ("olga", 3650, ""),
+        ("olga", 3651, "bad-end"),
+        ("olga", -1, "bad-end"),
+    ],
 )
-def test_an_approval_ends_with_a_day_to_come(tmp_path: Path, days: int | None, reason: str) -> None:
+def test_an_approval_ends_with_a_day_to_come(tmp_path: Path, actor: str, days: int | None, reason: str) -> None:
     desk, actors, request = cast_of(tmp_path)
     day = None if days is None else (datetime.now(UTC) + timedelta(days=days)).date()
     if reason:
         with pytest.raises(Refused, match="is not a day to come"):
-            desk.approve(actors["fay"], request.id, "member", day)
+            desk.approve(actors[actor], request.id, "member", day)
+        assert last(desk.store).reason == reason and requests.find(desk.store, request.id).outcome == ""
         return
-    desk.approve(actors["fay"], request.id, "member", day)
+    desk.approve(actors[actor], request.id, "member", day)
     wanted = day or (datetime.now(UTC) + timedelta(days=365)).date()
     row = members.membership(desk.store, "nora", "forest")
     assert aware(row.expires).date() == aware(people.find(desk.store, "nora").expires).date() == wanted
-    assert row.granted_by == "fay"
+    assert row.granted_by == actor
+
+
+@pytest.mark.parametrize(
+    ("act", "breaks"),
+    [("approve", (members, "grant")), ("add", (members, "grant")), ("reject", (people, "set_standing"))],
+)
+def test_an_answer_is_given_as_a_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str, breaks: tuple[Any, str]
+) -> None:
+    desk, actors, request = cast_of(tmp_path)
+    fay = actors["fay"]
+    acts = {
+        "approve": lambda: desk.approve(fay, request.id),
+        "add": lambda: desk.add(fay, "nora", "forest"),
+        "reject": lambda: desk.reject(fay, request.id, "no place left"),
+    }
+
+    def crash(*_: Any, **__: Any) -> None:
+        raise OSError("out of power")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(*breaks, crash)
+        with pytest.raises(OSError, match="out of power"):
+            acts[act]()
+    assert requests.find(desk.store, request.id).outcome == ""
+    assert people.find(desk.store, "nora").standing == "pending"
+    assert members.membership(desk.store, "nora", "forest") is None
+    acts[act]()
+    done = (requests.find(desk.store, request.id).outcome, people.find(desk.store, "nora").standing)
+    assert done == (("rejected", "rejected") if act == "reject" else ("approved", "approved"))
+
+
+def test_a_block_is_done_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk, actors, _ = cast_of(tmp_path)
+    with monkeypatch.context() as broken:
+        broken.setattr(sessions, "live_of", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            desk.block(actors["olga"], "nora", "left the institute")
+    assert people.find(desk.store, "nora").standing == "pending"
 
 
 def test_one_request_has_one_answer(tmp_path: Path) -> None:

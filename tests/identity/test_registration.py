@@ -7,8 +7,10 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from email import message_from_bytes, policy
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,7 +22,7 @@ from bdap_hub import audit, database
 from bdap_hub.identity import members, people, requests, sessions
 from bdap_hub.identity.tables import Account, Session, aware, now
 
-from .conftest import Browser, Platform
+from .conftest import Browser, Platform, launch
 
 FORM = {"act": "ask", "project": "forest", "purpose": "I map old forests.", "accept": "2"}
 FOREST_LEAD = "project-forest-leads"
@@ -428,6 +430,7 @@ def test_the_page_is_for_those_who_decide(
     assert page.status_code == 200 and waiting not in page.text and "Block" not in page.text
     page = deciders["lead"].get(f"{place.url}/hub/requests")
     assert waiting in page.text and "Block" not in page.text and '<option value="lead">' not in page.text
+    assert f'max="{now().date() + timedelta(days=365)}"' in page.text  # no longer than the platform says
     assert "/hub/requests" in deciders["lead"].get(f"{place.url}/hub/home").text
     page = deciders["admin"].get(f"{place.url}/hub/requests?project=forest")
     assert waiting in page.text and "Block an account" in page.text and '<option value="lead">' in page.text
@@ -524,3 +527,20 @@ def test_who_is_in_may_ask_for_another_project(
     post(deciders["lead"], "/hub/requests", act="reject", id=number(store, name), comment="Not this year.")
     assert browser.whoami()["name"] == name  # a no to one project takes nothing away
     assert people.find(store, name).standing == "approved"
+
+
+def test_an_admin_of_a_platform_without_projects_blocks_people(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        place = launch("demo", tmp_path, stack, "settings.projects = ()\n")
+        admin, other = Browser(place), Browser(place)
+        stack.callback(admin.client.close)
+        stack.callback(other.client.close)
+        other.log_in("ana")
+        assert other.get(f"{place.url}/hub/requests").status_code == 403
+        admin.log_in("olga")
+        page = admin.get(f"{place.url}/hub/requests")
+        assert page.status_code == 200 and "Members of" not in page.text and "Block an account" in page.text
+        assert (
+            "The account was blocked." in post(admin, "/hub/requests", act="block", name="ana", comment="no more").text
+        )
+        assert other.whoami() == {}
