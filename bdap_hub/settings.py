@@ -228,7 +228,11 @@ class IdentitySettings(Section):
 class RegistrationSettings(Section):
     """Who is let in at the first login, and on what terms."""
 
-    required: bool = Field(False, description="A first login asks for a project; an admin or its lead approves.")
+    required: bool | None = Field(
+        None,
+        description="A first login asks for a project; an admin or its lead approves. None: in production, yes; in the "
+        "demo, no.",
+    )
     auto_approve: bool = Field(
         True, description="Whom the provider puts in a project's or the admins' group is approved at each login."
     )
@@ -277,7 +281,11 @@ class ProjectSettings(Section):
     lead_group: str = Field("", description="Its members lead the project; empty: <group>-leads.")
     membership: Literal["both", "provider"] = Field("both", description="provider: local membership does not count.")
     images: tuple[str, ...] = ("lab",)
-    requires: RequirementSettings = Field(RequirementSettings(), description="Level or fresh login to work in it.")
+    requires: RequirementSettings = Field(
+        RequirementSettings(),
+        description="Level or fresh login to start servers, publish and manage "
+        "members in it. Reading its collections and dashboards needs none.",
+    )
 
     @property
     def leads(self) -> str:
@@ -521,6 +529,9 @@ class Settings(BaseSettings):
             if demand.level and demand.level not in levels:
                 raise ValueError(f"{name} requires the level {demand.level!r}; known: {sorted(levels)}")
         self._groups_apart()
+        if self.registration.required is None:
+            required = {"required": self.environment == "production"}
+            self.registration = self.registration.model_copy(update=required)
         if self.environment == "production":
             for name, url in (
                 ("identity.issuer", self.identity.issuer),

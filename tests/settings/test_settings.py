@@ -61,6 +61,29 @@ def test_right_settings_are_not(tmp_path):
     assert tree.load().policy().project("agri").images == ("lab",)
 
 
+@pytest.mark.parametrize(
+    ("environment", "stated", "required"),
+    [
+        ("production", "", True),
+        ("production", "{days: 30}", True),
+        ("production", "{required: null}", True),
+        ("production", "{required: true}", True),
+        ("production", "{required: false}", False),
+        ("demo", "", False),
+        ("demo", "{required: true}", True),
+    ],
+)
+def test_people_register_in_production_unless_said_otherwise(tmp_path, environment, stated, required):
+    (tmp_path / "bdap.yaml").write_text(
+        f"environment: {environment}\nidentity: {{issuer: 'https://login.example'}}\n"
+        f"hub: {{public_url: 'https://hub.example'}}\n" + (f"registration: {stated}\n" if stated else "")
+    )
+    found = tree.load()
+    assert found.registration.required is required
+    assert tree.Settings(**found.model_dump()).registration.required is required
+    assert tree.RegistrationSettings().required is None  # nothing that others share has changed
+
+
 def test_groups_may_be_shared_where_nobody_is_added_here(tmp_path):
     shared = "{title: T, group: g, lead_group: bdap-admins, membership: provider"
     (tmp_path / "bdap.yaml").write_text(f"environment: demo\nprojects: [{shared}, name: a}}, {shared}, name: b}}]\n")
