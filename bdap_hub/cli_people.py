@@ -144,6 +144,24 @@ def people_remove(name: str, project: str) -> None:
     _finish(desk, desk.remove(actor, name, project), f"{name} is no longer in {project}")
 
 
+@people.command("rebind")
+@click.argument("name")
+@click.option("--subject", required=True, help="What the provider calls them: the claim sub.")
+@click.option("--issuer", help="The provider; identity.issuer by default.")
+def people_rebind(name: str, subject: str, issuer: str | None) -> None:
+    """Give NAME's account to SUBJECT at the provider, as after a change of identity.issuer. Its logins end."""
+    from .identity.rebind import rebind
+
+    tree, store = _opened()
+    issuer = issuer or tree.identity.issuer
+    rebind(store, _operator(), name, issuer, subject)
+    click.echo(f"{name} is now {subject} at {issuer}")
+
+
+def _operator() -> str:
+    return f"operator:{getpass.getuser()}"
+
+
 def _opened() -> tuple[settings.Settings, Any]:
     from .identity import tables  # noqa: F401  declares them
 
@@ -154,7 +172,7 @@ def _opened() -> tuple[settings.Settings, Any]:
 def _desk() -> tuple[Any, Any]:
     from .identity.approvals import Actor, Approvals
 
-    return Approvals(*_opened()), Actor(f"operator:{getpass.getuser()}")
+    return Approvals(*_opened()), Actor(_operator())
 
 
 def _finish(desk: Any, done: Any, sentence: str) -> None:

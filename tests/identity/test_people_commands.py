@@ -11,7 +11,8 @@ import yaml
 from click.testing import CliRunner, Result
 
 from bdap_hub import audit, cli, database
-from bdap_hub.identity import people, requests
+from bdap_hub.identity import people, requests, sessions
+from bdap_hub.identity.id_token import IdToken, LoginRefused
 from bdap_hub.identity.tables import Account, aware, now
 from tests.conftest import make_settings
 
@@ -38,6 +39,9 @@ class Desk:
 
     def account(self, name: str) -> Any:
         return people.find(self.store, name)
+
+    def log_in(self, name: str) -> None:
+        sessions.begin(self.store, "a cookie", name, IdToken(name, name, name, frozenset(), (), 0, level="mfa"), 1)
 
     def __call__(self, *arguments: str) -> Result:
         return CliRunner().invoke(cli.main, ["people", *arguments])
@@ -116,11 +120,44 @@ def test_reject_block_unblock_add_remove(bdap: Desk) -> None:
         (["add", "fay", "forest"], "the login provider says that fay is a lead of forest"),
         (["remove", "fay", "forest"], "'fay' was not added to project forest here"),
         (["unblock", "fay"], "the account 'fay' is not blocked"),
+        (["rebind", "nobody", "--subject", "s"], "there is no account 'nobody'"),
+        (["rebind", "fay", "--subject", "zoe", "--issuer", "i"], "'zoe' at i is the account 'zoe' already"),
+        (["rebind", "fay", "--subject", " "], "the subject is ' '"),
+        (["rebind", "fay"], "Missing option '--subject'"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(bdap: Desk, arguments: list[str], sentence: str) -> None:
     result = bdap(*arguments)
     assert result.exit_code != 0 and sentence in result.output and "Traceback" not in result.output
+
+
+def test_an_account_is_given_to_its_owner_at_another_issuer(bdap: Desk) -> None:
+    """After a change of identity.issuer: refused, rebound, let in as before."""
+    fay = IdToken("f-4711", "fay", "Fay", frozenset({"project-forest-leads"}), (), 0, level="mfa")
+    issuer = bdap.settings.identity.issuer
+    bdap.log_in("fay")
+    with pytest.raises(LoginRefused, match="belongs to somebody else") as refused:
+        people.recognise(bdap.store, issuer, fay, standing="pending")
+    assert refused.value.reason == "name-taken"
+    assert f"fay is now f-4711 at {issuer}" in bdap.says("rebind", "fay", "--subject", "f-4711")
+    assert sessions.live_of(bdap.store, "fay") == []
+    found = people.recognise(bdap.store, issuer, fay, standing="pending")
+    assert (found.name, found.standing) == ("fay", "approved")
+    event = audit.latest(bdap.store, 1)[0]
+    assert event.person.startswith("operator:") and (event.action, event.outcome) == ("rebind", "allowed")
+    assert event.subject == f"fay to f-4711 at {issuer}"
+    assert people.find_subject(bdap.store, "i", "fay") is None  # the old identity opens nothing any more
+
+
+def test_an_identity_belongs_to_one_account(bdap: Desk) -> None:
+    bdap.log_in("fay")
+    assert bdap("rebind", "fay", "--subject", "zoe", "--issuer", "i").exit_code == 1
+    event = audit.latest(bdap.store, 1)[0]
+    assert (event.action, event.outcome, event.reason) == ("rebind", "refused", "subject-taken")
+    assert bdap.account("fay").subject == "fay" and len(sessions.live_of(bdap.store, "fay")) == 1
+    bdap.says("rebind", "zoe", "--subject", "elsewhere", "--issuer", "i")
+    bdap.says("rebind", "fay", "--subject", "zoe", "--issuer", "i")
+    assert people.find_subject(bdap.store, "i", "zoe").name == "fay"
 
 
 def test_of_several_requests_one_has_to_be_named(bdap: Desk) -> None:
