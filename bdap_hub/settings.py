@@ -175,6 +175,12 @@ class IdentitySettings(Section):
     unproven_hours: float = Field(
         24, gt=0, description="Servers and tokens end when the provider has not confirmed their owner for this long."
     )
+    logged_out_hours: float = Field(
+        1,
+        gt=0,
+        description="Servers and tokens of somebody who has logged out everywhere end when the provider has not "
+        "confirmed them for this long.",
+    )
 
     @property
     def recheck_seconds(self) -> float:

@@ -22,11 +22,12 @@ from . import people, routes, sessions
 from .assurance import Level, Levels
 from .client import Client
 from .client_auth import ClientAuth
-from .confirm import Confirmation, age
+from .confirm import Confirmation
 from .discovery import Provider
 from .handlers import CallbackHandler, LoginHandler, address_of
 from .id_token import Expected, IdToken, LoginRefused
 from .logout import LogoutHandler
+from .patience import age
 from .revocation import Revoker
 from .sweeper import Sweeper
 from .tables import Account, Session

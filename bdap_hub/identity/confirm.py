@@ -20,7 +20,8 @@ from . import kept, people, sessions
 from .claims import display_name, email, groups
 from .id_token import NOTHING_MORE, Earlier, IdToken, LoginRefused, key_id, validate
 from .kept import Login
-from .tables import Account, Session, aware
+from .patience import Patience
+from .tables import Account, Session
 
 if TYPE_CHECKING:
     from .authenticator import EULoginAuthenticator
@@ -34,7 +35,7 @@ EARLY_SECONDS = 5.0
 """An access token counts as expired so long before it is."""
 _OVER = "session-ended"
 _ENDED = "ended by the login provider"
-# Of a login that its person has ended, the provider's no would say nothing about the person.
+# Why a login is over about which the provider's no counts. Of one that its person has ended, only a yes says anything.
 _ASKED_ABOUT = ("", "expired", _ENDED)
 
 
@@ -44,6 +45,7 @@ class Confirmation:
     def __init__(self, authenticator: EULoginAuthenticator) -> None:
         self.authenticator = authenticator
         self.identity = authenticator.settings.identity
+        self.patience = Patience(self.identity, authenticator.store)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._failed: dict[str, float] = {}
 
@@ -66,8 +68,9 @@ class Confirmation:
         """Their model as of now, or True where the provider cannot say; LoginRefused for its no.
 
         It cannot say while it does not answer (for `provider_grace`), or where nothing can be asked, neither with a
-        refresh token nor at UserInfo (for `unproven_hours`). Where the person is logged in with several browsers, those
-        that it says no to are logged out, and one yes is enough. Of requests in parallel, one asks.
+        refresh token nor at UserInfo (for `unproven_hours`; `logged_out_hours` where the person has ended all logins).
+        Where they are logged in with several browsers, those that it says no to are logged out, and one yes is enough.
+        Of requests in parallel, one asks.
         """
         lock = self._locks.setdefault(account.name, asyncio.Lock())
         async with lock:
@@ -80,14 +83,23 @@ class Confirmation:
         state = await user.get_auth_state()
         if not state:
             raise LoginRefused(_OVER, "nothing is known of this login any more")
+        logins = kept.split(state)
+        current = [login for login in logins if self._counts(login)]
         try:
-            found = await self._ask_each(user, account, kept.split(state))
+            found = await self._ask_each(user, account, current)
+            if found is None:
+                found = await self._ask_ended(user, account, [login for login in logins if login not in current])
         except Unavailable as error:
             self.authenticator.log.warning("%s", error.message)
-            return self._meanwhile(account, self.identity.provider_grace, "provider-down", "has not answered")
+            self.patience.silent(account)
+            return True
+        except LoginRefused:
+            self.patience.answered(account)
+            raise
         if found is None:
-            patience = self.identity.unproven_hours * 3600
-            return self._meanwhile(account, patience, "not-confirmed", "has not confirmed your login")
+            self.patience.unproven(account, logged_out=not current)
+            return True
+        self.patience.answered(account)
         store = self.authenticator.store
         people.confirmed(store, account.name, found)
         state = await user.get_auth_state() or state
@@ -98,14 +110,13 @@ class Confirmation:
         answers: list[frozenset[str] | None] = []
         over: list[Login] = []
         for login in logins:
-            if self._session(login)[1] not in _ASKED_ABOUT:
-                continue
             try:
                 answers.append(await self._groups_now(user, account, login))
             except LoginRefused as refused:
                 if refused.reason != _OVER:
                     raise
-                over.append(login)
+                if self._counts(login):  # it was not ended meanwhile
+                    over.append(login)
         if over and not answers:  # whoever asked ends and records it all
             raise LoginRefused(_OVER, "the login provider no longer confirms this login")
         if sessions.end(self.authenticator.store, [login.get("session", "") for login in over], _ENDED):
@@ -114,10 +125,21 @@ class Confirmation:
             await self._replace(user, login, [])
         return next((found for found in answers if found is not None), None)
 
-    def _meanwhile(self, account: Account, patience: float, reason: str, what: str) -> bool:
-        if age(account) < patience:
-            return True
-        raise LoginRefused(reason, f"the login provider {what} for too long")
+    async def _ask_ended(self, user: User, account: Account, logins: list[Login]) -> frozenset[str] | None:
+        """The same, with logins that their person has ended. Those that it says no to are of no more use."""
+        for login in logins:
+            try:
+                found = await self._groups_now(user, account, login)
+            except LoginRefused:
+                await self._replace(user, login, [])
+                continue
+            if found is not None:
+                return found
+        return None
+
+    def _counts(self, login: Login) -> bool:
+        """Whether the provider's no to this login would be a no to its person."""
+        return self._session(login)[1] in _ASKED_ABOUT
 
     async def _groups_now(self, user: User, account: Account, login: Login) -> frozenset[str] | None:
         """Groups by this login; None where nothing can be asked. LoginRefused (session-ended) if it is over."""
@@ -218,12 +240,6 @@ class Confirmation:
             email=proven.email if expected.email_claim in keep else email(stated, expected),
             groups=proven.groups if expected.groups_claim in keep else groups(stated, expected),
         )
-
-
-def age(account: Account) -> float:
-    """Seconds since the provider last said yes."""
-    checked = aware(account.checked)
-    return time.time() - checked.timestamp() if checked else float("inf")
 
 
 def _same(login: Login, other: Login) -> bool:

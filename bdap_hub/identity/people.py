@@ -41,6 +41,7 @@ def recognise(store: Store, issuer: str, proven: IdToken, *, standing: str) -> A
                 session.add(found)
             found.display_name, found.email = proven.display_name or found.name, proven.email
             found.groups, found.checked, found.logged_in = sorted(proven.groups), now(), now()
+            found.unanswered = None
     except IntegrityError:  # two first logins of one person at once: the other was faster
         return recognise(store, issuer, proven, standing=standing)
     return found
@@ -77,7 +78,26 @@ def confirmed(store: Store, name: str, groups: Iterable[str]) -> None:
     """The provider has just said yes to this person, with these groups."""
     with store.begin() as session:
         if (found := session.get(Account, name)) is not None:
-            found.groups, found.checked = sorted(groups), now()
+            found.groups, found.checked, found.unanswered = sorted(groups), now(), None
+
+
+def unanswered(store: Store, name: str) -> float:
+    """The provider does not answer about this person; for how many seconds it has not."""
+    with store.begin() as session:
+        found = session.get(Account, name)
+        if found is None:
+            return 0.0
+        found.unanswered = found.unanswered or now()
+        since = aware(found.unanswered) or now()
+    return (now() - since).total_seconds()
+
+
+def answered(store: Store, account: Account) -> None:
+    """It does again, or has nothing to answer."""
+    if account.unanswered is not None:
+        with store.begin() as session:
+            if (found := session.get(Account, account.name)) is not None:
+                found.unanswered = None
 
 
 def approve(store: Store, name: str, until: datetime) -> Account | None:

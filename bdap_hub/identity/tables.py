@@ -21,8 +21,8 @@ class Account(Base):
     """A person. `subject` (the provider's sub) keys them; `name` is given once, at the first login, and never changes.
 
     `standing` is approved, pending, rejected or blocked. `groups` are those of the provider's last answer, `checked`
-    the time of its last yes. What was issued before `revoked` is worth nothing. `reminded` is that
-    `expires` of which the person was reminded.
+    the time of its last yes, `unanswered` when it first did not answer after that. What was issued before `revoked`
+    is worth nothing. `reminded` is that `expires` of which the person was reminded.
     """
 
     __tablename__ = "identity_accounts"
@@ -42,6 +42,7 @@ class Account(Base):
     created: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
     logged_in: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
     checked: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
+    unanswered: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
     revoked: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
     reminded: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
 
@@ -110,6 +111,11 @@ class SeenLogoutToken(Base):
 def _reminded(connection: Connection) -> None:
     for model in (Account, Membership):
         database.add_column(connection, model.__table__.c.reminded)
+
+
+@database.step("identity", 2)
+def _unanswered(connection: Connection) -> None:
+    database.add_column(connection, Account.__table__.c.unanswered)
 
 
 def aware(moment: Any) -> datetime | None:

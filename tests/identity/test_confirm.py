@@ -13,7 +13,7 @@ from traitlets.config import Config
 
 from bdap_hub import identity
 from bdap_hub.errors import Unavailable
-from bdap_hub.identity import EULoginAuthenticator, people, sessions
+from bdap_hub.identity import EULoginAuthenticator, kept, people, sessions
 from bdap_hub.identity.id_token import IdToken, LoginRefused
 from bdap_hub.identity.tables import Account, now
 from bdap_hub.settings import Settings
@@ -81,6 +81,10 @@ class World:
         row = {"name": name, "issuer": ISSUER, "subject": name, "standing": "approved", "groups": GROUPS}
         with self.made.store.begin() as session:
             session.merge(Account(**row, checked=now() - timedelta(seconds=seconds)))
+
+    def silent_since(self, seconds: float) -> None:
+        with self.made.store.begin() as session:
+            session.get(Account, "ana").unanswered = now() - timedelta(seconds=seconds)
 
     @property
     def account(self) -> Account:
@@ -308,7 +312,98 @@ async def test_logging_out_is_no_no_of_the_provider(world: Any) -> None:
     assert there.provider.asked == ["refresh laptop"]
     there.checked(200)
     sessions.end(there.made.store, [sessions.digest("laptop")], "logged out")
-    assert await there.confirm(person) is True  # a server may go on; `unproven_hours` says how long
+    assert await there.confirm(person) is True  # a server may go on; `logged_out_hours` says how long
+    assert there.provider.asked[1:] == ["refresh desk", "refresh laptop-2"]
+    assert kept.split(person.state) == []  # refused tokens are not asked with again
+    there.checked(3500)
+    assert await there.confirm(person) is True
+    there.checked(3700)
+    with pytest.raises(LoginRefused) as refused:
+        await there.confirm(person)
+    assert refused.value.reason == "not-confirmed"
+
+
+async def test_who_has_logged_out_is_asked_about_as_long_as_the_provider_answers(world: Any) -> None:
+    there = world(claims_from="id_token")
+    person = Person(there.session("desk"))
+    sessions.end(there.made.store, [sessions.digest("desk")], "logged out")
+    there.provider.tokens |= {"desk": answer("desk-2"), "desk-2": answer("desk-3", groups=["bdap-admins"])}
+    assert (await there.confirm(person))["groups"] == GROUPS
+    there.checked(7200)
+    assert (await there.confirm(person))["groups"] == ["bdap-admins"]
+    assert person.state["refresh_token"] == "desk-3"
+    there.checked(200)
+    there.provider.tokens["desk-3"] = answer("desk-4", sub="ben")  # not even an answer about somebody else
+    assert await there.confirm(person) is True and there.account.groups == GROUPS
+
+
+async def test_a_logout_while_the_provider_is_asked_makes_its_no_none(world: Any) -> None:
+    there = world(claims_from="id_token")
+    person = Person(there.session("desk"))
+    asking = asyncio.create_task(there.confirm(person))
+    await asyncio.sleep(0.005)
+    sessions.end(there.made.store, [sessions.digest("desk")], "logged out")
+    assert await asking is True
+
+
+async def test_an_outage_counts_from_when_the_hub_saw_it(world: Any) -> None:
+    """A hub that was down for a day finds the provider down when it starts: everybody has the whole grace."""
+    there = world(provider_grace=60)
+    there.checked(86400)
+    there.provider.claims["access"] = None
+    assert await there.confirm(Person(login())) is True
+    first = there.account.unanswered
+    assert first is not None
+    there.made.confirmation._failed.clear()
+    assert await there.confirm(Person(login())) is True
+    assert there.account.unanswered == first  # one more failure is no new beginning, nor is a restart: it is kept
+    there.silent_since(59)
+    assert await there.confirm(Person(login())) is True
+    there.silent_since(61)
+    with pytest.raises(LoginRefused) as refused:
+        await there.confirm(Person(login()))
+    assert refused.value.reason == "provider-down"
+    there.provider.claims["access"] = {"sub": "ana"}
+    there.made.confirmation._failed.clear()
+    assert await there.confirm(Person(login())) is not True
+    assert there.account.unanswered is None
+
+
+async def test_an_outage_is_over_for_whom_there_is_nothing_to_ask(world: Any) -> None:
+    there = world(claims_from="id_token")
+    there.silent_since(86400)
+    assert await there.confirm(Person(login())) is True
+    assert there.account.unanswered is None
+
+
+async def test_no_grace_is_none(world: Any) -> None:
+    there = world(provider_grace=0)
+    there.provider.claims["access"] = None
+    with pytest.raises(LoginRefused) as refused:
+        await there.confirm(Person(login()))
+    assert refused.value.reason == "provider-down"
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(200, False), (239, False), (241, True)])
+async def test_an_answer_that_comes_late_is_told_of(
+    world: Any, caplog: pytest.LogCaptureFixture, seconds: float, told: bool
+) -> None:
+    """The bound is 300 s; the services may use an old answer for 30 s, twice."""
+    there = world()
+    there.provider.claims["access"] = {"sub": "ana"}
+    for _ in range(2):
+        there.checked(seconds)
+        await there.confirm(Person(login()))
+    assert caplog.text.count("identity.revocation_seconds (300) may have been exceeded") == told
+
+
+async def test_an_answer_after_an_outage_is_not_late(world: Any, caplog: pytest.LogCaptureFixture) -> None:
+    there = world()
+    there.checked(400)
+    there.silent_since(100)
+    there.provider.claims["access"] = {"sub": "ana"}
+    await there.confirm(Person(login()))
+    assert "may have been exceeded" not in caplog.text
 
 
 async def test_a_second_login_keeps_the_first(world: Any) -> None:

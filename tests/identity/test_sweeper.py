@@ -54,7 +54,8 @@ c.JupyterHub.spawner_class = Stubborn
 def stubborn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """A platform of its own, for what cannot be done to the others: its provider goes down, its servers do not stop."""
     with ExitStack() as stack:
-        yield launch("eulogin-like", tmp_path_factory.mktemp("stubborn"), stack, STUBBORN, provider_grace=GRACE)
+        patience = {"provider_grace": GRACE, "logged_out_hours": GRACE / 3600}
+        yield launch("eulogin-like", tmp_path_factory.mktemp("stubborn"), stack, STUBBORN, **patience)
 
 
 POLICY = Policy(
@@ -275,15 +276,36 @@ def test_an_outage_of_the_provider_throws_nobody_out_before_its_grace(
         answer = browser.log_in(late, until="/hub/oauth_callback")
         with stopped(stubborn.provider.process):
             down = time.monotonic()
-            while time.monotonic() - down < GRACE - 2:  # the last yes is at most two seconds older
+            while time.monotonic() - down < GRACE - 1:
                 assert all(person.holds().values()), person.holds()
                 time.sleep(0.2)
             newcomer = browser.client.get(str(answer.next_request.url))  # all but the provider's word
             assert newcomer.status_code == 503 and browser.whoami() == {}
-            eventually(lambda: not any(person.holds().values()), 2 + stubborn.settings.identity.revocation_seconds)
+            # it is seen when the next question is due, half a bound later
+            eventually(lambda: not any(person.holds().values()), 3 + stubborn.settings.identity.revocation_seconds)
             assert [event.reason for event in events(stubborn, name, "revoke")] == ["provider-down"]
     browser.get(f"{stubborn.url}/hub/home")  # it had let this browser in before
     assert browser.whoami()["name"] == late
+
+
+def test_who_has_logged_out_is_looked_at_all_the_same(stubborn: Platform) -> None:
+    """Their server and token follow the provider; once it confirms them no more, they outlive it but for a while."""
+    name, bound = stubborn.guest(), stubborn.settings.identity.revocation_seconds
+    with working(stubborn, name, OPTIONS) as person:
+        person.browser.leave()
+        person.browser = Browser(stubborn)
+        time.sleep(bound)
+        assert [what for what, works in person.holds().items() if works] == ["token", "server", "websocket"]
+        stubborn.provider.set_groups(name, ["project-forest"])
+        eventually(lambda: not person.holds()["server"], bound)
+        assert person.holds()["token"]
+        stubborn.provider.disable(name)
+        disabled = time.monotonic()
+        while time.monotonic() - disabled < GRACE - bound:
+            assert person.holds()["token"]
+            time.sleep(0.5)
+        eventually(lambda: not person.holds()["token"], 2 * bound)
+    eventually(lambda: [event.reason for event in events(stubborn, name, "revoke")] == ["not-confirmed"], bound)
 
 
 @contextmanager
