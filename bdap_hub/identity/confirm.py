@@ -174,7 +174,13 @@ class Confirmation:
         if not tokens.get("id_token"):
             return renewed, None
         earlier = Earlier(account.subject, login.get("level", ""), login.get("auth_time"), login.get("nonce", ""))
-        return renewed, await self._validated(tokens, nonce=None, earlier=earlier)
+        try:
+            return renewed, await self._validated(tokens, nonce=None, earlier=earlier)
+        except LoginRefused as refused:
+            if refused.reason != "unknown-key":
+                raise
+            # Its keys may be newer than ours, which are asked for only so often.
+            raise Unavailable("the login provider's new key is not known here yet", "try again in a moment") from None
 
     async def _replace(self, user: User, login: Login, by: list[Login]) -> None:
         """In what is kept now: another login may have come in between, and stays."""

@@ -26,6 +26,8 @@ METADATA_SECONDS = 3600.0
 KEYS_SECONDS = 3600.0
 # An unknown key makes us look again, but at most this often: a stranger's tokens must not hammer the provider.
 KEYS_AGAIN_SECONDS = 10.0
+# Anybody can send tokens to the back-channel logout. What they make us ask has an allowance of its own.
+STRANGERS_AGAIN_SECONDS = 60.0
 FAILED_AGAIN_SECONDS = 3.0
 # A copy serves this long without the provider's confirmation: a key that it has withdrawn must not live for ever.
 LAST_GOOD_SECONDS = 24 * 3600.0
@@ -88,6 +90,7 @@ class Provider:
         self._kept = kept
         self._document, self._keys = Copy(), Copy()
         self._lock = asyncio.Lock()
+        self._strangers_not_before = float("-inf")
         self._recall()
 
     async def metadata(self) -> Metadata:
@@ -95,15 +98,25 @@ class Provider:
         async with self._lock:
             return await self._metadata()
 
-    async def keys(self, kid: str) -> Mapping[str, Mapping[str, Any]]:
-        """The public keys by id; fetched again when `kid` is unknown or '' (key rotation), or the copy is old."""
+    async def keys(self, kid: str, *, stranger: bool = False) -> Mapping[str, Mapping[str, Any]]:
+        """The public keys by id; fetched again when `kid` is unknown or '' (key rotation), or the copy is old.
+
+        For a `stranger`, anybody's token, once a minute; a login or a refresh does not wait for that.
+        """
         async with self._lock:
             known = bool(self._keys.value) and kid in self._keys.value
-            if not known or self._keys.old(KEYS_SECONDS):
+            if (not known or self._keys.old(KEYS_SECONDS)) and not (stranger and self._no_stranger_now()):
                 metadata = await self._metadata()
-                if await self._keys.renew(lambda: self._get_keys(metadata.jwks_uri), KEYS_AGAIN_SECONDS):
+                pause = 0.0 if stranger else KEYS_AGAIN_SECONDS
+                if await self._keys.renew(lambda: self._get_keys(metadata.jwks_uri), pause):
                     self._keep()
             return dict(self._keys.good(self.issuer))
+
+    def _no_stranger_now(self) -> bool:
+        if time.monotonic() < self._strangers_not_before:
+            return True
+        self._strangers_not_before = time.monotonic() + STRANGERS_AGAIN_SECONDS
+        return False
 
     async def _metadata(self) -> Metadata:
         if self._document.old(METADATA_SECONDS) and await self._document.renew(self._get_document, 0):

@@ -170,6 +170,18 @@ async def test_a_refresh_is_checked_wholly(world: Any, changes: dict[str, Any], 
     assert (await there.confirm(Person(login(refresh_token="r1"))))["groups"] == GROUPS
 
 
+async def test_a_key_that_is_not_known_yet_is_no_no(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    there, person = world(claims_from="id_token"), Person(login(refresh_token="r1"))
+    there.provider.tokens |= {"r1": answer("r2"), "r2": answer("r3")}
+    known = dict(KEYS)
+    monkeypatch.setattr("tests.identity.test_confirm.KEYS", {"older": KEYS["rsa"]})
+    assert await there.confirm(person) is True
+    assert person.state["refresh_token"] == "r2" and there.account.unanswered is not None
+    monkeypatch.setattr("tests.identity.test_confirm.KEYS", known)
+    there.made.confirmation._failed.clear()
+    assert (await there.confirm(person))["groups"] == GROUPS
+
+
 @pytest.mark.parametrize("claims_from", ["id_token", "userinfo", "both"])
 async def test_the_providers_no(world: Any, claims_from: str) -> None:
     there = world(claims_from=claims_from)

@@ -131,6 +131,32 @@ async def test_unknown_keys_do_not_hammer_the_provider() -> None:
     assert net.asked == [1, 1]
 
 
+async def test_strangers_tokens_do_not_use_up_what_logins_may_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Net()
+    provider = Provider(ISSUER, net.fetch)
+    monkeypatch.setattr(discovery, "KEYS_AGAIN_SECONDS", 0)
+    await provider.keys("a")
+    monkeypatch.undo()
+    for n in range(20):
+        await provider.keys(f"unknown-{n}", stranger=True)
+    assert net.asked == [1, 2]
+    net.keys = ["b"]
+    assert set(await provider.keys("b", stranger=True)) == {"a"}
+    assert set(await provider.keys("b")) == {"b"}  # a login
+    assert set(await provider.keys("b", stranger=True)) == {"b"}
+    assert net.asked == [1, 3]
+
+
+async def test_once_a_minute_a_strangers_key_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Net()
+    provider = Provider(ISSUER, net.fetch)
+    assert set(await provider.keys("a", stranger=True)) == {"a"}
+    net.keys = ["b"]
+    assert set(await provider.keys("b", stranger=True)) == {"a"}
+    monkeypatch.setattr(provider, "_strangers_not_before", time.monotonic())
+    assert set(await provider.keys("b", stranger=True)) == {"b"}
+
+
 async def test_a_provider_that_is_down_is_not_hammered() -> None:
     net = Net()
     net.down = True
