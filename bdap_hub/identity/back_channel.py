@@ -70,13 +70,14 @@ class BackChannelLogoutHandler(BaseHandler):  # type: ignore[misc]
         self.set_header("Cache-Control", "no-store")
         try:
             token = await self._token()
+            self._check_unused(token.jti)
+            self._end(token)  # before it is used up: where this fails, the provider may send it again
             self._use_up(token.jti)
         except LoginRefused as refused:
             self.authenticator.record(self, ACTION, "", refused)
             return self._refuse("invalid_request", refused.message)
         except BdapError as error:  # the provider's keys are not to be had: it may try again
             return self._refuse("temporarily_unavailable", error.message)
-        self._end(token)
         self.set_status(200)
         self.finish()
 
@@ -86,16 +87,21 @@ class BackChannelLogoutHandler(BaseHandler):  # type: ignore[misc]
         stated = self.get_body_arguments("logout_token")
         if len(stated) != 1:
             raise bad("no-logout-token", "there is no logout token, or more than one")
-        keys = await self.authenticator.provider.keys(key_id(stated[0]))
+        keys = await self.authenticator.provider.keys(key_id(stated[0]), stranger=True)
         return validate(stated[0], keys, self.authenticator.expected)
 
+    def _check_unused(self, jti: str) -> None:
+        with self.authenticator.store() as session:
+            if session.get(SeenLogoutToken, _digest(jti)) is not None:
+                raise _replayed()
+
     def _use_up(self, jti: str) -> None:
-        """The database lets only one of several at once have it."""
+        """The database lets only one of several at once have it. To end a login twice does no harm."""
         try:
             with self.authenticator.store.begin() as session:
-                session.add(SeenLogoutToken(jti=hashlib.sha256(jti.encode()).hexdigest()))
+                session.add(SeenLogoutToken(jti=_digest(jti)))
         except IntegrityError:
-            raise bad("replayed", "it was used before") from None
+            raise _replayed() from None
 
     def _end(self, token: LogoutToken) -> None:
         """The named login, or all of a person where none is named. One that has ended already, or is unknown: nothing.
@@ -131,6 +137,14 @@ class BackChannelLogoutHandler(BaseHandler):  # type: ignore[misc]
         self.set_status(400)
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps({"error": error, "error_description": message}))
+
+
+def _digest(jti: str) -> str:
+    return hashlib.sha256(jti.encode()).hexdigest()
+
+
+def _replayed() -> LoginRefused:
+    return bad("replayed", "it was used before")
 
 
 HANDLERS = [(r"/backchannel_logout", BackChannelLogoutHandler)]

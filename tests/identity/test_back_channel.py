@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -185,6 +186,22 @@ def test_a_token_serves_once_also_for_many_at_the_same_time(sender: Sender, brow
     with ThreadPoolExecutor(6) as threads:
         answers = sorted(answer.status_code for answer in threads.map(lambda _: sender.post(token), range(6)))
     assert answers == [200, 400, 400, 400, 400, 400] and sender.reason() == "replayed"
+
+
+def test_a_token_whose_logout_failed_may_come_again(sender: Sender, browser: Browser) -> None:
+    name = sender.platform.guest()
+    browser.log_in(name)
+    token = sender.sign(subject_of(sender.platform, name), jti=f"again-{time.time()}")
+    with sqlite3.connect(sender.platform.settings.var / "bdap.sqlite", timeout=10) as ours:
+        ours.execute(
+            f"CREATE TRIGGER hindrance BEFORE UPDATE ON identity_sessions WHEN NEW.person = '{name}' "
+            "BEGIN SELECT RAISE(ABORT, 'it will not'); END"
+        )
+        ours.commit()
+        assert sender.post(token).status_code == 500 and browser.whoami()["name"] == name
+        ours.execute("DROP TRIGGER hindrance")
+    assert sender.post(token).status_code == 200 and browser.whoami() == {}
+    assert sender.post(token).status_code == 400 and sender.reason() == "replayed"
 
 
 def test_strangers_are_none_of_our_business(sender: Sender) -> None:
