@@ -24,7 +24,7 @@ _NAME = (
 _WORD = r"(?:code|state|nonce|ticket|sig|otp|totp|auth|jti|sid)"
 _QUOTE = r"(?:%22|%27|%2522|\\?[\"'])"
 _RANDOM = r"(?=[^\s&\"']{0,64}\d|[^\s&\"']{16})"  # has a digit, or is long: not "ready", not "NotAllowed"
-_VALUE = r"(?:(?!%26|%2526|%22|%2522|%23)[^\s&\"'<>,;(){}\]\\])+"
+_VALUE = r"(?!\[?redacted\])(?:(?!%26|%2526|%22|%2522|%23)[^\s&\"'<>,;(){}\]\\])+"
 # Between name and value of JSON or a dictionary; the value may be first in a list of bytes, as tornado keeps arguments.
 _COLON = rf"{_QUOTE}(?:\s|%20)*(?::|%3A|%253A)(?:\s|%20|\+)*\[?\s*b?{_QUOTE}"
 
