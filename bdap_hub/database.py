@@ -61,13 +61,16 @@ def add_column(connection: Connection, column: Column[Any]) -> None:
         connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {declaration}")
 
 
-def connect(url: str) -> sessionmaker:  # type: ignore[type-arg]
-    """A session factory on `url`, with all declared tables in their newest shape. Safe from several processes."""
+def connect(url: str, *, wait: float = LOCK_WAIT) -> sessionmaker:  # type: ignore[type-arg]
+    """A session factory on `url`, with all declared tables in their newest shape. Safe from several processes.
+
+    `wait`: seconds for which its writers wait for others in SQLite.
+    """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         if parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, connect_args={"timeout": LOCK_WAIT})
+        engine = create_engine(url, connect_args={"timeout": wait})
         event.listen(engine, "connect", _sqlite_pragmas)
     else:
         # The server may have been restarted meanwhile; times come back in UTC, whatever its zone.

@@ -7,11 +7,13 @@ What they may use, `access` decides later.
 from __future__ import annotations
 
 import asyncio
+import json
 from functools import cached_property
 from typing import Any
 
 from jupyterhub.user import User
 from oauthenticator.generic import GenericOAuthenticator
+from sqlalchemy.exc import OperationalError
 from tornado.web import RequestHandler
 from traitlets import Float, Instance
 
@@ -31,6 +33,8 @@ from .patience import age
 from .revocation import Revoker
 from .sweeper import Sweeper
 from .tables import Account, Session
+
+AUDIT_WAIT = 5.0
 
 
 class EULoginAuthenticator(GenericOAuthenticator):
@@ -108,6 +112,11 @@ class EULoginAuthenticator(GenericOAuthenticator):
         """The platform's database."""
         return database.connect(self.settings.database)
 
+    @cached_property
+    def audit_store(self) -> Any:
+        """The same for audit events: the hub stands still while one is written, so it does not wait for long."""
+        return database.connect(self.settings.database, wait=AUDIT_WAIT)
+
     def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
         """The login's pages, and identity's own. The hub asks once, when it starts: from then on we sweep."""
         self.sweeper = Sweeper(app, self, self.revoker(app))
@@ -130,17 +139,24 @@ class EULoginAuthenticator(GenericOAuthenticator):
         *,
         reason: str = "",
     ) -> None:
-        """One audit event, with the reason of a refusal or another. Never a token, a code or a claim set."""
-        audit.record(
-            self.store,
-            person=person,
-            action=action,
-            subject=subject or self.settings.identity.issuer,
-            allowed=refused is None,
-            reason=refused.reason if refused else reason,
-            address=address_of(handler) if handler else "",
-            session=sessions.digest(cookie) if handler and (cookie := handler.get_session_cookie()) else "",
-        )
+        """One audit event, with the reason of a refusal or another. Never a token, a code or a claim set.
+
+        Where the database does not take it, it is in the log.
+        """
+        event: dict[str, Any] = {
+            "person": person,
+            "action": action,
+            "subject": subject or self.settings.identity.issuer,
+            "allowed": refused is None,
+            "reason": refused.reason if refused else reason,
+            "address": address_of(handler) if handler else "",
+            "session": sessions.digest(cookie) if handler and (cookie := handler.get_session_cookie()) else "",
+        }
+        try:
+            audit.record(self.audit_store, **event)
+        except OperationalError:
+            event["session"] = event["session"][:12]
+            self.log.error("the database takes no audit event now; this one is here alone: %s", json.dumps(event))
 
     async def authenticate(self, handler: CallbackHandler, data: Any = None, **kwargs: Any) -> dict[str, Any]:
         """The person behind the code that the provider sent this browser back with; LoginRefused otherwise."""

@@ -185,7 +185,7 @@ class Confirmation:
     async def _replace(self, user: User, login: Login, by: list[Login]) -> None:
         """In what is kept now: another login may have come in between, and stays."""
         logins = kept.split(await user.get_auth_state())
-        same = [n for n, other in enumerate(logins) if _same(login, other)]
+        same = [n for n, other in enumerate(logins) if kept.same(login, other)]
         if same:
             logins[same[0] : same[0] + 1] = by
             await user.save_auth_state(kept.joined(logins))
@@ -246,12 +246,6 @@ class Confirmation:
             email=proven.email if expected.email_claim in keep else email(stated, expected),
             groups=proven.groups if expected.groups_claim in keep else groups(stated, expected),
         )
-
-
-def _same(login: Login, other: Login) -> bool:
-    if login.get("session") or other.get("session"):
-        return bool(login.get("session") == other.get("session"))
-    return bool(login.get("refresh_token") == other.get("refresh_token"))
 
 
 def _check_subject(stated: Mapping[str, Any], subject: str) -> None:

@@ -51,3 +51,10 @@ def split(state: Mapping[str, Any] | None) -> list[Login]:
 def joined(logins: Sequence[Login]) -> dict[str, Any]:
     """The authentication state of these logins, latest first; the oldest of too many are dropped."""
     return {**logins[0], "others": list(logins[1:MAX_LOGINS])} if logins else {"others": []}
+
+
+def same(login: Login, other: Login) -> bool:
+    """Whether these are one login, before and after a refresh."""
+    if login.get("session") or other.get("session"):
+        return bool(login.get("session") == other.get("session"))
+    return bool(login.get("refresh_token") == other.get("refresh_token"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import sqlite3
+import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -98,14 +100,21 @@ async def test_allowed_with_the_lowest_level_and_a_good_standing(
 
 
 @pytest.mark.parametrize(
-    ("checked", "kept", "stays"),
-    [(200, STATE, True), (3700, STATE, False), (200, None, False), (10, None, True)],
+    ("checked", "silent", "kept", "stays"),
+    [
+        (200, None, STATE, True),
+        (3700, None, STATE, True),  # the hub was down: it sees this outage now
+        (3700, 3500, STATE, True),
+        (3700, 3601, STATE, False),
+        (200, None, None, False),
+        (10, None, None, True),
+    ],
 )
 async def test_a_session_outlives_an_outage_for_the_grace(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, checked: float, kept: Any, stays: bool
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, checked: float, silent: float | None, kept: Any, stays: bool
 ) -> None:
     made = authenticator(settings)
-    known(made, checked)
+    known(made, checked, unanswered=now() - timedelta(seconds=silent) if silent else None)
     answers(monkeypatch, made, None)
     assert await made.refresh_user(Person(kept)) is stays
 
@@ -184,3 +193,21 @@ def test_an_account_keeps_its_name_whatever_the_provider_calls_it_later(settings
         with pytest.raises(LoginRefused) as refused:
             log_in(made, ben, renamed)
         assert refused.value.reason == "bad-username"
+
+
+def test_a_locked_database_holds_up_the_hub_for_a_moment(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The event is in the log then."""
+    monkeypatch.setattr("bdap_hub.identity.authenticator.AUDIT_WAIT", 0.2)
+    made = authenticator(settings)
+    made.record(None, "revoke", "ana", None, reason="blocked")
+    with sqlite3.connect(settings.var / "bdap.sqlite", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        begun = time.monotonic()
+        made.record(None, "revoke", "ben", None, reason="blocked")
+        assert 0.1 < time.monotonic() - begun < 5
+        other.execute("ROLLBACK")
+    assert '"action": "revoke"' in caplog.text and '"person": "ben"' in caplog.text and '"ana"' not in caplog.text
+    made.record(None, "revoke", "cleo", None, reason="blocked")
+    assert [event.person for event in audit.latest(made.store)] == ["cleo", "ana"]
