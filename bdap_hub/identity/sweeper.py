@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 AT_ONCE = 8
 PRUNE_SECONDS = 3600.0
 REMIND_SECONDS = 86400.0
+FORGET_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Sweeper:
                 self._look(name, standing)
             except Exception as error:  # one person's trouble leaves nobody else unseen
                 self._report(error, f"{name} could not be looked at")
+        self._forget(names)
 
     def look(self, name: str) -> None:
         """Look at one person now: for what has just been decided about them in this process."""
@@ -152,6 +154,15 @@ class Sweeper:
         servers = db.query(orm.User.name).join(orm.Spawner).filter(orm.Spawner.server_id.isnot(None))
         starting = {user.name for user in self.app.users.values() if any(s.active for s in user.spawners.values())}
         return {name for (name,) in (*tokens.distinct(), *servers.distinct())} | starting
+
+    def _forget(self, holders: set[str]) -> None:
+        """The tokens to ask the provider with, of whoever holds nothing here any more, nor is just logging in."""
+        for row in self.app.db.query(orm.User).filter(orm.User.encrypted_auth_state.isnot(None)):
+            account = people.find(self.store, row.name) if row.name not in holders else None
+            logged_in = aware(account.logged_in) if account else None
+            if logged_in is not None and time.time() - logged_in.timestamp() > FORGET_SECONDS:
+                row.encrypted_auth_state = None
+        self.app.db.commit()
 
     def _report(self, error: Exception, what: str) -> None:
         log.error(what, exc_info=error)

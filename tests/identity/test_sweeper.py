@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from jupyterhub import orm
 from sqlalchemy import func, select
 
 from bdap_hub import audit, database
@@ -170,9 +171,35 @@ async def test_trouble_with_one_person_leaves_nobody_else_unseen(
     revoker = SimpleNamespace(user=lambda name: None, revoke=revoke)
     sweeper = Sweeper(None, SimpleNamespace(settings=settings, store=store), revoker)  # type: ignore[arg-type]
     monkeypatch.setattr(sweeper, "_holders", lambda: set(names))
+    monkeypatch.setattr(sweeper, "_forget", lambda holders: None)
     await sweeper.sweep()
     assert revoked == ["ben", "cleo"]
     assert "ana could not be looked at" in caplog.text and "beyond us" in caplog.text
+
+
+async def test_the_tokens_of_whoever_holds_nothing_are_forgotten(settings: Settings) -> None:
+    store, db = database.connect(settings.database), orm.new_session_factory("sqlite:///:memory:")()
+    users = {name: orm.User(name=name, encrypted_auth_state=b"secret") for name in ("left", "here", "token", "new")}
+    db.add_all(users.values())
+    db.commit()
+    db.add(orm.APIToken(token="0" * 32, user_id=users["token"].id))
+    db.commit()
+    with store.begin() as session:
+        for name in users:
+            logged_in = now() - timedelta(minutes=1 if name == "new" else 61)
+            session.add(Account(name=name, issuer="i", subject=name, standing="approved", logged_in=logged_in))
+        session.flush()
+        login = {"level": "mfa", "auth_time": 0, "amr": [], "ends": now() + timedelta(1)}
+        session.add(Session(id="s", person="here", **login))
+    sweeper = Sweeper(
+        SimpleNamespace(db=db, users={}), SimpleNamespace(settings=settings, store=store), SimpleNamespace(user=no_user)
+    )  # type: ignore[arg-type]
+    await sweeper.sweep()
+    assert {name for name, row in users.items() if row.encrypted_auth_state} == {"here", "token", "new"}
+
+
+def no_user(name: str) -> None:
+    return None
 
 
 @EU_LOGIN
