@@ -54,7 +54,7 @@ def test_the_provider_remembers_what_to_look_for(platform: Platform) -> None:
 
 def found_in(platform: Platform, text: str) -> set[str]:
     """Which kinds of secret stand in `text`, whole or by their first 24 characters."""
-    return {what for value, what in platform.provider.seen.items() if value[: max(24, len(value) // 2)] in text}
+    return {what for value, what in list(platform.provider.seen.items()) if value[: max(24, len(value) // 2)] in text}
 
 
 def test_a_leak_would_be_seen(platform: Platform) -> None:
