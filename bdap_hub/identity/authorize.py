@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 
+from tornado.httputil import url_concat
+
 from ..access import Requirement
 from .assurance import Levels
 
@@ -30,3 +32,8 @@ def authorize_parameters(
         return {**parameters, "acr_values": " ".join(values)}
     acr = {"essential": True, "values": list(values)}
     return {**parameters, "claims": json.dumps({"id_token": {"acr": acr}}, separators=(",", ":"))}
+
+
+def anew(path: str, wanted: str = "") -> str:
+    """The login at `path` of ours that makes the provider ask who somebody is, though it knows; on to `wanted` then."""
+    return url_concat(path, {"prompt": "login", **({"next": wanted} if wanted else {})})

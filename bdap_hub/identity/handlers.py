@@ -18,12 +18,14 @@ from oauthenticator.oauth2 import OAuthCallbackHandler, OAuthLoginHandler
 from tornado import web
 from tornado.httputil import url_concat
 
+from ..access import step_up_path
 from ..addresses import caller
 from ..errors import BdapError, Unavailable
 from . import registration, sessions
-from .authorize import authorize_parameters
+from .authorize import anew, authorize_parameters
 from .id_token import IdToken, LoginRefused
 from .login_state import COOKIE, LoginState, cookie_name
+from .logout import at_provider
 
 STATE_MINUTES = 15
 MAX_LOGINS_AT_ONCE = 8
@@ -59,8 +61,11 @@ class LoginHandler(OAuthLoginHandler):
         except Unavailable as error:
             raise _http_error(error) from None
         self._remember(login)
-        parameters = {
-            **authenticator.extra_authorize_params,
+        parameters = dict(authenticator.extra_authorize_params)
+        if self.get_argument("prompt", "") == "login":  # as `anew` asks: it may well be somebody else
+            parameters["prompt"] = "login"
+            registration.forget(self)
+        parameters |= {
             "response_type": "code",
             "client_id": authenticator.client_id,
             "redirect_uri": authenticator.get_callback_url(self),
@@ -130,9 +135,9 @@ class CallbackHandler(BeginsSession, OAuthCallbackHandler):
         except LoginRefused as refused:
             applicant = registration.hand_over(self, refused)
             self.authenticator.record(self, self.login_state.purpose, applicant or self.login_state.person, refused)
-            if applicant:
+            if self._finished:
                 return
-            raise _http_error(refused) from None
+            raise await self._refusal(refused) from None
         except BdapError as error:
             raise _http_error(error) from None
         self.authenticator.record(self, self.login_state.purpose, user.name, None)
@@ -158,6 +163,14 @@ class CallbackHandler(BeginsSession, OAuthCallbackHandler):
             self.log.warning("login refused (%s): %s", value.status_code, value.log_message)
         else:
             self.log.error("login failed", exc_info=(typ, value, tb))
+
+    async def _refusal(self, refused: LoginRefused) -> web.HTTPError:
+        """The page, with ways out of the provider's own session, which would answer the same again."""
+        login, shown = self.login_state, _http_error(refused)
+        path = step_up_path(login.demand, login.next_url) if login.person else f"{self.hub.base_url}oauth_login"
+        shown.again = anew(path, "" if login.person else login.next_url)
+        shown.provider_logout = await at_provider(self.authenticator)
+        return shown
 
     def _recall(self) -> LoginState:
         state = self.get_argument("state", "")

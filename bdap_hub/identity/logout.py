@@ -28,25 +28,14 @@ class EndsSession(BaseHandler):  # type: ignore[misc]
 
     async def go_to_provider(self) -> None:
         """To the provider's own logout; no token goes along, so it may ask the person."""
-        end = await self._end_session_endpoint()
-        if not end:
+        if not (address := await at_provider(self.authenticator)):
             return await self.show_logged_out()
-        parameters = {
-            "client_id": self.authenticator.client_id,
-            "post_logout_redirect_uri": f"{self.authenticator.settings.hub.public_url.rstrip('/')}/hub/logout",
-        }
-        self.redirect(url_concat(end, parameters))
+        self.redirect(address)
 
     async def show_logged_out(self) -> None:
         """The page of somebody who is not logged in (any more)."""
         self._jupyterhub_user = None
         self.finish(await self.render_template("logout.html"))
-
-    async def _end_session_endpoint(self) -> str:
-        try:
-            return str((await self.authenticator.provider.metadata()).end_session_endpoint)
-        except Unavailable:
-            return ""
 
 
 class LogoutHandler(EndsSession):
@@ -61,6 +50,19 @@ class LogoutHandler(EndsSession):
     async def post(self) -> None:
         """The page's button. JupyterHub has checked the form's XSRF token before."""
         await self.log_out()
+
+
+async def at_provider(authenticator: Any) -> str:
+    """The address of the provider's own logout, from which it leads back to ours; '' where it has none just now."""
+    try:
+        end = (await authenticator.provider.metadata()).end_session_endpoint
+    except Unavailable:
+        return ""
+    parameters = {
+        "client_id": authenticator.client_id,
+        "post_logout_redirect_uri": f"{authenticator.settings.hub.public_url.rstrip('/')}/hub/logout",
+    }
+    return str(url_concat(end, parameters)) if end else ""
 
 
 def asked_by_ourselves(request: HTTPServerRequest, public_url: str) -> bool:

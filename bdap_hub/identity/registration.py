@@ -15,6 +15,7 @@ from tornado.httputil import url_concat
 from ..errors import BadRequest, BadSettings
 from ..settings import Settings
 from . import mail, members, people, requests
+from .authorize import anew
 from .id_token import LoginRefused
 from .letters import Letters
 from .tables import Account
@@ -26,7 +27,10 @@ _REASONS = frozenset({"pending", "rejected", "approval-expired", "terms-not-acce
 
 
 def hand_over(handler: Any, refused: LoginRefused) -> str:
-    """At the callback: send somebody whom we know and do not let in to this page; their name, '' if it is not ours."""
+    """At the callback: send somebody whom we know and do not let in to this page; their name, '' if it is not ours.
+
+    Not where somebody else is logged in: the page is theirs then.
+    """
     proven = getattr(handler, "proven", None)
     if proven is None or refused.reason not in _REASONS:
         return ""
@@ -34,6 +38,8 @@ def hand_over(handler: Any, refused: LoginRefused) -> str:
     account = people.find_subject(authenticator.store, authenticator.settings.identity.issuer, proven.subject)
     if account is None:
         return ""
+    if handler.current_user is not None and handler.current_user.name != account.name:
+        return str(account.name)
     page = f"{handler.hub.base_url}{PATH}"
     wanted = handler.login_state.next_url
     asked_here = wanted.partition("?")[0] == page
@@ -143,16 +149,17 @@ class RegisterHandler(BaseHandler):  # type: ignore[misc]
             days=self._settings.registration.days,
             error=error,
             continue_url=self._login(),
+            others_url=anew(f"{self.hub.base_url}oauth_login", self._next),
         )
         self.finish(page)
 
     def _applicant(self) -> Account | None:
-        """Who this is: by the cookie of a login that was not let in, or by their session."""
-        name, self._next = "", ""
+        """Who this is: by their session, or else by the cookie of a login that was not let in."""
+        name, self._next = self.current_user.name if self.current_user is not None else "", ""
         if kept := self.get_secure_cookie(COOKIE, max_age_days=MINUTES / 1440):
-            name, self._next = json.loads(kept)
-        elif self.current_user is not None:
-            name = self.current_user.name
+            applicant, wanted = json.loads(kept)
+            if name in ("", applicant):
+                name, self._next = applicant, wanted
         return people.find(self._store, name) if name else None
 
     def _login(self) -> str:

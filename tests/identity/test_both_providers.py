@@ -48,7 +48,7 @@ def test_log_in(platform: Platform, browser: Browser) -> None:
     me = browser.whoami()
     assert (me["name"], me["admin"], set(me["groups"])) == (name, False, {"project-agriculture", "bdap-admins"})
     assert me["user_info"]["display_name"] == f"Guest {name}"
-    event = platform.last_event()
+    event = platform.last_event("login")
     assert (event.action, event.person, event.outcome) == ("login", name, "allowed")
 
 
@@ -66,7 +66,7 @@ def test_one_factor_is_not_enough(platform: Platform, browser: Browser, new_brow
         assert page.url.path == "/second-factor/"  # it gives out no less
     else:
         assert page.status_code == 403
-        assert platform.last_event().reason == "mfa-not-proven"
+        assert platform.last_event("login").reason == "mfa-not-proven"
     fresh = new_browser()
     fresh.log_in(name)
     assert fresh.whoami()["name"] == name
@@ -178,7 +178,7 @@ def test_parallel_tabs(platform: Platform, browser: Browser) -> None:
     second = browser.client.get(f"{platform.url}/hub/oauth_login?next=/hub/home").headers["Location"]
     assert browser.log_in(name, start=second).url.path == "/hub/home"
     page = browser.get(first)  # known there by now
-    assert page.url.path == "/hub/token", platform.last_event()
+    assert page.url.path == "/hub/token", platform.last_event("login")
     assert browser.whoami()["name"] == name
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 import time
@@ -19,7 +20,7 @@ def test_password_and_totp_let_a_member_in(platform: Platform, browser: Browser)
     me = browser.whoami()
     assert (me["name"], me["groups"], me["admin"]) == ("ana", ["project-agriculture"], False)
     assert me["user_info"] == {"display_name": "Ana Analyst"}
-    event = platform.last_event()
+    event = platform.last_event("login")
     assert (event.action, event.person, event.outcome, event.address) == ("login", "ana", "allowed", "127.0.0.1")
 
 
@@ -88,12 +89,12 @@ def test_answers_to_a_login_of_another_browser_are_refused(
     ):
         refused = who.get(target)
         assert refused.status_code == 403 and "login" in refused.text
-        assert (platform.last_event().outcome, platform.last_event().reason) == ("refused", reason)
+        assert (platform.last_event("login").outcome, platform.last_event("login").reason) == ("refused", reason)
         assert who.whoami() == {}
     assert browser.get(url).status_code == 200  # the positive control: the same answer in its own browser
     assert browser.whoami()["name"] == "guest5"
     assert browser.get(url).status_code == 403  # and only once
-    assert platform.last_event().reason == "state-unknown"
+    assert platform.last_event("login").reason == "state-unknown"
 
 
 def test_state_cannot_be_swapped_under_a_stolen_name(platform: Platform, browser: Browser) -> None:
@@ -102,7 +103,7 @@ def test_state_cannot_be_swapped_under_a_stolen_name(platform: Platform, browser
     forged = state[:-1] + ("A" if state[-1] != "A" else "B")
     refused = browser.get(f"{platform.url}/hub/oauth_callback?code=x&state={forged}")
     assert refused.status_code == 403
-    assert platform.last_event().reason == "state-mismatch"
+    assert platform.last_event("login").reason == "state-mismatch"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,48 @@ def test_nonce_changed_on_the_way(
     refused = browser.log_in("guest6" if change["nonce"] else "guest7", start=changed)
     assert refused.status_code == 403
     assert "Login refused" in refused.text and "What you can do" in refused.text
-    assert platform.last_event().reason == reason
+    assert platform.last_event("login").reason == reason
+    assert browser.whoami() == {}
+
+
+def test_a_refused_login_leads_out_of_the_provider_s_own_session(platform: Platform, browser: Browser) -> None:
+    """Where the provider still knows somebody, it would answer the same again, without a question."""
+    name = platform.guest()
+    sent = browser.get(f"{platform.url}/hub/token", until="/identity/o/authorize")
+    refused = browser.log_in(name, start=with_query(str(sent.next_request.url), nonce="another"))
+    assert refused.status_code == 403 and "To my servers" not in refused.text
+    again, logout = (
+        html.unescape(re.search(f'href="([^"]*)">{text}<', refused.text)[1])  # type: ignore[index]
+        for text in ("Log in again", "Log out at the provider")
+    )
+    assert browser.get(f"{platform.url}/hub/home").url.path == "/hub/home"  # the control: nobody is asked
+    assert browser.whoami()["name"] == name
+    leave(browser)
+    page = browser.log_in(name, start=f"{platform.url}{again}")  # both factors
+    assert page.url.path == "/hub/token" and browser.whoami()["name"] == name  # where they wanted to go
+    leave(browser)
+    ended = browser.submit(browser.get(logout), action="logout")
+    assert ended.url.path == "/hub/logout" and "You are logged out" in ended.text
+    assert 'name="password"' in browser.get(f"{platform.url}/hub/home").text
+
+
+def test_a_refused_step_up_may_be_tried_again_and_leaves_the_login(platform: Platform, browser: Browser) -> None:
+    name = platform.guest()
+    browser.log_in(name)
+    sent = browser.get(f"{platform.url}/hub/step-up?max_age=900&next=/hub/token", until="/identity/o/authorize")
+    refused = browser.get(with_query(str(sent.next_request.url), nonce="another"))
+    assert refused.status_code == 403 and browser.whoami()["name"] == name
+    assert platform.reasons(name, "step-up") == ["wrong-nonce"]
+    assert "To my servers" in refused.text and "Log out at the provider" not in refused.text
+    again = html.unescape(re.search('href="([^"]*)">Log in again<', refused.text)[1])  # type: ignore[index]
+    assert browser.log_in(name, start=f"{platform.url}{again}").url.path == "/hub/token"
+    assert platform.reasons(name, "step-up") == ["", "wrong-nonce"]
+
+
+def leave(browser: Browser) -> None:
+    """Out of the hub, not of the provider."""
+    home = f"{browser.platform.url}/hub/home"
+    browser.client.get(f"{browser.platform.url}/hub/logout", headers={"Referer": home})
     assert browser.whoami() == {}
 
 
@@ -129,7 +171,7 @@ def test_a_code_of_another_login_is_refused(platform: Platform, browser: Browser
     query = urlencode({"code": code, "state": state, "iss": platform.settings.identity.issuer})
     refused = other_browser.get(f"{platform.url}/hub/oauth_callback?{query}")
     assert refused.status_code == 403
-    assert platform.last_event().reason == "code-refused"
+    assert platform.last_event("login").reason == "code-refused"
     assert other_browser.whoami() == {}
 
 
@@ -140,7 +182,7 @@ def test_what_the_provider_writes_is_not_shown(platform: Platform, browser: Brow
     refused = browser.get(f"{platform.url}/hub/oauth_callback?{query}")
     assert refused.status_code == 403
     assert "evil" not in refused.text and "555" not in refused.text
-    assert platform.last_event().reason == "provider-other"
+    assert platform.last_event("login").reason == "provider-other"
 
 
 def test_another_issuer_is_refused(platform: Platform, browser: Browser) -> None:
@@ -148,7 +190,7 @@ def test_another_issuer_is_refused(platform: Platform, browser: Browser) -> None
     state = parse_qs(urlsplit(sent.headers["Location"]).query)["state"][0]
     query = urlencode({"code": "x", "iss": "https://evil.example", "state": state})
     assert browser.get(f"{platform.url}/hub/oauth_callback?{query}").status_code == 403
-    assert platform.last_event().reason == "other-issuer"
+    assert platform.last_event("login").reason == "other-issuer"
 
 
 @pytest.mark.parametrize(

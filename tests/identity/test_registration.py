@@ -3,6 +3,7 @@ again where it takes effect."""
 
 from __future__ import annotations
 
+import html
 import re
 import sqlite3
 import time
@@ -253,6 +254,7 @@ def test_without_the_page_s_token_nothing_is_asked(
     assert requests.open_of(store, name) == []
 
 
+@pytest.mark.usefixtures("lead")
 @pytest.mark.parametrize("kept", ["", "forged", "other-cookie", "old"])
 def test_only_our_cookie_says_who_asks(place: Platform, store: people.Store, browsers: Any, kept: str) -> None:
     secret = bytes.fromhex((place.settings.var / "cookie_secret").read_text().strip())
@@ -266,6 +268,54 @@ def test_only_our_cookie_says_who_asks(place: Platform, store: people.Store, bro
     headers = {"Cookie": f"bdap-applicant={'x' + value if kept == 'forged' else value}"} if kept else {}
     answer = browser.client.get(f"{place.url}/hub/register", headers=headers)
     assert answer.status_code == 302 and "/hub/login?next" in answer.headers["location"]
+
+
+@pytest.mark.parametrize("applicant", ["fay", ""])
+def test_a_session_goes_before_the_cookie_of_a_login_that_was_not_let_in(
+    place: Platform, browsers: Any, lead: Browser, applicant: str
+) -> None:
+    secret = bytes.fromhex((place.settings.var / "cookie_secret").read_text().strip())
+    name = applicant or newcomer(place)
+    if not applicant:
+        browsers().log_in(name)
+    value = create_signed_value(secret, "bdap-applicant", f'["{name}", "/hub/token"]').decode()
+    cookies = [f"{c.name}={c.value}" for c in lead.client.cookies.jar if c.path in ("/", "/hub/")]
+    for session, who, leads_to_token in (([], name, True), (cookies, "fay", name == "fay")):
+        headers = {"Cookie": "; ".join([*session, f"bdap-applicant={value}"]), "Accept": "text/html"}
+        page = httpx.get(f"{place.url}/hub/register", headers=headers)
+        assert page.status_code == 200 and f"account <code>{who}</code>" in page.text
+        assert ("Not you?" in page.text) is (not session)
+        assert leads_to_token or "%2Fhub%2Ftoken" not in page.text
+
+
+def test_who_is_not_let_in_is_not_told_on_somebody_else_s_page(
+    place: Platform, store: people.Store, browsers: Any
+) -> None:
+    """Somebody is logged in, and somebody else logs in at the provider from the same browser."""
+    name, other = newcomer(place, "project-forest"), newcomer(place)
+    browser = browsers()
+    accept_terms(browser.log_in(name), browser)
+    provider_only = Browser(place)  # the provider's cookies of somebody else, as in a tab of theirs
+    provider_only.log_in(other)
+    for cookie in provider_only.client.cookies.jar:
+        if cookie.domain.startswith("localhost"):
+            browser.client.cookies.jar.set_cookie(cookie)
+    provider_only.client.close()
+    refused = browser.get(f"{place.url}/hub/oauth_login")
+    assert refused.status_code == 403 and "not approved yet" in refused.text and "Log in again" in refused.text
+    assert events(store, other)[0] == ("login", "refused", "pending")
+    assert browser.whoami()["name"] == name
+    assert f"account <code>{name}</code>" in browser.get(f"{place.url}/hub/register").text
+
+
+def test_not_you_log_in_as_somebody_else(place: Platform, browsers: Any) -> None:
+    name, browser = newcomer(place), browsers()
+    page = browser.log_in(name)
+    others = html.unescape(re.search('href="([^"]*)">Not you', page.text)[1])  # type: ignore[index]
+    assert browser.client.get(f"{place.url}/hub/register").status_code == 200  # still known
+    asked = browser.get(f"{place.url}{others}")
+    assert 'name="password"' in asked.text  # although the provider knows them
+    assert browser.client.get(f"{place.url}/hub/register").is_redirect
 
 
 def test_asking_again_changes_the_request_and_tells_nobody_twice(

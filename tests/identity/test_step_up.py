@@ -63,7 +63,7 @@ def test_a_fresh_login_is_a_new_session_where_one_was(platform: Platform, browse
     assert (page.status_code, page.url.path) == (200, "/hub/token")
     after = login_of(browser)
     assert after is not None and after.id != before.id and after.auth_time >= before.auth_time + OLD
-    event = platform.last_event()
+    event = platform.last_event("step-up")
     assert (event.action, event.person, event.outcome, event.address) == ("step-up", name, "allowed", "127.0.0.1")
     # the old session opens nothing any more, with all its cookies
     copy = httpx.get(f"{platform.url}/hub/token", cookies=old_cookies, headers={"Accept": "text/html"})
@@ -111,7 +111,7 @@ def test_less_than_what_is_demanded_is_refused(
     before = login_of(browser)
     refused = step_up(browser, name, used, changed=changed, **demand)
     assert refused.status_code == 403 and "What you can do" in refused.text
-    event = platform.last_event()
+    event = platform.last_event("step-up")
     assert (event.action, event.person, event.outcome, event.reason) == ("step-up", name, "refused", reason)
     left = login_of(browser)
     assert before is not None and left is not None
@@ -119,7 +119,7 @@ def test_less_than_what_is_demanded_is_refused(
     assert browser.whoami()["name"] == name  # the session goes on as it was
     # the positive control: the same demand, unchanged and with the factors that it wants
     assert step_up(browser, name, "high", **demand).url.path == "/hub/token"
-    assert platform.last_event().outcome == "allowed"
+    assert platform.last_event("step-up").outcome == "allowed"
 
 
 @pytest.mark.parametrize("changed", [{"max_age": None}, {"max_age": "999999"}])
@@ -131,7 +131,7 @@ def test_an_old_login_at_the_demos_provider_is_refused(
     age(platform, name)
     before = login_of(browser)
     refused = step_up(browser, name, max_age=300, changed=changed)
-    assert refused.status_code == 403 and platform.last_event().reason == "auth-time-stale"
+    assert refused.status_code == 403 and platform.last_event("step-up").reason == "auth-time-stale"
     left = login_of(browser)
     assert before is not None and left is not None and left.id == before.id
     assert step_up(browser, name, max_age=300).url.path == "/hub/token"
@@ -143,7 +143,7 @@ def test_somebody_else_comes_back(platform: Platform, browser: Browser) -> None:
     age(platform, name)
     refused = step_up(browser, other, max_age=300)
     assert refused.status_code == 403 and f"logged in as {name}" in refused.text
-    event = platform.last_event()
+    event = platform.last_event("step-up")
     assert (event.action, event.person, event.reason) == ("step-up", name, "other-person")
     # the provider has ended the first person's session, and said so: there is none here either, of nobody
     assert login_of(browser) is None and browser.whoami() == {}
@@ -167,7 +167,7 @@ def test_somebody_else_has_logged_in_here_since(platform: Platform, browser: Bro
     browser.log_in(other)
     assert browser.whoami()["name"] == other
     assert browser.get(str(answer.next_request.url)).status_code == 403
-    assert platform.last_event().reason == "other-person" and browser.whoami()["name"] == other
+    assert platform.last_event("step-up").reason == "other-person" and browser.whoami()["name"] == other
 
 
 def test_only_for_somebody_who_is_logged_in(platform: Platform, browser: Browser) -> None:
