@@ -179,7 +179,7 @@ class IdentitySettings(Section):
         1,
         gt=0,
         description="Servers and tokens of somebody who has logged out everywhere end when the provider has not "
-        "confirmed them for this long.",
+        "confirmed them for this long since.",
     )
 
     @property

@@ -8,7 +8,7 @@ import time
 from sqlalchemy.orm import sessionmaker
 
 from ..settings import IdentitySettings
-from . import people
+from . import people, sessions
 from .id_token import LoginRefused
 from .tables import Account, aware
 
@@ -35,10 +35,16 @@ class Patience:
         self._bear(people.unanswered(self.store, account.name), self.identity.provider_grace, "has not answered")
 
     def unproven(self, account: Account, *, logged_out: bool) -> None:
-        """Nothing is left that the provider could be asked with; `logged_out`: because all logins were ended."""
-        hours = self.identity.logged_out_hours if logged_out else self.identity.unproven_hours
+        """Nothing is left that the provider could be asked with; `logged_out`: because all logins were ended.
+
+        The shorter patience with those counts from the logout: some providers can never be asked again.
+        """
         people.answered(self.store, account)
-        self._bear(age(account), hours * 3600, "has not confirmed your login", "not-confirmed")
+        lasted, what = age(account), "has not confirmed your login"
+        self._bear(lasted, self.identity.unproven_hours * 3600, what, "not-confirmed")
+        if logged_out:
+            lasted = min(lasted, sessions.since_last_end(self.store, account.name))
+            self._bear(lasted, self.identity.logged_out_hours * 3600, what, "not-confirmed")
 
     def answered(self, account: Account) -> None:
         """It has said yes or no to somebody who was `account` before; a warning where that was almost too late."""

@@ -7,7 +7,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import sessionmaker
 
 from ..access import Assurance
@@ -102,6 +102,13 @@ def end(store: Store, keys: list[str], why: str) -> int:
 def end_all(store: Store, person: str, why: str) -> int:
     """End all sessions of a person; how many were live."""
     return end(store, [row.id for row in live_of(store, person)], why)
+
+
+def since_last_end(store: Store, person: str) -> float:
+    """Seconds since the last session of a person that has ended did so; infinite if none has."""
+    with store() as session:
+        last = aware(session.scalar(select(func.max(Session.ended)).where(Session.person == person)))
+    return (now() - last).total_seconds() if last else float("inf")
 
 
 def assurance(found: Session | None) -> Assurance | None:

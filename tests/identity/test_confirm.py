@@ -9,13 +9,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from traitlets.config import Config
 
 from bdap_hub import identity
 from bdap_hub.errors import Unavailable
 from bdap_hub.identity import EULoginAuthenticator, kept, people, sessions
 from bdap_hub.identity.id_token import IdToken, LoginRefused
-from bdap_hub.identity.tables import Account, now
+from bdap_hub.identity.tables import Account, Session, now
 from bdap_hub.settings import Settings
 
 from .tokens import CLIENT, EXPECTED, ISSUER, KEYS, NONCE, claims, signed
@@ -85,6 +86,10 @@ class World:
     def silent_since(self, seconds: float) -> None:
         with self.made.store.begin() as session:
             session.get(Account, "ana").unanswered = now() - timedelta(seconds=seconds)
+
+    def ended_since(self, seconds: float) -> None:
+        with self.made.store.begin() as session:
+            session.execute(update(Session).values(ended=now() - timedelta(seconds=seconds)))
 
     @property
     def account(self) -> Account:
@@ -330,6 +335,8 @@ async def test_logging_out_is_no_no_of_the_provider(world: Any) -> None:
     there.checked(3500)
     assert await there.confirm(person) is True
     there.checked(3700)
+    assert await there.confirm(person) is True  # the logout is less than an hour ago
+    there.ended_since(3700)
     with pytest.raises(LoginRefused) as refused:
         await there.confirm(person)
     assert refused.value.reason == "not-confirmed"
@@ -342,11 +349,19 @@ async def test_who_has_logged_out_is_asked_about_as_long_as_the_provider_answers
     there.provider.tokens |= {"desk": answer("desk-2"), "desk-2": answer("desk-3", groups=["bdap-admins"])}
     assert (await there.confirm(person))["groups"] == GROUPS
     there.checked(7200)
+    there.ended_since(7200)
     assert (await there.confirm(person))["groups"] == ["bdap-admins"]
     assert person.state["refresh_token"] == "desk-3"
     there.checked(200)
     there.provider.tokens["desk-3"] = answer("desk-4", sub="ben")  # not even an answer about somebody else
     assert await there.confirm(person) is True and there.account.groups == GROUPS
+    there.checked(3700)
+    there.ended_since(60)
+    assert await there.confirm(person) is True
+    there.checked(25 * 3600)  # and never longer than where nobody has logged out
+    with pytest.raises(LoginRefused) as refused:
+        await there.confirm(person)
+    assert refused.value.reason == "not-confirmed"
 
 
 async def test_a_logout_while_the_provider_is_asked_makes_its_no_none(world: Any) -> None:
