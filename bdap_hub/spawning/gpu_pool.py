@@ -138,9 +138,9 @@ class Pool:
             # from here on a look does not take it for lost; and who left the line meanwhile is found at the next one
             self._placed[holder] = tuple(place.device for place in places)
             rows = [self._row(asker, place, devices, now) for place in places]
-            if not gpu_tables.allocate(self._sessions, rows):
-                self._placed.pop(holder, None)  # by somebody else's hand: seen, and decided anew, at the next look
-            elif self.waiting.pop(holder, None) is None:
+            given = gpu_tables.allocate(self._sessions, rows)  # False: by somebody else's hand, seen at the next look
+            self._rows = (*self._rows, *(rows if given else ()))
+            if not given or self.waiting.pop(holder, None) is None:
                 self._placed.pop(holder, None)
 
     def _row(self, asker: Asker, place: gpus.Place, devices: Sequence[Device], since: float) -> GpuAllocation:
@@ -186,7 +186,7 @@ class Pool:
                 async with self._turn:  # one look serves all who wait
                     if time.monotonic() - self._looked >= LOOK:
                         await asyncio.to_thread(self.look)
-                if wish.holder in self._placed:
+                if wish.holder in self._placed and wish.holder not in self.waiting:
                     return self._placed[wish.holder]
                 standing = self.standing(wish)
                 if time.monotonic() >= deadline or not stay():
@@ -205,7 +205,7 @@ class Pool:
     def standing(self, wish: Wish) -> Standing:
         """Where this wish is in the line."""
         devices, held = self.devices(), self.held
-        others = [one.wish for one in self.waiting.values() if one.wish.holder != wish.holder]
+        others = [one.wish for one in list(self.waiting.values()) if one.wish.holder != wish.holder]
         return Standing(
             gpus.position(wish, devices, held, [*others, wish]), gpus.due_back(wish, devices, held, time.time())
         )
