@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 
 from . import identity, telemetry
+from .access import Person, decides_on_members
 from .errors import BadSettings
 from .settings import SERVERS_USE, ServiceSettings, Settings
 from .spawning.network import ensure_network
@@ -83,7 +84,7 @@ def pages(c: Any, settings: Settings) -> None:
     c.JupyterHub.template_paths = [str(WEB / "hub_templates")]
     c.JupyterHub.template_vars = {
         "platform": settings.hub.platform_name,
-        "decides_members": lambda user: user is not None and _decides(settings, {group.name for group in user.groups}),
+        "decides_members": lambda user: user is not None and _decides(settings, user),
         "platform_admin": lambda user: (
             user is not None and settings.identity.admin_group in {group.name for group in user.groups}
         ),
@@ -205,10 +206,9 @@ def _docker_host(settings: Settings) -> str:
     return gateway
 
 
-def _decides(settings: Settings, groups: set[str]) -> bool:
-    """Whether somebody with these groups decides about a project's members, as an admin or a lead."""
-    leads = {project.leads for project in settings.projects}
-    return bool(groups & {settings.identity.admin_group, *leads})
+def _decides(settings: Settings, user: Any) -> bool:
+    """Whether a user of the hub decides about a project's members."""
+    return decides_on_members(settings.policy(), Person(user.name, frozenset(group.name for group in user.groups)))
 
 
 def _local(bind: str) -> str:

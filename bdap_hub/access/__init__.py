@@ -1,6 +1,6 @@
 """Who may do what. PURE: no I/O, no framework; every room asks `decide` and has no rule of its own."""
 
-from .decide import decide, role_in
+from .decide import decide, decides_on_members, role_in
 from .factors import kinds, two_factors
 from .model import (
     Administer,
@@ -44,6 +44,7 @@ __all__ = [
     "ViewDashboard",
     "Visibility",
     "decide",
+    "decides_on_members",
     "kinds",
     "role_in",
     "step_up_path",

@@ -134,6 +134,12 @@ def _manage_members(policy: Policy, person: Person, request: ManageMembers) -> D
     return Decision(False, f"{person.name} does not lead project {project.name}")
 
 
+def decides_on_members(policy: Policy, person: Person) -> bool:
+    """Whether the page of requests is theirs: as lead of a project or administrator, with whatever login."""
+    wanted: list[Request] = [Administer(), *(ManageMembers(project.name) for project in policy.projects)]
+    return any(decide(policy, person, one).entitled for one in wanted)
+
+
 def role_in(project: Project, groups: frozenset[str]) -> Role | None:
     """What somebody with these groups is in the project, None if they do not belong to it."""
     if project.lead_group and project.lead_group in groups:

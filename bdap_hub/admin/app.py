@@ -38,6 +38,7 @@ class Viewer:
     display_name: str
     token: str
     admin: bool = True
+    decides: bool = True
 
 
 async def administrator(request: Request) -> Viewer:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Body, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response
 
-from ..access import Administer, Person, Policy, ReadCollection, decide
+from ..access import Administer, Person, Policy, ReadCollection, decide, decides_on_members
 from ..errors import NotAllowed, NotFound, NotLoggedIn
 from ..settings import Settings
 from ..web import HubLogin, Principal, create_service, page
@@ -187,8 +187,12 @@ class _Routes:
     def _who(self, caller: _Caller) -> dict[str, Any] | None:
         if caller.principal is None:
             return None
-        admin = decide(self.policy, caller.principal.person, Administer()).entitled
-        return {"display_name": caller.principal.display_name, "admin": admin}
+        person = caller.principal.person
+        return {
+            "display_name": caller.principal.display_name,
+            "admin": decide(self.policy, person, Administer()).entitled,
+            "decides": decides_on_members(self.policy, person),
+        }
 
     def _base(self, request: Request) -> str:
         """Prefix of links: the address the caller used if it is this service's own port, else the public one."""

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
-from ..access import Administer, Person, decide
+from ..access import Administer, Person, decide, decides_on_members
 from ..errors import BadRequest, NotAllowed, NotFound, NotLoggedIn
 from ..web import Principal, page
 from .tables import Dashboard
@@ -28,6 +28,7 @@ class Viewer:
     name: str
     display_name: str
     admin: bool
+    decides: bool
 
 
 @router.get("/")
@@ -141,8 +142,9 @@ def _card(request: Request, row: Dashboard, person: Person | None) -> dict[str, 
 def _viewer(request: Request, visitor: Principal | None) -> Viewer | None:
     if visitor is None:
         return None
-    admin = decide(request.app.state.settings.policy(), visitor.person, Administer()).entitled
-    return Viewer(visitor.person.name, visitor.display_name or visitor.person.name, admin)
+    policy, person = request.app.state.settings.policy(), visitor.person
+    admin, decides = decide(policy, person, Administer()).entitled, decides_on_members(policy, person)
+    return Viewer(person.name, visitor.display_name or person.name, admin, decides)
 
 
 def ago(when: datetime) -> str:

@@ -14,10 +14,12 @@ from bdap_hub.access import (
     Project,
     Publish,
     ReadCollection,
+    Requirement,
     UseImage,
     UseProject,
     ViewDashboard,
     decide,
+    decides_on_members,
 )
 
 POLICY = Policy(
@@ -85,3 +87,23 @@ def test_decision(policy, person, request_, allowed, reason):
 def test_a_request_without_a_rule_is_a_programming_error_not_a_yes():
     with pytest.raises(TypeError, match="no rule"):
         decide(POLICY, ANA, object())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("groups", "decides"),
+    [
+        (set(), False),
+        ({"project-agriculture"}, False),
+        ({"agriculture-leads"}, True),
+        ({"forest-leads"}, False),  # of no project here
+        ({"bdap-admins"}, True),
+    ],
+)
+@pytest.mark.parametrize("required", [Requirement(), Requirement(max_age=60)])
+def test_who_decides_on_members(groups: set[str], decides: bool, required: Requirement) -> None:
+    """Also with a login that is too old for the act itself: the page leads to a fresh one."""
+    project = Project("agriculture", "A", "project-agriculture", lead_group="agriculture-leads", requires=required)
+    policy = dataclasses.replace(POLICY, projects=(project,), actions={"administer": required})
+    assert decides_on_members(policy, Person("x", frozenset(groups))) is decides
+    without = dataclasses.replace(policy, projects=())
+    assert decides_on_members(without, Person("x", frozenset(groups))) is ("bdap-admins" in groups)

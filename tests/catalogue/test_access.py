@@ -129,6 +129,22 @@ def test_the_list_page_shows_only_what_one_may_read(service: httpx.Client, heade
     assert "Forest plots" in service.get("/", headers=headers["ben"] | html).text
 
 
+def test_the_header_shows_requests_to_those_who_decide_them(service: httpx.Client, hub: Any) -> None:
+    def header(name: str) -> list[bool]:
+        page = service.get("/", headers=hub.bearer(name) | {"Accept": "text/html"}).text
+        assert "Log out" in page
+        return [f"{hub.url}{path}" in page for path in ("/hub/requests", "/services/admin/")]
+
+    assert header("ana") == header("ben") == [False, False]
+    assert header("olga") == [True, True]
+    hub.api("POST", "/groups/project-forest-leads")
+    hub.set_group("project-forest-leads", "ben", True)
+    try:
+        assert header("ben") == [True, False]
+    finally:
+        hub.set_group("project-forest-leads", "ben", False)
+
+
 def test_a_dashboards_release_reads_as_a_member_would(service: httpx.Client, hub: Any) -> None:
     from bdap_hub.web import HubLogin
 
