@@ -22,7 +22,9 @@ from docker.errors import DockerException
 from playwright.sync_api import Browser, BrowserContext, Page
 from playwright.sync_api import Error as PlaywrightError
 
+from bdap_hub.errors import Unavailable
 from bdap_hub.settings import Settings
+from bdap_hub.spawning import debian, firewall
 
 from ..conftest import ROOT, free_port
 
@@ -63,6 +65,7 @@ def start_demo(var: Path, log: Path, **extra: str) -> Demo:
         "BDAP_IDENTITY__ISSUER": f"http://localhost:{issuer}",
         "BDAP_DASHBOARDS__GATEWAY_PORT": str(gateway),
         "BDAP_DASHBOARDS__ORIGIN": f"http://dashboards.localhost:{gateway}",
+        **{f"BDAP_{room}__NETWORK": name for room, name in bridges(var).items()},
         **{f"BDAP_{n.upper()}__PORT": str(free_port()) for n in ("processing", "catalogue", "dashboards", "admin")},
     }
     engine = extra.pop("ENGINE", "docker")
@@ -88,20 +91,37 @@ def start_demo(var: Path, log: Path, **extra: str) -> Demo:
     return Demo(process, var, facts, log, seconds, env["BDAP_HUB__API_PORT"])
 
 
+def bridges(var: Path) -> dict[str, str]:
+    """Networks of its own: the firewall of another demo on this machine stands before those of that one."""
+    return {"SPAWNING": f"bdaptest-servers-{var.name}", "DASHBOARDS": f"bdaptest-boards-{var.name}"}
+
+
 def stop_demo(demo: Demo) -> None:
-    """Ctrl-C, and wait until it is gone."""
+    """Ctrl-C, and wait until it is gone; then its networks go."""
     demo.process.send_signal(signal.SIGINT)
     try:
         demo.process.wait(60)
     except subprocess.TimeoutExpired:
         demo.process.kill()
         raise
+    with suppress(DockerException):
+        for network in docker.from_env().networks.list(names=list(bridges(demo.var).values())):
+            network.remove()
+
+
+def rules(demo: Demo) -> list[str]:
+    """What the host's firewall holds of that demo."""
+    suffix, root = Settings(environment="demo", var=demo.var).install_id[:8], debian.as_root() or []
+    with suppress(Unavailable):
+        shown = firewall._run(root, firewall._tool(root), "-S").stdout
+        return [line for line in shown.splitlines() if suffix in line]
+    return []
 
 
 def leftovers(demo: Demo) -> list[str]:
-    """Processes and containers of that demo which still run."""
+    """Processes, containers and firewall rules of that demo which are still there."""
     config = str((demo.var / "bdap.yaml").resolve())
-    found = []
+    found = rules(demo)
     for process in psutil.process_iter(["cmdline"]):
         with suppress(psutil.Error):
             environment = process.environ()

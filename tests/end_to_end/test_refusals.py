@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from .conftest import Demo, log_in
+from .conftest import Demo, log_in, rules
 
 pytestmark = [pytest.mark.docker, pytest.mark.browser]
 
@@ -90,6 +90,12 @@ def test_another_projects_collection_is_refused_with_a_page(demo: Demo, person):
         assert answer is not None and answer.status == status
         text = page.locator("main").inner_text()
         assert ("not a member of project forest" in text) is (name == "ana")
+
+
+def test_the_hosts_ports_are_closed_to_servers(demo: Demo):
+    """What that means is tried from inside in tests/hub/test_isolation.py; no rule is left behind by the demo."""
+    assert [line for line in rules(demo) if line.startswith(("-A INPUT ", "-A DOCKER-USER "))]
+    assert "Warning:" not in demo.log.read_text()
 
 
 def test_the_admin_panel_is_for_admins(demo: Demo, person):

@@ -106,6 +106,8 @@ def walls(platform: Platform) -> Iterator[Walls]:
     DockerRuntime(settings).host_address()
     with contextlib.ExitStack() as after:
         after.callback(engine.networks.get(settings.dashboards.network).remove)
+        elsewhere = engine.networks.create(f"bdaptest-other-{secrets.token_hex(3)}", check_duplicate=True)
+        after.callback(elsewhere.remove)
 
         def listen(network: str) -> Any:
             made = engine.containers.run("bdap/lab:latest", ["python3", "-c", LISTEN], network=network, detach=True)
@@ -113,7 +115,7 @@ def walls(platform: Platform) -> Iterator[Walls]:
             made.reload()
             return made
 
-        board, stranger = listen(settings.dashboards.network), listen("bridge")
+        board, stranger = listen(settings.dashboards.network), listen(elsewhere.name)
         for name, project in (("ana", "agriculture"), ("ben", "forest")):
             platform.stop(name)
             platform.start(name, {"project": project, "image": "lab"})
@@ -183,7 +185,7 @@ def test_a_server_reaches_the_platform_and_nothing_else_of_this_host(
     ana, gateway, settings = walls.servers["ana"], walls.gateways[0], walls.settings
     with listening(gateway, settings.processing.port), listening("0.0.0.0", settings.admin.port):
         allowed = [(gateway, settings.hub.api_port), (gateway, settings.processing.port)]
-        others = [walls.gateways[1], "172.17.0.1", as_root("hostname", "-I").split()[0]]
+        others = [walls.gateways[1], as_root("hostname", "-I").split()[0]]
         refused = [
             (gateway, walls.listener),
             (gateway, settings.admin.port),
