@@ -155,6 +155,9 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
             await self._log_tail()
             await self.remove_object()
             self.object_id = ""
+        if status is None and self.server and not self.server.ip and not self._start_pending:
+            await self.remove_object()  # JupyterHub would wait a minute for an address that it never learned
+            status = "the hub ended during its start"
         if status is not None and self.pool.mine(self.object_name):
             await self.pool.tidy()
         if status is None and self.gpu_overdue:
