@@ -16,6 +16,19 @@ pytestmark = [
 ]
 
 
+# The hub's API and sshd, both on the gateway's address: the first is for servers, the second is not.
+REACHES = """
+import os, socket
+from urllib.parse import urlsplit
+def reaches(port):
+    with socket.socket() as s:
+        s.settimeout(3)
+        return s.connect_ex((hub.hostname, port)) == 0
+hub = urlsplit(os.environ["JUPYTERHUB_API_URL"])
+print([reaches(hub.port), reaches(22)])
+"""
+
+
 def recap(output: str) -> dict[str, int]:
     """The counts of the recap's one line."""
     line = next(line for line in output.splitlines() if line.startswith("bdap-demo "))
@@ -46,6 +59,7 @@ def test_a_person_logs_in_and_gets_a_server(host: Any) -> None:
     user = "{{.Config.User}}"
     container = host.shell("docker", "ps", "--quiet", "--filter=label=bdap.kind=server").strip()
     assert host.shell("docker", "inspect", "--format", user, container).startswith("20000:")
+    assert host.shell("docker", "exec", container, "python3", "-c", REACHES) == "[True, False]\n"
 
 
 def test_it_comes_back_after_parts_die_and_the_persons_server_lives_on(host: Any) -> None:
