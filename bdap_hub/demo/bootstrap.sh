@@ -114,6 +114,7 @@ ensure_system_packages() {
         fi
     fi
     if [ "$profile" = test ] && ! find_chromium; then missing+=(chromium fonts-dejavu-core); fi
+    if [ "$profile" = test ] && [ -z "$(PATH=$PATH:/usr/sbin:/sbin command -v ip)" ]; then missing+=(iproute2); fi
     if [ "$profile" = test ]; then ensure_postgres; fi
     if [ ${#missing[@]} -gt 0 ]; then
         apt_install "a part of the system" "${missing[@]}"

@@ -67,17 +67,20 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     hook.write_text(HOOK)
     hook.chmod(0o755)
     socket = f"unix://{folder}/docker.sock"
+    bridge = f"bdaptest-{secrets.token_hex(3)}"  # with none at all, an engine takes docker0 away from the host's own
     command = [dockerd, "-H", socket, "--data-root", folder / "data", "--exec-root", folder / "exec"]
     command += [
         "--pidfile",
         folder / "pid",
         "--bridge",
-        "none",
+        bridge,
         "--iptables=false",
         "--ip6tables=false",
         "--ip-masq=false",
     ]
     environment = {**os.environ, "PATH": f"{hook.parent}:{os.environ['PATH']}:/usr/sbin:/sbin"}
+    _ip("link", "add", bridge, "type", "bridge")
+    _ip("addr", "add", f"10.214.{secrets.randbelow(200)}.1/24", "dev", bridge)
     with (folder / "log").open("w") as log:
         daemon = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
@@ -93,7 +96,13 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             daemon.wait(30)
         except subprocess.TimeoutExpired:
             os.killpg(daemon.pid, signal.SIGKILL)
+        _ip("link", "delete", bridge)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ip(*arguments: str) -> None:
+    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+    subprocess.run(["ip", *arguments], check=True, capture_output=True, env={**os.environ, "PATH": path})
 
 
 def _client(socket: str, daemon: subprocess.Popen[bytes], log: Path) -> Any:
