@@ -20,6 +20,7 @@ from .runtime import TOKEN_SECONDS, Runtime, make_runtime
 
 log = logging.getLogger("bdap.gateway")
 LOOK_SECONDS = 2.0
+PATIENCE_SECONDS = 1.0  # a visitor's request waits this long for a start before it is shown the waiting page
 SURE_SECONDS = 0.5  # shorter than any release needs to listen where another has just ended
 FAILED_SECONDS = 60.0
 READY_SECONDS = 90.0
@@ -101,7 +102,7 @@ class Keeper:
             return failed[1]
         if name not in self._starting:
             self._starting[name] = asyncio.create_task(self._start(live))
-        await asyncio.wait({self._starting[name]}, timeout=1.0)
+        await asyncio.wait({self._starting[name]}, timeout=PATIENCE_SECONDS)
         return ""
 
     @contextlib.asynccontextmanager
