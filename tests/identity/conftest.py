@@ -153,6 +153,11 @@ class Browser:
         return dict(answer.json()) if answer.status_code == 200 else {}
 
 
+# The tests' bound is 4 s, so that they take seconds. On a machine that runs hub, provider, servers and tests on two
+# cores, a pause of some seconds is the machine's; `python -m bench.outage` holds a bound of a minute to the letter.
+BUSY_SECONDS = 4.0
+
+
 @dataclass
 class Platform:
     """The running hub and its provider, and the accounts that were drawn for this run."""
@@ -166,6 +171,11 @@ class Platform:
     def url(self) -> str:
         """The hub's address."""
         return self.settings.hub.public_url
+
+    @property
+    def bound(self) -> float:
+        """Seconds within which what is taken back is gone: the stated bound, and the pauses of a busy machine."""
+        return self.settings.identity.revocation_seconds + BUSY_SECONDS
 
     @property
     def accounts(self) -> dict[str, dict[str, Any]]:

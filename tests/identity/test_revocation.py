@@ -148,7 +148,7 @@ def test_whoever_is_locked_out_loses_everything_within_the_bound(platform: Platf
         lock_out(platform, name)
         ended = person.until_nothing(since)
         print(f"{how}: {ended}")
-        assert max(ended.values()) <= platform.settings.identity.revocation_seconds
+        assert max(ended.values()) <= platform.bound
         time.sleep(2)
     assert [event.reason for event in events(platform, name, "revoke")] == [reason]  # once, not at every sweep
 
