@@ -12,6 +12,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 from jupyterhub import orm
@@ -214,10 +215,17 @@ def test_leaving_the_project_stops_its_server_and_nothing_else(platform: Platfor
         held = person.holds()
         assert held["login"] and held["token"]
         assert person.browser.whoami()["groups"] == ["project-forest"]
-        refused = call(person.browser, "POST", f"/users/{name}/server", json=OPTIONS)
-        assert refused.status_code == 403 and "not a member" in refused.text
+        answers: list[httpx.Response] = []  # 400 for as long as the hub still tidies up after the server
+        again = f"/users/{name}/server"
+        eventually(lambda: answers.append(call(person.browser, "POST", again, json=OPTIONS)) or _is(answers, 403))
+        assert "not a member" in answers[-1].text
     event = events(platform, name, "stop-server")[0]
     assert (event.subject, event.outcome) == ("agriculture/lab", "allowed") and "not a member" in event.reason
+
+
+def _is(answers: list[httpx.Response], status: int) -> bool:
+    assert answers[-1].status_code in (400, status), answers[-1].text
+    return answers[-1].status_code == status
 
 
 @EU_LOGIN
