@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -157,10 +157,12 @@ def has_a_server(run: Run, browser: Browser) -> None:
         time.sleep(0.3)
     assert browser.get(f"{url}/user/ana/api/status").status_code in (200, 403)
     assert browser.get(f"{url}/user/ana/lab").status_code == 200
-    environments = [
-        process.environ() for process in psutil.process_iter() if "singleuser" in " ".join(process.cmdline())
-    ]
-    tokens = [e["JUPYTERHUB_API_TOKEN"] for e in environments if e["JUPYTERHUB_USER"] == "ana"]
+    environments = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):  # others end meanwhile
+            if "singleuser" in " ".join(process.cmdline()):
+                environments.append(process.environ())
+    tokens = [e["JUPYTERHUB_API_TOKEN"] for e in environments if e.get("JUPYTERHUB_USER") == "ana"]
     assert tokens
     run.secrets.update(tokens)
 
