@@ -21,7 +21,7 @@ from .claims import display_name, email, groups
 from .id_token import NOTHING_MORE, Earlier, IdToken, LoginRefused, key_id, validate
 from .kept import Login
 from .patience import Patience
-from .tables import Account, Session
+from .tables import Account
 
 if TYPE_CHECKING:
     from .authenticator import EULoginAuthenticator
@@ -100,10 +100,9 @@ class Confirmation:
             self.patience.unproven(account, logged_out=not current)
             return True
         self.patience.answered(account)
-        store = self.authenticator.store
-        people.confirmed(store, account.name, found)
+        account = people.confirmed(self.authenticator.store, account.name, found) or account
         state = await user.get_auth_state() or state
-        return self.authenticator.model(people.find(store, account.name) or account, state)
+        return self.authenticator.model(account, state)
 
     async def _ask_each(self, user: User, account: Account, logins: list[Login]) -> frozenset[str] | None:
         """The groups of the latest login with a yes; None where none can say. LoginRefused if all that can say no."""
@@ -192,10 +191,8 @@ class Confirmation:
 
     def _session(self, login: Login) -> tuple[bool, str]:
         """(whether the session of that login is live, why it ended); (False, '') where none is known."""
-        with self.authenticator.store() as session:
-            found = session.get(Session, login.get("session", ""))
-        live = found is not None and sessions.live(self.authenticator.store, found.id) is not None
-        return live, found.ended_why if found else ""
+        found = sessions.find(self.authenticator.store, login.get("session", ""))
+        return (sessions.is_live(found), found.ended_why) if found else (False, "")
 
     async def _at_login(self, tokens: Mapping[str, Any], proven: IdToken) -> dict[str, Any] | None:
         """What UserInfo says; None where the settings or the provider have none of it."""

@@ -74,11 +74,12 @@ def find_subject(store: Store, issuer: str, subject: str) -> Account | None:
         return session.scalar(select(Account).where(Account.issuer == issuer, Account.subject == subject))
 
 
-def confirmed(store: Store, name: str, groups: Iterable[str]) -> None:
-    """The provider has just said yes to this person, with these groups."""
+def confirmed(store: Store, name: str, groups: Iterable[str]) -> Account | None:
+    """The provider has just said yes to this person, with these groups; the account as it is now."""
     with store.begin() as session:
         if (found := session.get(Account, name)) is not None:
             found.groups, found.checked, found.unanswered = sorted(groups), now(), None
+    return found
 
 
 def unanswered(store: Store, name: str) -> float:

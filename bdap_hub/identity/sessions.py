@@ -45,11 +45,17 @@ def begin(
         session.merge(row)
 
 
+def find(store: Store, key: str) -> Session | None:
+    """The session of that digest, live or ended."""
+    with store() as session:
+        found: Session | None = session.get(Session, key)
+        return found
+
+
 def live(store: Store, key: str) -> Session | None:
     """The session of that digest if it has neither ended nor grown too old."""
-    with store() as session:
-        found = session.get(Session, key)
-    return found if found is not None and _is_live(found) else None
+    found = find(store, key)
+    return found if found is not None and is_live(found) else None
 
 
 def live_of(store: Store, person: str) -> list[Session]:
@@ -58,7 +64,7 @@ def live_of(store: Store, person: str) -> list[Session]:
         rows = session.scalars(
             select(Session).where(Session.person == person, Session.ended.is_(None)).order_by(Session.begun.desc())
         )
-        return [row for row in rows if _is_live(row)]
+        return [row for row in rows if is_live(row)]
 
 
 def by_sid(store: Store, sid: str) -> list[Session]:
@@ -116,6 +122,7 @@ def assurance(found: Session | None) -> Assurance | None:
     return Assurance(found.level, max(0.0, time.time() - found.auth_time)) if found else None
 
 
-def _is_live(found: Session) -> bool:
+def is_live(found: Session) -> bool:
+    """Whether it has neither ended nor grown too old."""
     ends = aware(found.ends)
     return found.ended is None and ends is not None and ends > now()

@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..access import Person, Policy, UseImage, decide, role_in
 from . import mail, people, reminders, sessions
 from .id_token import LoginRefused
+from .patience import age
 from .revocation import Revoker
 from .tables import Account, aware
 
@@ -99,9 +100,7 @@ class Sweeper:
 
     def _due(self, account: Account) -> bool:
         """Before the next sweep, the provider's last yes would be older than it may be."""
-        checked = aware(account.checked)
-        age = time.time() - checked.timestamp() if checked else float("inf")
-        return age > self.settings.identity.recheck_seconds - self.settings.identity.sweep_seconds
+        return age(account) > self.settings.identity.recheck_seconds - self.settings.identity.sweep_seconds
 
     async def _ask(self, name: str, account: Account) -> None:
         """Ask the provider about one person, and let them be what it says."""
@@ -132,9 +131,9 @@ class Sweeper:
             roles.assign_default_roles(self.app.db, entity=user.orm_user)
             self.app.db.commit()
         user.sync_groups(sorted(groups))
+        policy = self.settings.policy()
         for server_name, spawner in list(user.spawners.items()):
-            why = not_allowed(self.settings.policy(), user.name, groups, spawner.user_options)
-            if why and spawner.active:
+            if spawner.active and (why := not_allowed(policy, user.name, groups, spawner.user_options)):
                 self.revoker.stop(user, server_name, why)
 
     def _standing(self, name: str) -> Standing:

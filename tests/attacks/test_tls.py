@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from tests.attacks.cases import let_in, said
 from tests.attacks.conftest import IDENTITY
 from tests.attacks.hostile_provider import HostileProvider
 from tests.attacks.platform import Browser, Platform
+from tests.certificates import write_certificate
 from tests.conftest import free_port, make_settings
 
 
@@ -29,7 +24,7 @@ from tests.conftest import free_port, make_settings
 def cold(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """A second hub, with TLS at its proxy."""
     folder = tmp_path_factory.mktemp("tls")
-    certificate(folder)
+    certificate, key = write_certificate(folder, "127.0.0.1")
     settings = make_settings(
         folder / "var",
         hub={"public_url": f"https://127.0.0.1:{free_port()}"},
@@ -38,36 +33,13 @@ def cold(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     )
     port = urlsplit(settings.identity.issuer).port or 0
     provider = HostileProvider(port, settings.identity.client_id, settings.secret("oidc-client-secret"))
-    found = Platform(settings, folder, provider, ssl.create_default_context(cafile=str(folder / "cert.pem")))
+    found = Platform(settings, folder, provider, ssl.create_default_context(cafile=str(certificate)))
     try:
-        found.start("--ssl-cert", str(folder / "cert.pem"), "--ssl-key", str(folder / "key.pem"))
+        found.start("--ssl-cert", str(certificate), "--ssl-key", str(key))
         yield found
     finally:
         found.stop()
         provider.stop()
-
-
-def certificate(folder: Path) -> None:
-    """A throw-away one for 127.0.0.1."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(here, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    (folder / "cert.pem").write_bytes(made.public_bytes(pem))
-    (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
 
 
 UNUSABLE: tuple[tuple[str, dict[str, Any], set[str], str], ...] = (

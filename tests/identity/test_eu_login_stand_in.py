@@ -14,7 +14,6 @@ from typing import Any
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bdap_hub.identity.client_auth import ClientAuth
 from bdap_hub.identity.client_key import ClientKey
@@ -23,12 +22,12 @@ from bdap_hub.settings import Settings
 from tests.conftest import free_port, make_settings
 
 from .drivers import EULoginLike
+from .test_client_auth import pem
 
 
 def new_key() -> str:
     """A private key in PEM."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    return pem(rsa.generate_private_key(public_exponent=65537, key_size=2048))
 
 
 @pytest.fixture(scope="module", params=["client_secret_jwt", "private_key_jwt"])
