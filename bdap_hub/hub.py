@@ -114,6 +114,8 @@ def spawner(c: Any, settings: Settings) -> None:
         # JupyterHub's part of a server writes the session cookie's value to the server's log, as information.
         "--Application.logging_config={'loggers': {'tornado.application': {'level': 'WARNING'}}}",
     ]
+    c.JupyterHub.allow_named_servers = settings.spawning.named_servers > 0
+    c.JupyterHub.named_server_limit_per_user = settings.spawning.named_servers
     c.Spawner.hub_connect_url = f"http://{host}:{settings.hub.api_port}"
     c.Spawner.default_url = "/lab"
     c.Spawner.http_timeout = 60

@@ -338,6 +338,9 @@ class SpawningSettings(Section):
     )
     node: str = Field("local", description="This host's name in the list of GPUs; keep it while servers run.")
     idle_timeout: int = Field(3600, description="Seconds without activity after which a server stops.")
+    named_servers: int = Field(
+        3, ge=0, description="Servers with a name that a person may have beside the default one; 0: none."
+    )
     skeleton: Path | None = Field(None, description="Folder whose files a new home starts with.")
 
     @property

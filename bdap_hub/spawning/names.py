@@ -21,3 +21,12 @@ def safe_name(name: str) -> str:
         return name
     readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[: LONGEST - 12].strip("-")
     return f"{readable}--{hashlib.sha256(name.encode()).hexdigest()[:10]}"
+
+
+def server_name(person: str, server: str = "") -> str:
+    """The part of a container's name that tells a person's servers apart: no two of anybody's are called the same.
+
+    >>> server_name("ana"), server_name("ana", "train")
+    ('ana', 'ana-train--3897bc2805')
+    """
+    return safe_name(f"{person}\0{server}") if server else safe_name(person)

@@ -12,9 +12,10 @@ from typing import Literal
 from ..access import Image, Person, Policy, Project, Requirement, UseImage, decide
 from ..errors import BadRequest, BadSettings
 from ..settings import SERVERS_USE, Settings
-from .names import safe_name
+from .names import safe_name, server_name
 
 Propagation = Literal["rprivate", "rslave"]
+RUNTIME = "/tmp/jupyter-runtime"  # noqa: S108  the container's own: nobody else is in there
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -125,12 +126,12 @@ def bytes_of(text: str) -> int:
         raise BadSettings(f"spawning.memory is {text!r}", "write it as 512M or 2G") from None
 
 
-def container_name(settings: Settings, person: str) -> str:
-    """The name of a person's container on the engine."""
-    return f"bdap-{settings.install_id}-{safe_name(person)}"
+def container_name(settings: Settings, person: str, server: str = "") -> str:
+    """The name on the engine of a person's container: of the default server, or of one with a name."""
+    return f"bdap-{settings.install_id}-{server_name(person, server)}"
 
 
-def plan(settings: Settings, person: Person, choice: Choice, site: Site) -> SpawnPlan:
+def plan(settings: Settings, person: Person, choice: Choice, site: Site, server: str = "") -> SpawnPlan:
     """The container of `person` in a project's image. The caller has asked access already."""
     safe = safe_name(person.name)
     install = settings.install_id
@@ -138,8 +139,8 @@ def plan(settings: Settings, person: Person, choice: Choice, site: Site) -> Spaw
     project = choice.project.name
     return SpawnPlan(
         image=choice.image.reference,
-        name=container_name(settings, person.name),
-        hostname=f"{project}-{safe}"[:63].rstrip("-"),
+        name=container_name(settings, person.name, server),
+        hostname="-".join(filter(None, (project, safe, server)))[:63].rstrip("-"),
         uid=site.uid,
         gid=site.projects[project],
         groups=tuple(sorted(gid for name, gid in site.projects.items() if name != project)),
@@ -155,6 +156,8 @@ def plan(settings: Settings, person: Person, choice: Choice, site: Site) -> Spaw
         environment={
             "HOME": home,
             "USER": safe,
+            # of this server alone: the home is that of all servers of the person
+            "JUPYTER_RUNTIME_DIR": RUNTIME,
             **environment(settings, project, site.address, settings.store.mount),
             **({"BDAP_GPU_UNTIL": site.gpu_until} if site.gpu_until else {}),
         },
@@ -162,6 +165,7 @@ def plan(settings: Settings, person: Person, choice: Choice, site: Site) -> Spaw
             "bdap.hub": install,
             "bdap.kind": "server",
             "bdap.person": safe,
+            "bdap.server": server,
             "bdap.project": project,
             "bdap.image": choice.image.name,
             "bdap.gpus": ",".join(site.gpus),

@@ -74,7 +74,7 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
 
     @default("object_name")
     def _object_name_default(self) -> str:
-        return container_name(self.settings, self.user.name)
+        return container_name(self.settings, self.user.name, self.name)
 
     async def start(self) -> tuple[str, int]:
         """Decide again, plan, create, start, and wait until the server listens."""
@@ -120,7 +120,7 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
             hidden=store.hidden_collections(settings, policy, person),
             **self.gpu_facts(given),
         )
-        return plan(settings, person, choice, site)
+        return plan(settings, person, choice, site, self.name)
 
     async def check_allowed(self, image: str) -> str:
         """The plan's image, whatever was asked: `decide` has refused all that is not allowed."""

@@ -10,7 +10,7 @@ from bdap_hub.access import Person
 from bdap_hub.errors import BadRequest, BadSettings
 from bdap_hub.settings import Settings
 from bdap_hub.spawning import Choice, Limits, Mount, Site, SpawnPlan, choices, plan, wish
-from bdap_hub.spawning.names import safe_name
+from bdap_hub.spawning.names import safe_name, server_name
 from bdap_hub.spawning.plan import bytes_of
 
 
@@ -46,6 +46,7 @@ def test_the_plan_of_a_member(settings: Settings, people: dict[str, Person]) -> 
         environment={
             "HOME": "/home/ana",
             "USER": "ana",
+            "JUPYTER_RUNTIME_DIR": "/tmp/jupyter-runtime",
             "BDAP_PROJECT": "agriculture",
             "BDAP_STORE": "/eos",
             "BDAP_PROCESSING_URL": f"{address}:{settings.processing.port}/services/processing",
@@ -56,6 +57,7 @@ def test_the_plan_of_a_member(settings: Settings, people: dict[str, Person]) -> 
             "bdap.hub": install,
             "bdap.kind": "server",
             "bdap.person": "ana",
+            "bdap.server": "",
             "bdap.project": "agriculture",
             "bdap.image": "lab",
             "bdap.gpus": "",
@@ -75,6 +77,14 @@ def test_another_own_project_is_there_to_read_only(settings: Settings, people: d
         "/eos/projects/forest": (False, "rslave"),
     }
     assert (found.gid, found.groups, found.gpus, found.labels["bdap.gpus"]) == (20008, (20007,), ("GPU-1",), "GPU-1")
+
+
+def test_a_named_server_has_its_own_container_and_the_same_home(settings: Settings, people: dict[str, Person]) -> None:
+    site, lab = Site("h", 20000, {"agriculture": 20007}), choice(settings, "agriculture", "lab")
+    one, other = plan(settings, people["ana"], lab, site), plan(settings, people["ana"], lab, site, "train")
+    assert other.name == f"bdap-{settings.install_id}-{server_name('ana', 'train')}" != one.name
+    assert (other.labels["bdap.server"], other.hostname) == ("train", "agriculture-ana-train")
+    assert (other.mounts, other.uid, other.environment) == (one.mounts, one.uid, one.environment)
 
 
 @pytest.mark.parametrize(
@@ -143,3 +153,11 @@ def test_names_are_safe_and_do_not_collide() -> None:
     assert len(found) == len(ODD)
     for name in found:
         assert len(name) <= 32 and set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-") and "--" in name
+
+
+def test_servers_of_anybody_do_not_collide() -> None:
+    people = ["ana", "ana-train", "ana--3897bc2805", "ana/train", "a"]
+    servers = ["", "train", "run-2", "x" * 30, "3897bc2805"]
+    found = [server_name(person, server) for person in people for server in servers]
+    assert len(set(found)) == len(found) == 25
+    assert all(len(name) <= 32 and set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-") for name in found)
