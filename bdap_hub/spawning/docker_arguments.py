@@ -12,6 +12,11 @@ from .plan import SpawnPlan
 PERIOD = 100_000
 # No memory dumps: they would hold people's tokens. Open files are the engine's limit: it may not be able to raise it.
 ULIMITS = [Ulimit(name="core", soft=0, hard=0)]
+# Our images begin the same server in half the time; images of other origin have only JupyterHub's own program.
+BEGIN = """
+if [ "$1" = jupyterhub-singleuser ] && command -v bdap-server >/dev/null; then shift; set -- bdap-server "$@"; fi
+exec "$@"
+"""
 FIRST_TO_END = 500  # where the host's memory runs out, the kernel takes a server before the platform
 
 
@@ -54,6 +59,6 @@ def create(plan: SpawnPlan, command: list[str], environment: dict[str, str], por
         "labels": dict(plan.labels),
         "environment": {**environment, **plan.environment},
         # members of a project write files that the other members can change
-        "command": ["sh", "-c", f'umask {plan.umask}; exec "$@"', "server", *command],
+        "command": ["sh", "-c", f"umask {plan.umask}{BEGIN}", "server", *command],
         "ports": [port],
     }

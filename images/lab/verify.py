@@ -2,12 +2,37 @@
 
 import shutil
 import subprocess
+import sys
 from importlib.metadata import version
 
 assert version("jupyterhub") == "6.1.1", f"jupyterhub {version('jupyterhub')} is not the hub's"
 assert tuple(map(int, version("jupyterlab").split(".")[:2])) >= (4, 6), "JupyterLab is older than 4.6"
-for program in ("jupyterhub-singleuser", "jupyter", "git", "bash"):
+for program in ("jupyterhub-singleuser", "bdap-server", "bdap-warm", "jupyter", "git", "bash"):
     assert shutil.which(program), f"{program} is not on PATH"
-for command in (["jupyterhub-singleuser", "--version"], ["jupyter", "labextension", "list"], ["git", "--version"]):
+for command in (
+    ["jupyterhub-singleuser", "--version"],
+    ["bdap-server", "--version"],
+    ["jupyter", "labextension", "list"],
+    ["git", "--version"],
+):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     print(*command, "->", (done.stdout + done.stderr).strip())
+
+# What a waiting container does before a claim, in a process of its own.
+WAIT = """
+import os
+from bdap_server import markers, warm
+os.environ |= markers.VALUES
+warm.import_everything()
+kept = markers.find()
+assert len(kept) >= 5, f"markers were kept in {len(kept)} places: the search for them is broken"
+markers.replace(kept, {name: "/of/ana" for name in markers.NAMES})
+assert not markers.find(), "a marker stays"
+from jupyterlab.labapp import LabApp
+assert LabApp.user_settings_dir.default_value.startswith("/of/ana"), LabApp.user_settings_dir.default_value
+assert len(os.listdir("/proc/self/task")) == 1, "an extension starts threads at its import"
+print("waits with", len(kept), "settings of the person open")
+"""
+print(
+    subprocess.run([sys.executable, "-c", WAIT], capture_output=True, text=True, timeout=120, check=True).stdout.strip()
+)
