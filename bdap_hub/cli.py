@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from . import __version__, cli_audit, cli_firewall, cli_gpus, cli_people, settings, settings_page, telemetry
+from . import __version__, cli_audit, cli_firewall, cli_gpus, cli_images, cli_people, settings, settings_page, telemetry
 from .access import Administer, Assurance, Person, Request, UseImage, UseProject, decide, step_up_path
 from .errors import BadRequest, BdapError
 
@@ -39,6 +39,7 @@ def main() -> None:
 main.add_command(cli_audit.audit)
 main.add_command(cli_firewall.firewall)
 main.add_command(cli_gpus.gpus)
+main.add_command(cli_images.images)
 main.add_command(cli_people.people)
 
 
@@ -71,41 +72,6 @@ def _service(tree: settings.Settings, name: str) -> tuple[Any, list[str], int]:
     section = getattr(tree, name)
     binds = list(dict.fromkeys(filter(None, (section.bind, section.also_bind))))
     return import_module(f"bdap_hub.{name}.app").create_app(tree), binds, section.port
-
-
-@main.group()
-def images() -> None:
-    """Build, list and verify the notebook and dashboard images."""
-
-
-@images.command("build")
-@click.argument("names", nargs=-1)
-@click.option("--base-image", envvar="BASE_IMAGE", help="Start from this image instead of bootstrapping Debian.")
-@click.option("--build-arg", "arguments", multiple=True, help="NAME=VALUE for the recipe, e.g. VARIANT=cpu; repeat.")
-@click.option("--refresh", is_flag=True, help="Build anew even what is up to date, with today's Debian packages.")
-def images_build(names: tuple[str, ...], base_image: str | None, arguments: tuple[str, ...], refresh: bool) -> None:
-    """Build NAMES (default: all that every install needs); what is up to date is skipped."""
-    from .spawning import images as room
-
-    room.build(names or None, base_image=base_image, progress=click.echo, arguments=arguments, refresh=refresh)
-
-
-@images.command("list")
-def images_list() -> None:
-    """The platform's images on this host."""
-    from .spawning import images as room
-
-    for image in room.list_images():
-        click.echo(image)
-
-
-@images.command("verify")
-@click.argument("name")
-def images_verify(name: str) -> None:
-    """Run the image's own check inside it, as an arbitrary person."""
-    from .spawning import images as room
-
-    click.echo(room.verify(name))
 
 
 @main.group()

@@ -342,6 +342,11 @@ class SpawningSettings(Section):
         3, ge=0, description="Servers with a name that a person may have beside the default one; 0: none."
     )
     skeleton: Path | None = Field(None, description="Folder whose files a new home starts with.")
+    registry: str = Field(
+        "",
+        pattern=r"^([a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*)?$",
+        description="Where `bdap images push` pushes to: host:port/path of a private registry.",
+    )
 
     @property
     def gpu_count(self) -> int | None:

@@ -115,7 +115,7 @@ ensure_system_packages() {
     fi
     if [ "$profile" = test ] && ! find_chromium; then missing+=(chromium fonts-dejavu-core); fi
     if [ "$profile" = test ] && [ -z "$(PATH=$PATH:/usr/sbin:/sbin command -v ip)" ]; then missing+=(iproute2); fi
-    if [ "$profile" = test ]; then ensure_postgres; fi
+    if [ "$profile" = test ]; then ensure_postgres; ensure_registry; fi
     if [ ${#missing[@]} -gt 0 ]; then
         apt_install "a part of the system" "${missing[@]}"
         certificates
@@ -136,7 +136,16 @@ ensure_postgres() {
     apt_install PostgreSQL postgresql
 }
 
-have_test_tools() { find_chromium && find_postgres; }
+# A private registry for the tests of pushing. They start one of their own; the package's own is not to run.
+find_registry() { command -v docker-registry >/dev/null; }
+
+ensure_registry() {
+    find_registry && return
+    apt_install "the tests' image registry" docker-registry
+    if [ -d /run/systemd/system ]; then "${as_root[@]}" systemctl disable --now docker-registry >/dev/null 2>&1; fi
+}
+
+have_test_tools() { find_chromium && find_postgres && find_registry; }
 
 ensure_venv() {
     local wanted

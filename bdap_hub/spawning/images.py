@@ -98,7 +98,16 @@ def verify(name: str) -> str:
     recipe(name)
     limits = ["--network=none", "--user=23456:23456", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
     script = "for check in /opt/bdap-verify/*.py; do python3 $check || exit 1; done"
-    command = [_client(), "run", "--rm", *limits, "--read-only", "--tmpfs=/tmp:exec", "--env=HOME=/tmp", f"bdap/{name}"]
+    command = [
+        docker_client(),
+        "run",
+        "--rm",
+        *limits,
+        "--read-only",
+        "--tmpfs=/tmp:exec",
+        "--env=HOME=/tmp",
+        f"bdap/{name}",
+    ]
     done = subprocess.run(
         [*command, "sh", "-c", script], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
@@ -110,6 +119,13 @@ def verify(name: str) -> str:
     return done.stdout.strip()
 
 
+def image_id(reference: str) -> str | None:
+    """The id of an image that the engine has under that name; None where it has none."""
+    command = [docker_client(), "image", "inspect", "--format", "{{.Id}}", reference]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
+
+
 def _inputs(known: dict[str, dict], reference: str) -> str | None:
     return (known.get(reference, {}).get("labels") or {}).get(INPUTS)
 
@@ -117,7 +133,7 @@ def _inputs(known: dict[str, dict], reference: str) -> str | None:
 def _forget(replaced: dict | None) -> None:
     """Remove an image that a build replaced, unless a container still uses it or another image is built on it."""
     if replaced:
-        subprocess.run([_client(), "image", "rm", replaced["id"]], capture_output=True, check=False)
+        subprocess.run([docker_client(), "image", "rm", replaced["id"]], capture_output=True, check=False)
 
 
 def _build_debian(progress: Progress) -> None:
@@ -128,7 +144,7 @@ def _build_debian(progress: Progress) -> None:
         debian.root_archive(archive, progress)
         label = f"LABEL {INPUTS}={debian_hash()} org.opencontainers.image.title=Debian"
         with archive.open("rb") as stream:
-            command = [_client(), "import", "--change", label, "-", BASE_IMAGE]
+            command = [docker_client(), "import", "--change", label, "-", BASE_IMAGE]
             done = subprocess.run(command, stdin=stream, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Unavailable(f"the engine cannot import Debian's root: {done.stderr.strip()}", "see var/log/dockerd.log")
@@ -148,7 +164,13 @@ def _build_one(
         "org.opencontainers.image.licenses": "EUPL-1.2",
         "org.opencontainers.image.base.name": base_image or BASE_IMAGE,
     }
-    command = [_client(building=True), "build", "--progress=plain", "--network=host", f"--tag={made_of.reference}"]
+    command = [
+        docker_client(building=True),
+        "build",
+        "--progress=plain",
+        "--network=host",
+        f"--tag={made_of.reference}",
+    ]
     command += [f"--label={key}={value}" for key, value in labels.items()]
     command += [f"--build-arg={key}" for key in ("http_proxy", "https_proxy", "no_proxy") if os.environ.get(key)]
     command += [f"--build-arg={argument}" for argument in arguments]
@@ -204,7 +226,7 @@ def _run_build(command: list[str], name: str, progress: Progress) -> None:
 def _inspect(references: Sequence[str]) -> dict[str, dict]:
     """Labels and sizes of those of `references` that the engine has, in one call."""
     form = '{"id":{{json .Id}},"tags":{{json .RepoTags}},"labels":{{json .Config.Labels}},"size":{{.Size}}}'
-    command = [_client(), "image", "inspect", "--format", form, *references]
+    command = [docker_client(), "image", "inspect", "--format", form, *references]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode and "No such image" not in done.stderr:
         last = (done.stderr.strip() or "no output").splitlines()[-1]
@@ -214,7 +236,7 @@ def _inspect(references: Sequence[str]) -> dict[str, dict]:
 
 
 @cache
-def _client(building: bool = False) -> str:
+def docker_client(building: bool = False) -> str:
     """The docker client on PATH; for builds one that speaks BuildKit (older than 23, or with buildx)."""
     clients = [
         str(path)

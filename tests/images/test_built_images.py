@@ -28,7 +28,7 @@ def built() -> dict[str, str]:
 
 
 def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    command = [images._client(), *arguments]
+    command = [images.docker_client(), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=180, check=check)
 
 

@@ -1,0 +1,87 @@
+"""`bdap images`: build, look into, and hand on the images of people's servers and dashboards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from . import settings
+
+
+@click.group()
+def images() -> None:
+    """Build, list, verify and scan the notebook and dashboard images."""
+
+
+@images.command("build")
+@click.argument("names", nargs=-1)
+@click.option("--base-image", envvar="BASE_IMAGE", help="Start from this image instead of bootstrapping Debian.")
+@click.option("--build-arg", "arguments", multiple=True, help="NAME=VALUE for the recipe, e.g. VARIANT=cpu; repeat.")
+@click.option("--refresh", is_flag=True, help="Build anew even what is up to date, with today's Debian packages.")
+def images_build(names: tuple[str, ...], base_image: str | None, arguments: tuple[str, ...], refresh: bool) -> None:
+    """Build NAMES (default: all that every install needs); what is up to date is skipped."""
+    from .spawning import images as room
+
+    room.build(names or None, base_image=base_image, progress=click.echo, arguments=arguments, refresh=refresh)
+
+
+@images.command("list")
+def images_list() -> None:
+    """The platform's images on this host."""
+    from .spawning import images as room
+
+    for image in room.list_images():
+        click.echo(image)
+
+
+@images.command("verify")
+@click.argument("name")
+def images_verify(name: str) -> None:
+    """Run the image's own check inside it, as an arbitrary person."""
+    from .spawning import images as room
+
+    click.echo(room.verify(name))
+
+
+@images.command("push")
+@click.argument("name")
+def images_push(name: str) -> None:
+    """Push NAME to spawning.registry, and print the reference by digest to offer: it stays what it is for good."""
+    from .spawning import image_push, recipes
+
+    reference = image_push.push(settings.load(), recipes.recipe(name).reference, name, _told)
+    click.echo(reference)
+
+
+@images.command("scan")
+@click.argument("image")
+@click.option(
+    "--advisories",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Known problems: a JSON file of OSV records, or pip-audit's output.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The whole report with all packages, for programs.")
+def images_scan(image: str, advisories: Path | None, as_json: bool) -> None:
+    """List what IMAGE (a name such as lab, or a reference) holds, and what is wrong with it. Status 1: something is.
+
+    Looks for programs that change their user, files everybody may write to, secrets and the site's certificates in
+    any layer, leftovers, and packages that the given advisories name. It asks nobody, and runs nothing of the image.
+    """
+    from .spawning import image_scan, recipes
+
+    reference = f"bdap/{image}" if image in recipes.names() else image
+    report = image_scan.scan(reference, image_scan.read_advisories(advisories) if advisories else ())
+    if as_json:
+        click.echo(report.as_json())
+    else:
+        count = {system: sum(one.system == system for one in report.packages) for system in ("debian", "python")}
+        click.echo(f"{reference}: {count['debian']} Debian packages, {count['python']} Python packages")
+        for found in report.findings:
+            click.echo(f"  {'problem' if found.serious else 'note':8} {found.kind:15} {found.where}: {found.what}")
+        click.echo(f"{len(report.serious)} problems, {len(report.findings) - len(report.serious)} notes")
+    raise SystemExit(1 if report.serious else 0)
+
+
+def _told(line: str) -> None:
+    click.echo(line, err=True)
