@@ -11,7 +11,19 @@ from typing import Any
 
 import click
 
-from . import __version__, cli_audit, cli_firewall, cli_gpus, cli_images, cli_people, settings, settings_page, telemetry
+from . import (
+    __version__,
+    cli_audit,
+    cli_firewall,
+    cli_gpus,
+    cli_images,
+    cli_people,
+    database,
+    entitlements,
+    settings,
+    settings_page,
+    telemetry,
+)
 from .access import Administer, Assurance, Person, Request, UseImage, UseProject, decide, step_up_path
 from .errors import BadRequest, BdapError
 
@@ -137,7 +149,9 @@ def access() -> None:
 def access_explain(person: str, thing: str, groups: tuple[str, ...], level: str | None, age: float) -> None:
     """Whether a PERSON with these groups and this login may use THING: a project, project/image, or 'admin'."""
     assurance = None if level is None else Assurance(level, age)
-    decision = decide(settings.load().policy(), Person(person, frozenset(groups), assurance), _wanted(thing))
+    tree = settings.load()
+    policy = entitlements.policy(tree, database.shared(tree.database))
+    decision = decide(policy, Person(person, frozenset(groups), assurance), _wanted(thing))
     click.echo(f"{'allowed' if decision else 'refused'}: {decision.reason}")
     if decision.step_up:
         click.echo(f"a browser gets that login at {step_up_path(decision.step_up, '/hub/home')}")

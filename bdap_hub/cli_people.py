@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from . import database, settings
+from . import database, entitlements, settings
 from .errors import BadRequest, Conflict, NotFound
 
 
@@ -72,7 +72,7 @@ def people_requests() -> None:
     from .identity import requests
 
     tree, store = _opened()
-    for request in requests.open_in(store, [project.name for project in tree.projects]):
+    for request in requests.open_in(store, [project.name for project in entitlements.projects(tree, store)]):
         click.echo(f"{request.id:5} {request.asked:%Y-%m-%d} {request.person} asks for {request.project}:")
         click.echo("\n".join(f"      {line}" for line in request.purpose.splitlines()))
 
@@ -211,7 +211,9 @@ def _request(store: Any, name: str, project: str | None) -> Any:
 def _roles(tree: settings.Settings, store: Any, account: Any) -> list[str]:
     from .identity import people as room
 
-    roles = {project.name: room.role_of(tree, store, account, project.name) for project in tree.projects}
+    roles = {
+        project.name: room.role_of(tree, store, account, project.name) for project in entitlements.projects(tree, store)
+    }
     return [f"{name} ({role})" for name, role in roles.items() if role]
 
 

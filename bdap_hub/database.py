@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,12 @@ def connect(url: str, *, wait: float = LOCK_WAIT) -> sessionmaker:  # type: igno
         engine = create_engine(url, pool_pre_ping=True, connect_args={"options": "-c timezone=utc"})
     upgrade(engine)
     return sessionmaker(engine, expire_on_commit=False)
+
+
+@lru_cache
+def shared(url: str) -> sessionmaker:  # type: ignore[type-arg]
+    """One store for all parts of this process that do not keep their own."""
+    return connect(url)
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 
-from . import identity, telemetry
+from . import entitlements, identity, telemetry
 from .access import Person, decides_on_members
+from .database import shared
 from .errors import BadSettings
 from .settings import SERVERS_USE, ServiceSettings, Settings
 from .spawning.network import ensure_network
@@ -210,7 +211,10 @@ def _docker_host(settings: Settings) -> str:
 
 def _decides(settings: Settings, user: Any) -> bool:
     """Whether a user of the hub decides about a project's members."""
-    return decides_on_members(settings.policy(), Person(user.name, frozenset(group.name for group in user.groups)))
+    return decides_on_members(
+        entitlements.policy(settings, shared(settings.database)),
+        Person(user.name, frozenset(group.name for group in user.groups)),
+    )
 
 
 def _local(bind: str) -> str:

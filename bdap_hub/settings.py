@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+from datetime import UTC, datetime
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,19 +21,23 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-from .access import Image, Policy, Project, Requirement, two_factors
+from .access import Policy, Size, two_factors
 from .errors import BadSettings
+from .project_settings import (
+    ImageSettings,
+    ProjectSettings,
+    RequirementSettings,
+    Section,
+    SizeSettings,
+    shared_group,
+    unmet,
+)
+from .units import bytes_of
 
 Engine = Literal["docker", "process"]
 # The services that people's servers and dashboards call over the network.
 SERVERS_USE = ("processing", "catalogue", "dashboards")
 DASHBOARDS_USE = ("processing", "catalogue")
-
-
-class Section(BaseModel):
-    """A part of the tree: unknown names are refused, so that a typing error never passes silently."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class HubSettings(Section):
@@ -49,17 +54,6 @@ class HubSettings(Section):
     def fronts(self) -> int:
         """How many reverse proxies stand before the hub's own: one where people type https, for ours speaks http."""
         return int(urlsplit(self.public_url).scheme == "https")
-
-
-class RequirementSettings(Section):
-    """What a thing demands of the login, beyond the rights to it."""
-
-    level: str = Field("", description="One of identity.levels; empty: the login's own.")
-    max_age: float | None = Field(None, gt=0, description="Seconds since the factors were entered, at most.")
-
-    def requirement(self) -> Requirement:
-        """The same, as `access` knows it."""
-        return Requirement(self.level, self.max_age)
 
 
 class LevelSettings(Section):
@@ -263,40 +257,6 @@ class MailSettings(Section):
         if self.user and self.security == "none":
             raise ValueError("user is set and security is 'none': the password would travel in the clear")
         return self
-
-
-class ImageSettings(Section):
-    """A notebook image. `reference` is what the Docker engine knows it by."""
-
-    name: str
-    title: str
-    reference: str
-    description: str = ""
-    gpu: bool = False
-    gpus: int = Field(1, ge=1, description="With gpu: how many, all of one node.")
-    gpu_model: str = Field("", description="With gpu: part of the model's name, such as A100; empty: any.")
-    requires: RequirementSettings = Field(RequirementSettings(), description="Level or fresh login to start it.")
-
-
-class ProjectSettings(Section):
-    """A project; its members are those whom the provider puts in `group`, and those added locally."""
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=32)
-    title: str
-    group: str
-    lead_group: str = Field("", description="Its members lead the project; empty: <group>-leads.")
-    membership: Literal["both", "provider"] = Field("both", description="provider: local membership does not count.")
-    images: tuple[str, ...] = ("lab",)
-    requires: RequirementSettings = Field(
-        RequirementSettings(),
-        description="Level or fresh login to start servers, publish and manage "
-        "members in it. Reading its collections and dashboards needs none.",
-    )
-
-    @property
-    def leads(self) -> str:
-        """The group of those who lead the project."""
-        return self.lead_group or f"{self.group}-leads"
 
 
 class GpuSettings(Section):
@@ -516,6 +476,9 @@ class Settings(BaseSettings):
             gpu=True,
         ),
     )
+    sizes: tuple[SizeSettings, ...] = Field(
+        (), description="Sizes of servers; none: one of spawning.memory and spawning.cpus."
+    )
     projects: tuple[ProjectSettings, ...] = ()
 
     @classmethod
@@ -534,9 +497,10 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         known = {image.name for image in self.images}
+        sizes = [size.name for size in self.policy_sizes]
         for project in self.projects:
-            if unknown := set(project.images) - known:
-                raise ValueError(f"project {project.name} names the images {sorted(unknown)}; known: {sorted(known)}")
+            if sentence := unmet(project, known, sizes, self.store.mount):
+                raise ValueError(sentence)
         levels = {level.name for level in self.identity.levels}
         demands = {p.name: p.requires for p in self.projects} | {i.name: i.requires for i in self.images}
         for name, demand in demands.items():
@@ -556,18 +520,10 @@ class Settings(BaseSettings):
         return self
 
     def _groups_apart(self) -> None:
-        """Who is added to a project here gets its group, and must not get more with it."""
         for project in self.projects:
-            if project.membership == "provider":
-                continue
-            others = {g for p in self.projects if p is not project for g in (p.group, p.leads)}
-            for group in {project.group, project.leads} & (others | {self.identity.admin_group}):
-                raise ValueError(
-                    f"project {project.name} shares the group {group!r} with another project or the admins: "
-                    "give it its own, or set its membership to 'provider'"
-                )
-            if project.group == project.leads:
-                raise ValueError(f"project {project.name}: lead_group is {project.leads!r}, as is its group")
+            others = [other for other in self.projects if other is not project]
+            if sentence := shared_group(project, others, self.identity.admin_group):
+                raise ValueError(sentence)
 
     @property
     def install_id(self) -> str:
@@ -579,35 +535,27 @@ class Settings(BaseSettings):
         """SQLAlchemy URL of the platform's own state."""
         return self.database_url or f"sqlite:///{self.var.resolve() / 'bdap.sqlite'}"
 
+    @property
+    def policy_sizes(self) -> tuple[Size, ...]:
+        """The sizes of servers; one of spawning.memory and spawning.cpus where none are stated."""
+        plain = Size(cpus=self.spawning.cpus, memory=bytes_of(self.spawning.memory))
+        return tuple(one.size() for one in self.sizes) or (plain,)
+
     def policy(self, gpus: int = 0) -> Policy:
-        """What access decides by. `gpus` counts those found on this host where settings say nothing."""
+        """What these settings alone say; `entitlements.policy` adds the database's projects.
+
+        `gpus` counts those found on this host where settings say nothing.
+        """
         return Policy(
-            projects=tuple(
-                Project(
-                    name=p.name,
-                    title=p.title,
-                    group=p.group,
-                    images=p.images,
-                    lead_group=p.leads,
-                    requires=p.requires.requirement(),
-                )
-                for p in self.projects
-            ),
-            images=tuple(
-                Image(
-                    name=i.name,
-                    reference=i.reference,
-                    title=i.title,
-                    description=i.description,
-                    gpu=i.gpu,
-                    requires=i.requires.requirement(),
-                )
-                for i in self.images
-            ),
+            projects=tuple(one.project() for one in self.projects),
+            images=tuple(one.image() for one in self.images),
             admin_group=self.identity.admin_group,
             gpus=gpus if self.spawning.gpu_count is None else self.spawning.gpu_count,
             levels=tuple(level.name for level in self.identity.levels),
             actions={action: demand.requirement() for action, demand in self.identity.step_up.items()},
+            sizes=self.policy_sizes,
+            mount=self.store.mount,
+            today=datetime.now(UTC).date(),
         )
 
     def secret(self, name: str) -> str:

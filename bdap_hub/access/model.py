@@ -1,9 +1,11 @@
-"""The words of access: person, project, image, policy, the requests one can make and the decision."""
+"""The words of access: person, project, what a project may use, policy and decision."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
 from typing import Literal
 
 Visibility = Literal["project", "people", "public"]
@@ -49,7 +51,10 @@ class Person:
 
 @dataclass(frozen=True)
 class Image:
-    """A notebook image people can choose. `gpu` says that it needs a GPU."""
+    """A notebook image people can choose. `gpu` says that it needs `gpus` GPUs, whose model contains `gpu_model`.
+
+    `digest` pins it: no other content runs under its name.
+    """
 
     name: str
     reference: str
@@ -57,11 +62,61 @@ class Image:
     description: str = ""
     gpu: bool = False
     requires: Requirement = Requirement()
+    digest: str = ""
+    gpus: int = 1
+    gpu_model: str = ""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a server is: CPUs and bytes of memory."""
+
+    name: str = "standard"
+    title: str = "Standard"
+    cpus: float = 1.0
+    memory: int = 2 * 2**30
+
+
+@dataclass(frozen=True)
+class GpuGrant:
+    """GPUs whose model contains `model` ('': any), at most `count` at once in the whole project (None: all)."""
+
+    model: str = ""
+    count: int | None = None
+
+    def covers(self, model: str) -> bool:
+        """Whether what is asked for by `model` can be met from this grant: it may name more or less of the model."""
+        mine, asked = self.model.lower(), model.lower()
+        return mine in asked or asked in mine
+
+
+@dataclass(frozen=True)
+class StoreGrant:
+    """A folder of the store beyond a project's own, such as /eos/data/x, with all that lies below it."""
+
+    path: str
+    write: bool = False
+
+
+@dataclass(frozen=True)
+class Quota:
+    """Limits of a project, None for none: servers at once per person; CPUs and bytes of memory of all together."""
+
+    servers: int | None = None
+    cpus: float | None = None
+    memory: int | None = None
+
+
+ANY_GPU = (GpuGrant(),)
 
 
 @dataclass(frozen=True)
 class Project:
-    """People who work together: members are those in `group` or `lead_group`; `images` names what they may start."""
+    """People who work together: members are those in `group` or `lead_group`. The rest says what they may use.
+
+    `images` and `sizes` are names (no sizes: the policy's first), `pins` digests of images. After the day `ends`, or
+    when it is `archived`, nothing of the project may be used.
+    """
 
     name: str
     title: str
@@ -69,14 +124,24 @@ class Project:
     images: tuple[str, ...] = ()
     lead_group: str = ""
     requires: Requirement = Requirement()
+    sizes: tuple[str, ...] = ()
+    pins: tuple[tuple[str, str], ...] = ()
+    gpus: tuple[GpuGrant, ...] = ANY_GPU
+    store: tuple[StoreGrant, ...] = ()
+    quota: Quota = Quota()
+    ends: date | None = None
+    archived: bool = False
+    description: str = ""
+    editable: bool = False  # those of the operator's settings are not
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What the operator allows: the projects, the images, the admins' group, the GPUs of this platform.
+    """What the operator allows: the projects, the images, the sizes, the admins' group, the GPUs of this platform.
 
     `levels` are the assurance levels, lowest (the login's) first; `actions` is what an action demands of the login:
-    `administer`, `publish-public`, `gpu`.
+    `administer`, `publish-public`, `gpu`. `former` gives the present name of projects by names that they had once:
+    these grant nothing. `today` is the day by which projects end; without it, those with an end count as ended.
     """
 
     projects: tuple[Project, ...] = ()
@@ -85,26 +150,43 @@ class Policy:
     gpus: int = 0
     levels: tuple[str, ...] = ("mfa",)
     actions: Mapping[str, Requirement] = field(default_factory=dict)
+    sizes: tuple[Size, ...] = (Size(),)
+    mount: str = "/eos"
+    former: Mapping[str, str] = field(default_factory=dict)
+    today: date | None = None
 
     def project(self, name: str) -> Project | None:
         """The project of that exact name, or None."""
-        return next((p for p in self.projects if p.name == name), None)
+        return self._by_name.get(name)
 
     def image(self, name: str) -> Image | None:
         """The image of that exact name, or None."""
         return next((i for i in self.images if i.name == name), None)
+
+    def sizes_of(self, project: Project) -> tuple[Size, ...]:
+        """The sizes that the project may use, in its own order; the first is what an empty choice means."""
+        if not project.sizes:
+            return self.sizes[:1]
+        known = {size.name: size for size in self.sizes}
+        return tuple(known[name] for name in project.sizes if name in known)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Project]:
+        return {project.name: project for project in reversed(self.projects)}
 
 
 @dataclass(frozen=True)
 class Decision:
     """The answer, with the reason that people, the audit log and `bdap access explain` show.
 
-    `step_up` is set where the person has the right, and only a stronger or fresher login is missing.
+    `rule` names the rule that gave it. `step_up` is set where the person has the right, and only a stronger or fresher
+    login is missing.
     """
 
     allowed: bool
     reason: str
     step_up: Requirement | None = None
+    rule: str = field(default="", compare=False)
 
     def __bool__(self) -> bool:
         return self.allowed
@@ -113,74 +195,3 @@ class Decision:
     def entitled(self) -> bool:
         """Whether the person has the right, be it that a stronger or fresher login is missing: what pages offer."""
         return self.allowed or self.step_up is not None
-
-
-@dataclass(frozen=True)
-class UseProject:
-    """Work in a project: see its folder, start servers, publish."""
-
-    project: str
-
-
-@dataclass(frozen=True)
-class UseImage:
-    """Start a server of a project in an image."""
-
-    project: str
-    image: str
-
-
-@dataclass(frozen=True)
-class ReadCollection:
-    """Read a collection's metadata and pixels. `project` owns it ('' for the platform's own)."""
-
-    collection: str
-    visibility: Visibility
-    project: str = ""
-
-
-@dataclass(frozen=True)
-class ViewDashboard:
-    """Open a published dashboard."""
-
-    dashboard: str
-    visibility: Visibility
-    project: str
-
-
-@dataclass(frozen=True)
-class Publish:
-    """Publish or replace a dashboard of a project, to be seen as `visibility` says. `owner` is set when it exists."""
-
-    project: str
-    visibility: Visibility
-    owner: str = ""
-
-
-@dataclass(frozen=True)
-class ChangeDashboard:
-    """Let those see a dashboard whom `visibility` says, or take it down (`visibility` is project then)."""
-
-    project: str
-    owner: str
-    visibility: Visibility = "project"
-
-
-@dataclass(frozen=True)
-class Administer:
-    """Open the admin panel and act there."""
-
-    panel: str = field(default="admin")
-
-
-@dataclass(frozen=True)
-class ManageMembers:
-    """Decide who belongs to a project: approve requests, add and remove members. `role` is the one to be given."""
-
-    project: str
-    role: Role = "member"
-
-
-Request = (
-    UseProject | UseImage | ReadCollection | ViewDashboard | Publish | ChangeDashboard | Administer | ManageMembers
-)

@@ -18,7 +18,7 @@ from fastapi import APIRouter, Depends, FastAPI, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from .. import audit
+from .. import audit, entitlements
 from ..access import Administer, Person, decide
 from ..database import connect
 from ..errors import BdapError, NotAllowed
@@ -45,7 +45,7 @@ async def administrator(request: Request) -> Viewer:
     """The caller, if access lets them administer; otherwise NotLoggedIn, or NotAllowed (StepUp) with a record."""
     login: HubLogin = request.app.state.login
     principal = await login.require(request)
-    policy = request.app.state.settings.policy()
+    policy = entitlements.policy(request.app.state.settings, request.app.state.sessions)
     person = await login.assured(principal) if principal.kind == "person" else None
     decision = decide(policy, person, Administer())
     if not decision:
@@ -217,4 +217,4 @@ async def record(request: Request, person: str, action: str, subject: str, allow
 
 async def _people(request: Request) -> list[PersonRow]:
     state = request.app.state
-    return await state.hub.people(state.settings.policy())
+    return await state.hub.people(entitlements.policy(state.settings, state.sessions))

@@ -13,7 +13,9 @@ from fastapi import APIRouter, Body, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response
 
+from .. import entitlements
 from ..access import Administer, Person, Policy, ReadCollection, decide, decides_on_members
+from ..database import shared
 from ..errors import NotAllowed, NotFound, NotLoggedIn
 from ..settings import Settings
 from ..web import HubLogin, Principal, create_service, page
@@ -51,8 +53,12 @@ class _Routes:
     def __init__(self, settings: Settings, login: HubLogin) -> None:
         self.settings = settings
         self.login = login
-        self.policy: Policy = settings.policy()
         self.catalogue = Catalogue(settings.var.resolve() / "catalogue")
+
+    @property
+    def policy(self) -> Policy:
+        """What access decides by."""
+        return entitlements.policy(self.settings, shared(self.settings.database))
 
     def router(self) -> APIRouter:
         router = APIRouter(tags=["STAC"])
@@ -157,7 +163,8 @@ class _Routes:
             raise NotLoggedIn("this token is not valid", "make a new one on the hub's token page")
         everything = await run_in_threadpool(self.catalogue.collections)
         person = principal.person if principal else None
-        readable = {name: c for name, c in everything.items() if decide(self.policy, person, _reading(c))}
+        policy = self.policy
+        readable = {name: c for name, c in everything.items() if decide(policy, person, _reading(c))}
         return _Caller(principal, readable, everything)
 
     def _named(self, caller: _Caller, name: str) -> Collection:
@@ -173,9 +180,10 @@ class _Routes:
         hidden = caller.everything.get(name)
         if hidden is None:
             raise NotFound(f"there is no collection {name!r}", "look at the list of collections")
-        project = self.policy.project(str(hidden.stac.get("bdap:project", "")))
+        policy = self.policy
+        project = policy.project(str(hidden.stac.get("bdap:project", "")))
         ask = f"ask the lead of project {project.title} to make you a member" if project else "ask the operators"
-        raise NotAllowed(f"you may not read it: {decide(self.policy, caller.person, _reading(hidden)).reason}", ask)
+        raise NotAllowed(f"you may not read it: {decide(policy, caller.person, _reading(hidden)).reason}", ask)
 
     def _list_page(self, request: Request, caller: _Caller) -> Response:
         cards = [card(c, self._picture(c.id)) for c in caller.readable.values()]
@@ -188,10 +196,11 @@ class _Routes:
         if caller.principal is None:
             return None
         person = caller.principal.person
+        policy = self.policy
         return {
             "display_name": caller.principal.display_name,
-            "admin": decide(self.policy, person, Administer()).entitled,
-            "decides": decides_on_members(self.policy, person),
+            "admin": decide(policy, person, Administer()).entitled,
+            "decides": decides_on_members(policy, person),
         }
 
     def _base(self, request: Request) -> str:

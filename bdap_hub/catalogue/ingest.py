@@ -16,7 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .. import entitlements
 from ..access import Visibility
+from ..database import shared
 from ..errors import BadRequest, BdapError
 from ..settings import Settings
 from . import collections, headers, items, scan
@@ -102,9 +104,10 @@ def _checked(settings: Settings, folder: Path, collection: str, visibility: str,
         )
     if visibility not in ("project", "people", "public"):
         raise BadRequest(f"unknown visibility {visibility!r}", "choose project, people or public")
-    if project and settings.policy().project(project) is None:
-        known = ", ".join(p.name for p in settings.projects) or "none"
-        raise BadRequest(f"there is no project {project!r}", f"choose one of: {known}")
+    known = entitlements.projects(settings, shared(settings.database)) if project else ()
+    if project and project not in {p.name for p in known}:
+        names = ", ".join(p.name for p in known) or "none"
+        raise BadRequest(f"there is no project {project!r}", f"choose one of: {names}")
     if visibility == "project" and not project:
         raise BadRequest("a collection of visibility 'project' needs a project", "name it with --project")
     if not folder.is_dir():

@@ -10,7 +10,8 @@ from dataclasses import replace
 from fastapi import APIRouter, FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 
-from ..access import Administer, ChangeDashboard, Decision, Person, Publish, ViewDashboard, Visibility, decide
+from .. import entitlements
+from ..access import Administer, ChangeDashboard, Decision, Person, Policy, Publish, ViewDashboard, Visibility, decide
 from ..access import Request as Wanted
 from ..database import connect
 from ..errors import NotAllowed, NotFound, NotLoggedIn
@@ -56,6 +57,11 @@ class Doors:
             self._runtime = make_runtime(self.settings)
         return Publisher(self.settings, self.records, self._runtime, self.login)
 
+    @property
+    def policy(self) -> Policy:
+        """What access decides by."""
+        return entitlements.policy(self.settings, self.records.sessions)
+
     async def author(self, request: Request) -> Principal:
         """The person who calls; a dashboard's release reads data, it never publishes."""
         principal = await self.login.require(request)
@@ -93,16 +99,16 @@ class Doors:
 
     def change(self, person: Person | None, dashboard: Dashboard, visibility: Visibility = "project") -> Decision:
         """Whether the person may take it down, or let all those see it."""
-        return decide(self.settings.policy(), person, ChangeDashboard(dashboard.project, dashboard.owner, visibility))
+        return decide(self.policy, person, ChangeDashboard(dashboard.project, dashboard.owner, visibility))
 
     def sees(self, person: Person | None, dashboard: Dashboard) -> bool:
         """Whether it stands in the person's gallery: those one may open, and for administrators all."""
-        return bool(self.view(person, dashboard)) or bool(decide(self.settings.policy(), person, Administer()))
+        return bool(self.view(person, dashboard)) or bool(decide(self.policy, person, Administer()))
 
     def view(self, person: Person | None, dashboard: Dashboard) -> Decision:
         """Whether the person may open it, with the reason."""
         wanted = ViewDashboard(dashboard.name, dashboard.visibility, dashboard.project)  # type: ignore[arg-type]
-        return decide(self.settings.policy(), person, wanted)
+        return decide(self.policy, person, wanted)
 
     async def visitor(self, request: Request) -> Principal | None:
         """Who looks; None for nobody. A session that the hub forgot counts as nobody."""
@@ -121,7 +127,7 @@ class Doors:
     async def _ask(
         self, request: Request, who: Principal, wanted: Wanted, action: str, subject: str, dashboard: Dashboard | None
     ) -> None:
-        decision = decide(self.settings.policy(), who.person, wanted)
+        decision = decide(self.policy, who.person, wanted)
         if decision:
             return
         await self.note(request, who.person.name, action, subject, False, decision.reason)

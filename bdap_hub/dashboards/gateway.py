@@ -22,8 +22,8 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
-from .. import web
-from ..access import Person, ViewDashboard, decide
+from .. import entitlements, web
+from ..access import Person, Policy, ViewDashboard, decide
 from ..database import connect
 from ..errors import BdapError, NotAllowed, NotFound
 from ..settings import Settings
@@ -204,9 +204,18 @@ class Gateway:
             raise NotFound(f"there is no dashboard at {host}", "look in the gallery for its address")
         return live
 
+    @property
+    def policy(self) -> Policy:
+        """What access decides by."""
+        return entitlements.policy(self.settings, self.sessions)
+
     async def _check(self, connection: HTTPConnection, live: Live, person: Person | None) -> None:
         """NotAllowed unless the person may open it now."""
-        decision = decide(self.settings.policy(), person, ViewDashboard(live.name, live.visibility, live.project))
+        decision = decide(
+            entitlements.policy(self.settings, self.sessions),
+            person,
+            ViewDashboard(live.name, live.visibility, live.project),
+        )
         if not decision:
             name = person.name if person else ""
             await self._note(connection, "dashboard.open", live.name, decision.reason, name)
@@ -218,7 +227,13 @@ class Gateway:
         if now is None:
             return False
         person = await self._person(visitor) if now.visibility != "public" else None
-        return bool(decide(self.settings.policy(), person, ViewDashboard(now.name, now.visibility, now.project)))
+        return bool(
+            decide(
+                entitlements.policy(self.settings, self.sessions),
+                person,
+                ViewDashboard(now.name, now.visibility, now.project),
+            )
+        )
 
     def _visitor(self, connection: HTTPConnection, live: Live) -> Visitor | None:
         pairs = (part.strip().partition("=") for part in connection.headers.get("cookie", "").split(";"))

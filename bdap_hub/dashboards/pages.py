@@ -125,7 +125,7 @@ def _matches(row: Dashboard, q: str, person: Person | None) -> bool:
 
 def _card(request: Request, row: Dashboard, person: Person | None) -> dict[str, Any]:
     doors = request.app.state.doors
-    found = doors.settings.policy().project(row.project)
+    found = doors.policy.project(row.project)
     return {
         "row": row,
         "project": found.title if found else row.project,
@@ -142,7 +142,7 @@ def _card(request: Request, row: Dashboard, person: Person | None) -> dict[str, 
 def _viewer(request: Request, visitor: Principal | None) -> Viewer | None:
     if visitor is None:
         return None
-    policy, person = request.app.state.settings.policy(), visitor.person
+    policy, person = request.app.state.doors.policy, visitor.person
     admin, decides = decide(policy, person, Administer()).entitled, decides_on_members(policy, person)
     return Viewer(person.name, visitor.display_name or person.name, admin, decides)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from .. import entitlements
 from ..access import Visibility
 from ..errors import BadRequest, Conflict
 from ..settings import Settings
@@ -99,7 +100,7 @@ class Publisher:
             self.runtime.stop(release_name(dashboard.project, dashboard.slug, release.version))
 
     def _launch(self, name: str, dashboard: str, project: str, folder: Path, entry: str) -> Launch:
-        found = self.settings.policy().project(project)
+        found = entitlements.policy(self.settings, self.records.sessions).project(project)
         group = found.group if found else ""
         return Launch(
             name=name,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, cast
 
-from .. import audit, database
+from .. import audit, database, entitlements
 from ..access import Administer, Decision, ManageMembers, Person, Project, Requirement, Role, decide, role_in
 from ..errors import BdapError
 from ..settings import Settings
@@ -60,13 +60,13 @@ class Approvals:
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self.settings, self.store = settings, store
-        self.letters = Letters(settings)
+        self.letters = Letters(settings, store)
 
     def may(self, actor: Actor, wanted: ManageMembers | Administer) -> Decision:
         """What `access` says."""
         if actor.person is None:
             return Decision(True, "operator")
-        return decide(self.settings.policy(), actor.person, wanted)
+        return decide(entitlements.policy(self.settings, self.store), actor.person, wanted)
 
     def approve(self, actor: Actor, number: int, role: str = "member", until: date | None = None) -> Done:
         """Say yes to a request: the account is approved and belongs to the project until the end of that day."""
@@ -170,12 +170,12 @@ class Approvals:
             raise Refused(reason, decision.reason, remedy, step_up=decision.step_up)
 
     def _project(self, name: str) -> Project:
-        if (project := self.settings.policy().project(name)) is None:
+        if (project := entitlements.policy(self.settings, self.store).project(name)) is None:
             raise Refused("unknown-project", f"there is no project {name!r}", status=404)
         return project
 
     def _takes_members(self, name: str) -> None:
-        if name not in {project.name for project in members.open_projects(self.settings)}:
+        if name not in {project.name for project in members.open_projects(self.settings, self.store)}:
             raise Refused("provider-only", f"project {name} takes its members from the login provider alone", "", 409)
 
     def _why_not(self, actor: Actor, wanted: ManageMembers | Administer) -> str:

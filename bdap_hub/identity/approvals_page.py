@@ -8,7 +8,7 @@ from jupyterhub.handlers.base import BaseHandler
 from tornado import web
 from tornado.httputil import url_concat
 
-from .. import audit
+from .. import audit, entitlements
 from ..access import Administer, ManageMembers, Person, Requirement
 from ..settings import ProjectSettings, Settings
 from . import mail, members, people, requests, sessions
@@ -90,7 +90,7 @@ class RequestsHandler(BaseHandler):  # type: ignore[misc]
             projects=projects,
             titles={p.name: p.title for p in projects},
             chosen=chosen,
-            takes_members=chosen in {p.name for p in members.open_projects(self._settings)},
+            takes_members=chosen in {p.name for p in members.open_projects(self._settings, desk.store)},
             members=members.of_project(self._settings, desk.store, chosen),
             leads_of={name for name in names if desk.may(actor, ManageMembers(name, "lead"))},
             refusal=lambda account: people.refusal(self._settings, account),
@@ -109,7 +109,9 @@ class RequestsHandler(BaseHandler):  # type: ignore[misc]
 
         Everybody else without any is sent to the stronger login if only that is missing, and refused (403) if not.
         """
-        decisions = [(p, desk.may(actor, ManageMembers(p.name))) for p in self._settings.projects]
+        decisions = [
+            (p, desk.may(actor, ManageMembers(p.name))) for p in entitlements.projects(self._settings, desk.store)
+        ]
         admin = desk.may(actor, Administer())
         if (may := [project for project, decision in decisions if decision]) or admin:
             return may

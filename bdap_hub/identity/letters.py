@@ -5,18 +5,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from .. import entitlements
 from ..settings import Settings
 from .mail import Letter
+from .people import Store
 from .tables import Account
 
 
 class Letters:
     """The letters of one platform. A person without an address gets none."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, store: Store) -> None:
         self._platform = settings.hub.platform_name
         self._url = settings.hub.public_url.rstrip("/")
-        self._titles = {project.name: project.title for project in settings.projects}
+        self._titles = {project.name: project.title for project in entitlements.projects(settings, store)}
 
     def asked(self, applicant: Account, project: str, approver: Account) -> list[Letter]:
         """To somebody who decides: there is a request."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from ..access import Role, role_in
+from .. import entitlements
+from ..access import Role, over, role_in
 from ..settings import ProjectSettings, Settings
 from . import people
 from .people import Store
@@ -24,9 +25,11 @@ class Member:
     until: datetime | None = None
 
 
-def open_projects(settings: Settings) -> list[ProjectSettings]:
-    """The projects that take members here, in the settings' order."""
-    return [project for project in settings.projects if project.membership == "both"]
+def open_projects(settings: Settings, store: Store) -> list[ProjectSettings]:
+    """The projects that take members here and have not ended, the settings' first."""
+    policy = entitlements.policy(settings, store)
+    found = entitlements.projects(settings, store)
+    return [one for one in found if one.membership == "both" and not over(policy, policy.project(one.name))]
 
 
 def membership(store: Store, name: str, project: str) -> Membership | None:
@@ -51,7 +54,7 @@ def withdraw(store: Store, name: str, project: str) -> None:
 
 def of_project(settings: Settings, store: Store, name: str) -> list[Member]:
     """The members of a project, leads first; also those whose account may not log in just now."""
-    project = settings.policy().project(name)
+    project = entitlements.policy(settings, store).project(name)
     if project is None:
         return []
     found: list[Member] = []
@@ -66,7 +69,7 @@ def of_project(settings: Settings, store: Store, name: str) -> list[Member]:
 
 def approvers(settings: Settings, store: Store, name: str) -> Iterator[Account]:
     """Those who decide about a project's members: its leads, and the admins. Only who may log in themselves."""
-    policy = settings.policy()
+    policy = entitlements.policy(settings, store)
     project = policy.project(name)
     for account, groups, _ in people.everybody_now(settings, store):
         if people.refusal(settings, account):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,9 @@ from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import sessionmaker
 
+from .. import entitlements
 from ..access import Policy, Role, role_in
+from ..project_settings import ProjectSettings
 from ..settings import Settings
 from .claims import bad_username
 from .id_token import IdToken, LoginRefused
@@ -54,7 +56,8 @@ def admit(settings: Settings, store: Store, account: Account) -> Account:
     shorter.
     """
     registration = settings.registration
-    spoken_for = {settings.identity.admin_group, *(g for p in settings.projects for g in (p.group, p.leads))}
+    known = entitlements.projects(settings, store)
+    spoken_for = {settings.identity.admin_group, *(g for p in known for g in (p.group, p.leads))}
     if not (registration.required and registration.auto_approve and spoken_for & set(account.groups)):
         return account
     if account.standing == "blocked":
@@ -158,10 +161,10 @@ def terms_wanted(settings: Settings, account: Account) -> bool:
 
 def groups_now(settings: Settings, store: Store, account: Account) -> frozenset[str]:
     """The groups that count: the provider's, and those of local memberships where the provider does not speak."""
-    return merged(settings, account, memberships(store, account.name))
+    return merged(entitlements.projects(settings, store), account, memberships(store, account.name))
 
 
-def merged(settings: Settings, account: Account, added: Iterable[Membership]) -> frozenset[str]:
+def merged(projects: Collection[ProjectSettings], account: Account, added: Iterable[Membership]) -> frozenset[str]:
     """The same, from memberships that have not run out.
 
     The provider speaks of a project when it names any of its groups for this person; its role counts then. The settings
@@ -169,7 +172,7 @@ def merged(settings: Settings, account: Account, added: Iterable[Membership]) ->
     """
     groups = set(account.groups)
     for membership in added:
-        project = next((p for p in settings.projects if p.name == membership.project), None)
+        project = next((p for p in projects if p.name == membership.project), None)
         if project is None or project.membership == "provider" or {project.group, project.leads} & set(account.groups):
             continue
         groups.add(project.leads if membership.role == "lead" else project.group)
@@ -186,7 +189,7 @@ def memberships(store: Store, name: str, at: datetime | None = None) -> list[Mem
 
 def role_of(settings: Settings, store: Store, account: Account, project: str) -> Role | None:
     """What somebody is in a project now; None if nothing, or there is no such project."""
-    found = settings.policy().project(project)
+    found = entitlements.policy(settings, store).project(project)
     return role_in(found, groups_now(settings, store, account)) if found else None
 
 
@@ -209,4 +212,5 @@ def everybody_now(settings: Settings, store: Store) -> list[tuple[Account, froze
         added: dict[str, list[Membership]] = {}
         for row in session.scalars(select(Membership).where(live)):
             added.setdefault(row.person, []).append(row)
-    return [(one, merged(settings, one, added.get(one.name, [])), added.get(one.name, [])) for one in everybody(store)]
+    projects = entitlements.projects(settings, store)
+    return [(one, merged(projects, one, added.get(one.name, [])), added.get(one.name, [])) for one in everybody(store)]

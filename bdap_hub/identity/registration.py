@@ -12,6 +12,7 @@ from jupyterhub.handlers.base import BaseHandler
 from tornado import web
 from tornado.httputil import url_concat
 
+from .. import entitlements
 from ..errors import BadRequest, BadSettings
 from ..settings import Settings
 from . import mail, members, people, requests
@@ -119,7 +120,7 @@ class RegisterHandler(BaseHandler):  # type: ignore[misc]
             raise
         self._record(account, request.project)
         if is_new:  # an answer is asked for once, however often the request is changed
-            letters = Letters(self._settings)
+            letters = Letters(self._settings, self._store)
             written = letters.received(account, project)
             for approver in members.approvers(self._settings, self._store, project):
                 written += letters.asked(account, project, approver) if approver.name != account.name else []
@@ -130,7 +131,8 @@ class RegisterHandler(BaseHandler):  # type: ignore[misc]
         refused = people.refusal_at_login(self._settings, account)
         reason = refused.reason if refused else ""
         asked = requests.open_of(self._store, account.name)
-        mine = {p.name for p in self._settings.projects if people.role_of(self._settings, self._store, account, p.name)}
+        known = entitlements.projects(self._settings, self._store)
+        mine = {p.name for p in known if people.role_of(self._settings, self._store, account, p.name)}
         before = next((request for request in asked if request.project == (project or request.project)), None)
         self.set_status(403 if reason == "blocked" else 400 if error else 200)
         self.set_header("Cache-Control", "no-store")
@@ -139,8 +141,8 @@ class RegisterHandler(BaseHandler):  # type: ignore[misc]
             account=account,
             reason=reason,
             requests=asked,
-            titles={p.name: p.title for p in self._settings.projects},
-            choices=[p for p in members.open_projects(self._settings) if p.name not in mine or reason],
+            titles={p.name: p.title for p in known},
+            choices=[p for p in members.open_projects(self._settings, self._store) if p.name not in mine or reason],
             chosen=project or (before.project if before else ""),
             purpose=purpose or (before.purpose if before else ""),
             purpose_length=requests.PURPOSE_LENGTH,

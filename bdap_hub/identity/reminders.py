@@ -31,7 +31,7 @@ def remind(settings: Settings, store: Store) -> int:
 
 
 def _due(settings: Settings, store: Store) -> list[tuple[Account | Membership, list[Letter]]]:
-    letters, address = Letters(settings), settings.hub.public_url.rstrip("/")
+    letters, address = Letters(settings, store), settings.hub.public_url.rstrip("/")
     found: list[tuple[Account | Membership, list[Letter]]] = []
     with store() as session:
         accounts = {row.name: row for row in session.scalars(select(Account)) if not people.refusal(settings, row)}

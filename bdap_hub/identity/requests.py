@@ -21,7 +21,7 @@ def submit(settings: Settings, store: Store, account: Account, project: str, pur
 
     BadRequest if the project takes no members here, the person is in it already, or the purpose is too short or long.
     """
-    if project not in {p.name for p in members.open_projects(settings)}:
+    if project not in {p.name for p in members.open_projects(settings, store)}:
         raise BadRequest(f"there is no project {project!r} that one can ask for", "choose one from the list")
     if people.role_of(settings, store, account, project) and people.refusal(settings, account) is None:
         raise BadRequest(f"you are in project {project} already", "choose another")

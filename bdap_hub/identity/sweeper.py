@@ -17,7 +17,8 @@ from jupyterhub.user import User
 from sqlalchemy import or_
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..access import Person, Policy, UseImage, decide, role_in
+from .. import entitlements
+from ..access import Person, Policy, UseImage, decide, over, role_in
 from . import mail, people, reminders, sessions
 from .id_token import LoginRefused
 from .patience import age
@@ -131,7 +132,7 @@ class Sweeper:
             roles.assign_default_roles(self.app.db, entity=user.orm_user)
             self.app.db.commit()
         user.sync_groups(sorted(groups))
-        policy = self.settings.policy()
+        policy = entitlements.policy(self.settings, self.store)
         for server_name, spawner in list(user.spawners.items()):
             if spawner.active and (why := not_allowed(policy, user.name, groups, spawner.user_options)):
                 self.revoker.stop(user, server_name, why)
@@ -186,9 +187,9 @@ def not_allowed(policy: Policy, name: str, groups: frozenset[str], options: Mapp
 
     A login that has grown old is no reason, nor is a GPU that this host has lost: the server runs.
     """
-    project, image = (options or {}).get("project"), (options or {}).get("image")
-    if not isinstance(project, str) or not isinstance(image, str):
-        member = any(role_in(known, groups) for known in policy.projects)
+    project, image, size = ((options or {}).get(name, "") for name in ("project", "image", "size"))
+    if not (project and image) or not all(isinstance(one, str) for one in (project, image, size)):
+        member = any(role_in(known, groups) and not over(policy, known) for known in policy.projects)
         return "" if member else f"{name} is in no project"
-    decision = decide(replace(policy, gpus=1), Person(name, groups), UseImage(project, image))
+    decision = decide(replace(policy, gpus=1), Person(name, groups), UseImage(project, image, size))
     return "" if decision.entitled else decision.reason

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from .. import entitlements
 from ..access import Person, ReadCollection, decide
+from ..database import shared
 from ..errors import NotAllowed, NotLoggedIn
 from ..settings import Settings
 from ..web import HubLogin, Principal, read_token, sign_token
@@ -47,7 +49,7 @@ class Rights:
 
     def check(self, plan: Plan, person: Person) -> None:
         """NotAllowed unless the person may read every collection of the plan now."""
-        policy = self.settings.policy()
+        policy = entitlements.policy(self.settings, shared(self.settings.database))
         for owned in map(self._now, plan.collections):
             decision = decide(policy, person, ReadCollection(owned.id, owned.visibility, owned.project))
             if not decision:

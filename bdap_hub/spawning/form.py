@@ -57,9 +57,13 @@ def _options(choice: Choice) -> dict[str, str]:
 
 
 def options_from_form(data: Mapping[str, list[str]]) -> dict[str, str]:
-    """{"project", "image"} from the submitted page, or from a link's query. Untrusted: decided at start."""
+    """{"project", "image", "size"} from the submitted page, or from a link's query. Untrusted: decided at start.
+
+    A field that is sent twice is no choice.
+    """
     project, _, image = _one(data, "choice").partition(SEPARATOR)
     found = {"project": project or _one(data, "project"), "image": image or _one(data, "image")}
+    found["size"] = _one(data, "size")
     return {key: value for key, value in found.items() if value}
 
 

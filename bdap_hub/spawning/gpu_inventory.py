@@ -18,9 +18,9 @@ from requests.exceptions import RequestException
 
 from ..errors import BadSettings, Unavailable
 from ..settings import Settings
+from ..units import bytes_of
 from .engine import client
 from .gpus import Device
-from .plan import bytes_of
 
 log = logging.getLogger(__name__)
 DEVICES = Path("/dev")

@@ -9,23 +9,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..access import Image, Person, Policy, Project, Requirement, UseImage, decide
-from ..errors import BadRequest, BadSettings
+from ..access import Image, Person, Policy, Project, Requirement, Size, UseImage, decide, role_in
+from ..errors import BadRequest
 from ..settings import SERVERS_USE, Settings
 from .names import safe_name, server_name
 
 Propagation = Literal["rprivate", "rslave"]
 RUNTIME = "/tmp/jupyter-runtime"  # noqa: S108  the container's own: nobody else is in there
-UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+STANDARD = Size()
+OPTIONS = frozenset({"project", "image", "size"})
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One thing a person may start; after a stronger or fresher login where `step_up` says so."""
+    """One thing a person may start; after a stronger or fresher login where `step_up` says so.
+
+    `sizes` are those one can choose from, `size` is the one chosen: at first the first.
+    """
 
     project: Project
     image: Image
     step_up: Requirement | None = None
+    size: Size = STANDARD
+    sizes: tuple[Size, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,38 +98,38 @@ class SpawnPlan:
 def choices(policy: Policy, person: Person) -> tuple[Choice, ...]:
     """All that `person` may start, be it after another login, in the operator's order; access decides each."""
     return tuple(
-        Choice(project, image, decision.step_up)
+        Choice(project, image, decision.step_up, *_sizes(policy, project))
         for project in policy.projects
+        if role_in(project, person.groups)  # the others are refused below one by one: this is for speed alone
         for name in project.images
         if (image := policy.image(name)) and (decision := decide(policy, person, UseImage(project.name, name))).entitled
     )
 
 
-def wish(options: Mapping[str, object], possible: tuple[Choice, ...]) -> tuple[str, str]:
-    """(project, image) that untrusted `options` ask for; the only choice where they ask for nothing.
+def _sizes(policy: Policy, project: Project) -> tuple[Size, tuple[Size, ...]]:
+    sizes = policy.sizes_of(project)
+    return sizes[0], sizes
 
-    BadRequest says what is missing or malformed. Whether it is allowed is not decided here.
+
+def wish(options: Mapping[str, object], possible: tuple[Choice, ...]) -> tuple[str, str, str]:
+    """(project, image, size) that untrusted `options` ask for; the only choice where they ask for nothing.
+
+    The size may be left out, as ''. BadRequest says what is missing or malformed. Whether it is allowed is not decided
+    here.
     """
-    if unknown := sorted(str(key)[:40] for key in set(options) - {"project", "image"}):
-        raise BadRequest(f"unknown options {unknown}", "send only 'project' and 'image'")
-    project, image = options.get("project"), options.get("image")
+    if unknown := sorted(str(key)[:40] for key in set(options) - OPTIONS):
+        raise BadRequest(f"unknown options {unknown}", "send only 'project', 'image' and 'size'")
+    project, image, size = options.get("project"), options.get("image"), options.get("size", "")
+    if not isinstance(size, str):
+        raise BadRequest("'size' must be text", "choose one on the start page, or leave it out")
     if not project and not image:
         if len(possible) == 1:
-            return possible[0].project.name, possible[0].image.name
+            return possible[0].project.name, possible[0].image.name, size
         offered = ", ".join(f"{c.project.name}/{c.image.name}" for c in possible) or "nothing"
         raise BadRequest("no project and image were chosen", f"choose one of: {offered}")
     if not isinstance(project, str) or not isinstance(image, str):
         raise BadRequest("'project' and 'image' must both be given, as text", "choose both on the start page")
-    return project, image
-
-
-def bytes_of(text: str) -> int:
-    """Bytes meant by a size such as 512M or 2G; BadSettings for anything else."""
-    number, unit = (text[:-1], text[-1:].upper()) if text[-1:].isalpha() else (text, "")
-    try:
-        return int(float(number) * UNITS[unit])
-    except (ValueError, KeyError):
-        raise BadSettings(f"spawning.memory is {text!r}", "write it as 512M or 2G") from None
+    return project, image, size
 
 
 def container_name(settings: Settings, person: str, server: str = "") -> str:
@@ -150,7 +156,7 @@ def plan(settings: Settings, person: Person, choice: Choice, site: Site, server:
             Mount(f"{settings.var.resolve()}/names/{safe}", "/var/lib/extrausers"),
             *_store(settings, choice, site),
         ),
-        limits=Limits(bytes_of(settings.spawning.memory), settings.spawning.cpus, settings.spawning.pids),
+        limits=Limits(choice.size.memory, choice.size.cpus, settings.spawning.pids),
         gpus=site.gpus,
         network=settings.spawning.network,
         environment={
@@ -168,6 +174,7 @@ def plan(settings: Settings, person: Person, choice: Choice, site: Site, server:
             "bdap.server": server,
             "bdap.project": project,
             "bdap.image": choice.image.name,
+            "bdap.size": choice.size.name,
             "bdap.gpus": ",".join(site.gpus),
         },
         cdi=site.cdi,

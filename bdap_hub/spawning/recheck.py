@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from dataclasses import replace
 from typing import Any
 
 from jupyterhub.spawner import SpawnException
 from traitlets import HasTraits, Instance, Unicode, default
 
-from .. import audit, database
-from ..access import Person, Policy, UseImage, decide
+from .. import audit, entitlements
+from ..access import Person, Policy, UseImage, decide, size_of
+from ..database import shared as sessions
 from ..errors import BdapError, NotAllowed
 from ..settings import Settings
 from . import form, gpu_inventory
@@ -17,12 +18,6 @@ from .plan import Choice, choices, wish
 
 ANOTHER_IMAGE = "choose another image, or ask the project's owner to add you"
 ANOTHER_LOGIN = "choose it on the start page in the browser, which asks you to log in again"
-
-
-@lru_cache
-def sessions(url: str) -> Any:
-    """One pool of database sessions for all spawners of this hub."""
-    return database.connect(url)
 
 
 class Recheck(HasTraits):
@@ -45,7 +40,7 @@ class Recheck(HasTraits):
     @property
     def policy(self) -> Policy:
         """What access decides by, with the GPUs of this host."""
-        return self.settings.policy(gpu_inventory.count(self.settings))
+        return entitlements.policy(self.settings, sessions(self.settings.database), gpu_inventory.count(self.settings))
 
     @property
     def choices(self) -> tuple[Choice, ...]:
@@ -69,18 +64,21 @@ class Recheck(HasTraits):
     def decide(self) -> Choice:
         """The choice that takes effect now. Refused: recorded, and raised as a page people can read."""
         try:
-            project, image = wish(self.user_options or {}, self.choices)
-            decision = decide(self.policy, self.person, UseImage(project, image))
-            self._record(f"{project}/{image}", decision.allowed, decision.reason)
+            wanted = UseImage(*wish(self.user_options or {}, self.choices))
+            decision = decide(self.policy, self.person, wanted)
+            self._record(subject_of(wanted), decision.allowed, decision.reason)
             if not decision:
                 raise NotAllowed(decision.reason, ANOTHER_LOGIN if decision.step_up else ANOTHER_IMAGE)
         except BdapError as error:
             if not isinstance(error, NotAllowed):
                 self._record(str(self.user_options)[:200], False, error.message)
             raise refused(error) from None
+        found = next(c for c in self.choices if (c.project.name, c.image.name) == (wanted.project, wanted.image))
+        size = size_of(self.policy, found.project, wanted.size) or found.size
         # what was meant by no options is known from now on, so that it can be decided again while the server runs
-        self.user_options = self.orm_spawner.user_options = {"project": project, "image": image}
-        return next(c for c in self.choices if (c.project.name, c.image.name) == (project, image))
+        options = {"project": wanted.project, "image": wanted.image, "size": wanted.size}
+        self.user_options = self.orm_spawner.user_options = {key: value for key, value in options.items() if value}
+        return replace(found, size=size)
 
     def _record(self, subject: str, allowed: bool, reason: str) -> None:
         audit.record(
@@ -91,6 +89,11 @@ class Recheck(HasTraits):
             allowed=allowed,
             reason=reason,
         )
+
+
+def subject_of(wanted: UseImage) -> str:
+    """What stands in the audit log: forest/lab, or forest/lab/large where a size was asked for."""
+    return "/".join(part for part in (wanted.project, wanted.image, wanted.size) if part)
 
 
 def refused(error: BdapError) -> SpawnException:

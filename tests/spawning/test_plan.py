@@ -11,7 +11,7 @@ from bdap_hub.errors import BadRequest, BadSettings
 from bdap_hub.settings import Settings
 from bdap_hub.spawning import Choice, Limits, Mount, Site, SpawnPlan, choices, plan, wish
 from bdap_hub.spawning.names import safe_name, server_name
-from bdap_hub.spawning.plan import bytes_of
+from bdap_hub.units import bytes_of
 
 
 def choice(settings: Settings, project: str, image: str) -> Choice:
@@ -60,6 +60,7 @@ def test_the_plan_of_a_member(settings: Settings, people: dict[str, Person]) -> 
             "bdap.server": "",
             "bdap.project": "agriculture",
             "bdap.image": "lab",
+            "bdap.size": "standard",
             "bdap.gpus": "",
         },
         cap_drop=("ALL",),
@@ -107,15 +108,19 @@ def test_what_one_can_choose(
 @pytest.mark.parametrize(
     ("name", "options", "expected"),
     [
-        ("ana", {"project": "agriculture", "image": "lab"}, ("agriculture", "lab")),
-        ("ana", {}, ("agriculture", "lab")),  # the only choice
-        ("ana", {"project": "forest", "image": "lab"}, ("forest", "lab")),  # understood; access refuses it later
+        ("ana", {"project": "agriculture", "image": "lab"}, ("agriculture", "lab", "")),
+        ("ana", {}, ("agriculture", "lab", "")),  # the only choice
+        ("ana", {"project": "forest", "image": "lab"}, ("forest", "lab", "")),  # understood; access refuses it later
         ("olga", {}, "no project and image were chosen"),
         ("pia", {}, "no project and image were chosen"),
         ("ana", {"project": "agriculture"}, "must both be given"),
         ("ana", {"image": "lab"}, "must both be given"),
         ("ana", {"project": ["agriculture"], "image": "lab"}, "must both be given"),
         ("ana", {"project": "agriculture", "image": {"reference": "evil"}}, "must both be given"),
+        ("ana", {"project": "agriculture", "image": "lab", "size": "large"}, ("agriculture", "lab", "large")),
+        ("ana", {"size": "large"}, ("agriculture", "lab", "large")),
+        ("ana", {"project": "agriculture", "image": "lab", "size": ["large"]}, "'size' must be text"),
+        ("ana", {"project": "agriculture", "image": "lab", "size": {"cpus": 64}}, "'size' must be text"),
         ("ana", {"project": "agriculture", "image": "lab", "volumes": "/:/host"}, "unknown options"),
     ],
 )

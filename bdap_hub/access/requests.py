@@ -1,0 +1,154 @@
+"""What one can ask `decide` for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .model import Role, Visibility
+
+
+@dataclass(frozen=True)
+class UseProject:
+    """Work in a project: see its folder, start servers, publish."""
+
+    project: str
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What is running now, without the server that is asked for: quotas are compared with it.
+
+    `servers`: the person's in the project; `cpus` and `memory` (bytes): those of the whole project together.
+    """
+
+    servers: int = 0
+    cpus: float = 0
+    memory: int = 0
+
+
+@dataclass(frozen=True)
+class UseImage:
+    """Start a server of a project in an image, in a size ('': the project's first).
+
+    `digest` is the content that would run, once the engine has said it; `usage` what runs, where quotas count.
+    """
+
+    project: str
+    image: str
+    size: str = ""
+    digest: str = ""
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True)
+class UseSize:
+    """Start servers of a project in a size."""
+
+    project: str
+    size: str
+
+
+@dataclass(frozen=True)
+class UseGpu:
+    """Have `count` GPUs whose model contains `model` ('': any) in one server of a project."""
+
+    project: str
+    model: str = ""
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class ReadPath:
+    """Read below a folder of the store, in a server of `project` ('': of any of one's projects).
+
+    `visibility` and `owner` are those of the collection that lies there by the catalogue's records.
+    """
+
+    path: str
+    project: str = ""
+    visibility: Visibility = "people"
+    owner: str = ""
+
+
+@dataclass(frozen=True)
+class WritePath:
+    """Write below a folder of the store, in a server of `project` ('': of any of one's projects)."""
+
+    path: str
+    project: str = ""
+
+
+@dataclass(frozen=True)
+class ReadCollection:
+    """Read a collection's metadata and pixels. `project` owns it ('' for the platform's own)."""
+
+    collection: str
+    visibility: Visibility
+    project: str = ""
+
+
+@dataclass(frozen=True)
+class ViewDashboard:
+    """Open a published dashboard."""
+
+    dashboard: str
+    visibility: Visibility
+    project: str
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Publish or replace a dashboard of a project, to be seen as `visibility` says. `owner` is set when it exists."""
+
+    project: str
+    visibility: Visibility
+    owner: str = ""
+
+
+@dataclass(frozen=True)
+class ChangeDashboard:
+    """Let those see a dashboard whom `visibility` says, or take it down (`visibility` is project then)."""
+
+    project: str
+    owner: str
+    visibility: Visibility = "project"
+
+
+@dataclass(frozen=True)
+class Administer:
+    """Open the admin panel and act there."""
+
+    panel: str = field(default="admin")
+
+
+@dataclass(frozen=True)
+class ManageMembers:
+    """Decide who belongs to a project: approve requests, add and remove members. `role` is the one to be given."""
+
+    project: str
+    role: Role = "member"
+
+
+@dataclass(frozen=True)
+class EditProject:
+    """Change one field of a project: `create` and `name` are fields here, too."""
+
+    project: str
+    field: str
+
+
+Request = (
+    UseProject
+    | UseImage
+    | UseSize
+    | UseGpu
+    | ReadPath
+    | WritePath
+    | ReadCollection
+    | ViewDashboard
+    | Publish
+    | ChangeDashboard
+    | Administer
+    | ManageMembers
+    | EditProject
+)

@@ -1,0 +1,95 @@
+"""The projects of now: the settings' as they stand, then the database's. Asked at each request, so read only when
+something was edited; what another process edits counts within `STALE` seconds."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import sessionmaker
+
+from ..access import Policy, Project
+from ..project_settings import ProjectSettings, shared_group
+from ..settings import Settings
+from .tables import Edits, FormerName, StoredProject
+
+log = logging.getLogger(__name__)
+STALE = 0.5
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The database's part at one moment: projects that go on, all of them for access, and former names."""
+
+    number: int
+    looked: float
+    told: tuple[object, ...]
+    going: tuple[ProjectSettings, ...]
+    projects: tuple[Project, ...]
+    former: Mapping[str, str]
+
+
+_kept: dict[str, Kept] = {}
+
+
+def policy(settings: Settings, store: sessionmaker[Any], gpus: int = 0) -> Policy:
+    """What access decides by. `gpus` counts those found on this host where settings say nothing."""
+    ours, kept = settings.policy(gpus), _look(settings, store)
+    return replace(ours, projects=ours.projects + kept.projects, former=kept.former) if kept.number else ours
+
+
+def projects(settings: Settings, store: sessionmaker[Any]) -> tuple[ProjectSettings, ...]:
+    """All projects but those archived, the settings' first."""
+    return settings.projects + _look(settings, store).going
+
+
+def forget() -> None:
+    """Look anew at the next question: this process has edited something."""
+    _kept.clear()
+
+
+def _look(settings: Settings, store: sessionmaker[Any]) -> Kept:
+    url = str(store.kw["bind"].url)
+    kept, told = _kept.get(url), (settings.projects, settings.identity.admin_group)
+    if kept and kept.told == told and time.monotonic() - kept.looked < STALE:
+        return kept
+    looked = time.monotonic()  # before: an edit after it is found by the next look
+    with store() as session:
+        number = session.scalar(select(Edits.number)) or 0
+        if kept and kept.told == told and kept.number == number:
+            found = replace(kept, looked=looked)
+        else:
+            rows = list(session.scalars(select(StoredProject).order_by(StoredProject.name)))
+            names = {row.id: row.name for row in rows}
+            former = {row.name: names.get(row.project, "") for row in session.scalars(select(FormerName))}
+            good = [(row, one) for row in rows if (one := _read(settings, row))]
+            found = Kept(
+                number,
+                looked,
+                told,
+                tuple(one for row, one in good if not row.archived),
+                tuple(one.project(archived=row.archived, editable=True) for row, one in good),
+                former,
+            )
+    _kept[url] = found
+    return found
+
+
+def _read(settings: Settings, row: StoredProject) -> ProjectSettings | None:
+    """The project of a row; None, and a line in the log, where the operator's settings leave no room for it."""
+    try:
+        project = ProjectSettings(name=row.name, **row.fields)
+    except ValidationError as error:
+        log.error("project %s of the database cannot be read and counts as none: %s", row.name, error)
+        return None
+    taken = row.name in {one.name for one in settings.projects}
+    if taken or (shared := shared_group(project, settings.projects, settings.identity.admin_group)):
+        reason = "the settings have one of that name" if taken else shared
+        log.error("project %s of the database counts as none: %s", row.name, reason)
+        return None
+    return project
