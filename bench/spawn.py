@@ -21,7 +21,7 @@ from typing import Any
 import dockerspawner
 import httpx
 
-from bdap_hub.spawning.engine import client
+from bdap_hub.spawning.engines.client import client
 from bdap_hub.spawning.network import ensure_network
 from tests.conftest import PROXY, free_port, make_settings
 

@@ -12,7 +12,7 @@ from ..dashboards.runtime_docker import DockerRuntime
 from ..errors import Unavailable
 from ..settings import Settings
 from ..spawning import firewall, images
-from ..spawning.engine import client
+from ..spawning.engines.client import client
 from ..spawning.network import ensure_network
 from . import docker_engine
 

@@ -15,7 +15,7 @@ from docker.errors import NotFound
 from ..errors import BadSettings, Unavailable
 from ..settings import DASHBOARDS_USE, SERVERS_USE, Settings
 from . import debian
-from .engine import client
+from .engines.client import client
 from .network import INTERFACE
 
 RISK = (

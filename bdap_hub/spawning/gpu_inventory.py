@@ -19,7 +19,7 @@ from requests.exceptions import RequestException
 from ..errors import BadSettings, Unavailable
 from ..settings import Settings
 from ..units import bytes_of
-from .engine import client
+from .engines.client import client
 from .gpus import Device
 
 log = logging.getLogger(__name__)

@@ -15,40 +15,35 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from docker.errors import DockerException
-from requests.exceptions import RequestException
 from sqlalchemy.orm import sessionmaker
 
 from ..errors import Busy, Unavailable
 from ..settings import Settings
-from . import engine, gpu_inventory, gpu_tables, gpus
+from . import gpu_inventory, gpu_tables, gpus
+from .engines import engine_of, now
 from .gpu_tables import GpuAllocation
 from .gpus import Device, Held, Running, Wish
 
 log = logging.getLogger(__name__)
 LOOK = 1.0  # seconds between two looks for those who wait, all of them together
-ENDED = ("exited", "dead", "created")  # `created` counts by its start: only the spawner that made it goes on with it
-Engine = Callable[[], Sequence[Running]]
+GONE = ("ended", "created")  # `created` counts by its start: only the spawner that made it goes on with it
+Runs = Callable[[], Sequence[Running]]
 
 
-def running(install: str) -> list[Running]:
+def running(settings: Settings) -> list[Running]:
     """The servers of this install that have GPUs, by their labels; Unavailable where the engine does not answer."""
-    labels = {"label": [f"bdap.hub={install}", "bdap.kind=server"]}
-    try:
-        found = engine.client().containers(all=True, filters=labels)
-    except (DockerException, RequestException) as error:
-        raise Unavailable(f"the Docker engine does not answer: {error}", "try again in a moment") from None
+    labels = {"bdap.hub": settings.install_id, "bdap.kind": "server"}
     return [
         Running(
-            holder=one["Names"][0].removeprefix("/"),
-            person=one["Labels"].get("bdap.person", ""),
-            project=one["Labels"].get("bdap.project", ""),
-            image=one["Labels"].get("bdap.image", ""),
-            devices=tuple(filter(None, one["Labels"][gpus.LABEL].split(","))),
-            since=float(one["Created"]),
+            holder=one.name,
+            person=one.labels.get("bdap.person", ""),
+            project=one.labels.get("bdap.project", ""),
+            image=one.labels.get("bdap.image", ""),
+            devices=tuple(filter(None, one.labels[gpus.LABEL].split(","))),
+            since=one.created,
         )
-        for one in found
-        if one["Labels"].get(gpus.LABEL) and one["State"] not in ENDED and one["Names"]
+        for one in now(lambda: engine_of(settings).find(labels))
+        if one.labels.get(gpus.LABEL) and one.state.phase not in GONE
     ]
 
 
@@ -76,11 +71,11 @@ class Pool:
         self,
         settings: Settings,
         sessions: sessionmaker[Any],
-        engine: Engine | None = None,
+        engine: Runs | None = None,
         devices: Callable[[], tuple[Device, ...]] | None = None,
     ) -> None:
         self.settings, self._sessions = settings, sessions
-        self._engine = engine or (lambda: running(settings.install_id))
+        self._engine = engine or (lambda: running(settings))
         self.devices = devices or (lambda: gpu_inventory.devices(settings))
         self.waiting: dict[str, Asker] = {}
         self._placed: dict[str, tuple[str, ...]] = {}  # ids, for those whose container is not there yet

@@ -8,7 +8,7 @@ from docker.errors import APIError, NotFound
 
 from ..errors import BadSettings
 from ..settings import bridge_interface
-from .engine import client
+from .engines.client import client
 
 ICC = "com.docker.network.bridge.enable_icc"
 INTERFACE = "com.docker.network.bridge.name"

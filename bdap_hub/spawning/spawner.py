@@ -1,4 +1,7 @@
-"""Servers in containers: DockerSpawner by subclass. What runs is a SpawnPlan; this file only carries it out."""
+"""Servers in containers: what runs is a SpawnPlan, and the engine carries it out; this file leads one start.
+
+DockerSpawner gives the settings that operators and JupyterHub know; its calls of Docker and its waits are not used.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,17 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from docker.errors import APIError, ImageNotFound
 from dockerspawner import DockerSpawner
 from traitlets import Any as AnyTrait
 from traitlets import default
 
 from ..access import Person, Policy, UseProject, decide
-from ..errors import BdapError
+from ..errors import BdapError, NotFound, Unavailable
 from ..telemetry import redact
-from . import docker_arguments, engine, store, uids
+from . import store, uids
+from .engines import Engine, ImageMissing, State, engine_of
 from .gpu_wait import WaitsForGpus
+from .host import propagation_of
 from .plan import Choice, Site, SpawnPlan, container_name, plan
 from .recheck import Recheck, readable, refused, sessions
 
@@ -26,6 +30,8 @@ STARTING = (
     "Creating your container",
     "Starting JupyterLab",
 )
+LOOK = 0.1  # seconds between two looks at a server that starts
+THREADS = ThreadPoolExecutor(8, thread_name_prefix="plan")  # database and folders
 
 
 class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[misc]
@@ -33,6 +39,7 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
 
     plan = AnyTrait(None, allow_none=True, help="The SpawnPlan of the running or starting server.")
     stage = 0
+    engine_line = ""
     _own_timeout: int | None = None
 
     @default("remove")
@@ -43,34 +50,14 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
     def _cmd_default(self) -> list[str]:
         return ["jupyterhub-singleuser"]
 
-    @default("use_internal_ip")
-    def _internal_ip_default(self) -> bool:
-        return True
-
-    @default("pull_policy")
-    def _pull_default(self) -> str:
-        return "never"
-
-    @default("network_name")
-    def _network_default(self) -> str:
-        return self.settings.spawning.network
-
     @default("allowed_images")
     def _allowed_images_default(self) -> Any:
         return lambda spawner: {choice.image.name: choice.image.reference for choice in spawner.choices}
 
     @property
-    def executor(self) -> ThreadPoolExecutor:
-        """A few threads: one person's slow start does not hold up everybody's."""
-        cls = BdapDockerSpawner
-        if cls._executor is None:
-            cls._executor = ThreadPoolExecutor(4, thread_name_prefix="docker")
-        return cls._executor
-
-    @property
-    def client(self) -> Any:
-        """The calling thread's client."""
-        return engine.client()
+    def engine(self) -> Engine:
+        """What runs the servers."""
+        return engine_of(self.settings)
 
     @default("object_name")
     def _object_name_default(self) -> str:
@@ -78,27 +65,27 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
 
     async def start(self) -> tuple[str, int]:
         """Decide again, plan, create, start, and wait until the server listens."""
-        self.stage = 0
+        self.stage, self.engine_line = 0, ""
         choice = self.decide()
         try:
-            if choice.image.gpu and await self.get_object():
-                await self.remove_object()  # what an earlier hub left behind holds a GPU
+            await self.engine.remove(self.object_name)  # what an earlier hub left behind; it may hold a GPU
             given = await self.gpus_for(choice)
             self.plan = await self._in_thread(self._make_plan, choice, self.person, self.policy, given)
-            self.stage = 2
-            limits = self.plan.limits
-            self.image, self.mem_limit, self.cpu_limit = self.plan.image, limits.memory, limits.cpus
-            ip, port = await super().start()
+            self.stage, limits = 2, self.plan.limits
+            self.image, self.mem_limit, self.cpu_limit = self.plan.image, limits.memory, limits.cpus  # for `get_env`
+            command = [*self.cmd, *self.get_args()]
+            self.object_id = await self.engine.create(self.plan, command, self.get_env(), self.port)
+            await self.engine.start(self.object_name)
+            self.stage = 3
+            return await self._until_listening()
+        except ImageMissing as error:
+            missing = f"The image {choice.image.name} is not built on this host. Ask the operator to run `make images`."
+            self.log.warning("%s", error)
+            raise readable(missing, "image", 503) from None
         except BdapError as error:
             raise refused(error) from None
-        except ImageNotFound:
-            missing = f"The image {choice.image.name} is not built on this host. Ask the operator to run `make images`."
-            raise readable(missing, "image", 503) from None
         finally:
             await self.gpus_settled(choice)
-        self.stage = 3
-        await self._until_listening(ip, port)
-        return ip, port
 
     def _make_plan(self, choice: Choice, person: Person, policy: Policy, given: tuple[str, ...]) -> SpawnPlan:
         """Look up what the plan needs and make the folders that it mounts. Runs in a thread."""
@@ -116,55 +103,51 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
             address=self.host_address,
             uid=uid,
             projects=projects,
-            propagation=engine.propagation_of(settings.store.data),
+            propagation=propagation_of(settings.store.data),
             hidden=store.hidden_collections(settings, policy, person),
             **self.gpu_facts(given),
         )
         return plan(settings, person, choice, site, self.name)
 
-    async def check_allowed(self, image: str) -> str:
-        """The plan's image, whatever was asked: `decide` has refused all that is not allowed."""
-        return str(self.plan.image)
-
-    async def create_object(self) -> Any:
-        """Create the container that the plan describes."""
-        command = await self.get_command()
-        arguments = docker_arguments.create(self.plan, command, self.get_env(), self.port)
-        host = docker_arguments.host_config(self.plan)
-        arguments["host_config"] = engine.client().create_host_config(**host)
-        return await self.docker("create_container", **arguments)
-
-    async def remove_object(self) -> None:
-        """Remove the container, also one that still runs because an earlier hub lost sight of it."""
-        try:
-            await self.docker("remove_container", self.object_id, v=True, force=True)
-        except APIError as error:
-            if error.status_code not in (404, 409):  # gone, or going
-                raise
-
     async def stop(self, now: bool = False) -> None:
         """Ask it to end, and remove it; `now` kills it without asking."""
-        await (self.remove_object() if now else super().stop())
+        if not now:
+            await self.engine.stop(self.object_name)
+        await self._remove()
+
+    async def _remove(self) -> None:
+        await self.engine.remove(self.object_name)
+        self.object_id = ""
         if self.pool.mine(self.object_name):
             await self.pool.tidy()
 
-    async def poll(self) -> Any:
-        """None while it runs. A container that ended is logged and removed, so that nothing is left behind."""
-        status = await super().poll()
-        if status is not None and self.object_id:
-            await self._log_tail()
-            await self.remove_object()
-            self.object_id = ""
-        if status is None and self.server and not self.server.ip and not self._start_pending:
-            await self.remove_object()  # JupyterHub would wait a minute for an address that it never learned
-            status = "the hub ended during its start"
-        if status is not None and self.pool.mine(self.object_name):
-            await self.pool.tidy()
-        if status is None and self.gpu_overdue:
+    async def poll(self) -> str | None:
+        """None while it runs. What has ended is logged and removed, so that nothing is left behind."""
+        try:
+            state = await self.engine.state(self.object_name)
+        except Unavailable as error:
+            self.log.warning("Nothing is known of %s, which counts as running: %s", self.object_name, error)
+            return None
+        if self._start_pending and state.alive:
+            return None
+        if self.gpu_overdue and state.alive:
             self.log.info("The time of %s's GPU is over", self.user.name)
             await self.stop()
             return "the time of its GPU is over"
-        return status
+        words = self._ended(state)
+        if words is not None:
+            if state.phase != "absent":
+                await self._log_tail()
+            await self._remove()
+        return words
+
+    def _ended(self, state: State) -> str | None:
+        """Why it counts as ended; None: it does not."""
+        if state.phase != "running":
+            return state.words or "it did not start"
+        if self.server and not self.server.ip:
+            return "the hub ended during its start"  # JupyterHub would wait a minute for an address it never learned
+        return None
 
     def run_pre_spawn_hook(self) -> Any:
         """JupyterHub ends a start after `start_timeout`: the time in line for a GPU comes on top."""
@@ -182,7 +165,7 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
         self.watch()
         try:
             while True:
-                message = self.gpu_line or STARTING[self.stage]
+                message = self.gpu_line or self.engine_line or STARTING[self.stage]
                 event: dict[str, Any] = {"progress": 10 + 25 * self.stage}
                 if message != shown or silent >= 10:
                     yield event if message == shown else {**event, "message": message}
@@ -192,26 +175,36 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
         finally:
             self.leave()
 
-    async def _until_listening(self, ip: str, port: int) -> None:
-        """Look often: JupyterHub's own look slows down to once in 5 s. It ends early if the container died."""
+    async def _until_listening(self) -> tuple[str, int]:
+        """Look often: JupyterHub's own look slows down to once in 5 s. It ends early if the server ended."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.http_timeout
         while loop.time() < deadline:
-            try:
-                _, writer = await asyncio.wait_for(asyncio.open_connection(ip, port), 2)
-                writer.close()
-                return
-            except OSError:
-                await asyncio.sleep(0.2)
-            if await self.poll() is not None:
-                raise readable("The server ended while it was starting. Try again.", "died", 503)
+            state = await self.engine.state(self.object_name)
+            self.engine_line = state.words
+            if state.phase == "running" and (found := await self._listens()):
+                return found
+            if state.phase == "waiting":  # for a node or an image there: `start_timeout` bounds that
+                deadline = loop.time() + self.http_timeout
+            if not state.alive:
+                await self._log_tail()
+                await self._remove()
+                raise readable(f"The server ended while it was starting: {state.words}. Try again.", "died", 503)
+            await asyncio.sleep(LOOK)
+        raise readable(f"The server did not answer within {self.http_timeout} s. Try again.", "silent", 503)
+
+    async def _listens(self) -> tuple[str, int] | None:
+        try:
+            address = await self.engine.address(self.object_name, self.port)
+            _, writer = await asyncio.wait_for(asyncio.open_connection(*address), 2)
+            writer.close()
+            return address
+        except (OSError, NotFound):
+            return None
 
     async def _log_tail(self) -> None:
-        try:
-            text = await self.docker("logs", self.object_id, tail=15)
-        except APIError:
-            return
-        self.log.warning("Last lines of %s:\n%s", self.object_name, redact(text.decode(errors="replace")))
+        if text := await self.engine.logs(self.object_name):
+            self.log.warning("Last lines of %s:\n%s", self.object_name, redact(text))
 
     async def _in_thread(self, function: Any, *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self.executor, function, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(THREADS, function, *arguments)

@@ -12,8 +12,9 @@ import pytest
 from bdap_hub import database
 from bdap_hub.access import Person
 from bdap_hub.settings import Settings
-from bdap_hub.spawning import choices, docker_arguments, form, plan, store
-from bdap_hub.spawning.engine import propagation_of
+from bdap_hub.spawning import choices, form, plan, store
+from bdap_hub.spawning.engines import docker_arguments
+from bdap_hub.spawning.host import propagation_of
 from bdap_hub.spawning.plan import Site
 from bdap_hub.spawning.uids import gid_of, uid_of
 

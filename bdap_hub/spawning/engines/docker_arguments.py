@@ -7,7 +7,7 @@ from typing import Any
 from docker.types import DeviceRequest, Ulimit
 from docker.types import Mount as DockerMount
 
-from .plan import SpawnPlan
+from ..plan import SpawnPlan
 
 PERIOD = 100_000
 # No memory dumps: they would hold people's tokens. Open files are the engine's limit: it may not be able to raise it.

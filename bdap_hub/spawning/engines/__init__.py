@@ -1,0 +1,21 @@
+"""Engines that run people's servers. The spawner knows the contract only, and gets its engine from here."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from ...settings import Settings
+from .contract import ABSENT, Engine, File, Found, ImageMissing, Node, Pull, State, now
+from .docker import DockerEngine
+
+__all__ = ["ABSENT", "Engine", "File", "Found", "ImageMissing", "Node", "Pull", "State", "engine_of", "now"]
+
+
+def engine_of(settings: Settings) -> Engine:
+    """The engine of these settings; one object for the whole process."""
+    return _engine(settings.spawning.engine, settings.spawning.node)
+
+
+@lru_cache
+def _engine(kind: str, node: str) -> Engine:
+    return DockerEngine(node)

@@ -1,0 +1,172 @@
+"""What carries out a SpawnPlan: one contract for the engine of one host and for that of many. Nothing of Docker here.
+
+A server is known by its plan's name. No method blocks the loop, and none waits for another server's or node's call.
+Every method raises Unavailable, within seconds, where the engine does not answer: then nothing is known, and nothing
+may be concluded from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ...errors import Unavailable
+from ..plan import SpawnPlan
+
+Phase = Literal["absent", "created", "waiting", "running", "ending", "ended", "lost"]
+
+
+class ImageMissing(Unavailable):
+    """The image is not where the server was to run."""
+
+    code = "ImageMissing"
+
+
+@dataclass(frozen=True)
+class State:
+    """What became of a server.
+
+    `absent`: there is none. `created`: not started yet. `waiting`: for a node, or for its image there; `words` says
+    for what. `running`. `ending`: asked to end, and still there with what it holds. `ended`: with `exit_code`, or
+    because it ran `out_of_memory`. `lost`: its node does not answer, and nobody knows whether it runs.
+
+    `words`: a sentence for people, without a full stop; '' where there is nothing to say.
+    """
+
+    phase: Phase
+    words: str = ""
+    exit_code: int | None = None
+    out_of_memory: bool = False
+    node: str = ""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs or is about to."""
+        return self.phase in ("created", "waiting", "running")
+
+
+ABSENT = State("absent", "the server is gone")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A server that the engine has: `created` in seconds since the epoch."""
+
+    name: str
+    labels: Mapping[str, str]
+    state: State
+    created: float
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine that runs servers. `memory` in bytes; `resources`: what it names to be counted, such as GPUs by id.
+
+    `state`: `ready`; `paused`: takes no new servers; `drained`: runs none; `down`: does not answer.
+    """
+
+    name: str
+    state: Literal["ready", "paused", "drained", "down"]
+    cpus: float
+    memory: int
+    address: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    resources: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that a server has from its start on, and nobody else: for certificates and credentials.
+
+    Neither in the image, nor in the environment or labels; gone with the server.
+    """
+
+    path: str
+    content: bytes = field(repr=False)
+    uid: int
+    gid: int
+    mode: int = 0o400
+
+
+@dataclass(frozen=True)
+class Pull:
+    """How far a pull is: bytes, as far as they are known (`total` 0: not yet)."""
+
+    done: int
+    total: int
+    words: str
+
+
+Tell = Callable[[Pull], None]
+
+
+class Engine(ABC):
+    """Runs servers by their plans. One object serves the whole hub; safe from any loop and thread."""
+
+    @abstractmethod
+    async def create(
+        self,
+        plan: SpawnPlan,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        port: int,
+        files: Sequence[File] = (),
+    ) -> str:
+        """Make the server of that plan, not running yet; its id.
+
+        `command` runs as the plan's user and listens on `port`; `environment` (tokens) comes before the plan's own.
+        ImageMissing where the image is known not to be there. Conflict where the name is taken: `remove` first.
+        """
+
+    @abstractmethod
+    async def start(self, name: str) -> None:
+        """Let a created server run. It returns at once: `state` tells what became of it. NotFound: there is none."""
+
+    @abstractmethod
+    async def state(self, name: str) -> State:
+        """What has become of it, now."""
+
+    @abstractmethod
+    async def address(self, name: str, port: int) -> tuple[str, int]:
+        """(ip, port) at which the hub's host and proxy reach that port of a running server. NotFound: not running."""
+
+    @abstractmethod
+    async def stop(self, name: str, grace: float = 10) -> None:
+        """Ask it to end; after `grace` seconds it is killed. Returns when it has ended; it stays to be looked at."""
+
+    @abstractmethod
+    async def remove(self, name: str) -> None:
+        """Make it absent, running or not, with its files. No error where there is none."""
+
+    @abstractmethod
+    async def logs(self, name: str, lines: int = 15) -> str:
+        """The last lines that it wrote, not redacted; '' where there are none or they cannot be had within a second."""
+
+    @abstractmethod
+    async def find(self, labels: Mapping[str, str]) -> list[Found]:
+        """All servers with these labels, in whatever phase, by name."""
+
+    @abstractmethod
+    async def nodes(self) -> list[Node]:
+        """The machines there are, by name; also those that run nothing now."""
+
+    @abstractmethod
+    async def has_image(self, reference: str, node: str = "") -> bool:
+        """Whether that node ('': any one) has the image, as far as is known without pulling."""
+
+    @abstractmethod
+    async def pull(self, reference: str, node: str = "", tell: Tell = lambda pull: None) -> None:
+        """Have the image on that node ('': all that run servers). ImageMissing, with the reason, where it fails.
+
+        `tell` is called from another thread, as often as there is news.
+        """
+
+
+def now[T](ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """The answer of an asynchronous method, for callers that may block: `now(lambda: engine.nodes())`."""
+    with ThreadPoolExecutor(1) as one:  # the caller's own thread may be that of a running loop
+        return one.submit(lambda: asyncio.run(ask())).result()

@@ -1,0 +1,234 @@
+"""The engine of one host: a server is a container on its Docker engine."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import tarfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
+from typing import Any
+
+from docker.errors import APIError, ImageNotFound, NotFound
+
+from ... import errors
+from ..plan import SpawnPlan
+from . import docker_arguments
+from .client import connect
+from .contract import ABSENT, Engine, File, Found, ImageMissing, Node, Phase, Pull, State, Tell
+from .lane import Lane
+
+LOOK = 0.1  # seconds between two looks at what ends
+PHASES: Mapping[str, Phase] = {
+    "created": "created",
+    "running": "running",
+    "paused": "running",
+    "restarting": "running",
+    "removing": "ending",
+    "exited": "ended",
+    "dead": "ended",
+}
+
+
+class DockerEngine(Engine):
+    """Containers by their names. `node`: what this host is called among the nodes."""
+
+    def __init__(self, node: str = "local", lane: Lane | None = None) -> None:
+        self._node = node
+        self._lane = lane or Lane(node, connect)
+        self._pulls = ThreadPoolExecutor(4, thread_name_prefix="pull")
+
+    async def create(
+        self,
+        plan: SpawnPlan,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        port: int,
+        files: Sequence[File] = (),
+    ) -> str:
+        """Create the container, and put `files` in it before anything in it runs."""
+
+        def work(client: Any) -> str:
+            arguments = docker_arguments.create(plan, list(command), dict(environment), port)
+            host = client.create_host_config(**docker_arguments.host_config(plan))
+            found = client.create_container(**arguments, host_config=host)
+            if files:
+                client.put_archive(plan.name, "/", archive(files))
+            return str(found["Id"])
+
+        try:
+            return str(await self._lane.run(work))
+        except ImageNotFound:
+            raise missing(plan.image, self._node) from None
+        except APIError as error:
+            if error.status_code == 409:
+                raise errors.Conflict(f"there is a container {plan.name!r} already", "remove it first") from None
+            raise failed(error) from None
+
+    async def start(self, name: str) -> None:
+        """Start the container."""
+        try:
+            await self._lane.call("start", name)
+        except NotFound as error:
+            raise errors.NotFound(f"there is no container {name!r}: {error.explanation}") from None
+        except APIError as error:
+            raise failed(error) from None
+
+    async def state(self, name: str) -> State:
+        """By the container's own state."""
+        try:
+            found = await self._lane.call("inspect_container", name)
+        except NotFound:
+            return ABSENT
+        except APIError as error:
+            raise failed(error) from None
+        return state_of(found["State"], self._node)
+
+    async def address(self, name: str, port: int) -> tuple[str, int]:
+        """The container's own address on its network, which this host reaches."""
+        try:
+            found = await self._lane.call("inspect_container", name)
+        except APIError:
+            found = {}
+        networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
+        address = next((one["IPAddress"] for one in networks.values() if one.get("IPAddress")), "")
+        if not address:
+            raise errors.NotFound(f"the container {name!r} does not run")
+        return address, port
+
+    async def stop(self, name: str, grace: float = 10) -> None:
+        """The image's own stop signal; the engine would hold a thread for each that takes its time."""
+        try:
+            found = await self._lane.call("inspect_container", name)
+            await self._lane.call("kill", name, signal=found["Config"].get("StopSignal") or "SIGTERM")
+            if not await self._ends(name, grace):
+                await self._lane.call("kill", name, signal="SIGKILL")
+                await self._ends(name, 10)
+        except APIError as error:
+            if error.status_code not in (404, 409):  # gone, or not running
+                raise failed(error) from None
+
+    async def _ends(self, name: str, seconds: float) -> bool:
+        deadline = asyncio.get_running_loop().time() + seconds
+        while (await self.state(name)).phase == "running":
+            if asyncio.get_running_loop().time() >= deadline:
+                return False
+            await asyncio.sleep(LOOK)
+        return True
+
+    async def remove(self, name: str) -> None:
+        """Also one that still runs because an earlier hub lost sight of it."""
+        for _ in range(100):
+            try:
+                return await self._lane.call("remove_container", name, v=True, force=True)
+            except NotFound:
+                return None
+            except APIError as error:
+                if error.status_code != 409:
+                    raise failed(error) from None
+            await asyncio.sleep(LOOK)  # somebody else is removing it: its name is not free yet
+        raise errors.Unavailable(f"the container {name!r} cannot be removed", "look at it with `docker ps -a`")
+
+    async def logs(self, name: str, lines: int = 15) -> str:
+        """What the container wrote last."""
+        try:
+            return str((await self._lane.call("logs", name, tail=lines, seconds=1)).decode(errors="replace"))
+        except (APIError, errors.Unavailable):
+            return ""
+
+    async def find(self, labels: Mapping[str, str]) -> list[Found]:
+        """By the engine's list, which knows each container's phase but not why it ended."""
+        wanted = [f"{key}={value}" for key, value in labels.items()]
+        try:
+            found = await self._lane.call("containers", all=True, filters={"label": wanted})
+        except APIError as error:
+            raise failed(error) from None
+        rows = [
+            Found(
+                one["Names"][0].removeprefix("/"),
+                one["Labels"],
+                State(PHASES.get(one["State"], "running"), node=self._node),
+                float(one["Created"]),
+            )
+            for one in found
+            if one["Names"]
+        ]
+        return sorted(rows, key=lambda row: row.name)
+
+    async def nodes(self) -> list[Node]:
+        """This host."""
+        found = await self._lane.call("info")
+        return [Node(self._node, "ready", found["NCPU"], found["MemTotal"])]
+
+    async def has_image(self, reference: str, node: str = "") -> bool:
+        """Asked of the engine."""
+        try:
+            await self._lane.call("inspect_image", reference)
+        except NotFound:
+            return False
+        return True
+
+    async def pull(self, reference: str, node: str = "", tell: Tell = lambda pull: None) -> None:
+        """From its registry, in a thread of its own: it takes as long as it takes."""
+        await asyncio.wrap_future(self._pulls.submit(self._pull, reference, tell))
+
+    def _pull(self, reference: str, tell: Tell) -> None:
+        layers: dict[str, tuple[int, int]] = {}
+        try:
+            for event in connect(timeout=600).pull(reference, stream=True, decode=True):
+                if event.get("error"):
+                    raise missing(reference, self._node, str(event["error"]))
+                detail = event.get("progressDetail") or {}
+                if event.get("status") == "Downloading" and detail.get("total"):
+                    layers[event["id"]] = (detail["current"], detail["total"])
+                elif event.get("status") in ("Download complete", "Pull complete") and event.get("id") in layers:
+                    layers[event["id"]] = (layers[event["id"]][1],) * 2
+                done, total = (sum(part) for part in zip(*layers.values(), strict=True)) if layers else (0, 0)
+                tell(Pull(done, total, str(event.get("status", ""))))
+        except APIError as error:
+            raise missing(reference, self._node, str(error.explanation)) from None
+
+
+def state_of(found: Mapping[str, Any], node: str) -> State:
+    """From a container's `State` to ours. PURE."""
+    phase = PHASES.get(found["Status"], "running")
+    if phase != "ended":
+        return State(phase, "it is being stopped" if phase == "ending" else "", node=node)
+    code, memory = found.get("ExitCode"), bool(found.get("OOMKilled"))
+    return State("ended", ended(code, memory, found.get("Error") or ""), code, memory, node)
+
+
+def ended(code: int | None, memory: bool, error: str) -> str:
+    """How a server ended, for people. PURE.
+
+    >>> ended(137, True, "")
+    'it ran out of memory'
+    """
+    if memory:
+        return "it ran out of memory"
+    if error:
+        return f"it could not be started: {error[:200]}"
+    return {0: "it ended by itself", 137: "it was killed"}.get(code or 0, f"it ended with the code {code}")
+
+
+def archive(files: Sequence[File]) -> bytes:
+    """A tar of these files and the folders that they need. PURE."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for file in files:
+            entry = tarfile.TarInfo(str(PurePosixPath(file.path).relative_to("/")))
+            entry.size, entry.mode, entry.uid, entry.gid = len(file.content), file.mode, file.uid, file.gid
+            tar.addfile(entry, io.BytesIO(file.content))
+    return out.getvalue()
+
+
+def missing(reference: str, node: str, why: str = "") -> ImageMissing:
+    """The image is not there."""
+    reason = f": {why[:200]}" if why else ""
+    return ImageMissing(f"the image {reference} is not on {node}{reason}", "ask the operator to run `make images`")
+
+
+def failed(error: APIError) -> errors.Unavailable:
+    """What the engine refused, in its own words."""
+    return errors.Unavailable(f"the Docker engine refused: {str(error.explanation)[:300]}", "try again in a moment")

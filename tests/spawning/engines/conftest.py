@@ -1,0 +1,124 @@
+"""Engines to test against: this host's own, with servers of a few lines of Perl in Debian's image."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from bdap_hub.spawning.engines import Engine, State
+from bdap_hub.spawning.engines.docker import DockerEngine
+from bdap_hub.spawning.network import ensure_network
+from bdap_hub.spawning.plan import Limits, SpawnPlan
+
+PORT = 8888
+IMAGE = "bdap/debian:trixie"
+SERVER = """
+use IO::Socket::INET;
+$| = 1;
+my $listen = IO::Socket::INET->new(LocalPort => 8888, Listen => 9, ReuseAddr => 1) or die $!;
+$SIG{TERM} = $ENV{STUBBORN} ? "IGNORE" : sub { exit 0 };
+print "listening\\n";
+while (my $one = $listen->accept) {
+    while (<$one>) { last if /^\\r?$/ }
+    print $one "HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\nConnection: close\\r\\n\\r\\nhi";
+    close $one;
+}
+"""
+
+
+@dataclass
+class Rig:
+    """An engine with what it takes to run a server on it."""
+
+    engine: Engine
+    network: str
+    install: str = field(default_factory=lambda: secrets.token_hex(6))
+    made: list[str] = field(default_factory=list)
+
+    def plan(self, name: str = "ana", **changes: Any) -> SpawnPlan:
+        """A small server's plan."""
+        found = SpawnPlan(
+            image=IMAGE,
+            name=f"bdaptest-{self.install}-{name}",
+            hostname=name,
+            uid=20011,
+            gid=20012,
+            groups=(20013,),
+            working_dir="/tmp",
+            mounts=(),
+            limits=Limits(64 * 2**20, 0.5, 50),
+            gpus=(),
+            network=self.network,
+            environment={"HOME": "/tmp"},
+            labels={"bdap.hub": self.install, "bdap.kind": "server", "bdap.person": name},
+        )
+        return replace(found, **changes)
+
+    async def run(self, plan: SpawnPlan, script: str = SERVER, **create: Any) -> str:
+        """Create and start a server that runs this Perl; its name."""
+        await self.create(plan, script, **create)
+        await self.engine.start(plan.name)
+        return plan.name
+
+    async def create(self, plan: SpawnPlan, script: str = SERVER, **create: Any) -> None:
+        self.made.append(plan.name)
+        arguments = {"environment": {}, "port": PORT, **create}
+        assert await self.engine.create(plan, ["perl", "-e", script], **arguments)
+
+    async def until(self, name: str, check: Callable[[State], object], seconds: float = 30) -> State:
+        """The state as soon as it is as wanted."""
+        deadline = time.monotonic() + seconds
+        while not check(state := await self.engine.state(name)):
+            assert time.monotonic() < deadline, f"{name} is {state}\n{await self.engine.logs(name)}"
+            await asyncio.sleep(0.05)
+        return state
+
+    async def writes(self, name: str, text: str) -> None:
+        """Wait until its log has that text."""
+        for _ in range(300):
+            if text in await self.engine.logs(name):
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"{name} does not write {text!r}")
+
+    async def says(self, plan: SpawnPlan, script: str, **create: Any) -> str:
+        """What a shell script prints as that plan's server."""
+        name = await self.run(plan, f"exec 'sh', '-c', <<'END'\n{script}\nEND\n", **create)
+        await self.until(name, lambda state: state.phase == "ended")
+        return await self.engine.logs(name, 100)
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[str]:
+    """A bridge of this host as servers have it."""
+    name = f"bdaptest-{secrets.token_hex(3)}"
+    client = docker.from_env()
+    ensure_network(name)
+    yield name
+    client.networks.get(name).remove()
+    client.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A folder of every node with a file in it."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "data").write_text("pixels")
+    return tmp_path
+
+
+@pytest.fixture(params=["docker"])
+async def rig(request: pytest.FixtureRequest, network: str) -> AsyncIterator[Rig]:
+    """Each engine in turn; every server is gone afterwards."""
+    found = Rig(DockerEngine("here"), network)
+    yield found
+    for name in found.made:
+        await found.engine.remove(name)
