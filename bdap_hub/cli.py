@@ -20,6 +20,7 @@ from . import (
     cli_people,
     database,
     entitlements,
+    proxy,
     settings,
     settings_page,
     telemetry,
@@ -27,7 +28,7 @@ from . import (
 from .access import Administer, Assurance, Person, Request, UseImage, UseProject, decide, step_up_path
 from .errors import BadRequest, BdapError
 
-SERVICES = ("processing", "catalogue", "dashboards", "gateway", "admin", "provider")
+SERVICES = ("proxy", "processing", "catalogue", "dashboards", "gateway", "admin", "provider")
 
 
 class Commands(click.Group):
@@ -58,9 +59,11 @@ main.add_command(cli_people.people)
 @main.command()
 @click.argument("name", type=click.Choice(SERVICES))
 def serve(name: str) -> None:
-    """Run one of the platform's services in the foreground."""
+    """Run the proxy or one of the platform's services in the foreground."""
     import uvicorn
 
+    if name == "proxy":
+        proxy.run(settings.load())
     telemetry.set_up()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # an orderly end: what is still to be written is written
     tree = settings.load()

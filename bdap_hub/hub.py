@@ -10,15 +10,14 @@ import logging
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 
-from . import entitlements, identity, telemetry
+from . import entitlements, identity, subdomains, telemetry
 from .access import Person, decides_on_members
 from .database import shared
 from .errors import BadSettings
-from .settings import SERVERS_USE, ServiceSettings, Settings
+from .settings import SERVERS_USE, ServiceSettings, Settings, local
 from .spawning.network import ensure_network
 from .spawning.process import WARNING, BdapProcessSpawner
 from .spawning.spawner import BdapDockerSpawner
@@ -27,13 +26,13 @@ WEB = Path(__file__).parent / "web"
 EVERYBODYS = SERVERS_USE
 SERVICES = (*EVERYBODYS, "admin")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-ANYWHERE = ("0.0.0.0", "::", "")  # noqa: S104  compared with, never bound
 
 
 def configure(c: Any, settings: Settings) -> None:
     """Everything JupyterHub needs to know. BadSettings where settings contradict each other or a secret is missing."""
     logs(c, settings)
     addresses(c, settings)
+    subdomains.configure(c, settings)
     state(c, settings)
     proxy(c, settings)
     pages(c, settings)
@@ -51,12 +50,10 @@ def logs(c: Any, settings: Settings) -> None:
 def addresses(c: Any, settings: Settings) -> None:
     """Where people, proxy and services find the hub."""
     hub = settings.hub
-    public = urlsplit(hub.public_url)
-    port = public.port or (443 if public.scheme == "https" else 80)
-    c.JupyterHub.bind_url = f"http://{hub.bind}:{port}"
+    c.JupyterHub.bind_url = f"http://{hub.bind}:{hub.public_port}"
     c.JupyterHub.public_url = f"{hub.public_url.rstrip('/')}/"
     c.JupyterHub.hub_bind_url = f"http://{hub.api_bind}:{hub.api_port}"
-    c.JupyterHub.hub_connect_url = f"http://{_local(hub.api_bind)}:{hub.api_port}"
+    c.JupyterHub.hub_connect_url = hub.api_url
     c.JupyterHub.default_url = "/hub/home"
 
 
@@ -73,7 +70,7 @@ def state(c: Any, settings: Settings) -> None:
 
 def proxy(c: Any, settings: Settings) -> None:
     """The proxy is a process of its own: the hub may be restarted while people work."""
-    c.JupyterHub.proxy_class = "configurable-http-proxy"
+    c.JupyterHub.proxy_class = subdomains.BdapProxy
     c.JupyterHub.cleanup_proxy = False
     c.ConfigurableHTTPProxy.should_start = False
     c.ConfigurableHTTPProxy.auth_token = settings.secret("proxy-auth-token")
@@ -98,7 +95,7 @@ def pages(c: Any, settings: Settings) -> None:
 def spawner(c: Any, settings: Settings) -> None:
     """How people's servers run. With Docker this makes their network."""
     docker = settings.spawning.engine == "docker"
-    host = _docker_host(settings) if docker else _local(settings.hub.api_bind)
+    host = _docker_host(settings) if docker else local(settings.hub.api_bind)
     chosen = BdapDockerSpawner if docker else BdapProcessSpawner
     c.JupyterHub.spawner_class = chosen
     chosen_config = c[chosen.__name__]
@@ -148,7 +145,7 @@ def _service(settings: Settings, name: str) -> dict[str, Any]:
     further = ["access:services!service=dashboards"] if name == "admin" else []
     return {
         "name": name,
-        "url": f"http://{_local(section.bind)}:{section.port}",
+        "url": section.url,
         "api_token": settings.secret(f"service-{name}"),
         "oauth_client_id": f"service-{name}",
         "oauth_redirect_uri": f"{settings.hub.public_url.rstrip('/')}/services/{name}/oauth_callback",
@@ -215,8 +212,3 @@ def _decides(settings: Settings, user: Any) -> bool:
         entitlements.policy(settings, shared(settings.database)),
         Person(user.name, frozenset(group.name for group in user.groups)),
     )
-
-
-def _local(bind: str) -> str:
-    """How this host calls what listens on `bind`."""
-    return "127.0.0.1" if bind in ANYWHERE else bind

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from datetime import UTC, datetime
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -38,13 +38,20 @@ Engine = Literal["docker", "process"]
 # The services that people's servers and dashboards call over the network.
 SERVERS_USE = ("processing", "catalogue", "dashboards")
 DASHBOARDS_USE = ("processing", "catalogue")
+ANYWHERE = ("0.0.0.0", "::", "")  # noqa: S104  compared with, never bound
 
 
 class HubSettings(Section):
     """The address people open, and where the hub and its proxy listen."""
 
-    public_url: str = Field("http://127.0.0.1:8000", description="What people type; no trailing slash.")
+    public_url: str = Field("http://localhost:8000", description="What people type; no trailing slash.")
+    subdomains: bool | None = Field(
+        None,
+        description="Each person's server has an origin of its own, <person>.<host of public_url>. Empty: yes where "
+        "that host is a name, no where it is an IP address, under which there are no names.",
+    )
     bind: str = Field("127.0.0.1", description="Address the public proxy listens on.")
+    port: int | None = Field(None, description="Port it listens on; empty: that of public_url.")
     api_bind: str = Field("127.0.0.1", description="Address the hub's API listens on, also for containers.")
     api_port: int = 8081
     proxy_api_port: int = 8091
@@ -54,6 +61,58 @@ class HubSettings(Section):
     def fronts(self) -> int:
         """How many reverse proxies stand before the hub's own: one where people type https, for ours speaks http."""
         return int(urlsplit(self.public_url).scheme == "https")
+
+    @property
+    def public_port(self) -> int:
+        """The port that the public proxy listens on."""
+        public = urlsplit(self.public_url)
+        return self.port or public.port or (443 if public.scheme == "https" else 80)
+
+    @property
+    def api_url(self) -> str:
+        """Where callers on this host reach the hub's API."""
+        return f"http://{local(self.api_bind)}:{self.api_port}"
+
+    @property
+    def host(self) -> str:
+        """The host of public_url, without its port."""
+        return urlsplit(self.public_url).hostname or ""
+
+    @property
+    def has_subdomains(self) -> bool:
+        """Whether each person's server has an origin of its own."""
+        return not _is_address(self.host) if self.subdomains is None else self.subdomains
+
+    @property
+    def cookie_prefix(self) -> str:
+        """What the names of login cookies begin with. `__Host-`: no page of another host, or one below, can set them.
+
+        Only https has such cookies. They lie on the path `/`: with people's servers on the hub's own host, these would
+        be sent them.
+        """
+        return "__Host-" if self.has_subdomains and urlsplit(self.public_url).scheme == "https" else ""
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        if self.subdomains and _is_address(self.host):
+            raise ValueError(
+                f"subdomains is true, and public_url {self.public_url!r} has an IP address for its host: give the hub "
+                "a name, or leave subdomains empty"
+            )
+        return self
+
+
+def local(bind: str) -> str:
+    """How this host calls what listens on `bind`."""
+    return "127.0.0.1" if bind in ANYWHERE else bind
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class LevelSettings(Section):
@@ -382,7 +441,7 @@ class ServiceSettings(Section):
     @property
     def url(self) -> str:
         """Address for server-side callers on this host."""
-        return f"http://{self.bind}:{self.port}"
+        return f"http://{local(self.bind)}:{self.port}"
 
 
 class ProcessingSettings(ServiceSettings):
@@ -507,6 +566,11 @@ class Settings(BaseSettings):
             if demand.level and demand.level not in levels:
                 raise ValueError(f"{name} requires the level {demand.level!r}; known: {sorted(levels)}")
         self._groups_apart()
+        if self.hub.has_subdomains and urlsplit(self.dashboards.origin).hostname == self.hub.host:
+            raise ValueError(
+                f"dashboards.origin is {self.dashboards.origin!r}, under which people's servers have their names: give "
+                "dashboards a host of their own, or set hub.subdomains to false"
+            )
         if self.registration.required is None:
             required = {"required": self.environment == "production"}
             self.registration = self.registration.model_copy(update=required)

@@ -24,7 +24,7 @@ class Hub:
     """The hub's people and servers."""
 
     def __init__(self, settings: Settings, client: httpx.AsyncClient) -> None:
-        self._api = f"http://{settings.hub.api_bind}:{settings.hub.api_port}/hub/api"
+        self._api = f"{settings.hub.api_url}/hub/api"
         self._headers = {"Authorization": f"token {settings.secret('service-admin')}", "Accept": PAGED}
         self._client = client
 
@@ -76,9 +76,8 @@ class Parts:
     """Whether each part of the platform answers."""
 
     def __init__(self, settings: Settings, client: httpx.AsyncClient) -> None:
-        hub = settings.hub
         self._client = client
-        self._urls = {"hub": f"http://{hub.api_bind}:{hub.api_port}/hub/api/"}
+        self._urls = {"hub": f"{settings.hub.api_url}/hub/api/"}
         for name in ("processing", "catalogue", "dashboards"):
             self._urls[name] = f"{getattr(settings, name).url}/services/{name}/health"
 

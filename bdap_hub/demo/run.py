@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from .. import proxy
 from .. import settings as tree
 from ..errors import Conflict
 from ..settings import Engine, Settings
@@ -71,22 +72,14 @@ def _settings(var: Path, engine: Engine, binds: tuple[str, str], store: Path | N
 
 def _start(settings: Settings, supervisor: Supervisor) -> None:
     bdap = str(Path(sys.executable).parent / "bdap")
-    hub, proxy = settings.hub, urlsplit(settings.hub.public_url)
-    chp = str(ROOT / "var/node/node_modules/.bin/configurable-http-proxy")
+    hub = settings.hub
     parts = [
         Part(
             "proxy",
-            [
-                *(os.environ.get("BDAP_PROXY_COMMAND", chp).split()),
-                "--ip", hub.bind,
-                "--port", str(proxy.port or 80),
-                "--api-ip", "127.0.0.1",
-                "--api-port", str(hub.proxy_api_port),
-                "--error-target", f"http://{hub.api_bind}:{hub.api_port}/hub/error",
-            ],
+            proxy.command(settings),
             f"http://127.0.0.1:{hub.proxy_api_port}/api/routes",
             403,  # it runs, and wants its token
-            {"CONFIGPROXY_AUTH_TOKEN": settings.secret("proxy-auth-token")},
+            proxy.environment(settings),
         ),
         Part("provider", [bdap, "serve", "provider"], f"{settings.identity.issuer}/.well-known/openid-configuration"),
         *(
@@ -142,7 +135,7 @@ def _only_one(var: Path) -> Iterator[None]:
 def _check_ports(settings: Settings) -> None:
     hub, boards = settings.hub, settings.dashboards
     wanted = [
-        ("hub.public_url", hub.bind, urlsplit(hub.public_url).port or 80),
+        ("hub.public_url", hub.bind, hub.public_port),
         ("hub.api_port", hub.api_bind, hub.api_port),
         ("hub.proxy_api_port", "127.0.0.1", hub.proxy_api_port),
         ("identity.issuer", "127.0.0.1", urlsplit(settings.identity.issuer).port or 80),

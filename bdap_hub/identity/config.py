@@ -19,8 +19,7 @@ def configure(c: Any, settings: Settings) -> None:
     c.JupyterHub.authenticator_class = EULoginAuthenticator
     days = identity.session_hours / 24
     c.JupyterHub.cookie_max_age_days = days
-    # Secure is JupyterHub's doing where the public address is https. No __Host- prefix: such a cookie lies on the path
-    # `/`, so that everybody's server would be sent its visitors' login to the hub.
+    # Secure is JupyterHub's doing where the public address is https; so is __Host-, see HubSettings.cookie_prefix.
     options = {"expires_days": days, "samesite": "Lax"}
     c.JupyterHub.tornado_settings = {
         "cookie_options": options,

@@ -12,7 +12,6 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
-from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.orm import new_token
 from oauthenticator.oauth2 import OAuthCallbackHandler, OAuthLoginHandler
 from tornado import web
@@ -25,7 +24,7 @@ from . import registration, sessions
 from .authorize import anew, authorize_parameters
 from .id_token import IdToken, LoginRefused
 from .login_state import COOKIE, LoginState, cookie_name
-from .logout import at_provider
+from .logout import OwnSession, at_provider
 
 STATE_MINUTES = 15
 MAX_LOGINS_AT_ONCE = 8
@@ -79,15 +78,17 @@ class LoginHandler(OAuthLoginHandler):
         self.redirect(url_concat(metadata.authorization_endpoint, parameters))
 
     def _remember(self, login: LoginState) -> None:
-        begun = [name for name in self.request.cookies if name.startswith(COOKIE)]
+        prefix = self.authenticator.settings.hub.cookie_prefix
+        begun = [name for name in self.request.cookies if name.startswith(f"{prefix}{COOKIE}")]
         if len(begun) >= MAX_LOGINS_AT_ONCE:
             for name in begun:
                 self.clear_cookie(name, path=self.hub.base_url)
         days = STATE_MINUTES / 1440
-        self._set_cookie(login.cookie, login.kept_as, expires_days=days, path=self.hub.base_url, samesite="Lax")
+        name = f"{prefix}{cookie_name(login.state)}"
+        self._set_cookie(name, login.kept_as, expires_days=days, path=self.hub.base_url, samesite="Lax")
 
 
-class BeginsSession(BaseHandler):  # type: ignore[misc]
+class BeginsSession(OwnSession):
     """A page on which somebody logs in: mixed into the handler that asks the authenticator, which sets `proven`."""
 
     proven: IdToken
@@ -176,7 +177,7 @@ class CallbackHandler(BeginsSession, OAuthCallbackHandler):
         state = self.get_argument("state", "")
         if not _STATE.fullmatch(state):
             raise LoginRefused("state-missing", "this is not the answer to a login that you began here")
-        name = cookie_name(state)
+        name = f"{self.authenticator.settings.hub.cookie_prefix}{cookie_name(state)}"
         kept = self.get_secure_cookie(name, max_age_days=STATE_MINUTES / 1440)
         if not kept:
             raise LoginRefused("state-unknown", "this login was begun in another browser, or too long ago")

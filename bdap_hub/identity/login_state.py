@@ -62,12 +62,7 @@ class LoginState:
         digest = hashlib.sha256(self.code_verifier.encode()).digest()
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
-    @property
-    def cookie(self) -> str:
-        """The name of this login's cookie."""
-        return cookie_name(self.state)
-
 
 def cookie_name(state: str) -> str:
-    """The cookie of the login whose `state` this is."""
+    """The cookie of the login whose `state` this is, without the prefix that login cookies have."""
     return f"{COOKIE}{state[:16]}"

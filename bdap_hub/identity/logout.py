@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 from urllib.parse import urlsplit
 
-from jupyterhub.handlers.base import BaseHandler
+from jupyterhub.handlers.base import SESSION_COOKIE_NAME, BaseHandler
 from tornado.httputil import HTTPServerRequest, url_concat
 
 from ..errors import Unavailable
 from . import sessions
 
 
-class EndsSession(BaseHandler):  # type: ignore[misc]
+class OwnSession(BaseHandler):  # type: ignore[misc]
+    """The session's cookie at the hub's own host alone: JupyterHub's would be sent to everybody's server, too."""
+
+    def set_session_cookie(self) -> str:
+        """Begin a session, unless this request has; its identifier."""
+        if not hasattr(self, "_session_id"):
+            self._session_id = secrets.token_hex(16)
+        self._set_cookie(SESSION_COOKIE_NAME, self._session_id, encrypted=False, path=self.base_url)
+        return self._session_id
+
+    def clear_login_cookie(self, name: str | None = None) -> None:
+        """Also that one."""
+        super().clear_login_cookie(name)
+        self.clear_cookie(SESSION_COOKIE_NAME, path=self.base_url)
+
+
+class EndsSession(OwnSession):
     """A page that ends the login of the browser before it."""
 
     async def log_out(self) -> None:

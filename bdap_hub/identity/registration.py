@@ -45,14 +45,18 @@ def hand_over(handler: Any, refused: LoginRefused) -> str:
     wanted = handler.login_state.next_url
     asked_here = wanted.partition("?")[0] == page
     kept = json.dumps([account.name, "" if asked_here else wanted])
-    handler._set_cookie(COOKIE, kept, path=page, expires_days=MINUTES / 1440, samesite="Lax")
+    handler._set_cookie(_cookie(handler), kept, path=page, expires_days=MINUTES / 1440, samesite="Lax")
     handler.redirect(wanted if asked_here else page)
     return account.name
 
 
 def forget(handler: Any) -> None:
     """At a login: the browser is no applicant's any more."""
-    handler.clear_cookie(COOKIE, path=f"{handler.hub.base_url}{PATH}")
+    handler.clear_cookie(_cookie(handler), path=f"{handler.hub.base_url}{PATH}")
+
+
+def _cookie(handler: Any) -> str:
+    return f"{handler.authenticator.settings.hub.cookie_prefix}{COOKIE}"
 
 
 def terms(settings: Settings) -> list[str]:
@@ -158,7 +162,7 @@ class RegisterHandler(BaseHandler):  # type: ignore[misc]
     def _applicant(self) -> Account | None:
         """Who this is: by their session, or else by the cookie of a login that was not let in."""
         name, self._next = self.current_user.name if self.current_user is not None else "", ""
-        if kept := self.get_secure_cookie(COOKIE, max_age_days=MINUTES / 1440):
+        if kept := self.get_secure_cookie(_cookie(self), max_age_days=MINUTES / 1440):
             applicant, wanted = json.loads(kept)
             if name in ("", applicant):
                 name, self._next = applicant, wanted

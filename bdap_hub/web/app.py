@@ -83,7 +83,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
     response = page(request, "error.html", error.status, error=error)
     response.headers.update(headers)
     if isinstance(error, NotLoggedIn):
-        response.delete_cookie(login.cookie, path=login.prefix)
+        login.forget(response, login.cookie)
     return response
 
 

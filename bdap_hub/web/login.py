@@ -48,8 +48,10 @@ class HubLogin:
         self.settings = settings
         self.name = name
         self.prefix = f"/services/{name}/"
-        self.cookie = f"bdap-{name}"
-        self.api = f"http://{settings.hub.api_bind}:{settings.hub.api_port}/hub/api"
+        self.cookie = f"{settings.hub.cookie_prefix}bdap-{name}"
+        self._cookie_path = "/" if settings.hub.cookie_prefix else self.prefix
+        self._secure = settings.hub.public_url.startswith("https:")
+        self.api = f"{settings.hub.api_url}/hub/api"
         self.client = httpx.AsyncClient(transport=transport, timeout=10, trust_env=False)
         self._token = settings.secret(f"service-{name}")
         self._key = settings.secret("signing")
@@ -163,15 +165,19 @@ class HubLogin:
         if answer.status_code != 200:
             raise NotAllowed("the hub did not confirm this login", "open the page again and log in")
         response = RedirectResponse(self._safe(str(claims["next"])), 302)
-        response.delete_cookie(name, path=self.prefix)
+        self.forget(response, name)
         self._set_cookie(response, self.cookie, answer.json()["access_token"], None)
         return response
 
     async def logout(self) -> Response:
         """Forget this service's session, then log out of the hub."""
         response = RedirectResponse(f"{self.settings.hub.public_url}/hub/logout", 302)
-        response.delete_cookie(self.cookie, path=self.prefix)
+        self.forget(response, self.cookie)
         return response
+
+    def forget(self, response: Response, name: str) -> None:
+        """Take a cookie of ours from the browser."""
+        response.delete_cookie(name, path=self._cookie_path, secure=self._secure, httponly=True, samesite="lax")
 
     def release_token(self, dashboard: str, group: str, seconds: float) -> str:
         """A token with which a dashboard's container reads data as a member of its project would."""
@@ -228,10 +234,8 @@ class HubLogin:
             raise NotAllowed("the form has lost its protection token", "reload the page and send it again")
 
     def _set_cookie(self, response: Response, name: str, value: str, seconds: int | None) -> None:
-        secure = self.settings.hub.public_url.startswith("https:")
-        response.set_cookie(
-            name, value, max_age=seconds, path=self.prefix, httponly=True, samesite="lax", secure=secure
-        )
+        path, secure = self._cookie_path, self._secure
+        response.set_cookie(name, value, max_age=seconds, path=path, httponly=True, samesite="lax", secure=secure)
 
     def _safe(self, target: str) -> str:
         """`target` if it is a path of this service, else its first page: no open redirect."""

@@ -22,7 +22,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import sessionmaker
 
-from bdap_hub import audit, database
+from bdap_hub import audit, database, proxy
 from bdap_hub.identity.tables import Account
 from bdap_hub.settings import Settings
 from tests.attacks.hostile_provider import HostileProvider
@@ -115,10 +115,7 @@ class Platform:
             pytest.fail("configurable-http-proxy is missing: run `make test` once, it installs it")
         (self.folder / "bdap.yaml").write_text(json.dumps(self.settings.model_dump(mode="json")))
         (self.folder / "config.py").write_text(CONFIG.replace("{token}", self.token))
-        hub = self.settings.hub
-        command = [str(PROXY), "--ip", "127.0.0.1", "--port", self.url.rsplit(":", 1)[1]]
-        command += ["--api-ip", "127.0.0.1", "--api-port", str(hub.proxy_api_port), *proxy_options]
-        self._run("proxy", command, {"CONFIGPROXY_AUTH_TOKEN": self.settings.secret("proxy-auth-token")})
+        self._run("proxy", [*proxy.command(self.settings), *proxy_options], proxy.environment(self.settings))
         self._run(
             "hub",
             [sys.executable, "-m", "jupyterhub", "-f", "config.py"],

@@ -59,7 +59,7 @@ def start_demo(var: Path, log: Path, **extra: str) -> Demo:
     env = {
         **os.environ,
         "BDAP_VAR": str(var),
-        "BDAP_HUB__PUBLIC_URL": f"http://127.0.0.1:{public}",
+        "BDAP_HUB__PUBLIC_URL": f"http://localhost:{public}",
         "BDAP_HUB__API_PORT": str(free_port()),
         "BDAP_HUB__PROXY_API_PORT": str(free_port()),
         "BDAP_IDENTITY__ISSUER": f"http://localhost:{issuer}",
@@ -210,6 +210,20 @@ def fresh_code(name: str, secret: str) -> str:
         code = pyotp.TOTP(secret).now()
     _used[name] = code
     return code
+
+
+ASK = """async ([path, method, body]) => {
+    const token = document.cookie.match(/_xsrf=([^;]+)/)[1];
+    const headers = {"X-XSRFToken": token, "Content-Type": "application/json"};
+    const answer = await fetch(path, {method, headers, body: body && JSON.stringify(body)});
+    return [answer.status, await answer.json()];
+}"""
+
+
+def ask(page: Page, path: str, method: str = "GET", body: Any = None) -> tuple[int, Any]:
+    """Ask the server whose page this is, as JupyterLab would: status and answer."""
+    status, answer = page.evaluate(ASK, [path, method, body])
+    return status, answer
 
 
 def log_in(demo: Demo, page: Page, name: str, shot: Callable[[str], None] = lambda _: None) -> None:

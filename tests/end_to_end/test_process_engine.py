@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from .conftest import ROOT, Demo, leftovers, log_in, start_demo, stop_demo
+from .conftest import ROOT, Demo, ask, leftovers, log_in, start_demo, stop_demo
 
 pytestmark = [pytest.mark.docker, pytest.mark.browser]  # docker: its imagery comes from the other demo
 
@@ -39,10 +40,10 @@ def test_a_server_with_data_and_a_dashboard(processes: Demo, chromium, tmp_path)
     page.locator("input[name=choice][value='agriculture/lab']").check(force=True)
     page.locator("#spawn_form button").click()
     page.wait_for_url("**/user/ana/lab**", timeout=120_000)
-    assert context.request.get(f"{processes.hub}/user/ana/api/status").status == 200
-    names = {
-        entry["name"] for entry in context.request.get(f"{processes.hub}/user/ana/api/contents/").json()["content"]
-    }
+    assert urlsplit(page.url).hostname == "ana.localhost"
+    status, home = ask(page, "/user/ana/api/contents/")
+    assert status == 200
+    names = {entry["name"] for entry in home["content"]}
     assert {"first-map.ipynb", "ndvi-dashboard.ipynb"} <= names
 
     url = publish(processes, token_of(processes, page))

@@ -5,7 +5,6 @@ The scenes come from $BDAP_TEST_DATA; without it, the demo's own collection is i
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ import rasterio
 from playwright.sync_api import Page, expect
 from rasterio.warp import transform
 
-from .conftest import ROOT, Demo
+from .conftest import ROOT, Demo, ask
 from .test_journey import MINUTE, open_notebook, publish, run_all, spawn, visit_anonymously, wait_for_tiles
 
 pytestmark = [pytest.mark.docker, pytest.mark.browser]
@@ -92,13 +91,8 @@ def write_notebook(demo: Demo, page: Page, collection: str, day: str) -> None:
         "nbformat": 4,
         "nbformat_minor": 5,
     }
-    xsrf = next(c["value"] for c in page.context.cookies() if c["name"] == "_xsrf" and c["path"] == "/user/ana/")
-    answer = page.context.request.put(
-        f"{demo.hub}/user/ana/api/contents/{NOTEBOOK}",
-        data=json.dumps({"type": "notebook", "format": "json", "content": content}),
-        headers={"X-XSRFToken": xsrf, "Content-Type": "application/json"},
-    )
-    assert answer.status in (200, 201), answer.text()
+    notebook = {"type": "notebook", "format": "json", "content": content}
+    assert ask(page, f"/user/ana/api/contents/{NOTEBOOK}", "PUT", notebook)[0] in (200, 201)
 
 
 def read_with_rasterio(folder: Path, day: str, lon: float, lat: float) -> dict[str, float]:

@@ -19,6 +19,7 @@ import docker
 import httpx
 import pytest
 
+from bdap_hub import proxy
 from bdap_hub.settings import Settings
 from bdap_hub.spawning.network import ensure_network
 from tests.conftest import GROUPS, PROXY, ROOT, make_settings
@@ -136,13 +137,7 @@ def launch(folder: Path, settings: Settings) -> Platform:
     (folder / "bdap.yaml").write_text(json.dumps(settings.model_dump(mode="json")))
     (folder / "config.py").write_text(CONFIG.replace("{groups}", repr(GROUPS)).replace("{token}", token))
     platform = Platform(settings, folder, token)
-    hub = settings.hub
-    port = hub.public_url.rsplit(":", 1)[1]
-    command = [str(PROXY), "--ip", hub.bind, "--port", port, "--api-ip", "127.0.0.1"]
-    command += ["--api-port", str(hub.proxy_api_port), "--error-target", f"{hub.public_url}/hub/error"]
-    platform.run(
-        "proxy", command, {"PATH": os.environ["PATH"], "CONFIGPROXY_AUTH_TOKEN": settings.secret("proxy-auth-token")}
-    )
+    platform.run("proxy", proxy.command(settings), {"PATH": os.environ["PATH"], **proxy.environment(settings)})
     try:
         platform.start_hub()
         for name in ("ana", "ben", "olga", "pia"):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from traitlets.config import Config
 
-from bdap_hub import hub
+from bdap_hub import hub, proxy, subdomains
 from bdap_hub.errors import BadSettings
 from bdap_hub.settings import Settings
 from tests.conftest import SERVICES, make_settings
@@ -53,6 +53,26 @@ def test_the_token_for_scripts_is_the_demos_alone(c: Any, tmp_path: Path) -> Non
 
 def test_behind_tls_the_proxy_still_speaks_http_on_its_own_address(c: Any) -> None:
     assert (c.JupyterHub.public_url, c.JupyterHub.bind_url) == ("https://bdap.example.eu/", "http://127.0.0.1:443")
+
+
+def test_under_a_name_each_server_has_a_name_of_its_own(c: Any, tmp_path: Path) -> None:
+    assert c.JupyterHub.subdomain_host == "https://bdap.example.eu"
+    assert c.JupyterHub.cookie_host_prefix_enabled is True
+    assert c.JupyterHub.subdomain_hook("ana", "bdap.example.eu", "user") == "ana.bdap.example.eu"
+    assert c.JupyterHub.subdomain_hook("admin", "bdap.example.eu", "service") == "bdap.example.eu"
+    for number, section in enumerate(({}, {"public_url": "https://bdap.example.eu", "subdomains": False})):
+        plain, settings = Config(), make_settings(tmp_path / str(number), spawning={"engine": "process"}, hub=section)
+        hub.configure(plain, settings)
+        assert "subdomain_host" not in plain.JupyterHub and "cookie_host_prefix_enabled" not in plain.JupyterHub
+        assert "--host-routing" not in proxy.command(settings)
+    assert "--host-routing" in proxy.command(c.the_settings)
+
+
+def test_nobodys_name_leads_to_the_dashboards() -> None:
+    taken = frozenset({"dashboards.example.eu"})
+    found = [subdomains.domain_of(name, "example.eu", "user", taken) for name in ("dashboards", "dashboards--", "ana")]
+    assert len({*found, *taken}) == 4 and found[2] == "ana.example.eu"
+    assert found[0].startswith("u-dashboar--") and subdomains.domain_of("a.b", "example.eu", "user").count(".") == 2
 
 
 def test_cookies_and_the_servers_memory_of_them_are_short_lived(c: Any) -> None:

@@ -37,6 +37,11 @@ def test_the_environment_wins_over_the_file_within_a_section(tmp_path, monkeypat
         ("projects: [{name: Agri, title: A, group: g}]", "projects.0.name"),
         ("projects: [{name: agri, title: A, group: g, images: [latex]}]", "latex"),
         ("environment: staging", "environment"),
+        ("environment: demo\nhub: {public_url: 'http://192.0.2.1', subdomains: true}", "give the hub a name"),
+        (
+            "environment: demo\nhub: {public_url: 'http://b.eu'}\ndashboards: {origin: 'http://b.eu:8030'}",
+            "give dashboards a host of their own",
+        ),
         ("environment: demo\nmail: {user: u, security: none}", "in the clear"),
         ('environment: demo\nmail: {sender: "a@b.eu\\nBcc: c@d.eu"}', "mail.sender"),
         ("projects: [{name: a, title: A, group: g, lead_group: bdap-admins}]", "shares the group 'bdap-admins'"),

@@ -135,9 +135,10 @@ def _cookies() -> dict[str, Any]:
 
 
 def _headers(settings: Settings) -> dict[str, Any]:
-    # Browsers apply form-action to the whole chain of redirects after a form, which ends at the hub or a dashboard.
-    dashboards = urlsplit(settings.dashboards.origin)
-    then = ["'self'", settings.hub.public_url, f"{dashboards.scheme}://*.{dashboards.netloc}"]
+    # Browsers apply form-action to the whole chain of redirects after a form: to the hub, a server or a dashboard.
+    hub, dashboards = urlsplit(settings.hub.public_url), urlsplit(settings.dashboards.origin)
+    below = [f"{one.scheme}://*.{one.netloc}" for one in ([hub] if settings.hub.has_subdomains else []) + [dashboards]]
+    then = ["'self'", settings.hub.public_url, *below]
     return {
         "X_FRAME_OPTIONS": "DENY",
         "SECURE_CSP": {

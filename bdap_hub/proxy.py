@@ -1,0 +1,36 @@
+"""The public proxy's command line, in one place for the demo, for systemd (`bdap serve proxy`) and for tests.
+
+It is a process of its own: the hub may be restarted while people work.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .settings import Settings
+
+INSTALLED = Path(__file__).parent.parent / "var/node/node_modules/.bin/configurable-http-proxy"
+
+
+def command(settings: Settings) -> list[str]:
+    """How it is started; $BDAP_PROXY_COMMAND says where it is, if not where the demo installs it."""
+    hub = settings.hub
+    return [
+        *os.environ.get("BDAP_PROXY_COMMAND", str(INSTALLED)).split(),
+        *("--ip", hub.bind, "--port", str(hub.public_port)),
+        *("--api-ip", "127.0.0.1", "--api-port", str(hub.proxy_api_port)),
+        *("--error-target", f"{hub.api_url}/hub/error"),
+        *(["--host-routing"] if hub.has_subdomains else []),
+    ]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The token by which it knows the hub."""
+    return {"CONFIGPROXY_AUTH_TOKEN": settings.secret("proxy-auth-token")}
+
+
+def run(settings: Settings) -> None:
+    """Become the proxy."""
+    whole = command(settings)
+    os.execvpe(whole[0], whole, {**os.environ, **environment(settings)})  # noqa: S606  no shell
