@@ -5,6 +5,7 @@ Imported by bdap_hub.hub only.
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,8 +18,8 @@ from tornado.web import RequestHandler
 
 from .settings import Settings
 
-# What programs ask for, be it by another name of this host.
-FOR_PROGRAMS = ("api/", "health", "metrics", "error/", "static/", "bdap/", "logo")
+# What programs ask for, be it by another name of this host: people's servers use its address on their network.
+FOR_PROGRAMS = re.compile(r"(api|health|metrics|error|static|bdap|logo)(/|$)")
 
 
 def configure(c: Any, settings: Settings) -> None:
@@ -73,7 +74,7 @@ class PageElsewhere(Matcher):
         """{} where this is one, None where the usual handlers answer."""
         page = request.path.startswith(self.base_url) and request.method in ("GET", "HEAD")
         below = request.path.removeprefix(self.base_url)
-        return {} if page and request.host != self.host and not below.startswith(FOR_PROGRAMS) else None
+        return {} if page and request.host != self.host and not FOR_PROGRAMS.match(below) else None
 
 
 class ToTheHub(RequestHandler):
