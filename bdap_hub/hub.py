@@ -18,8 +18,11 @@ from .access import Person, decides_on_members
 from .database import shared
 from .errors import BadSettings
 from .settings import SERVERS_USE, ServiceSettings, Settings, local
+from .spawning import pages as spawn_pages
+from .spawning import servers
 from .spawning.network import ensure_network
 from .spawning.process import WARNING, BdapProcessSpawner
+from .spawning.progress import STEPS
 from .spawning.spawner import BdapDockerSpawner
 
 WEB = Path(__file__).parent / "web"
@@ -82,14 +85,17 @@ def pages(c: Any, settings: Settings) -> None:
     c.JupyterHub.template_paths = [str(WEB / "hub_templates")]
     c.JupyterHub.template_vars = {
         "platform": settings.hub.platform_name,
+        "progress_steps": STEPS,
+        "servers": lambda user: lambda: servers.rows(user),
         "decides_members": lambda user: user is not None and _decides(settings, user),
         "platform_admin": lambda user: (
             user is not None and settings.identity.admin_group in {group.name for group in user.groups}
         ),
     }
+    c.EULoginAuthenticator.further_handlers = spawn_pages.HANDLERS
     # Deprecated in favour of services, but the login page must look right before any service runs.
     static = {"path": str(WEB / "static")}
-    c.JupyterHub.extra_handlers = [(r"/bdap/([a-z]+\.css)", CacheControlStaticFilesHandler, static)]
+    c.JupyterHub.extra_handlers = [(r"/bdap/([a-z]+\.(?:css|js))", CacheControlStaticFilesHandler, static)]
 
 
 def spawner(c: Any, settings: Settings) -> None:

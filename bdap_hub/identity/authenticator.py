@@ -15,7 +15,7 @@ from jupyterhub.user import User
 from oauthenticator.generic import GenericOAuthenticator
 from sqlalchemy.exc import OperationalError
 from tornado.web import RequestHandler
-from traitlets import Float, Instance
+from traitlets import Float, Instance, List
 
 from .. import audit, database
 from ..access import Assurance
@@ -45,6 +45,9 @@ class EULoginAuthenticator(GenericOAuthenticator):
     logout_handler = LogoutHandler
 
     settings = Instance(Settings, help="The platform's settings tree.").tag(config=True)
+    further_handlers = List(help="Pages of other rooms that come before JupyterHub's own of that path.").tag(
+        config=True
+    )
     _revoker: Revoker | None = None
     # So short that every request is looked at: a session that has ended must not live on beside another's. What is
     # looked at each time is our own table; the provider is asked every `identity.recheck_seconds`.
@@ -121,7 +124,7 @@ class EULoginAuthenticator(GenericOAuthenticator):
         """The login's pages, and identity's own. The hub asks once, when it starts: from then on we sweep."""
         self.sweeper = Sweeper(app, self, self.revoker(app))
         self._sweeping = asyncio.create_task(self.sweeper.run())
-        return [*super().get_handlers(app), *routes.HANDLERS]
+        return [*super().get_handlers(app), *routes.HANDLERS, *self.further_handlers]
 
     def revoker(self, app: Any) -> Revoker:
         """The hub's one way to take back what somebody holds."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from .. import __version__
 from ..errors import Unavailable
 from . import debian
-from .recipes import Recipe, debian_hash, inputs_hash, names, recipe, with_parents
+from .recipes import Recipe, debian_hash, headlines, inputs_hash, names, recipe, with_parents
 
 Progress = Callable[[str], None]
 
@@ -159,6 +159,7 @@ def _build_one(
     labels = {
         INPUTS: digest,
         "bdap.arguments": " ".join(arguments),
+        "bdap.contents": ", ".join(headlines(made_of.name, arguments)),
         "org.opencontainers.image.title": f"BDAP Hub {made_of.name}",
         "org.opencontainers.image.version": __version__,
         "org.opencontainers.image.licenses": "EUPL-1.2",

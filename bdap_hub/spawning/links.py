@@ -62,7 +62,7 @@ def own_path(wanted: str, home: str) -> str:
         return ""
     if parts.scheme or parts.netloc or _wanders(parts.path):
         return ""
-    return wanted if _is_own(urlsplit(wanted).path, home) and _is_own(parts.path, home) else ""
+    return wanted if _is_own(urlsplit(wanted).path, home) and _is_own(parts.path, unquote(home)) else ""
 
 
 def _decoded(text: str) -> str | None:

@@ -11,13 +11,21 @@ from traitlets import HasTraits, Instance, Unicode, default
 from .. import audit, entitlements
 from ..access import Person, Policy, UseImage, decide, size_of
 from ..database import shared as sessions
-from ..errors import BdapError, NotAllowed
+from ..errors import BadRequest, BdapError, NotAllowed
 from ..settings import Settings
-from . import form, gpu_inventory
+from . import choosing, form, gpu_inventory, uses
+from .choosing import Known, StartPage, Use
+from .links import is_server_name
 from .plan import Choice, choices, wish
+from .progress import Progress
 
 ANOTHER_IMAGE = "choose another image, or ask the project's owner to add you"
 ANOTHER_LOGIN = "choose it on the start page in the browser, which asks you to log in again"
+
+
+async def _fields(spawner: Any) -> Any:
+    """For JupyterHub, which takes it that there is a form."""
+    return form.render(await spawner.start_page(spawner.handler, {}))
 
 
 class Recheck(HasTraits):
@@ -49,9 +57,24 @@ class Recheck(HasTraits):
 
     @default("options_form")
     def _options_form_default(self) -> Any:
-        return lambda spawner: form.render(
-            spawner.choices, spawner.person, spawner.user_options or {}, getattr(spawner, "gpu_state", "")
+        return _fields
+
+    async def start_page(self, handler: Any, asked: dict[str, str]) -> StartPage:
+        """What the start page shows to the request `handler`, whose link asks for `asked`."""
+        before, self.handler = self.handler, handler  # by which the login is known
+        try:
+            found = self.choices
+        finally:
+            self.handler = before
+        known = Known(
+            uses=uses.latest(sessions(self.settings.database), self.user.name),
+            gpus=getattr(self, "gpu_state", ""),
         )
+        return choosing.start_page(self.user.name, found, known, asked, self.user_options or {}, self.name)
+
+    def now(self) -> Progress:
+        """Where the start is."""
+        return Progress("starting", "Starting JupyterLab")
 
     @default("apply_user_options")
     def _apply_user_options_default(self) -> Any:
@@ -64,6 +87,7 @@ class Recheck(HasTraits):
     def decide(self) -> Choice:
         """The choice that takes effect now. Refused: recorded, and raised as a page people can read."""
         try:
+            self._check_name()
             wanted = UseImage(*wish(self.user_options or {}, self.choices))
             decision = decide(self.policy, self.person, wanted)
             self._record(subject_of(wanted), decision.allowed, decision.reason)
@@ -78,7 +102,20 @@ class Recheck(HasTraits):
         # what was meant by no options is known from now on, so that it can be decided again while the server runs
         options = {"project": wanted.project, "image": wanted.image, "size": wanted.size}
         self.user_options = self.orm_spawner.user_options = {key: value for key, value in options.items() if value}
+        uses.remember(sessions(self.settings.database), self.user.name, Use(**options))
         return replace(found, size=size)
+
+    def _check_name(self) -> None:
+        """A server's name comes from outside, and how many there may be changes with the settings."""
+        most = self.settings.spawning.named_servers
+        if self.name and not is_server_name(self.name):
+            raise BadRequest(
+                f"a server cannot be called {self.name[:40]!r}",
+                "use lower case letters, digits and single hyphens, a letter first, at most 30",
+            )
+        running = sum(bool(name) and spawner.active for name, spawner in self.user.spawners.items()) if self.name else 0
+        if running > most:  # this one is among them
+            raise BadRequest(f"{most} servers with a name may run at once, and {running - 1} do", "stop one of them")
 
     def _record(self, subject: str, allowed: bool, reason: str) -> None:
         audit.record(

@@ -19,6 +19,17 @@ from . import debian
 ROOT = Path(__file__).parents[2]
 # What is installed in a person's image, and in which one.
 EXTENSIONS = {"base": ("bdap",), "lab": ("jupyterlab-bdap",)}
+# What people look for in an image, in the order in which the start page says it; from the locks of the image.
+TELLING = {
+    "jupyterlab": "JupyterLab",
+    "voila": "Voilà",
+    "torch": "PyTorch",
+    "jax": "JAX",
+    "ipyleaflet": "ipyleaflet",
+    "numpy": "NumPy",
+    "matplotlib": "Matplotlib",
+}
+PYTHON = "Python 3.13"  # Debian trixie's own
 IGNORED = ("__pycache__", "node_modules", ".ipynb_checkpoints", "*.egg-info", "tests", "dist", ".*_cache")
 
 
@@ -73,6 +84,17 @@ def inputs_hash(name: str, base_image: str | None = None, arguments: Sequence[st
         content = hashlib.sha256(file.read_bytes()).hexdigest()
         digest.update(f"{path} {os.access(file, os.X_OK)} {content}\n".encode())
     return digest.hexdigest()
+
+
+def headlines(name: str, arguments: Sequence[str] = ()) -> tuple[str, ...]:
+    """What is in the image, for people: `Python 3.13`, `JupyterLab 4.6`. Build arguments may choose between locks."""
+    variant = dict(one.partition("=")[::2] for one in arguments).get("VARIANT", "cuda")
+    files = dict(recipe(name).files)
+    locks = [file for path, file in files.items() if path in ("requirements.lock", f"{variant}.lock")]
+    found = dict(
+        pair for file in locks for pair in re.findall(r"^([a-z0-9-]+)==(\d+(?:\.\d+)?)", file.read_text(), re.M)
+    )
+    return (PYTHON, *(f"{title} {found[package]}" for package, title in TELLING.items() if package in found))
 
 
 def _files(folder: Path) -> list[tuple[str, Path]]:

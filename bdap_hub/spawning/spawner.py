@@ -22,13 +22,14 @@ from .engines import Engine, ImageMissing, State, engine_of
 from .gpu_wait import WaitsForGpus
 from .host import propagation_of
 from .plan import Choice, Site, SpawnPlan, container_name, plan
+from .progress import Progress
 from .recheck import Recheck, readable, refused, sessions
 
 STARTING = (
-    "Checking what you may start",
-    "Preparing your home folder",
-    "Creating your container",
-    "Starting JupyterLab",
+    Progress("queued", "Checking what you may start"),
+    Progress("preparing", "Preparing your home folder"),
+    Progress("starting", "Creating your container"),
+    Progress("starting", "Starting JupyterLab"),
 )
 LOOK = 0.1  # seconds between two looks at a server that starts
 THREADS = ThreadPoolExecutor(8, thread_name_prefix="plan")  # database and folders
@@ -159,17 +160,25 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
         self.start_timeout = self._own_timeout + (int(60 * self.settings.spawning.gpu_wait_minutes) if gpu else 0)
         return super().run_pre_spawn_hook()
 
+    def now(self) -> Progress:
+        """The line for a GPU, what the engine waits for, or the step of the start."""
+        if self.gpu_line:
+            return Progress("queued", self.gpu_line)
+        return Progress("queued", self.engine_line) if self.engine_line else STARTING[self.stage]
+
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """What happens now, for the page that waits; a sign of life every 2 s, by which one knows that it is open."""
-        shown, silent = "", 0
+        shown, silent = None, 0
         self.watch()
         try:
             while True:
-                message = self.gpu_line or self.engine_line or STARTING[self.stage]
-                event: dict[str, Any] = {"progress": 10 + 25 * self.stage}
-                if message != shown or silent >= 10:
-                    yield event if message == shown else {**event, "message": message}
-                    shown, silent = message, 0
+                now = self.now()
+                if now != shown or silent >= 10:
+                    event = now.event()
+                    if now == shown:
+                        event.pop("message")
+                    yield event
+                    shown, silent = now, 0
                 silent += 1
                 await asyncio.sleep(0.2)
         finally:

@@ -28,7 +28,12 @@ CONFIG = """
 from bdap_hub import hub, settings
 hub.configure(c, settings.load())
 # The provider has its own tests: people log in by a form here, groups are the hub's.
-c.JupyterHub.authenticator_class = "dummy"
+from jupyterhub.auth import DummyAuthenticator
+from bdap_hub.spawning import pages
+class Form(DummyAuthenticator):
+    def get_handlers(self, app):
+        return [*super().get_handlers(app), *pages.HANDLERS]
+c.JupyterHub.authenticator_class = Form
 c.DummyAuthenticator.password = "test"
 c.Authenticator.allow_all = True
 c.JupyterHub.load_groups = {groups}

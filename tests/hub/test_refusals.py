@@ -60,8 +60,9 @@ def submit(browser: httpx.Client, url: str, data: dict[str, Any]) -> httpx.Respo
     """Post the spawn form as a browser would, with its XSRF token."""
     page = browser.get(f"{url}/hub/spawn")
     assert page.status_code == 200, page.text
-    action = page.text.split('id="spawn_form" action="')[1].split('"')[0].replace("&amp;", "&")
-    return browser.post(f"{url}{action}", data=data)
+    form = page.text.split('id="spawn_form" action="')[1]
+    action, xsrf = form.split('"')[0].replace("&amp;", "&"), form.split('name="_xsrf" value="')[1].split('"')[0]
+    return browser.post(f"{url}{action}", data={**data, "_xsrf": xsrf})
 
 
 @pytest.mark.parametrize(

@@ -47,24 +47,23 @@ def test_a_gpu_image_asks_for_a_fresh_login(
     expect(locked).to_contain_text("asks you to log in again")
     _look(page, artifacts, "spawn-locked", width)
     page.get_by_role("radio").check()
-    page.get_by_role("button", name="Start").click()
+    page.get_by_role("button", name="Start", exact=True).click()
     page.wait_for_url(f"{platform.url}/user/{name}/**")
     assert _events(platform, name, "start-server") == [("agriculture/lab", "allowed")]
 
     # no way around: a form that says gpu, with the old login
     page.goto(f"{platform.url}/hub/home")
-    page.wait_for_load_state("networkidle")  # JupyterHub's script binds the button late
     page.get_by_role("button", name="Stop my server").click()
     page.locator("#stop").wait_for(state="hidden")
     page.goto(f"{platform.url}/hub/spawn")
     page.evaluate("document.querySelector('input[type=radio]').value = 'agriculture/gpu'")
     page.get_by_role("radio").check()
-    page.get_by_role("button", name="Start").click()
+    page.get_by_role("button", name="Start", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("this needs a login within the last 15 minutes")
     _look(page, artifacts, "spawn-refused", width)
     assert _events(platform, name, "start-server")[0] == ("agriculture/gpu", "refused")
 
-    # step up, and the server starts
+    # step up, and one click starts the server: who comes from the provider comes from another site
     before = _live(platform, name)
     page.get_by_role("link", name="JupyterLab with GPU").focus()
     page.keyboard.press("Enter")
@@ -73,6 +72,10 @@ def test_a_gpu_image_asks_for_a_fresh_login(
     _password(page, platform, name)
     _look(page, artifacts, "step-up-code", width)
     _code(page, platform.code(name))
+    expect(page.get_by_role("heading", name="JupyterLab with GPU · Agriculture")).to_be_visible()
+    assert _events(platform, name, "start-server")[0] == ("agriculture/gpu", "refused")
+    _look(page, artifacts, "spawn-linked", width)
+    page.get_by_role("button", name="Start it").click()
     page.wait_for_url(f"{platform.url}/user/{name}/**")
     assert _events(platform, name, "start-server")[0] == ("agriculture/gpu", "allowed")
     assert _events(platform, name, "step-up") == [(platform.settings.identity.issuer, "allowed")]

@@ -13,6 +13,7 @@ from bdap_hub import database
 from bdap_hub.errors import Busy, NotAllowed
 from bdap_hub.settings import Settings
 from bdap_hub.spawning import form, gpu_pool, gpu_wait
+from bdap_hub.spawning.choosing import Known, start_page
 from bdap_hub.spawning.engines import State
 from bdap_hub.spawning.gpu_pool import Pool
 from bdap_hub.spawning.gpu_tables import allocations
@@ -94,7 +95,7 @@ async def test_the_page_says_ones_position_and_stays_alive(make: Any) -> None:
     first = events[0]["message"]
     assert first.startswith("You are number 1 in line for a GPU: all are in use, the next is due back by ")
     assert "(in 2 h)" in first and "waits 15 minutes at most; closing it gives the place away" in first
-    assert events[1] == {"progress": 10}  # nothing new to read
+    assert events[1] == {"progress": 0, "stage": "queued"}  # nothing new to read
     await page.aclose()
     with pytest.raises(Busy, match="all GPUs are in use"):  # nobody looks any more
         await asyncio.wait_for(start, 5)
@@ -182,8 +183,11 @@ def test_the_time_in_line_comes_on_top_of_the_starts(make: Any, options: Any, ex
 
 async def test_the_start_page_says_what_is_free(make: Any) -> None:
     ana = make("ana")
-    page = form.render(ana.choices, ana.person, {}, ana.gpu_state)
-    assert page.count("GPUs: 1 of 1 free.") == 1
+
+    def shown(gpus: str) -> str:
+        return form.render(start_page("ana", ana.choices, Known(gpus=gpus)))
+
+    assert shown(ana.gpu_state).count("GPUs: 1 of 1 free.") == 1
     await runs_with_gpu(ana)
-    assert "GPUs: all in use, the next is due back by " in form.render(ana.choices, ana.person, {}, ana.gpu_state)
-    assert "GPUs:" not in form.render(ana.choices, ana.person, {})
+    assert "GPUs: all in use, the next is due back by " in shown(ana.gpu_state)
+    assert "GPUs:" not in shown("")

@@ -15,6 +15,7 @@ from bdap_hub.audit import latest
 from bdap_hub.database import connect
 from bdap_hub.settings import RequirementSettings, Settings
 from bdap_hub.spawning import choices, form
+from bdap_hub.spawning.choosing import Known, start_page
 from bdap_hub.spawning.recheck import Recheck
 
 FRESH = {"gpu": RequirementSettings(max_age=900)}
@@ -42,13 +43,14 @@ def test_the_image_stays_in_the_list(guarded: Settings, age: float | None, gpu: 
 
 
 def test_the_page_leads_through_the_login_to_the_image(guarded: Settings) -> None:
-    page = form.render(choices(guarded.policy(), ana(901)), ana(901), {"project": "agriculture", "image": "gpu"})
+    last = {"project": "agriculture", "image": "gpu"}
+    page = form.render(start_page("ana", choices(guarded.policy(), ana(901)), Known(), last=last))
     links = [html.unescape(link) for link in re.findall(r'href="([^"]*)"', page)]
     assert links == ["/hub/step-up?max_age=900&next=%2Fhub%2Fspawn%3Fproject%3Dagriculture%26image%3Dgpu"]
     assert "asks you to log in again" in page
     assert re.findall(r'value="([^"]*)"', page) == ["agriculture/lab"] and page.count("checked") == 1
-    fresh = form.render(choices(guarded.policy(), ana(9)), ana(9), {"project": "agriculture", "image": "gpu"})
-    assert 'value="agriculture/gpu" required checked' in fresh and "href" not in fresh
+    fresh = form.render(start_page("ana", choices(guarded.policy(), ana(9)), Known(), last=last))
+    assert re.search('value="agriculture/gpu"[^>]* checked', fresh) and "href" not in fresh
 
 
 class Login:
@@ -74,7 +76,7 @@ class User:
 class Spawner(Recheck):
     """A start without JupyterHub around it; `handler` is the age of the login that asks, in seconds."""
 
-    user = User()
+    user, name = User(), ""
     orm_spawner = SimpleNamespace()
 
     def __init__(self, settings: Settings, image: str, handler: float | None, authenticator: Any) -> None:
