@@ -1,0 +1,160 @@
+"""Puts folders and files of this host into a running container, or replaces such as are dead: Docker does neither.
+
+A program of its own (`python -I namespaces.py`, one JSON object on stdin), because it enters the container's namespaces
+and must not return from there. Root and Linux 5.12 (mount_setattr); nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+import socket
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+# Linux' numbers, the same on every architecture that has these calls.
+OPEN_TREE, MOVE_MOUNT, OPENAT2, MOUNT_SETATTR = 428, 429, 437, 442
+AT_FDCWD, AT_EMPTY_PATH, AT_RECURSIVE = -100, 0x1000, 0x8000
+OPEN_TREE_CLONE = 1
+FROM_FD, TO_FD = 0x4, 0x40  # MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH
+READ_ONLY = 1  # MOUNT_ATTR_RDONLY
+MS_REC, MS_PRIVATE, MS_SLAVE = 1 << 14, 1 << 18, 1 << 19
+MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
+CLONE_NEWNS = 0x00020000
+RESOLVE_NO_SYMLINKS = 4
+PROPAGATION = {"rprivate": MS_PRIVATE, "rslave": MS_SLAVE}
+
+libc = ctypes.CDLL(None, use_errno=True)
+Mount = dict[str, Any]
+
+
+class MountAttributes(ctypes.Structure):
+    """struct mount_attr of mount_setattr(2)."""
+
+    _fields_ = [(name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "userns")]
+
+
+class OpenHow(ctypes.Structure):
+    """struct open_how of openat2(2)."""
+
+    _fields_ = [(name, ctypes.c_uint64) for name in ("flags", "mode", "resolve")]
+
+
+def _checked(what: str, result: int) -> int:
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"{what}: {os.strerror(error)}")
+    return result
+
+
+def _call(what: str, *arguments: Any) -> int:
+    return _checked(what, int(libc.syscall(*(ctypes.c_long(a) if isinstance(a, int) else a for a in arguments))))
+
+
+def detached(mount: Mount) -> int:
+    """A copy of the host's mount as one that hangs nowhere yet, with the wanted rights from the beginning."""
+    flags = OPEN_TREE_CLONE | AT_RECURSIVE | os.O_CLOEXEC
+    tree = _call(f"open_tree {mount['source']}", OPEN_TREE, AT_FDCWD, os.fsencode(mount["source"]), flags)
+    wanted = MountAttributes(READ_ONLY if mount["read_only"] else 0, 0, PROPAGATION[mount["propagation"]], 0)
+    how = (AT_EMPTY_PATH | AT_RECURSIVE, ctypes.byref(wanted), ctypes.sizeof(wanted))
+    _call(f"mount_setattr {mount['source']}", MOUNT_SETATTR, tree, b"", *how)
+    return tree
+
+
+def opened(target: str) -> int:
+    """The place to hang something at; no link on the way is followed, for it would be the container's."""
+    how = OpenHow(os.O_PATH | os.O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS)
+    return _call(f"open {target}", OPENAT2, AT_FDCWD, os.fsencode(target), ctypes.byref(how), ctypes.sizeof(how))
+
+
+def make(target: str, folder: bool) -> None:
+    """An empty folder, or file, to hang something at, unless there is one."""
+    if not os.path.lexists(target):
+        if os.path.realpath(parent := str(Path(target).parent)) != parent:
+            raise OSError(errno.ELOOP, f"{target}: {os.strerror(errno.ELOOP)}")
+        Path(target).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        Path(target).mkdir(mode=0o755) if folder else Path(target).touch(mode=0o644)
+
+
+def hang(tree: int, target: str, folder: bool = True) -> None:
+    """Move a detached mount to `target`."""
+    make(target, folder)
+    place = opened(target)
+    _call(f"move_mount {target}", MOVE_MOUNT, tree, b"", place, b"", FROM_FD | TO_FD)
+    os.close(place)
+
+
+def take_away(target: str) -> None:
+    """Unmount all that hangs at `target`, dead or alive; what holds files there open keeps them."""
+    while libc.umount2(os.fsencode(target), MNT_DETACH | UMOUNT_NOFOLLOW) == 0:
+        pass
+    if (error := ctypes.get_errno()) not in (errno.EINVAL, errno.ENOENT):  # it is no mount (any more)
+        raise OSError(error, f"umount {target}: {os.strerror(error)}")
+
+
+def enter(pid: int) -> int:
+    """The host name and the mounts of a process are ours from now on; a descriptor of the latter's namespace."""
+    names, mounts = (os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in ("uts", "mnt"))
+    for namespace in (names, mounts):
+        _checked("setns", libc.setns(namespace, 0))
+    return mounts
+
+
+def below(mount: Mount, other: Mount) -> bool:
+    """Whether `mount` hangs inside `other`."""
+    return bool(mount["target"].startswith(f"{other['target'].rstrip('/')}/"))
+
+
+def assembled(top: Mount, inner: list[Mount], trees: dict[str, int], here: int) -> int:
+    """`top` with what covers parts of it, as one detached tree: at no moment is it to be seen uncovered.
+
+    Put together in a copy of the container's mounts that only this process sees.
+    """
+    _checked("unshare", libc.unshare(CLONE_NEWNS))
+    _checked("mount /", libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
+    take_away(top["target"])
+    hang(trees[top["target"]], top["target"])
+    for mount in inner:
+        try:
+            hang(trees[mount["target"]], mount["target"])
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.EROFS):  # what it covers is not there
+                raise
+    flags = OPEN_TREE_CLONE | AT_RECURSIVE | os.O_CLOEXEC
+    whole = _call(f"open_tree {top['target']}", OPEN_TREE, AT_FDCWD, os.fsencode(top["target"]), flags)
+    _checked("setns back", libc.setns(here, CLONE_NEWNS))
+    return whole
+
+
+def put(mounts: list[Mount], trees: dict[str, int], here: int, replace: bool) -> None:
+    """Hang all of them, whole subtrees at once."""
+    for top in [one for one in mounts if not any(below(one, other) for other in mounts)]:
+        inner = sorted((one for one in mounts if below(one, top)), key=lambda one: one["target"])
+        tree = assembled(top, inner, trees, here) if inner else trees[top["target"]]
+        if replace:
+            take_away(top["target"])
+        hang(tree, top["target"], stat.S_ISDIR(os.fstat(trees[top["target"]]).st_mode))
+
+
+def main() -> None:
+    """Carry out what stands on stdin: pid, container, mounts, and optionally replace and hostname."""
+    wanted = json.load(sys.stdin)
+    pid = int(wanted["pid"])
+    trees = {mount["target"]: detached(mount) for mount in wanted["mounts"]}
+    if wanted["container"] not in Path(f"/proc/{pid}/cgroup").read_text():  # the number may be another's by now
+        raise OSError(0, f"process {pid} is none of container {wanted['container'][:12]}")
+    put(wanted["mounts"], trees, enter(pid), wanted.get("replace", False))
+    if wanted.get("hostname"):
+        socket.sethostname(wanted["hostname"])
+        Path("/etc/hostname").write_text(f"{wanted['hostname']}\n")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (OSError, KeyError, ValueError) as error:
+        sys.exit(f"{error}")
