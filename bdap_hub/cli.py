@@ -13,19 +13,18 @@ import click
 
 from . import (
     __version__,
+    cli_access,
     cli_audit,
     cli_firewall,
     cli_gpus,
     cli_images,
     cli_people,
-    database,
-    entitlements,
+    cli_projects,
     proxy,
     settings,
     settings_page,
     telemetry,
 )
-from .access import Administer, Assurance, Person, Request, UseImage, UseProject, decide, step_up_path
 from .errors import BadRequest, BdapError
 
 SERVICES = ("proxy", "processing", "catalogue", "dashboards", "gateway", "admin", "provider")
@@ -49,11 +48,13 @@ def main() -> None:
     """BDAP Hub: brings people to big data."""
 
 
+main.add_command(cli_access.access)
 main.add_command(cli_audit.audit)
 main.add_command(cli_firewall.firewall)
 main.add_command(cli_gpus.gpus)
 main.add_command(cli_images.images)
 main.add_command(cli_people.people)
+main.add_command(cli_projects.projects)
 
 
 @main.command()
@@ -136,36 +137,6 @@ def publish(path: Path, **fields: str) -> None:
         raise BadRequest("there is no token", "make one at /hub/token and set BDAP_TOKEN")
     url = os.environ.get("BDAP_DASHBOARDS_URL") or f"{settings.load().hub.public_url}/services/dashboards"
     click.echo(send(url, token, path, **fields)["url"])
-
-
-@main.group()
-def access() -> None:
-    """Who may do what, and why."""
-
-
-@access.command("explain")
-@click.argument("person")
-@click.argument("thing")
-@click.option("--group", "groups", multiple=True, help="A group of that person; repeat.")
-@click.option("--level", help="What their login proves, one of identity.levels.  [default: nothing, as a token's]")
-@click.option("--age", type=float, default=0, show_default=True, help="Seconds since they entered their factors.")
-def access_explain(person: str, thing: str, groups: tuple[str, ...], level: str | None, age: float) -> None:
-    """Whether a PERSON with these groups and this login may use THING: a project, project/image, or 'admin'."""
-    assurance = None if level is None else Assurance(level, age)
-    tree = settings.load()
-    policy = entitlements.policy(tree, database.shared(tree.database))
-    decision = decide(policy, Person(person, frozenset(groups), assurance), _wanted(thing))
-    click.echo(f"{'allowed' if decision else 'refused'}: {decision.reason}")
-    if decision.step_up:
-        click.echo(f"a browser gets that login at {step_up_path(decision.step_up, '/hub/home')}")
-    raise SystemExit(0 if decision else 1)
-
-
-def _wanted(thing: str) -> Request:
-    if thing == "admin":
-        return Administer()
-    project, _, image = thing.partition("/")
-    return UseImage(project, image) if image else UseProject(project)
 
 
 @main.command("settings")

@@ -207,14 +207,15 @@ def shared_group(project: ProjectSettings, others: Iterable[ProjectSettings], ad
 
     Who is added to a project here gets its group, and must not get more with it.
     """
-    if project.membership == "provider":
-        return ""
-    taken = {group for other in others for group in (other.group, other.leads)} | {admin_group}
-    for group in sorted({project.group, project.leads} & taken):
+    alone = project.membership == "provider"  # nobody is added to it here; then nor must be to the other
+    taken = {
+        g for other in others if not (alone and other.membership == "provider") for g in (other.group, other.leads)
+    }
+    for group in sorted({project.group, project.leads} & (taken if alone else taken | {admin_group})):
         return (
             f"project {project.name} shares the group {group!r} with another project or the admins: "
             "give it its own, or set its membership to 'provider'"
         )
-    if project.group == project.leads:
+    if project.group == project.leads and not alone:
         return f"project {project.name}: lead_group is {project.leads!r}, as is its group"
     return ""

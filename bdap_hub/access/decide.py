@@ -98,7 +98,7 @@ def _manage_members(policy: Policy, person: Person, request: ManageMembers) -> D
     if project is None:
         return unknown(policy, request.project)
     admin, leads = in_group(person, policy.admin_group), role_in(project, person.groups) == "lead"
-    if (ended := over(policy, project)) and (admin or leads):
+    if (ended := over(policy, project)) is not None and (admin or leads):
         return ended
     if leads and request.role == "member":
         lead = yes("lead", f"{person.name} leads project {project.name}")
@@ -125,5 +125,6 @@ def _edit_project(policy: Policy, person: Person, request: EditProject) -> Decis
         return no("lead", f"{person.name} does not lead project {project.name}")
     if request.field not in LEADS_EDIT:
         return no("lead", f"{request.field!r} of project {project.name} is changed by administrators alone")
-    lead = over(policy, project) or yes("lead", f"{person.name} leads project {project.name}")
-    return proven(policy, person, lead, project.requires)
+    if (ended := over(policy, project)) is not None:
+        return ended
+    return proven(policy, person, yes("lead", f"{person.name} leads project {project.name}"), project.requires)

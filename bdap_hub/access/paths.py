@@ -42,7 +42,7 @@ def read(policy: Policy, person: Person, request: ReadPath) -> Decision:
     mine = _asking(policy, person, request.project, request.path)
     if isinstance(mine, Decision):
         return mine
-    if granted := _granted(policy, person, mine, request.path, write=False):
+    if (granted := _granted(policy, person, mine, request.path, write=False)) is not None:
         return granted
     if owner := _owner(policy, request.path):
         target = policy.project(owner)
@@ -61,7 +61,7 @@ def write(policy: Policy, person: Person, request: WritePath) -> Decision:
     if target := next((project for project in mine if project.name == owner), None):
         may = yes("own-folder", f"{request.path} is of project {owner}")
         return proven(policy, person, may, target.requires)
-    if granted := _granted(policy, person, mine, request.path, write=True):
+    if (granted := _granted(policy, person, mine, request.path, write=True)) is not None:
         return granted
     where = f"a server of project {request.project}" if request.project else person.name
     return no("store-grant", f"{where} may not write {request.path}")
@@ -81,7 +81,8 @@ def _asking(policy: Policy, person: Person, name: str, path: str) -> list[Projec
 def _granted(policy: Policy, person: Person, mine: list[Project], path: str, *, write: bool) -> Decision | None:
     """The yes of a grant, unless the project whose folder it is has ended."""
     owner = _owner(policy, path)
-    if owner and (policy.project(owner) is None or over(policy, policy.project(owner))):
+    target = policy.project(owner)
+    if owner and (target is None or over(policy, target) is not None):
         return None
     for project in mine:
         for grant in project.store:

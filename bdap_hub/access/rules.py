@@ -21,7 +21,9 @@ def member(policy: Policy, person: Person, name: str) -> Decision:
     if project is None:
         return unknown(policy, name)
     if role := role_in(project, person.groups):
-        return over(policy, project) or yes("membership", f"{person.name} is a {role} of project {project.name}")
+        if (ended := over(policy, project)) is not None:
+            return ended
+        return yes("membership", f"{person.name} is a {role} of project {project.name}")
     return no("membership", f"{person.name} is not a member of project {project.name}")
 
 
@@ -32,7 +34,10 @@ def unknown(policy: Policy, name: str) -> Decision:
 
 
 def over(policy: Policy, project: Project | None) -> Decision | None:
-    """The refusal of everything in a project that has ended or was archived; None while it goes on."""
+    """The refusal of everything in a project that has ended or was archived; None while it goes on.
+
+    A refusal is false as a truth value: compare with None.
+    """
     if project is None:
         return None
     if project.archived:
@@ -44,7 +49,7 @@ def over(policy: Policy, project: Project | None) -> Decision | None:
 
 def see(policy: Policy, person: Person | None, visibility: Visibility, project: str, what: str) -> Decision:
     """Whether they may look at something that its project shows to those whom `visibility` names."""
-    if ended := over(policy, policy.project(project)):
+    if (ended := over(policy, policy.project(project))) is not None:
         return ended if person is None or visibility != "project" else member(policy, person, project)
     if visibility == "public":
         return yes("visibility", f"{what} is public")

@@ -32,7 +32,7 @@ def use_image(policy: Policy, person: Person, request: UseImage) -> Decision:
     pin = pin_of(policy, project, image.name)
     if pin and request.digest and request.digest != pin:
         return no("digest", f"image {image.name} is {request.digest}, and project {project.name} is to run {pin} alone")
-    if request.usage and (exceeded := _quota(person, project, size, request.usage)):
+    if request.usage and (exceeded := _quota(person, project, size, request.usage)) is not None:
         return exceeded
     may = yes("image", f"project {request.project} may use image {image.name}")
     return proven(policy, person, may, project.requires, image.requires, gpu_demand(policy, image.gpu))

@@ -137,6 +137,11 @@ class Records:
         with self.sessions.begin() as session:
             session.execute(update(Dashboard).where(Dashboard.id == dashboard.id).values(**values, updated=now()))
 
+    def rename_project(self, project: str, new: str) -> None:
+        """Dashboards follow their project to its new name, and so to new addresses."""
+        with self.sessions.begin() as session:
+            session.execute(update(Dashboard).where(Dashboard.project == project).values(project=new))
+
     def visited(self, id: int) -> None:
         """Count one visit."""
         with self.sessions.begin() as session:

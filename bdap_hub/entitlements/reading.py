@@ -54,7 +54,7 @@ def forget() -> None:
 
 
 def _look(settings: Settings, store: sessionmaker[Any]) -> Kept:
-    url = str(store.kw["bind"].url)
+    url = str(store.kw["bind"].engine.url)
     kept, told = _kept.get(url), (settings.projects, settings.identity.admin_group)
     if kept and kept.told == told and time.monotonic() - kept.looked < STALE:
         return kept

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from sqlalchemy import update
+
 from .. import entitlements
 from ..access import Role, over, role_in
 from ..settings import ProjectSettings, Settings
 from . import people
 from .people import Store
-from .tables import Account, Membership, aware
+from .tables import Account, JoinRequest, Membership, aware
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ def open_projects(settings: Settings, store: Store) -> list[ProjectSettings]:
     """The projects that take members here and have not ended, the settings' first."""
     policy = entitlements.policy(settings, store)
     found = entitlements.projects(settings, store)
-    return [one for one in found if one.membership == "both" and not over(policy, policy.project(one.name))]
+    return [one for one in found if one.membership == "both" and over(policy, policy.project(one.name)) is None]
 
 
 def membership(store: Store, name: str, project: str) -> Membership | None:
@@ -50,6 +52,13 @@ def withdraw(store: Store, name: str, project: str) -> None:
     with store.begin() as session:
         if (found := session.get(Membership, (name, project))) is not None:
             session.delete(found)
+
+
+def rename(store: Store, project: str, new: str) -> None:
+    """Memberships and requests follow a project to its new name."""
+    with store.begin() as session:
+        for table in (Membership, JoinRequest):
+            session.execute(update(table).where(table.project == project).values(project=new))
 
 
 def of_project(settings: Settings, store: Store, name: str) -> list[Member]:

@@ -189,7 +189,7 @@ def not_allowed(policy: Policy, name: str, groups: frozenset[str], options: Mapp
     """
     project, image, size = ((options or {}).get(name, "") for name in ("project", "image", "size"))
     if not (project and image) or not all(isinstance(one, str) for one in (project, image, size)):
-        member = any(role_in(known, groups) and not over(policy, known) for known in policy.projects)
+        member = any(role_in(known, groups) and over(policy, known) is None for known in policy.projects)
         return "" if member else f"{name} is in no project"
     decision = decide(replace(policy, gpus=1), Person(name, groups), UseImage(project, image, size))
     return "" if decision.entitled else decision.reason

@@ -79,12 +79,12 @@ def hidden_collections(settings: Settings, policy: Policy, person: Person) -> tu
     data = settings.store.data
     return tuple(
         name
-        for name, visibility, project in _collections(settings.var / "catalogue")
+        for name, visibility, project in collections(settings.var / "catalogue")
         if (data / name).is_dir() and not decide(policy, person, ReadCollection(name, visibility, project))
     )
 
 
-def _collections(folder: Path) -> Iterator[tuple[str, str, str]]:
+def collections(folder: Path) -> Iterator[tuple[str, str, str]]:
     """(id, visibility, project) of each catalogued collection; one that cannot be read counts as nobody's."""
     for path in sorted(folder.glob("*/collection.json")):
         try:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Integer, String, func, select
+from sqlalchemy import Integer, String, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
 
 from ..database import Base
-from ..errors import Unavailable
+from ..errors import Conflict, Unavailable
 
 TRIES = 20
 
@@ -40,6 +40,14 @@ def uid_of(sessions: sessionmaker[Any], person: str, first: int) -> int:
 def gid_of(sessions: sessionmaker[Any], project: str, first: int) -> int:
     """The project's gid, allocated from `first` upwards at the first call."""
     return _number(sessions, ProjectGid, project, first)
+
+
+def rename_project(sessions: sessionmaker[Any], project: str, new: str) -> None:
+    """The project's gid follows it to its new name. Conflict where that has one: its files would be taken over."""
+    with sessions.begin() as session:
+        if session.get(ProjectGid, new) is not None:
+            raise Conflict(f"name: {new!r} was the name of another project once", "choose another name")
+        session.execute(update(ProjectGid).where(ProjectGid.name == project).values(name=new))
 
 
 def _number(sessions: sessionmaker[Any], table: type[PersonUid] | type[ProjectGid], name: str, first: int) -> int:
