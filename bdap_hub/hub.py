@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from .access import Person, decides_on_members
 from .database import shared
 from .errors import BadSettings
 from .settings import SERVERS_USE, ServiceSettings, Settings, local
+from .spawning import keeper, servers
 from .spawning import pages as spawn_pages
-from .spawning import servers
 from .spawning.network import ensure_network
 from .spawning.process import WARNING, BdapProcessSpawner
 from .spawning.progress import STEPS
@@ -43,6 +42,7 @@ def configure(c: Any, settings: Settings) -> None:
     spawner(c, settings)
     services(c, settings)
     roles(c, settings)
+    keeper.start(settings)
 
 
 def logs(c: Any, settings: Settings) -> None:
@@ -134,15 +134,10 @@ def spawner(c: Any, settings: Settings) -> None:
 
 
 def services(c: Any, settings: Settings) -> None:
-    """Our services behind the hub's proxy, and the idle culler, which the hub runs itself."""
+    """Our services behind the hub's proxy."""
     c.JupyterHub.services = [_service(settings, name) for name in SERVICES]
     if settings.environment == "demo":  # for scripts; see demo.json
         c.JupyterHub.services.append({"name": "demo", "api_token": settings.secret("service-demo"), "display": False})
-    if settings.spawning.idle_timeout > 0:
-        # it ends with the hub, however that ends: the next hub starts its own
-        command = ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "jupyterhub_idle_culler"]
-        command.append(f"--timeout={settings.spawning.idle_timeout}")
-        c.JupyterHub.services.append({"name": "idle-culler", "command": command})
 
 
 def _service(settings: Settings, name: str) -> dict[str, Any]:
@@ -187,14 +182,6 @@ def roles(c: Any, settings: Settings) -> None:
     if settings.environment == "demo":
         scopes = [*who, "list:users", "read:servers", "read:users:activity", "read:hub"]
         c.JupyterHub.load_roles.append({"name": "demo-scripts", "scopes": scopes, "services": ["demo"]})
-    if settings.spawning.idle_timeout > 0:
-        c.JupyterHub.load_roles.append(
-            {
-                "name": "idle-culler",
-                "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
-                "services": ["idle-culler"],
-            }
-        )
 
 
 def _docker_host(settings: Settings) -> str:

@@ -356,7 +356,12 @@ class SpawningSettings(Section):
         15, ge=0, description="Who finds no free GPU waits in line so long at most; 0: is refused at once."
     )
     node: str = Field("local", description="This host's name in the list of GPUs; keep it while servers run.")
-    idle_timeout: int = Field(3600, description="Seconds without activity after which a server stops.")
+    idle_timeout: int = Field(
+        3600,
+        ge=0,
+        description="Seconds in which nobody uses a server and nothing in it computes, after which it stops; 0: never.",
+    )
+    server_hours: float = Field(0, ge=0, description="A server is stopped after so long, whatever it does; 0: no end.")
     named_servers: int = Field(
         3, ge=0, description="Servers with a name that a person may have beside the default one; 0: none."
     )

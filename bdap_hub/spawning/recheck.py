@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from typing import Any
 
@@ -11,13 +12,14 @@ from traitlets import HasTraits, Instance, Unicode, default
 from .. import audit, entitlements
 from ..access import Person, Policy, UseImage, decide, size_of
 from ..database import shared as sessions
-from ..errors import BadRequest, BdapError, NotAllowed
+from ..errors import BadRequest, BdapError, NotAllowed, Unavailable
 from ..settings import Settings
 from . import choosing, form, gpu_inventory, uses
 from .choosing import Known, StartPage, Use
 from .links import is_server_name
 from .plan import Choice, choices, wish
 from .progress import Progress
+from .telling import TellsEnds
 
 ANOTHER_IMAGE = "choose another image, or ask the project's owner to add you"
 ANOTHER_LOGIN = "choose it on the start page in the browser, which asks you to log in again"
@@ -28,7 +30,7 @@ async def _fields(spawner: Any) -> Any:
     return form.render(await spawner.start_page(spawner.handler, {}))
 
 
-class Recheck(HasTraits):
+class Recheck(TellsEnds, HasTraits):
     """Mixin: form, options and the last check before a start. A subclass's `start` begins with `self.decide()`."""
 
     settings = Instance(Settings, help="The platform's settings tree.").tag(config=True)
@@ -144,3 +146,10 @@ def readable(message: str, reason: str, status: int) -> SpawnException:
     found = SpawnException(message, reason=reason, status_code=status)
     found.jupyterhub_message = message  # without it the start page prints the exception's name
     return found
+
+
+def no_folder(error: OSError) -> Unavailable:
+    """What a start needs on the platform's own disk cannot be made."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Unavailable("the disk that holds people's home folders is full", "tell the operator")
+    return Unavailable(f"your folders could not be prepared: {error.strerror}", "tell the operator")

@@ -24,7 +24,10 @@ CANCEL_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class ServerRow:
-    """A server of a person: running, starting, stopping or stopped. `name` is '' for the default one."""
+    """A server of a person: running, starting, stopping or stopped. `name` is '' for the default one.
+
+    `end`: how it ended, where its person did not end it.
+    """
 
     name: str
     title: str
@@ -38,14 +41,16 @@ class ServerRow:
     spawn: str
     pending: str
     gpu: Any = None
+    end: Any = None
 
 
 def rows(user: Any) -> list[ServerRow]:
     """The default server first, then those with a name, by name."""
-    return [_row(user, one) for one in user.all_spawners()]
+    ends = getattr(user.spawner, "last_ends", {})
+    return [_row(user, one, ends.get(one.name)) for one in user.all_spawners()]
 
 
-def _row(user: Any, one: Any) -> ServerRow:
+def _row(user: Any, one: Any, end: Any) -> ServerRow:
     """`one` is a spawner, or only its row in JupyterHub's database where it does not run."""
     spawner = user.spawners.get(one.name)  # a look-up by [] would make one
     stored = spawner.orm_spawner if spawner else one
@@ -63,6 +68,7 @@ def _row(user: Any, one: Any) -> ServerRow:
         spawn=f"/hub/spawn/{path}" if one.name else "/hub/spawn",
         pending=f"/hub/spawn-pending/{path}",
         gpu=getattr(spawner, "gpu_notice", None) if spawner and spawner.active else None,
+        end=end,
     )
 
 

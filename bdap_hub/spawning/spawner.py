@@ -17,13 +17,14 @@ from traitlets import default
 from ..access import Person, Policy, UseProject, decide
 from ..errors import BdapError, NotFound, Unavailable
 from ..telemetry import redact
-from . import store, uids
+from . import reasons, store, uids
 from .engines import Engine, ImageMissing, State, engine_of
 from .gpu_wait import WaitsForGpus
 from .host import propagation_of
+from .orphans import settled
 from .plan import Choice, Site, SpawnPlan, container_name, plan
 from .progress import Progress
-from .recheck import Recheck, readable, refused, sessions
+from .recheck import Recheck, no_folder, readable, refused, sessions
 
 STARTING = (
     Progress("queued", "Checking what you may start"),
@@ -68,7 +69,9 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
         """Decide again, plan, create, start, and wait until the server listens."""
         self.stage, self.engine_line = 0, ""
         choice = self.decide()
+        await self.begin()
         try:
+            await settled(self.object_name)
             await self.engine.remove(self.object_name)  # what an earlier hub left behind; it may hold a GPU
             given = await self.gpus_for(choice)
             self.plan = await self._in_thread(self._make_plan, choice, self.person, self.policy, given)
@@ -85,6 +88,8 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
             raise readable(missing, "image", 503) from None
         except BdapError as error:
             raise refused(error) from None
+        except OSError as error:
+            raise refused(no_folder(error)) from error
         finally:
             await self.gpus_settled(choice)
 
@@ -133,12 +138,15 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
             return None
         if self.gpu_overdue and state.alive:
             self.log.info("The time of %s's GPU is over", self.user.name)
+            await self.tell_end(reasons.GPU_TIME)
             await self.stop()
             return "the time of its GPU is over"
         words = self._ended(state)
         if words is not None:
             if state.phase != "absent":
                 await self._log_tail()
+            if sentence := self._sentence(state):
+                await self.tell_end(sentence)
             await self._remove()
         return words
 
@@ -146,9 +154,18 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
         """Why it counts as ended; None: it does not."""
         if state.phase != "running":
             return state.words or "it did not start"
-        if self.server and not self.server.ip:
+        if self.server and not self.server.ip and not self._start_pending:
             return "the hub ended during its start"  # JupyterHub would wait a minute for an address it never learned
         return None
+
+    def _sentence(self, state: State) -> str:
+        """What its person is told; '' where they read that the start failed, or ended it themselves."""
+        if self._start_pending or not self.server:
+            return ""
+        if not self.server.ip:
+            return "" if self._began else reasons.HUB_ENDED
+        memory = self.plan.limits.memory if self.plan else 0
+        return reasons.ended(state.phase, state.exit_code, state.out_of_memory, memory)
 
     def run_pre_spawn_hook(self) -> Any:
         """JupyterHub ends a start after `start_timeout`: the time in line for a GPU comes on top."""

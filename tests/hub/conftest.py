@@ -90,6 +90,10 @@ class Platform:
         self.run("hub", command, environment)
         self.wait(lambda: httpx.get(f"{self.url}/hub/health", timeout=2).status_code == 200, 60, "the hub's health")
 
+    def start_proxy(self) -> None:
+        environment = {"PATH": os.environ["PATH"], **proxy.environment(self.settings)}
+        self.run("proxy", proxy.command(self.settings), environment)
+
     def run(self, name: str, command: list[str], environment: dict[str, str]) -> None:
         with (self.folder / f"{name}.log").open("a") as log:
             self.processes[name] = subprocess.Popen(
@@ -134,15 +138,15 @@ class Platform:
                 process.kill()
 
 
-def launch(folder: Path, settings: Settings) -> Platform:
-    """Write the configuration and start proxy and hub."""
+def launch(folder: Path, settings: Settings, more: str = "") -> Platform:
+    """Write the configuration and start proxy and hub. `more` is put at the end of the hub's configuration."""
     if not PROXY.exists():
         pytest.fail("configurable-http-proxy is missing: run `make test` once, it installs it")
     token = secrets.token_hex(32)
     (folder / "bdap.yaml").write_text(json.dumps(settings.model_dump(mode="json")))
-    (folder / "config.py").write_text(CONFIG.replace("{groups}", repr(GROUPS)).replace("{token}", token))
+    (folder / "config.py").write_text(CONFIG.replace("{groups}", repr(GROUPS)).replace("{token}", token) + more)
     platform = Platform(settings, folder, token)
-    platform.run("proxy", proxy.command(settings), {"PATH": os.environ["PATH"], **proxy.environment(settings)})
+    platform.start_proxy()
     try:
         platform.start_hub()
         for name in ("ana", "ben", "olga", "pia"):

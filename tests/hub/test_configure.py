@@ -36,7 +36,7 @@ def role(c: Any, name: str) -> dict[str, Any]:
 
 
 def test_each_service_has_least_rights(c: Any) -> None:
-    assert [service["name"] for service in c.JupyterHub.services] == [*SERVICES, "idle-culler"]
+    assert [service["name"] for service in c.JupyterHub.services] == list(SERVICES)
     assert {tuple(role(c, "service-reader")["scopes"])} == {("read:users:name", "read:users:groups")}
     every = {scope for role in c.JupyterHub.load_roles for scope in role["scopes"]}
     forbidden = {"admin:users", "admin:auth_state", "admin:groups", "access:servers", "tokens", "shutdown", "proxy"}
@@ -108,12 +108,6 @@ def test_production_state_is_the_given_database(tmp_path: Path) -> None:
     found = Config()
     hub.configure(found, settings)
     assert found.JupyterHub.db_url == settings.database_url
-
-
-def test_no_culler_when_servers_may_idle(tmp_path: Path) -> None:
-    found = Config()
-    hub.configure(found, make_settings(tmp_path / "var", spawning={"engine": "process", "idle_timeout": 0}))
-    assert "idle-culler" not in [service["name"] for service in found.JupyterHub.services]
 
 
 @pytest.mark.parametrize("part", ["hub", "processing", "catalogue", "dashboards"])

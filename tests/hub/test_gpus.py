@@ -1,27 +1,17 @@
 """GPUs on a real Docker engine, through the real hub: who gets which, who waits, what a killed hub leaves behind.
 
-The engine is our own, with a stand-in for NVIDIA's hook on its PATH: Docker's own way to a GPU is real up to there.
-The image is Debian with a few lines that answer HTTP instead of JupyterLab.
+The engine is our own, with a stand-in for NVIDIA's hook: see tests/own_engine.py.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import json
-import os
-import secrets
-import shutil
-import signal
-import subprocess
-import tarfile
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import docker
 import httpx
 import pytest
 from click.testing import CliRunner
@@ -29,145 +19,31 @@ from sqlalchemy import update
 
 from bdap_hub import database
 from bdap_hub.cli import main
-from bdap_hub.settings import Settings
 from bdap_hub.spawning.gpu_tables import GpuAllocation, GpuUse, allocate, allocations
 from bdap_hub.spawning.plan import container_name
-from tests.conftest import make_settings
+from tests.own_engine import UUIDS, network_of, own_engine, settings_on
 
 from .conftest import Platform, launch
 
 pytestmark = pytest.mark.docker
 
-UUIDS = ("GPU-00000000-0000-0000-0000-00000000000a", "GPU-00000000-0000-0000-0000-00000000000b")
 GPU = {"project": "agriculture", "image": "gpu"}
-HOOK = "#!/bin/sh\ncat > /dev/null\n"
-SERVER = """\
-#!/usr/bin/perl
-use IO::Socket::INET;
-my ($port) = $ENV{JUPYTERHUB_SERVICE_URL} =~ /:(\\d+)/;
-my $listen = IO::Socket::INET->new(LocalPort => $port, Listen => 9, ReuseAddr => 1) or die $!;
-$SIG{TERM} = sub { exit 0 };
-while (my $one = $listen->accept) {
-    while (<$one>) { last if /^\\r?$/ }
-    print $one "HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\nConnection: close\\r\\n\\r\\n{}";
-    close $one;
-}
-"""
 
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A client of a dockerd of our own that knows of NVIDIA's hook."""
-    dockerd = shutil.which("dockerd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    if dockerd is None or os.geteuid() != 0:
-        pytest.skip("needs dockerd and root, to start an engine of its own")
-    folder = tmp_path_factory.mktemp("node")
-    hook = folder / "bin" / "nvidia-container-runtime-hook"
-    hook.parent.mkdir()
-    hook.write_text(HOOK)
-    hook.chmod(0o755)
-    socket = f"unix://{folder}/docker.sock"
-    bridge = f"bdaptest-{secrets.token_hex(3)}"  # with none at all, an engine takes docker0 away from the host's own
-    command = [dockerd, "-H", socket, "--data-root", folder / "data", "--exec-root", folder / "exec"]
-    command += [
-        "--pidfile",
-        folder / "pid",
-        "--bridge",
-        bridge,
-        "--iptables=false",
-        "--ip6tables=false",
-        "--ip-masq=false",
-    ]
-    environment = {**os.environ, "PATH": f"{hook.parent}:{os.environ['PATH']}:/usr/sbin:/sbin"}
-    _ip("link", "add", bridge, "type", "bridge")
-    _ip("addr", "add", f"10.214.{secrets.randbelow(200)}.1/24", "dev", bridge)
-    with (folder / "log").open("w") as log:
-        daemon = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        client = _client(socket, daemon, folder / "log")
-        _import(client, folder)
-        client.socket = socket
+    with own_engine(tmp_path_factory.mktemp("node")) as (_, client):
         yield client
-        for one in client.containers.list(all=True):
-            one.remove(force=True)
-    finally:
-        daemon.terminate()
-        try:
-            daemon.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(daemon.pid, signal.SIGKILL)
-        _ip("link", "delete", bridge)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _ip(*arguments: str) -> None:
-    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-    subprocess.run(["ip", *arguments], check=True, capture_output=True, env={**os.environ, "PATH": path})
-
-
-def _client(socket: str, daemon: subprocess.Popen[bytes], log: Path) -> Any:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            return docker.DockerClient(base_url=socket, timeout=60)
-        except docker.errors.DockerException:
-            if daemon.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"the second engine does not start:\n{log.read_text()[-3000:]}")
-            time.sleep(0.1)
-
-
-def _import(client: Any, folder: Path) -> None:
-    """Debian from the host's engine, with the stand-in for JupyterLab."""
-    host = docker.from_env()
-    try:
-        source = host.containers.create("bdap/debian:trixie", "true")
-    except docker.errors.ImageNotFound:
-        pytest.fail("bdap/debian:trixie is missing: run `make images`")
-    try:
-        with (folder / "root.tar").open("wb") as out:
-            for chunk in source.export(chunk_size=2**20):
-                out.write(chunk)
-    finally:
-        source.remove()
-        host.close()
-    with tarfile.open(folder / "root.tar", "a") as archive:
-        entry = tarfile.TarInfo("usr/local/bin/jupyterhub-singleuser")
-        entry.size, entry.mode = len(SERVER), 0o755
-        archive.addfile(entry, io.BytesIO(SERVER.encode()))
-    client.api.import_image_from_file(str(folder / "root.tar"), repository="bdaptest/gpu", tag="latest")
-    (folder / "root.tar").unlink()
 
 
 @pytest.fixture(scope="module")
 def platform(node: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """A hub with two GPUs; ana, ben and olga may use them."""
     folder = tmp_path_factory.mktemp("gpus")
-    third = secrets.randbelow(200)
-    pool = docker.types.IPAMPool(subnet=f"10.213.{third}.0/24", gateway=f"10.213.{third}.1")
-    network = node.networks.create(
-        f"bdaptest-{secrets.token_hex(3)}",
-        driver="bridge",
-        options={"com.docker.network.bridge.enable_icc": "false"},
-        ipam=docker.types.IPAMConfig(pool_configs=[pool]),
-    )
-    gateway = f"10.213.{third}.1"
-    settings: Settings = make_settings(
-        folder / "var",
-        spawning={
-            "network": network.name,
-            "memory": "200M",
-            "idle_timeout": 0,
-            "gpus": [{"id": one, "model": "NVIDIA Test", "memory": "1G"} for one in UUIDS],
-            "gpu_hours": 2,
-        },
-        hub={"api_bind": gateway},
-        **{name: {"bind": gateway} for name in ("processing", "catalogue", "dashboards")},
-    )
-    settings.images = tuple(
-        image.model_copy(update={"reference": "bdaptest/gpu:latest"}) if image.gpu else image
-        for image in settings.images
-    )
-    with pytest.MonkeyPatch.context() as patch:
+    gpus = [{"id": one, "model": "NVIDIA Test", "memory": "1G"} for one in UUIDS]
+    with network_of(node) as (network, gateway), pytest.MonkeyPatch.context() as patch:
+        settings = settings_on(folder, network, gateway, gpus=gpus, gpu_hours=2)
         patch.setenv("DOCKER_HOST", node.socket)
         found = launch(folder, settings)
         try:
@@ -175,9 +51,6 @@ def platform(node: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pl
             yield found
         finally:
             found.close()
-            for one in node.containers.list(all=True):
-                one.remove(force=True)
-            network.remove()
 
 
 def gpu_of(node: Any, platform: Platform, name: str) -> str:

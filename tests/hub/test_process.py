@@ -39,15 +39,6 @@ def test_a_process_server_starts_and_knows_the_platform(process_platform: Platfo
     assert me["name"] == "ana" and "access:services!service=processing" in me["scopes"]
 
 
-def test_the_idle_culler_runs_with_its_own_few_rights(process_platform: Platform) -> None:
-    def asked() -> bool:
-        lines = [line for line in process_platform.log.splitlines() if "idle-culler@" in line]
-        assert all("] 200 GET " in line for line in lines), lines
-        return any("GET /hub/api/users?" in line for line in lines)
-
-    process_platform.wait(asked, 30, "the idle culler's first look")
-
-
 def test_the_log_says_what_processes_lack(process_platform: Platform) -> None:
     assert "no isolation, no limits" in process_platform.log
 

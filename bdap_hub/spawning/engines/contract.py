@@ -146,6 +146,10 @@ class Engine(ABC):
     async def logs(self, name: str, lines: int = 15) -> str:
         """The last lines that it wrote, not redacted; '' where there are none or they cannot be had within a second."""
 
+    async def cpu_seconds(self, name: str) -> float | None:
+        """How much of a CPU's time it has used so far; None where the engine does not say."""
+        return None
+
     @abstractmethod
     async def find(self, labels: Mapping[str, str]) -> list[Found]:
         """All servers with these labels, in whatever phase, by name."""

@@ -137,6 +137,14 @@ class DockerEngine(Engine):
         except (APIError, errors.Unavailable):
             return ""
 
+    async def cpu_seconds(self, name: str) -> float | None:
+        """By the container's control group."""
+        try:
+            found = await self._lane.call("stats", name, stream=False, one_shot=True)
+        except APIError:
+            return None
+        return float(found["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e9
+
     async def find(self, labels: Mapping[str, str]) -> list[Found]:
         """By the engine's list, which knows each container's phase but not why it ended."""
         wanted = [f"{key}={value}" for key, value in labels.items()]
@@ -230,5 +238,7 @@ def missing(reference: str, node: str, why: str = "") -> ImageMissing:
 
 
 def failed(error: APIError) -> errors.Unavailable:
-    """What the engine refused, in its own words."""
+    """What the engine refused, in its own words; a full disk in ours."""
+    if "no space left on device" in str(error.explanation).lower():
+        return errors.Unavailable("the disk of the machine that runs servers is full", "tell the operator")
     return errors.Unavailable(f"the Docker engine refused: {str(error.explanation)[:300]}", "try again in a moment")

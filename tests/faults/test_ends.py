@@ -1,0 +1,52 @@
+"""Servers that end by themselves: memory, errors, a shutdown from within; and starts that cannot be."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import httpx
+import pytest
+
+from bdap_hub.spawning import reasons
+from tests.own_engine import IMAGE
+
+from .conftest import GPU, LAB, Rig
+
+pytestmark = pytest.mark.docker
+
+
+def test_one_that_takes_more_memory_than_it_may_ends_and_its_person_reads_that(rig: Rig) -> None:
+    rig.platform.start("ana", GPU)
+    with suppress(httpx.HTTPError):
+        rig.visit("eat")
+    rig.platform.wait(rig.nothing_left, 30, "the hub to notice")
+    assert rig.told() == reasons.out_of_memory(200 * 2**20)
+    rig.platform.start("ana", GPU)
+
+
+def test_one_that_fails_says_so(rig: Rig) -> None:
+    rig.platform.start("ana", LAB)
+    with suppress(httpx.HTTPError):
+        rig.visit("fail")
+    rig.platform.wait(rig.nothing_left, 20, "the hub to notice")
+    assert "exit code 3" in rig.told()
+
+
+def test_what_its_person_stops_is_not_told(rig: Rig) -> None:
+    rig.platform.start("ana", LAB)
+    rig.platform.stop("ana")
+    assert rig.told() == ""
+
+
+def test_an_image_that_is_missing(rig: Rig) -> None:
+    image = rig.client.images.get(IMAGE)
+    rig.client.images.remove(IMAGE, noprune=True, force=True) if len(image.tags) > 1 else image.tag("bdaptest/kept")
+    rig.client.images.remove(IMAGE, noprune=True)
+    try:
+        answer = rig.platform.api("POST", "/users/ana/server", json=GPU)
+        assert answer.status_code == 503
+        assert "The image gpu is not" in answer.json()["message"]
+        assert rig.nothing_left()
+    finally:
+        rig.client.images.get("bdaptest/kept").tag(*IMAGE.split(":"))
+    rig.platform.start("ana", GPU)
