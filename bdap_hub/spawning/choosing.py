@@ -59,12 +59,13 @@ class Group:
 
 @dataclass(frozen=True)
 class SizeCard:
-    """A size and the projects that may use it."""
+    """A size and the projects that may use it; `only` names them where the others may not."""
 
     name: str
     title: str
     text: str
     projects: tuple[str, ...]
+    only: str = ""
 
 
 @dataclass(frozen=True)
@@ -237,18 +238,22 @@ def _size(choice: Choice | None, wanted: str) -> str:
 
 
 def _sizes(choices: Sequence[Choice]) -> tuple[SizeCard, ...]:
-    """All sizes of all choices, smallest first; none where there is only one to have."""
-    found: dict[str, SizeCard] = {}
+    """All sizes of all choices; none where there is only one to have."""
+    projects = {choice.project.name: choice.project.title for choice in choices}
+    users = {size: [] for choice in choices for size in choice.sizes}  # type: dict[Size, list[str]]
     for choice in choices:
         for size in choice.sizes:
-            projects = (*found[size.name].projects, choice.project.name) if size.name in found else ()
-            kept = tuple(dict.fromkeys(projects or (choice.project.name,)))
-            found[size.name] = SizeCard(size.name, size.title, _size_text(size.cpus, size.memory), kept)
-    return tuple(found.values()) if len(found) > 1 else ()
+            users[size].append(choice.project.name)
+    cards = []
+    for size, names in users.items():
+        own = tuple(dict.fromkeys(names))
+        only = "" if len(own) == len(projects) else f"for {', '.join(projects[name] for name in own)}"
+        cards.append(SizeCard(size.name, size.title, _size_text(size.cpus, size.memory), own, only))
+    return tuple(cards) if len(cards) > 1 else ()
 
 
 def _size_text(cpus: float, memory: int) -> str:
-    return f"{cpus:g} {'CPU' if cpus == 1 else 'CPUs'}, {memory / 2**30:.3g} GB memory"
+    return f"{cpus:g} {'CPU' if cpus == 1 else 'CPUs'}, {memory_of(memory)} memory"
 
 
 def _log_in(person: str, choice: Choice, size: str, server: str) -> str:
@@ -272,6 +277,15 @@ def gigabytes(size: float) -> str:
     if size < 1e8:
         return f"{max(1, round(size / 1e6))} MB"
     return f"{size / 1e9:.1f} GB" if size < 1e10 else f"{size / 1e9:.0f} GB"
+
+
+def memory_of(size: float) -> str:
+    """`16 GB`, `700 MB`; as people read of memory, in powers of two.
+
+    >>> memory_of(16 * 2**30), memory_of(700 * 2**20), memory_of(23.43 * 2**30)
+    ('16 GB', '700 MB', '23.4 GB')
+    """
+    return f"{size / 2**20:.0f} MB" if size < 2**30 else f"{size / 2**30:.3g} GB"
 
 
 def ago(at: float, now: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..database import shared as sessions
 from ..errors import BadRequest, BdapError, NotAllowed, Unavailable
 from ..settings import Settings
 from . import choosing, form, gpu_inventory, uses
-from .choosing import Known, StartPage, Use
+from .choosing import Facts, Known, StartPage, Use
 from .links import is_server_name
 from .plan import Choice, choices, wish
 from .progress import Progress
@@ -68,11 +69,18 @@ class Recheck(TellsEnds, HasTraits):
             found = self.choices
         finally:
             self.handler = before
+        facts, free = await self.look({choice.image.reference for choice in found})
         known = Known(
             uses=uses.latest(sessions(self.settings.database), self.user.name),
+            facts=facts,
             gpus=getattr(self, "gpu_state", ""),
+            free=free,
         )
         return choosing.start_page(self.user.name, found, known, asked, self.user_options or {}, self.name)
+
+    async def look(self, references: set[str]) -> tuple[Mapping[str, Facts], str]:
+        """What is known of these images, and a sentence on what is free; nothing where no engine is asked."""
+        return {}, ""
 
     def now(self) -> Progress:
         """Where the start is."""

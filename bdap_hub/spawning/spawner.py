@@ -6,7 +6,7 @@ DockerSpawner gives the settings that operators and JupyterHub know; its calls o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,9 +18,11 @@ from ..access import Person, Policy, UseProject, decide
 from ..errors import BdapError, NotFound, Unavailable
 from ..telemetry import redact
 from . import reasons, store, uids
+from .choosing import Facts
 from .engines import Engine, ImageMissing, State, engine_of
 from .gpu_wait import WaitsForGpus
 from .host import propagation_of
+from .looks import looks_of
 from .orphans import settled
 from .plan import Choice, Site, SpawnPlan, container_name, plan
 from .progress import Progress
@@ -60,6 +62,10 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
     def engine(self) -> Engine:
         """What runs the servers."""
         return engine_of(self.settings)
+
+    async def look(self, references: set[str]) -> tuple[Mapping[str, Facts], str]:
+        """As the engine knows it."""
+        return await looks_of(self.settings).at(references, self.policy.sizes)
 
     @default("object_name")
     def _object_name_default(self) -> str:

@@ -9,7 +9,7 @@ import pytest
 from bdap_hub.access import Person, Requirement, Size
 from bdap_hub.settings import Settings
 from bdap_hub.spawning import Choice, choices, form
-from bdap_hub.spawning.choosing import Card, Facts, Known, Use, start_page
+from bdap_hub.spawning.choosing import Card, Facts, Known, SizeCard, Use, start_page
 
 NOW = 1_000_000.0
 SMALL, LARGE = Size("small", "Small", 1, 2 * 2**30), Size("large", "Large", 4, 16 * 2**30)
@@ -110,10 +110,10 @@ def test_a_card_says_what_is_inside(olga: tuple[Choice, ...]) -> None:
 
 def test_sizes_are_asked_for_only_where_there_are_several(olga: tuple[Choice, ...]) -> None:
     page = start_page("olga", olga, known())
-    assert [(s.name, s.text, s.projects) for s in page.sizes] == [
-        ("small", "1 CPU, 2 GB memory", ("agriculture", "forest")),
-        ("large", "4 CPUs, 16 GB memory", ("forest",)),
-    ]
+    assert page.sizes == (
+        SizeCard("small", "Small", "1 CPU, 2 GB memory", ("agriculture", "forest")),
+        SizeCard("large", "Large", "4 CPUs, 16 GB memory", ("forest",), "for Forest"),
+    )
     assert start_page("olga", olga[:2], known()).sizes == ()
 
 

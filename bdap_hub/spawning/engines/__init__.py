@@ -5,10 +5,22 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ...settings import Settings
-from .contract import ABSENT, Engine, File, Found, ImageMissing, Node, Pull, State, now
+from .contract import ABSENT, Engine, File, Found, ImageFacts, ImageMissing, Node, Pull, State, now
 from .docker import DockerEngine
 
-__all__ = ["ABSENT", "Engine", "File", "Found", "ImageMissing", "Node", "Pull", "State", "engine_of", "now"]
+__all__ = [
+    "ABSENT",
+    "Engine",
+    "File",
+    "Found",
+    "ImageFacts",
+    "ImageMissing",
+    "Node",
+    "Pull",
+    "State",
+    "engine_of",
+    "now",
+]
 
 
 def engine_of(settings: Settings) -> Engine:

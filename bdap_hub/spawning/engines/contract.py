@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ...errors import Unavailable
+from ...errors import NotFound, Unavailable
 from ..plan import SpawnPlan
 
 Phase = Literal["absent", "created", "waiting", "running", "ending", "ended", "lost"]
@@ -101,6 +101,14 @@ class Pull:
     words: str
 
 
+@dataclass(frozen=True)
+class ImageFacts:
+    """What the engine knows of an image: its labels, and its size in bytes."""
+
+    labels: Mapping[str, str]
+    bytes: int
+
+
 Tell = Callable[[Pull], None]
 
 
@@ -161,6 +169,10 @@ class Engine(ABC):
     @abstractmethod
     async def has_image(self, reference: str, node: str = "") -> bool:
         """Whether that node ('': any one) has the image, as far as is known without pulling."""
+
+    async def image(self, reference: str) -> ImageFacts:
+        """What is known of an image without pulling it. NotFound where nothing is: as of an engine that has none."""
+        raise NotFound(f"nothing is known of the image {reference}")
 
     @abstractmethod
     async def pull(self, reference: str, node: str = "", tell: Tell = lambda pull: None) -> None:

@@ -16,7 +16,7 @@ from ... import errors
 from ..plan import SpawnPlan
 from . import docker_arguments
 from .client import connect
-from .contract import ABSENT, Engine, File, Found, ImageMissing, Node, Phase, Pull, State, Tell
+from .contract import ABSENT, Engine, File, Found, ImageFacts, ImageMissing, Node, Phase, Pull, State, Tell
 from .lane import Lane
 
 LOOK = 0.1  # seconds between two looks at what ends
@@ -176,6 +176,14 @@ class DockerEngine(Engine):
         except NotFound:
             return False
         return True
+
+    async def image(self, reference: str) -> ImageFacts:
+        """As the engine inspects it."""
+        try:
+            found = await self._lane.call("inspect_image", reference)
+        except APIError as error:
+            raise errors.NotFound(f"nothing is known of the image {reference}: {error.explanation}") from None
+        return ImageFacts((found.get("Config") or {}).get("Labels") or {}, int(found["Size"]))
 
     async def pull(self, reference: str, node: str = "", tell: Tell = lambda pull: None) -> None:
         """From its registry, in a thread of its own: it takes as long as it takes."""
