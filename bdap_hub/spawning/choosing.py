@@ -240,7 +240,7 @@ def _size(choice: Choice | None, wanted: str) -> str:
 def _sizes(choices: Sequence[Choice]) -> tuple[SizeCard, ...]:
     """All sizes of all choices; none where there is only one to have."""
     projects = {choice.project.name: choice.project.title for choice in choices}
-    users = {size: [] for choice in choices for size in choice.sizes}  # type: dict[Size, list[str]]
+    users: dict[Size, list[str]] = {size: [] for choice in choices for size in choice.sizes}
     for choice in choices:
         for size in choice.sizes:
             users[size].append(choice.project.name)

@@ -34,6 +34,7 @@ async def _fields(spawner: Any) -> Any:
 class Recheck(TellsEnds, HasTraits):
     """Mixin: form, options and the last check before a start. A subclass's `start` begins with `self.decide()`."""
 
+    db: Any = None
     settings = Instance(Settings, help="The platform's settings tree.").tag(config=True)
     host_address = Unicode("127.0.0.1", help="This host as servers see it.").tag(config=True)
 
@@ -112,6 +113,8 @@ class Recheck(TellsEnds, HasTraits):
         # what was meant by no options is known from now on, so that it can be decided again while the server runs
         options = {"project": wanted.project, "image": wanted.image, "size": wanted.size}
         self.user_options = self.orm_spawner.user_options = {key: value for key, value in options.items() if value}
+        if self.db is not None:
+            self.db.commit()  # another request would roll it back
         uses.remember(sessions(self.settings.database), self.user.name, Use(**options))
         return replace(found, size=size)
 

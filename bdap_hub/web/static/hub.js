@@ -72,6 +72,7 @@ function follow(pending) {
     if (event.message !== undefined && message.textContent !== event.message) message.textContent = event.message;
     if (event.stage) show(event.stage, event.percent === undefined ? "" : `${event.percent} %`);
   };
+  document.addEventListener("submit", () => events.close()); // cancelled: the answer to that is the next page
   events.onerror = () => setTimeout(() => location.reload(), 3000); // the hub was restarted, or the start is over
 }
 const pending = document.getElementById("pending");
