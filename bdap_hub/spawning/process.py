@@ -50,4 +50,5 @@ class BdapProcessSpawner(Recheck, SimpleLocalProcessSpawner):  # type: ignore[mi
             **environment(self.settings, choice.project.name, self.host_address, store),
         }
         started: tuple[str, int] = await super().start()
+        self.remember()
         return started

@@ -115,8 +115,11 @@ class Recheck(TellsEnds, HasTraits):
         self.user_options = self.orm_spawner.user_options = {key: value for key, value in options.items() if value}
         if self.db is not None:
             self.db.commit()  # another request would roll it back
-        uses.remember(sessions(self.settings.database), self.user.name, Use(**options))
         return replace(found, size=size)
+
+    def remember(self) -> None:
+        """The server listens: what it was is offered first the next time."""
+        uses.remember(sessions(self.settings.database), self.user.name, Use(**self.user_options))
 
     def _check_name(self) -> None:
         """A server's name comes from outside, and how many there may be changes with the settings."""

@@ -87,7 +87,9 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
             self.object_id = await self.engine.create(self.plan, command, self.get_env(), self.port)
             await self.engine.start(self.object_name)
             self.stage = 3
-            return await self._until_listening()
+            found = await self._until_listening()
+            await self._in_thread(self.remember)
+            return found
         except ImageMissing as error:
             missing = f"The image {choice.image.name} is not built on this host. Ask the operator to run `make images`."
             self.log.warning("%s", error)

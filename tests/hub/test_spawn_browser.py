@@ -149,6 +149,7 @@ def test_choose_watch_work_stop_and_start_again(chosen: Platform, person: Any, l
     look(page, "home-nothing")
     page.get_by_role("link", name="Start a server").click()
     expect(page.get_by_role("group", name="Agriculture")).to_be_visible()
+    expect(page.get_by_role("button", name="Same as last time")).to_have_count(0)
     expect(page.locator(".detail").first).to_contain_text("GB")  # as the engine says
     expect(page.locator(".free")).to_contain_text("Free now: ")
     look(page, "choose")
@@ -257,6 +258,7 @@ def test_a_failed_start_says_what_one_can_do(chosen: Platform, person: Any, look
         expect(alert).to_contain_text("The image broken is not built on this host")
         assert "Exception" not in page.content() and "Traceback" not in page.content()
         look(page, "failed")
+        assert "Not there" not in page.locator(".again").inner_text()  # it was not used
         page.goto(f"{chosen.url}/hub/spawn-pending/ana")
         expect(page.get_by_role("heading", name="Your server is not running")).to_be_visible()
 
