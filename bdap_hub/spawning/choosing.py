@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from ..access import Requirement, step_up_path
+from ..access import Requirement, Size, step_up_path
 from .links import spawn_link
 from .plan import Choice
 
