@@ -17,7 +17,7 @@ from .access import Person, decides_on_members
 from .database import shared
 from .errors import BadSettings
 from .settings import SERVERS_USE, ServiceSettings, Settings, local
-from .spawning import keeper, servers
+from .spawning import ahead, keeper, servers
 from .spawning import pages as spawn_pages
 from .spawning.network import ensure_network
 from .spawning.process import WARNING, BdapProcessSpawner
@@ -109,6 +109,7 @@ def spawner(c: Any, settings: Settings) -> None:
     chosen_config.host_address = host
     if docker:
         BdapDockerSpawner.pool_of(settings).look()  # GPUs whose container is gone are free again
+        ahead.begin(settings, host)
     if not docker:
         logging.getLogger(__name__).warning(WARNING)
         chosen_config.term_timeout = 1  # of somebody locked out; everybody else's server is interrupted first

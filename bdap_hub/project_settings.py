@@ -58,6 +58,9 @@ class ImageSettings(Section):
     gpu_model: str = Field("", description="With gpu: part of the model's name, such as A100; empty: any.")
     requires: RequirementSettings = Field(RequirementSettings(), description="Level or fresh login to start it.")
     digest: str = Field("", pattern=f"^({DIGEST})?$", description="Pins it: nothing else runs under its name.")
+    warm: bool = Field(
+        True, description="Whether its containers may be started ahead, where the image can (bdap.warm)."
+    )
 
     def image(self) -> Image:
         """The same, as `access` knows it."""

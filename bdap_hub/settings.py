@@ -24,6 +24,7 @@ from pydantic_settings import (
 from .access import Policy, Size, two_factors
 from .errors import BadSettings
 from .project_settings import (
+    Bytes,
     ImageSettings,
     ProjectSettings,
     RequirementSettings,
@@ -334,6 +335,14 @@ Gpus = Annotated[
 ]
 
 
+class WarmSettings(Section):
+    """Containers that are started ahead and wait for somebody: of each image that can, as many as surges need."""
+
+    least: int = Field(1, ge=0, description="So many wait of each image, however seldom it is started.")
+    most: int = Field(4, ge=0, description="So many at most of each image; 0: none wait.")
+    keep_free: Bytes = Field("2G", description="None wait while the host has less memory left.")
+
+
 class SpawningSettings(Section):
     """How people's servers run."""
 
@@ -365,6 +374,7 @@ class SpawningSettings(Section):
     named_servers: int = Field(
         3, ge=0, description="Servers with a name that a person may have beside the default one; 0: none."
     )
+    warm: WarmSettings = WarmSettings()
     skeleton: Path | None = Field(None, description="Folder whose files a new home starts with.")
     registry: str = Field(
         "",

@@ -80,6 +80,7 @@ def make_settings(folder: Path, **sections: dict[str, Any]) -> Settings:
             "proxy_api_port": free_port(),
         },
         "identity": {"issuer": f"http://localhost:{issuer}"},
+        "spawning": {"warm": {"most": 0}},  # no containers beside those that a test starts
         "store": {"root": store},
         "processing": {"port": free_port()},
         "catalogue": {"port": free_port()},

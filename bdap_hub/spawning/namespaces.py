@@ -6,6 +6,7 @@ and must not return from there. Root and Linux 5.12 (mount_setattr); nothing but
 
 from __future__ import annotations
 
+import base64
 import ctypes
 import errno
 import json
@@ -65,9 +66,9 @@ def detached(mount: Mount) -> int:
     return tree
 
 
-def opened(target: str) -> int:
+def opened(target: str, how_far: int = os.O_PATH) -> int:
     """The place to hang something at; no link on the way is followed, for it would be the container's."""
-    how = OpenHow(os.O_PATH | os.O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS)
+    how = OpenHow(how_far | os.O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS)
     return _call(f"open {target}", OPENAT2, AT_FDCWD, os.fsencode(target), ctypes.byref(how), ctypes.sizeof(how))
 
 
@@ -140,17 +141,36 @@ def put(mounts: list[Mount], trees: dict[str, int], here: int, replace: bool) ->
         hang(tree, top["target"], stat.S_ISDIR(os.fstat(trees[top["target"]]).st_mode))
 
 
+def write(file: dict[str, Any]) -> None:
+    """A file in the container's own root: its owner and rights are set before its content."""
+    make(file["path"], folder=False)
+    with os.fdopen(opened(file["path"], os.O_WRONLY | os.O_TRUNC), "wb") as out:
+        os.fchown(out.fileno(), file["uid"], file["gid"])
+        os.fchmod(out.fileno(), file["mode"])
+        out.write(base64.b64decode(file["content"]))
+
+
+def rename(hostname: str) -> None:
+    """The host name, and where it stood in the container's own files."""
+    hosts, before = Path("/etc/hosts"), socket.gethostname()
+    socket.sethostname(hostname)
+    Path("/etc/hostname").write_text(f"{hostname}\n")
+    lines = (line.split() for line in hosts.read_text().splitlines())
+    hosts.write_text("".join("\t".join(hostname if w == before else w for w in line) + "\n" for line in lines))
+
+
 def main() -> None:
-    """Carry out what stands on stdin: pid, container, mounts, and optionally replace and hostname."""
+    """Carry out what stands on stdin: pid, container, mounts, and optionally replace, files and hostname."""
     wanted = json.load(sys.stdin)
     pid = int(wanted["pid"])
     trees = {mount["target"]: detached(mount) for mount in wanted["mounts"]}
     if wanted["container"] not in Path(f"/proc/{pid}/cgroup").read_text():  # the number may be another's by now
         raise OSError(0, f"process {pid} is none of container {wanted['container'][:12]}")
     put(wanted["mounts"], trees, enter(pid), wanted.get("replace", False))
+    for file in wanted.get("files", ()):
+        write(file)
     if wanted.get("hostname"):
-        socket.sethostname(wanted["hostname"])
-        Path("/etc/hostname").write_text(f"{wanted['hostname']}\n")
+        rename(wanted["hostname"])
 
 
 if __name__ == "__main__":

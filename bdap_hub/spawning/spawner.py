@@ -14,14 +14,15 @@ from dockerspawner import DockerSpawner
 from traitlets import Any as AnyTrait
 from traitlets import default
 
-from ..access import Person, Policy, UseProject, decide
+from ..access import Image, Person, Policy, UseProject, decide
 from ..errors import BdapError, NotFound, Unavailable
 from ..telemetry import redact
-from . import reasons, store, uids
+from . import pulls, reasons, store, uids, warm
 from .choosing import Facts
 from .engines import Engine, ImageMissing, State, engine_of
 from .gpu_wait import WaitsForGpus
 from .host import propagation_of
+from .laps import Laps
 from .looks import looks_of
 from .orphans import settled
 from .plan import Choice, Site, SpawnPlan, container_name, plan
@@ -34,7 +35,8 @@ STARTING = (
     Progress("starting", "Creating your container"),
     Progress("starting", "Starting JupyterLab"),
 )
-LOOK = 0.1  # seconds between two looks at a server that starts
+LOOK = 0.5  # seconds between two questions to the engine about a server that starts
+OFTEN, SELDOM = 0.01, 0.2  # seconds between two knocks at its door: the longer it takes, the fewer
 THREADS = ThreadPoolExecutor(8, thread_name_prefix="plan")  # database and folders
 
 
@@ -44,6 +46,7 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
     plan = AnyTrait(None, allow_none=True, help="The SpawnPlan of the running or starting server.")
     stage = 0
     engine_line = ""
+    pulling: Progress | None = None
     _own_timeout: int | None = None
 
     @default("remove")
@@ -67,39 +70,71 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
         """As the engine knows it."""
         return await looks_of(self.settings).at(references, self.policy.sizes)
 
+    @property
+    def _pulls(self) -> pulls.Pulls:
+        return pulls.pulls_of(self.settings)
+
     @default("object_name")
     def _object_name_default(self) -> str:
         return container_name(self.settings, self.user.name, self.name)
 
     async def start(self) -> tuple[str, int]:
         """Decide again, plan, create, start, and wait until the server listens."""
-        self.stage, self.engine_line = 0, ""
+        self.stage, self.engine_line, self.pulling = 0, "", None
+        lap = Laps()
         choice = self.decide()
         await self.begin()
+        lap("decide")
         try:
             await settled(self.object_name)
             await self.engine.remove(self.object_name)  # what an earlier hub left behind; it may hold a GPU
             given = await self.gpus_for(choice)
             self.plan = await self._in_thread(self._make_plan, choice, self.person, self.policy, given)
+            lap("plan")
             self.stage, limits = 2, self.plan.limits
             self.image, self.mem_limit, self.cpu_limit = self.plan.image, limits.memory, limits.cpus  # for `get_env`
             command = [*self.cmd, *self.get_args()]
-            self.object_id = await self.engine.create(self.plan, command, self.get_env(), self.port)
-            await self.engine.start(self.object_name)
+            if await self._claim(command):
+                lap("claim")
+            else:
+                await self._create(command, choice.image.title)
+                lap("create")
+                await self.engine.start(self.object_name)
+                lap("start")
             self.stage = 3
-            found = await self._until_listening()
+            address = await self._until_listening()
+            lap("listen")
             await self._in_thread(self.remember)
-            return found
+            lap("remember")
+            self.log.info("%s listens after %s", self.object_name, lap)
+            return address
         except ImageMissing as error:
-            missing = f"The image {choice.image.name} is not built on this host. Ask the operator to run `make images`."
             self.log.warning("%s", error)
-            raise readable(missing, "image", 503) from None
+            raise readable(missing(choice.image), "image", 503) from None
         except BdapError as error:
             raise refused(error) from None
         except OSError as error:
             raise refused(no_folder(error)) from error
         finally:
             await self.gpus_settled(choice)
+
+    async def _claim(self, command: list[str]) -> bool:
+        """Whether a container that waited has become this server."""
+        pool = warm.pool_of(self.settings)
+        return pool is not None and await pool.claim(self.plan, command, self.get_env())
+
+    async def _create(self, command: list[str], title: str) -> None:
+        """Make the container; its image is pulled where it is missing."""
+        arguments = self.plan, command, self.get_env(), self.port
+        try:
+            self.object_id = await self.engine.create(*arguments)
+        except ImageMissing:
+            await self._pulls.have(self.plan.image, title, self._tell)
+            self._tell(None)
+            self.object_id = await self.engine.create(*arguments)
+
+    def _tell(self, pulling: Progress | None) -> None:
+        self.pulling = pulling
 
     def _make_plan(self, choice: Choice, person: Person, policy: Policy, given: tuple[str, ...]) -> SpawnPlan:
         """Look up what the plan needs and make the folders that it mounts. Runs in a thread."""
@@ -189,6 +224,8 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
         """The line for a GPU, what the engine waits for, or the step of the start."""
         if self.gpu_line:
             return Progress("queued", self.gpu_line)
+        if self.pulling:
+            return self.pulling
         return Progress("queued", self.engine_line) if self.engine_line else STARTING[self.stage]
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
@@ -210,30 +247,30 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
             self.leave()
 
     async def _until_listening(self) -> tuple[str, int]:
-        """Look often: JupyterHub's own look slows down to once in 5 s. It ends early if the server ended."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.http_timeout
-        while loop.time() < deadline:
-            state = await self.engine.state(self.object_name)
-            self.engine_line = state.words
-            if state.phase == "running" and (found := await self._listens()):
-                return found
-            if state.phase == "waiting":  # for a node or an image there: `start_timeout` bounds that
-                deadline = loop.time() + self.http_timeout
-            if not state.alive:
-                await self._log_tail()
-                await self._remove()
-                raise readable(f"The server ended while it was starting: {state.words}. Try again.", "died", 503)
-            await asyncio.sleep(LOOK)
+        """Knock often, at first; ask the engine now and then whether the server still runs."""
+        loop, address = asyncio.get_running_loop(), None
+        begun = loop.time()
+        deadline, look = begun + self.http_timeout, begun
+        while (now := loop.time()) < deadline:
+            if now >= look:
+                state, look = await self.engine.state(self.object_name), now + LOOK
+                self.engine_line = state.words
+                if state.phase == "waiting":  # for a node or an image there: `start_timeout` bounds that
+                    deadline = now + self.http_timeout
+                if not state.alive:
+                    await self._log_tail()
+                    await self._remove()
+                    raise readable(f"The server ended while it was starting: {state.words}. Try again.", "died", 503)
+                address = await self._address() if state.phase == "running" else None
+            if address and await listens(*address):
+                return address
+            await asyncio.sleep(min(SELDOM, max(OFTEN, (now - begun) / 20)))
         raise readable(f"The server did not answer within {self.http_timeout} s. Try again.", "silent", 503)
 
-    async def _listens(self) -> tuple[str, int] | None:
+    async def _address(self) -> tuple[str, int] | None:
         try:
-            address = await self.engine.address(self.object_name, self.port)
-            _, writer = await asyncio.wait_for(asyncio.open_connection(*address), 2)
-            writer.close()
-            return address
-        except (OSError, NotFound):
+            return await self.engine.address(self.object_name, self.port)
+        except NotFound:
             return None
 
     async def _log_tail(self) -> None:
@@ -242,3 +279,20 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
 
     async def _in_thread(self, function: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(THREADS, function, *arguments)
+
+
+def missing(image: Image) -> str:
+    """What people read where the image cannot be had; the log says why."""
+    if pulls.registry_of(image.reference):
+        return f"The image {image.name} could not be pulled from {pulls.registry_of(image.reference)}. Try again later."
+    return f"The image {image.name} is not built on this host. Ask the operator to run `make images`."
+
+
+async def listens(ip: str, port: int) -> bool:
+    """Whether somebody does."""
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(ip, port), 2)
+        writer.close()
+    except OSError:
+        return False
+    return True

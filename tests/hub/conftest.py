@@ -65,6 +65,11 @@ class Platform:
         headers = {"Authorization": f"token {token or self.token}"}
         return httpx.request(method, f"{self.url}/hub/api{path}", headers=headers, timeout=60, **kwargs)
 
+    def at_server(self, name: str, method: str, path: str) -> httpx.Response:
+        """Call a person's server with full rights."""
+        headers = {"Authorization": f"token {self.token}"}
+        return httpx.request(method, f"{self.url}/user/{name}/{path}", headers=headers, timeout=60)
+
     def token_of(self, name: str) -> str:
         answer = self.api("POST", f"/users/{name}/tokens", json={"note": "test"})
         answer.raise_for_status()
@@ -157,15 +162,14 @@ def launch(folder: Path, settings: Settings, more: str = "") -> Platform:
     return platform
 
 
-@pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+@contextlib.contextmanager
+def with_docker(folder: Path, **spawning: Any) -> Iterator[Platform]:
     """The hub with the Docker engine; all its containers and its network go away at the end."""
     try:
         engine = docker.from_env()
         engine.ping()
     except docker.errors.DockerException:
         pytest.fail("no Docker engine answers: start it (`systemctl start docker`)")
-    folder = tmp_path_factory.mktemp("platform")
     network = f"bdaptest-hub-{secrets.token_hex(3)}"
     gateway = ensure_network(network)
     reachable: dict[str, dict[str, Any]] = {
@@ -173,7 +177,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     }
     settings = make_settings(
         folder / "var",
-        spawning={"network": network, "memory": "700M", "pids": 200, "idle_timeout": 0},
+        spawning={"network": network, "memory": "700M", "pids": 200, "idle_timeout": 0, **spawning},
         hub={"api_bind": gateway},
         **reachable,
     )
@@ -188,6 +192,13 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
             one.remove(force=True, v=True)
         engine.networks.get(network).remove()
         engine.close()
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """With whom most tests share it."""
+    with with_docker(tmp_path_factory.mktemp("platform"), warm={"most": 0}) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

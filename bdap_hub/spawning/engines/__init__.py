@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 
 from ...settings import Settings
+from .claimed import Claimed
 from .contract import ABSENT, Engine, File, Found, ImageFacts, ImageMissing, Node, Pull, State, now
 from .docker import DockerEngine
 
@@ -25,9 +27,9 @@ __all__ = [
 
 def engine_of(settings: Settings) -> Engine:
     """The engine of these settings; one object for the whole process."""
-    return _engine(settings.spawning.engine, settings.spawning.node)
+    return _engine(settings.spawning.engine, settings.spawning.node, settings.var.resolve() / "warm")
 
 
 @lru_cache
-def _engine(kind: str, node: str) -> Engine:
-    return DockerEngine(node)
+def _engine(kind: str, node: str, warm: Path) -> Engine:
+    return DockerEngine(node, claimed=Claimed(warm))

@@ -15,11 +15,13 @@ from docker.errors import APIError, ImageNotFound, NotFound
 from ... import errors
 from ..plan import SpawnPlan
 from . import docker_arguments
+from .claimed import KIND, WAITS, Claimed
 from .client import connect
 from .contract import ABSENT, Engine, File, Found, ImageFacts, ImageMissing, Node, Phase, Pull, State, Tell
 from .lane import Lane
 
 LOOK = 0.1  # seconds between two looks at what ends
+WAITING = {"bdap.kind": KIND}
 PHASES: Mapping[str, Phase] = {
     "created": "created",
     "running": "running",
@@ -32,12 +34,21 @@ PHASES: Mapping[str, Phase] = {
 
 
 class DockerEngine(Engine):
-    """Containers by their names. `node`: what this host is called among the nodes."""
+    """Containers by their names. `node`: what this host is called among the nodes.
 
-    def __init__(self, node: str = "local", lane: Lane | None = None) -> None:
+    `claimed`: whose the containers are that waited for a person.
+    """
+
+    def __init__(self, node: str = "local", lane: Lane | None = None, claimed: Claimed | None = None) -> None:
         self._node = node
+        self.claimed = claimed
         self._lane = lane or Lane(node, connect)
         self._pulls = ThreadPoolExecutor(4, thread_name_prefix="pull")
+
+    @property
+    def lane(self) -> Lane:
+        """The way to the engine, for what is Docker's alone: containers that wait."""
+        return self._lane
 
     async def create(
         self,
@@ -147,9 +158,12 @@ class DockerEngine(Engine):
 
     async def find(self, labels: Mapping[str, str]) -> list[Found]:
         """By the engine's list, which knows each container's phase but not why it ended."""
-        wanted = [f"{key}={value}" for key, value in labels.items()]
         try:
-            found = await self._lane.call("containers", all=True, filters={"label": wanted})
+            found = await self._with(labels)
+            if self.claimed:  # their own labels are those of waiting
+                waited = [one for one in await self._with(WAITING) if one["Names"] and WAITS not in one["Names"][0]]
+                waited = [{**one, "Labels": self.claimed.labels(one["Id"])} for one in waited]
+                found += [one for one in waited if one["Labels"] and labels.items() <= one["Labels"].items()]
         except APIError as error:
             raise failed(error) from None
         rows = [
@@ -163,6 +177,10 @@ class DockerEngine(Engine):
             if one["Names"]
         ]
         return sorted(rows, key=lambda row: row.name)
+
+    async def _with(self, labels: Mapping[str, str]) -> list[Any]:
+        wanted = [f"{key}={value}" for key, value in labels.items()]
+        return list(await self._lane.call("containers", all=True, filters={"label": wanted}))
 
     async def nodes(self) -> list[Node]:
         """This host."""

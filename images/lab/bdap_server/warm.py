@@ -21,7 +21,7 @@ from .slim import call_it, import_server
 
 FOLDER = Path("/run/bdap")
 SOCKET, SECRET = FOLDER / "claim", FOLDER / "secret"
-LARGEST = 1_000_000
+LARGEST, DAY = 1_000_000, 86_400
 PR_CAPBSET_DROP, PR_SET_DUMPABLE = 24, 4
 # What a server imports only once it runs.
 LATER = ("tornado.platform.asyncio", "jupyter_server.services.contents.largefilemanager", "zmq.eventloop.zmqstream")
@@ -46,12 +46,14 @@ def import_everything() -> Callable[[], None]:
 
 def the_claim() -> dict:
     """Wait for it; ends the container where it is not the one that this container was made for."""
+    FOLDER.chmod(0o700)
     secret = SECRET.read_bytes().strip()
     SECRET.unlink()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(SOCKET))
         SOCKET.chmod(0o600)
         listener.listen(1)
+        listener.settimeout(DAY)  # a container that everybody forgot does not wait for ever
         print("bdap: waiting for a claim", flush=True)
         connection, _ = listener.accept()
     SOCKET.unlink()
