@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
 from pathlib import Path
+from typing import Any
 
 import click
 
-from . import settings
+from . import database, settings
 
 
 @click.group()
@@ -81,6 +83,56 @@ def images_scan(image: str, advisories: Path | None, as_json: bool) -> None:
             click.echo(f"  {'problem' if found.serious else 'note':8} {found.kind:15} {found.where}: {found.what}")
         click.echo(f"{len(report.serious)} problems, {len(report.findings) - len(report.serious)} notes")
     raise SystemExit(1 if report.serious else 0)
+
+
+@images.group("project")
+def project() -> None:
+    """Projects' own images, built by their recipes."""
+
+
+@project.command("build")
+@click.argument("project")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--name", default="", help="The image's name within the project; the folder's by default.")
+@click.option("--title", default="", help="What people read; the name by default.")
+@click.option("--base", default="", help="For lists of packages: the platform's image to start from, such as lab.")
+def project_build(project: str, folder: Path, name: str, title: str, base: str) -> None:
+    """Build the recipe in FOLDER (Dockerfile, requirements.txt, apt.txt, postBuild) and offer it to PROJECT alone."""
+    from .spawning.building.room import Wanted
+
+    room, actor = _project_images()
+    image = room.build(actor, Wanted(project, folder, name, title, base), click.echo)
+    click.echo(f"{image.project}.{image.name} is offered to project {image.project}: {image.reference}")
+
+
+@project.command("list")
+@click.argument("project", default="")
+def project_list(project: str) -> None:
+    """The images of PROJECT, or of all: title, size, base, who built it when, its content and its log."""
+    from .entitlements import project_images
+
+    tree = settings.load()
+    for image in project_images.listed(database.shared(tree.database), project):
+        click.echo(f"{image.project}.{image.name}  {image.title}  {image.size / 1e6:.0f} MB on {image.base}")
+        click.echo(f"    built {image.built:%Y-%m-%d %H:%M} by {image.built_by}: {image.reference}")
+        click.echo(f"    recipe {image.recipe[:19]}…, log {image.log}")
+
+
+@project.command("remove")
+@click.argument("project")
+@click.argument("name")
+def project_remove(project: str, name: str) -> None:
+    """Offer PROJECT's image NAME no more; servers that run in it go on until they stop."""
+    room, actor = _project_images()
+    room.remove(actor, project, name)
+    click.echo(f"{project}.{name} is no longer offered")
+
+
+def _project_images() -> tuple[Any, Any]:
+    from .spawning.building.room import Actor, ProjectImages
+
+    tree = settings.load()
+    return ProjectImages(tree, database.shared(tree.database)), Actor(f"operator:{getpass.getuser()}")
 
 
 def _told(line: str) -> None:

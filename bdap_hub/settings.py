@@ -406,6 +406,21 @@ class SpawningSettings(Section):
             raise ValueError(f"{error}: write all, none, or a list of networks such as [192.0.2.0/24]") from None
 
 
+class BuilderSettings(Section):
+    """How projects' own images are built: by their recipes, in a container without a network of its own."""
+
+    registries: tuple[str, ...] = Field(
+        ("deb.debian.org", "pypi.org", "files.pythonhosted.org"),
+        description="Hosts that recipes may fetch packages from: http on port 80, https on 443, or host:port.",
+    )
+    memory: str = "4G"
+    cpus: float = 2.0
+    pids: int = 1024
+    minutes: float = Field(30, gt=0, description="A build that takes longer is stopped.")
+    context_mb: int = Field(50, gt=0, description="A recipe's files together, at most.")
+    disk_mb: int = Field(20000, gt=0, description="What a build may write at most; it is stopped beyond that.")
+
+
 class StoreSettings(Section):
     """The big store. On hosts it lies at `root`; notebooks and STAC hrefs name it by `mount`."""
 
@@ -530,6 +545,7 @@ class Settings(BaseSettings):
     registration: RegistrationSettings = RegistrationSettings()
     mail: MailSettings = MailSettings()
     spawning: SpawningSettings = SpawningSettings()
+    builder: BuilderSettings = BuilderSettings()
     store: StoreSettings = StoreSettings()
     processing: ProcessingSettings = ProcessingSettings()
     catalogue: CatalogueSettings = CatalogueSettings()

@@ -21,6 +21,7 @@ from .model import (
 from .paths import problem_of
 from .requests import (
     Administer,
+    BuildImage,
     ChangeDashboard,
     EditProject,
     ManageMembers,
@@ -45,6 +46,7 @@ __all__ = [
     "LEADS_EDIT",
     "Administer",
     "Assurance",
+    "BuildImage",
     "ChangeDashboard",
     "Decision",
     "EditProject",

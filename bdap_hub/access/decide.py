@@ -6,6 +6,7 @@ from . import paths, servers
 from .model import Decision, Person, Policy, Requirement, Visibility
 from .requests import (
     Administer,
+    BuildImage,
     ChangeDashboard,
     EditProject,
     ManageMembers,
@@ -39,6 +40,8 @@ def decide(policy: Policy, person: Person | None, request: Request) -> Decision:
             return _administer(policy, person)
         case ManageMembers():
             return _manage_members(policy, person, request)
+        case BuildImage():
+            return _build_image(policy, person, request)
         case EditProject():
             return _edit_project(policy, person, request)
         case UseProject():
@@ -108,6 +111,20 @@ def _manage_members(policy: Policy, person: Person, request: ManageMembers) -> D
     if leads:
         return no("lead", "only an administrator makes somebody lead a project")
     return no("lead", f"{person.name} does not lead project {project.name}")
+
+
+def _build_image(policy: Policy, person: Person, request: BuildImage) -> Decision:
+    project = policy.project(request.project)
+    if project is None:
+        return unknown(policy, request.project)
+    admin, leads = in_group(person, policy.admin_group), role_in(project, person.groups) == "lead"
+    if not (admin or leads):
+        return no("lead", f"{person.name} does not lead project {project.name}")
+    if ended := over(policy, project):
+        return ended
+    if leads:
+        return proven(policy, person, yes("lead", f"{person.name} leads project {project.name}"), project.requires)
+    return _administer(policy, person)
 
 
 def _edit_project(policy: Policy, person: Person, request: EditProject) -> Decision:

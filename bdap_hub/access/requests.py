@@ -137,6 +137,13 @@ class EditProject:
     field: str
 
 
+@dataclass(frozen=True)
+class BuildImage:
+    """Build a project's own image by its recipe, or take one away."""
+
+    project: str
+
+
 Request = (
     UseProject
     | UseImage
@@ -151,4 +158,5 @@ Request = (
     | Administer
     | ManageMembers
     | EditProject
+    | BuildImage
 )

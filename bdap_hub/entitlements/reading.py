@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,10 +13,11 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import sessionmaker
 
-from ..access import Policy, Project
+from ..access import Image, Policy, Project
 from ..project_settings import ProjectSettings, shared_group
 from ..settings import Settings
-from .tables import Edits, FormerName, StoredProject
+from . import project_images
+from .tables import Edits, FormerName, ProjectImage, StoredProject
 
 log = logging.getLogger(__name__)
 STALE = 0.5
@@ -32,6 +33,7 @@ class Kept:
     going: tuple[ProjectSettings, ...]
     projects: tuple[Project, ...]
     former: Mapping[str, str]
+    images: tuple[tuple[str, Image], ...] = ()
 
 
 _kept: dict[str, Kept] = {}
@@ -40,7 +42,11 @@ _kept: dict[str, Kept] = {}
 def policy(settings: Settings, store: sessionmaker[Any], gpus: int = 0) -> Policy:
     """What access decides by. `gpus` counts those found on this host where settings say nothing."""
     ours, kept = settings.policy(gpus), _look(settings, store)
-    return replace(ours, projects=ours.projects + kept.projects, former=kept.former) if kept.number else ours
+    if not kept.number:
+        return ours
+    both = tuple(_with_images(project, kept.images) for project in ours.projects + kept.projects)
+    images = ours.images + tuple(image for _, image in kept.images)
+    return replace(ours, projects=both, former=kept.former, images=images)
 
 
 def projects(settings: Settings, store: sessionmaker[Any]) -> tuple[ProjectSettings, ...]:
@@ -75,9 +81,16 @@ def _look(settings: Settings, store: sessionmaker[Any]) -> Kept:
                 tuple(one for row, one in good if not row.archived),
                 tuple(one.project(archived=row.archived, editable=True) for row, one in good),
                 former,
+                tuple(project_images.offered(former, session.scalars(select(ProjectImage)))),
             )
     _kept[url] = found
     return found
+
+
+def _with_images(project: Project, images: Iterable[tuple[str, Image]]) -> Project:
+    """The project with what it has built itself, after what it was given."""
+    own = tuple(image.name for owner, image in images if owner == project.name)
+    return replace(project, images=project.images + own) if own else project
 
 
 def _read(settings: Settings, row: StoredProject) -> ProjectSettings | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Connection, DateTime, ForeignKey, Integer, String, insert, select
+from sqlalchemy import JSON, BigInteger, Boolean, Connection, DateTime, ForeignKey, Integer, String, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from .. import database
@@ -40,6 +40,28 @@ class FormerName(Base):
     name: Mapped[str] = mapped_column(String(32), primary_key=True)
     project: Mapped[int] = mapped_column(ForeignKey("entitlement_projects.id"))
     until: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
+
+
+class ProjectImage(Base):
+    """An image that a project has built by its own recipe. `reference` names its content for good.
+
+    `recipe` is the digest of what it was built from, `base` the image that it started from, `size` in bytes.
+    """
+
+    __tablename__ = "entitlement_images"
+
+    project: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    title: Mapped[str] = mapped_column(String(80))
+    reference: Mapped[str] = mapped_column(String(255))
+    content: Mapped[str] = mapped_column(String(80))
+    base: Mapped[str] = mapped_column(String(255))
+    recipe: Mapped[str] = mapped_column(String(80))
+    size: Mapped[int] = mapped_column(BigInteger)
+    gpu: Mapped[bool] = mapped_column(Boolean, default=False)
+    built_by: Mapped[str] = mapped_column(String(255))
+    built: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
+    log: Mapped[str] = mapped_column(String(255))
 
 
 class Edits(Base):

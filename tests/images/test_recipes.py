@@ -61,7 +61,7 @@ EVERYTHING = {"tools", "base", "lab", "dashboard", "gpu"}
 CHANGES = {
     "a lock": (append, "images/lab/requirements.lock", {"lab", "gpu"}),
     "a Dockerfile": (append, "images/dashboard/Dockerfile", {"dashboard"}),
-    "a tool": (append, "images/tools/install-locked", EVERYTHING),
+    "a tool": (append, "images/tools/install-locked", EVERYTHING | {"builder"}),
     "a mode": (make_executable, "images/base/verify.py", EVERYTHING - {"tools"}),
     "a new file": (append, "images/hub/note", {"hub"}),
     "the notebook library": (append, "extensions/bdap/pyproject.toml", EVERYTHING - {"tools"}),

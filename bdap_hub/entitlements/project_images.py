@@ -1,0 +1,62 @@
+"""Images that projects have built by their own recipes: offered to that project alone, by their content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session, sessionmaker
+
+from ..access import Image
+from .tables import Edits, ProjectImage
+
+Store = sessionmaker[Any]
+
+
+def offered_name(project: str, name: str) -> str:
+    """What the image is chosen by: no platform's image and no other project's has a name with this beginning."""
+    return f"{project}.{name}"
+
+
+def offered(former: Mapping[str, str], rows: Iterable[ProjectImage]) -> Iterator[tuple[str, Image]]:
+    """Each as `access` knows it, with the present name of its project."""
+    for row in rows:
+        told = f"Built on {row.base} by {row.built_by}, {row.built:%Y-%m-%d}."
+        image = Image(offered_name(row.project, row.name), row.reference, row.title, told, gpu=row.gpu)
+        yield former.get(row.project, row.project), image
+
+
+def find(store: Store, project: str, name: str) -> ProjectImage | None:
+    """The project's image of that name."""
+    with store() as session:
+        found: ProjectImage | None = session.get(ProjectImage, (project, name))
+    return found
+
+
+def listed(store: Store, project: str = "") -> list[ProjectImage]:
+    """All, or those of one project, by project and name."""
+    statement = select(ProjectImage).order_by(ProjectImage.project, ProjectImage.name)
+    if project:
+        statement = statement.where(ProjectImage.project == project)
+    with store() as session:
+        return list(session.scalars(statement))
+
+
+def keep(store: Store, image: ProjectImage) -> None:
+    """Offer it from now on, instead of the one of that name before."""
+    with store.begin() as session:
+        _count(session)
+        session.merge(image)
+
+
+def drop(store: Store, project: str, name: str) -> None:
+    """Offer it no more; a server that runs in it goes on until it stops."""
+    with store.begin() as session:
+        _count(session)
+        if (found := session.get(ProjectImage, (project, name))) is not None:
+            session.delete(found)
+
+
+def _count(session: Session) -> None:
+    session.execute(update(Edits).values(number=Edits.number + 1))
