@@ -58,10 +58,14 @@ class Asker:
 
 @dataclass(frozen=True)
 class Standing:
-    """What somebody in line is told: their position, and when a device is due back (None: no end is set)."""
+    """What somebody in line is told: their position, when a device is due back (None: no end is set).
+
+    `why` is set where it is not for all being in use.
+    """
 
     position: int
     due: float | None
+    why: str = ""
 
 
 class Pool:
@@ -185,7 +189,7 @@ class Pool:
                     return self._placed[wish.holder]
                 standing = self.standing(wish)
                 if time.monotonic() >= deadline or not stay():
-                    raise Busy(f"all GPUs are in use; {due(standing.due)}", LATER, retry_after=300)
+                    raise Busy(f"{standing.why or 'all GPUs are in use'}; {due(standing.due)}", LATER, retry_after=300)
                 tell(standing)
                 await asyncio.sleep(LOOK)
         except BaseException:
@@ -201,9 +205,12 @@ class Pool:
         """Where this wish is in the line."""
         devices, held = self.devices(), self.held
         others = [one.wish for one in list(self.waiting.values()) if one.wish.holder != wish.holder]
-        return Standing(
-            gpus.position(wish, devices, held, [*others, wish]), gpus.due_back(wish, devices, held, time.time())
-        )
+        place = gpus.position(wish, devices, held, [*others, wish])
+        if not gpus.within(wish, devices, ((one.project, one.place) for one in held)):
+            ends = [one.until for one in held if one.project == wish.project and one.until is not None]
+            why = f"project {wish.project} has as many GPUs as it may at once"
+            return Standing(place, min(ends, default=None), why)
+        return Standing(place, gpus.due_back(wish, devices, held, time.time()))
 
 
 LATER = "start an image without GPU, or try again then"

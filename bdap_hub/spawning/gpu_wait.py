@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from ..access import UseImage, decide
+from ..access import UseImage, decide, grants_for
 from ..errors import NotAllowed
 from ..settings import Settings
 from . import gpu_inventory, gpus
@@ -39,9 +39,10 @@ class WaitsForGpus:
         return WaitsForGpus.pool_of(self.settings)
 
     def gpu_wish(self: Any, choice: Choice) -> Wish:
-        """What the operator's settings say that the image needs."""
-        image = next(one for one in self.settings.images if one.name == choice.image.name)
-        return Wish(self.object_name, choice.project.name, time.time(), image.gpus, image.gpu_model)
+        """What the image needs, from what the project was granted."""
+        image = choice.image
+        grants = grants_for(choice.project, image.gpu_model, image.gpus)
+        return Wish(self.object_name, choice.project.name, time.time(), image.gpus, image.gpu_model, grants)
 
     async def gpus_for(self: Any, choice: Choice) -> tuple[str, ...]:
         """GPUs for the image, () where it needs none. Who waited long may no longer be entitled: asked again."""
@@ -53,7 +54,8 @@ class WaitsForGpus:
 
         def tell(now: Standing) -> None:
             self.gpu_line = (
-                f"You are number {now.position} in line for {wording(wish)}: all are in use, {due(now.due)}. "
+                f"You are number {now.position} in line for {wording(wish)}: "
+                f"{now.why or 'all are in use'}, {due(now.due)}. "
                 f"This page waits {minutes:.0f} minutes at most; closing it gives the place away."
             )
 
@@ -64,7 +66,7 @@ class WaitsForGpus:
         finally:
             self.gpu_line = ""
         if time.monotonic() - begun > 1:
-            now = decide(self.policy, self.person, UseImage(choice.project.name, choice.image.name))
+            now = decide(self.policy, self.person, UseImage(choice.project.name, choice.image.name, choice.size.name))
             if not now.entitled:
                 raise NotAllowed(now.reason, ANOTHER_IMAGE)
         return found

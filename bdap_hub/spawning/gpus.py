@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from ..access import GpuGrant
+
 LABEL = "bdap.gpus"  # of a container: the ids of its GPUs, with commas between
 
 
@@ -40,7 +42,8 @@ class Place:
 class Wish:
     """Who asks since when: `count` different devices of one node whose model contains `model`, in any case.
 
-    `holder` is the name of the container that they are for.
+    `holder` is the name of the container that they are for. `grants` are those of its project from which they can
+    come: also how many it may hold at once.
     """
 
     holder: str
@@ -48,6 +51,7 @@ class Wish:
     since: float
     count: int = 1
     model: str = ""
+    grants: tuple[GpuGrant, ...] = (GpuGrant(),)
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,25 @@ class Running:
 
 def suits(wish: Wish, device: Device) -> bool:
     """Whether this device is of the kind that is wished for."""
-    return wish.model.lower() in device.model.lower()
+    return _is(wish.model, device.model) and any(_is(grant.model, device.model) for grant in wish.grants)
+
+
+def within(wish: Wish, devices: Iterable[Device], taken: Iterable[tuple[str, Place]]) -> list[Device]:
+    """The suitable devices from grants that leave room for this wish, by what (project, place) is taken."""
+    devices = list(devices)
+    models = {(device.node, device.id): device.model for device in devices}
+    mine = [models.get((place.node, place.device), "") for project, place in taken if project == wish.project]
+    open_ones = [
+        grant
+        for grant in wish.grants
+        if grant.count is None or sum(_is(grant.model, model) for model in mine) + wish.count <= grant.count
+    ]
+    left = [device for device in devices if any(_is(grant.model, device.model) for grant in open_ones)]
+    return [device for device in left if suits(wish, device)]
+
+
+def _is(model: str, found: str) -> bool:
+    return model.lower() in found.lower()
 
 
 def possible(wish: Wish, devices: Iterable[Device]) -> bool:
@@ -96,18 +118,21 @@ def line(waiting: Iterable[Wish], held: Iterable[Held]) -> tuple[Wish, ...]:
 
 
 def place(devices: Collection[Device], held: Collection[Held], waiting: Iterable[Wish]) -> dict[str, tuple[Place, ...]]:
-    """The places that can be given now, by holder. Who must wait keeps all that suits them from those behind."""
-    taken = {one.place for one in held}
+    """The places that can be given now, by holder. Who must wait keeps all that suits them from those behind.
+
+    Not so who waits for nothing but their own project: others are served before them.
+    """
+    taken = {one.place: one.project for one in held}
     kept: set[tuple[str, str]] = set()
     found: dict[str, tuple[Place, ...]] = {}
     for wish in line(waiting, held):
         if not possible(wish, devices):
             continue
-        suitable = [device for device in devices if suits(wish, device)]
+        suitable = within(wish, devices, ((project, place) for place, project in taken.items()))
         given = _one(wish, [device for device in suitable if (device.node, device.id) not in kept], taken)
         if given:
             found[wish.holder] = given
-            taken.update(given)
+            taken.update(dict.fromkeys(given, wish.project))
         else:
             kept.update((device.node, device.id) for device in suitable)
     return found

@@ -60,6 +60,8 @@ class Site:
     `address`: this host as seen from servers. `hidden`: collections whose folder this person must not read.
     `projects`: gid of each project the person is in. `gpus`: ids of the GPUs set aside for this server, `cdi`: the
     engine's own names of them where it hands them out by CDI, `gpu_until`: when the server must end because of them.
+    `image`: the exact content of a pinned image, as the engine calls it. `granted`: folders of the store beyond the
+    projects' own, `groups`: the gids that they need.
     """
 
     address: str
@@ -70,6 +72,9 @@ class Site:
     gpus: tuple[str, ...] = ()
     cdi: tuple[str, ...] = ()
     gpu_until: str = ""
+    image: str = ""
+    granted: tuple[Mount, ...] = ()
+    groups: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,12 +149,12 @@ def plan(settings: Settings, person: Person, choice: Choice, site: Site, server:
     home = f"/home/{safe}"
     project = choice.project.name
     return SpawnPlan(
-        image=choice.image.reference,
+        image=site.image or choice.image.reference,
         name=container_name(settings, person.name, server),
         hostname="-".join(filter(None, (project, safe, server)))[:63].rstrip("-"),
         uid=site.uid,
         gid=site.projects[project],
-        groups=tuple(sorted(gid for name, gid in site.projects.items() if name != project)),
+        groups=tuple(sorted({*site.groups, *(gid for name, gid in site.projects.items() if name != project)})),
         working_dir=home,
         mounts=(
             Mount(f"{settings.var.resolve()}/homes/{safe}", home, read_only=False),
@@ -182,17 +187,25 @@ def plan(settings: Settings, person: Person, choice: Choice, site: Site, server:
 
 
 def _store(settings: Settings, choice: Choice, site: Site) -> tuple[Mount, ...]:
-    """The data, the chosen project's folder to write in, other own projects to read; nobody else's."""
+    """The data, the chosen project's folder to write in, other own projects to read, what is granted; nothing else."""
     eos, chosen = settings.store.mount.rstrip("/"), choice.project.name
-    empty = f"{settings.var.resolve()}/empty"
-    return (
+    mounts = (
         Mount(str(settings.store.data), f"{eos}/data", propagation=site.propagation),
-        *(Mount(empty, f"{eos}/data/{name}") for name in site.hidden),
+        *(_hidden(settings, choice.project, name, f"{eos}/data/{name}") for name in site.hidden),
         *(
             Mount(f"{settings.store.projects}/{name}", f"{eos}/projects/{name}", name != chosen, site.propagation)
             for name in sorted(site.projects)
         ),
     )
+    found = {mount.target: mount for mount in mounts}
+    found |= {one.target: one for one in site.granted if not (one.read_only and one.target in found)}
+    return tuple(found.values())
+
+
+def _hidden(settings: Settings, project: Project, name: str, target: str) -> Mount:
+    """An empty folder; with the way to it, where the project may write below what is hidden."""
+    below = any(grant.write and grant.path.startswith(f"{target}/") for grant in project.store)
+    return Mount(f"{settings.var.resolve()}/{f'covers/{project.name}/{name}' if below else 'empty'}", target)
 
 
 def environment(settings: Settings, project: str, address: str, store: str) -> dict[str, str]:

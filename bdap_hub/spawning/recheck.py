@@ -20,6 +20,7 @@ from .choosing import Facts, Known, StartPage, Use
 from .links import is_server_name
 from .plan import Choice, choices, wish
 from .progress import Progress
+from .quota import usage
 from .telling import TellsEnds
 
 ANOTHER_IMAGE = "choose another image, or ask the project's owner to add you"
@@ -37,6 +38,8 @@ class Recheck(TellsEnds, HasTraits):
     db: Any = None
     settings = Instance(Settings, help="The platform's settings tree.").tag(config=True)
     host_address = Unicode("127.0.0.1", help="This host as servers see it.").tag(config=True)
+
+    admitted = False
 
     @property
     def person(self) -> Person:
@@ -97,10 +100,12 @@ class Recheck(TellsEnds, HasTraits):
 
     def decide(self) -> Choice:
         """The choice that takes effect now. Refused: recorded, and raised as a page people can read."""
+        self.admitted = False
         try:
             self._check_name()
             wanted = UseImage(*wish(self.user_options or {}, self.choices))
-            decision = decide(self.policy, self.person, wanted)
+            running = usage(self, self.policy, wanted.project)
+            decision = decide(self.policy, self.person, replace(wanted, usage=running))
             self._record(subject_of(wanted), decision.allowed, decision.reason)
             if not decision:
                 raise NotAllowed(decision.reason, ANOTHER_LOGIN if decision.step_up else ANOTHER_IMAGE)
@@ -113,6 +118,7 @@ class Recheck(TellsEnds, HasTraits):
         # what was meant by no options is known from now on, so that it can be decided again while the server runs
         options = {"project": wanted.project, "image": wanted.image, "size": wanted.size}
         self.user_options = self.orm_spawner.user_options = {key: value for key, value in options.items() if value}
+        self.admitted = True  # from here on it counts for the project's quota
         if self.db is not None:
             self.db.commit()  # another request would roll it back
         return replace(found, size=size)

@@ -14,10 +14,10 @@ from dockerspawner import DockerSpawner
 from traitlets import Any as AnyTrait
 from traitlets import default
 
-from ..access import Image, Person, Policy, UseProject, decide
-from ..errors import BdapError, NotFound, Unavailable
+from ..access import Image, Person, Policy, UseImage, UseProject, decide
+from ..errors import BdapError, NotAllowed, NotFound, Unavailable
 from ..telemetry import redact
-from . import pulls, reasons, store, uids, warm
+from . import grants, pulls, reasons, store, uids, warm
 from .choosing import Facts
 from .engines import Engine, ImageMissing, State, engine_of
 from .gpu_wait import WaitsForGpus
@@ -27,7 +27,7 @@ from .looks import looks_of
 from .orphans import settled
 from .plan import Choice, Site, SpawnPlan, container_name, plan
 from .progress import Progress
-from .recheck import Recheck, no_folder, readable, refused, sessions
+from .recheck import ANOTHER_IMAGE, Recheck, no_folder, readable, refused, sessions
 
 STARTING = (
     Progress("queued", "Checking what you may start"),
@@ -89,7 +89,8 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
             await settled(self.object_name)
             await self.engine.remove(self.object_name)  # what an earlier hub left behind; it may hold a GPU
             given = await self.gpus_for(choice)
-            self.plan = await self._in_thread(self._make_plan, choice, self.person, self.policy, given)
+            image = await self._pinned(choice)
+            self.plan = await self._in_thread(self._make_plan, choice, self.person, self.policy, given, image)
             lap("plan")
             self.stage, limits = 2, self.plan.limits
             self.image, self.mem_limit, self.cpu_limit = self.plan.image, limits.memory, limits.cpus  # for `get_env`
@@ -136,24 +137,39 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
     def _tell(self, pulling: Progress | None) -> None:
         self.pulling = pulling
 
-    def _make_plan(self, choice: Choice, person: Person, policy: Policy, given: tuple[str, ...]) -> SpawnPlan:
+    async def _pinned(self, choice: Choice) -> str:
+        """What the engine calls the exact content of a pinned image; '' for one that is not."""
+        digest, name = await grants.pinned(self.policy, choice, self.engine.has_image)
+        wanted = UseImage(choice.project.name, choice.image.name, choice.size.name, digest)
+        if not (now := decide(self.policy, self.person, wanted)).entitled:
+            raise NotAllowed(now.reason, ANOTHER_IMAGE)
+        return name
+
+    def _make_plan(
+        self, choice: Choice, person: Person, policy: Policy, given: tuple[str, ...], image: str = ""
+    ) -> SpawnPlan:
         """Look up what the plan needs and make the folders that it mounts. Runs in a thread."""
         settings = self.settings
         first, database = settings.spawning.first_uid, sessions(settings.database)
         own = [p.name for p in policy.projects if p == choice.project or decide(policy, person, UseProject(p.name))]
         projects = {name: uids.gid_of(database, name, first) for name in own}
+        more = grants.granted(settings, policy, person, choice.project, propagation_of(settings.store.data))
+        others = {name: uids.gid_of(database, name, first) for name in more.projects if name not in projects}
         uid = uids.uid_of(database, person.name, first)
         self.stage = 1
         gid = projects[choice.project.name]
         store.ensure_home(settings, person.name, uid, gid)
-        store.ensure_names(settings, person.name, uid, projects, gid)
+        store.ensure_names(settings, person.name, uid, projects | others, gid)
         store.ensure_store(settings, projects)
         site = Site(
             address=self.host_address,
             uid=uid,
             projects=projects,
             propagation=propagation_of(settings.store.data),
-            hidden=store.hidden_collections(settings, policy, person),
+            hidden=store.hidden_collections(settings, policy, person, choice.project.name),
+            image=image,
+            granted=more.mounts,
+            groups=tuple(others.values()),
             **self.gpu_facts(given),
         )
         return plan(settings, person, choice, site, self.name)

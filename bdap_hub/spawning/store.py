@@ -9,9 +9,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..access import Person, Policy, ReadCollection, decide
+from ..access import Person, Policy, ReadCollection, ReadPath, decide
 from ..errors import BadSettings
 from ..settings import Settings
+from .grants import contained
 from .names import safe_name
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,9 @@ def ensure_store(settings: Settings, projects: dict[str, int]) -> None:
     settings.store.projects.mkdir(parents=True, exist_ok=True)
     for name, gid in projects.items():
         folder = settings.store.projects / name
-        folder.mkdir(exist_ok=True)
+        if not folder.is_symlink():
+            folder.mkdir(exist_ok=True)
+        contained(folder, folder, f"{settings.store.mount.rstrip('/')}/projects/{name}")
         found = folder.stat()
         if found.st_gid == gid and found.st_mode & 0o7777 == 0o2770:
             continue
@@ -74,13 +77,18 @@ def ensure_store(settings: Settings, projects: dict[str, int]) -> None:
             log.warning("the rights of %s are left as they are: %s", folder, error.strerror)
 
 
-def hidden_collections(settings: Settings, policy: Policy, person: Person) -> tuple[str, ...]:
-    """Folders below /eos/data that hold collections which `person` may not read, by the catalogue's own records."""
-    data = settings.store.data
+def hidden_collections(settings: Settings, policy: Policy, person: Person, project: str = "") -> tuple[str, ...]:
+    """Folders below /eos/data that hold collections which `person` may not read, by the catalogue's own records.
+
+    In a server of `project`, whose store grants count, too.
+    """
+    data, mount = settings.store.data, settings.store.mount.rstrip("/")
     return tuple(
         name
-        for name, visibility, project in collections(settings.var / "catalogue")
-        if (data / name).is_dir() and not decide(policy, person, ReadCollection(name, visibility, project))
+        for name, visibility, owner in collections(settings.var / "catalogue")
+        if (data / name).is_dir()
+        and not decide(policy, person, ReadCollection(name, visibility, owner))
+        and not (project and decide(policy, person, ReadPath(f"{mount}/data/{name}", project, visibility, owner)))
     )
 
 
