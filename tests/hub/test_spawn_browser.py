@@ -6,7 +6,6 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -134,17 +133,19 @@ UNNAMED = """() => [
 
 @pytest.fixture
 def taken(chosen: Platform) -> Iterator[Any]:
-    """A container that has the one GPU, as the engine's list says: who comes next waits in line."""
-    labels = {"bdap.hub": chosen.settings.install_id, "bdap.kind": "server", "bdap.person": "olga", "bdap.gpus": "0"}
-    engine = docker.from_env()
-    holder = engine.containers.run("bdap/lab:latest", ["sleep", "300"], detach=True, labels=labels)
+    """Olga's server has the one GPU: a container in its place, as this machine has none. Who comes next is in line."""
+    chosen.start("olga", {"project": "forest", "image": "lab"})
+    engine, name = docker.from_env(), container_name(chosen.settings, "olga")
+    before = engine.containers.get(name)
+    before.remove(force=True)
+    labels = {**before.labels, "bdap.gpus": "0"}
+    holder = engine.containers.run("bdap/lab:latest", ["sleep", "300"], detach=True, labels=labels, name=name)
     yield holder
-    with suppress(docker.errors.NotFound):
-        holder.remove(force=True)
+    chosen.stop("olga")
     engine.close()
 
 
-def test_choose_watch_work_stop_and_start_again(chosen: Platform, person: Any, look: Any) -> None:
+def test_choose_watch_work_stop_and_start_again(chosen: Platform, person: Any, look: Any, artifacts: Path) -> None:
     page = person("ana")
     look(page, "home-nothing")
     page.get_by_role("link", name="Start a server").click()
@@ -159,7 +160,7 @@ def test_choose_watch_work_stop_and_start_again(chosen: Platform, person: Any, l
     if "/hub/" in page.url:
         expect(page.locator("[aria-current=step]")).to_have_count(1)
         look(page, "pending")
-    work(page)
+    work(page, artifacts)
     container = docker.from_env().containers.get(container_name(chosen.settings, "ana"))
     assert container.attrs["HostConfig"]["Memory"] == 2**30
 
@@ -179,15 +180,19 @@ def test_choose_watch_work_stop_and_start_again(chosen: Platform, person: Any, l
     assert model["user_options"] == {"project": "agriculture", "image": "lab", "size": "large"}
 
 
-def work(page: Page) -> None:
+def work(page: Page, artifacts: Path) -> None:
     """Run a cell, and read what it printed."""
     page.wait_for_url(re.compile("/user/ana/.*lab"), timeout=MINUTE)
     page.locator(".jp-LauncherCard[data-category=Notebook]").first.click(timeout=MINUTE)
-    cell = page.locator(".jp-Notebook .jp-Cell .cm-content").first
-    cell.click(timeout=MINUTE)
+    idle = page.get_by_text("Python 3 (ipykernel) | Idle")
+    expect(idle).to_be_visible(timeout=MINUTE)
+    page.wait_for_timeout(1000)  # JupyterLab may change the session while it loads
+    expect(idle).to_be_visible(timeout=MINUTE)
+    page.locator(".jp-Notebook .jp-Cell .cm-content").first.click()
     page.keyboard.type("print(6 * 7)")
     page.keyboard.press("Shift+Enter")
     expect(page.locator(".jp-OutputArea-output").first).to_have_text("42\n", timeout=MINUTE)
+    page.screenshot(path=artifacts / "spawn-work-1280.png")
 
 
 def test_a_second_server_beside_it_on_a_phone(chosen: Platform, person: Any, look: Any) -> None:
@@ -331,11 +336,14 @@ def test_by_keyboard_alone(chosen: Platform, person: Any) -> None:
 
     tab_to("input[name=choice]")
     tab_to("summary")
-    page.keyboard.press("Enter")  # unfolds the other project, whose image is the next radio button
+    page.keyboard.press("Enter")  # unfolds the other project
     page.keyboard.press("Shift+Tab")
-    for _ in range(3):
-        page.keyboard.press("ArrowDown")
-    expect(page.get_by_role("radio", name="JupyterLab Notebooks").nth(1)).to_be_checked()
+    for wanted in ("agriculture/lab", "forest/lab"):
+        for _ in range(6):
+            page.keyboard.press("ArrowDown")
+            if page.locator(f"input[value='{wanted}']").is_checked():
+                break
+        expect(page.locator(f"input[value='{wanted}']")).to_be_checked()
     tab_to("input[name=size]")
     expect(page.get_by_role("radio", name="Large")).to_be_disabled()  # the forest has no such size
     tab_to("#spawn_form button")
