@@ -159,7 +159,7 @@ def _build_one(
     labels = {
         INPUTS: digest,
         "bdap.arguments": " ".join(arguments),
-        "bdap.contents": ", ".join(headlines(made_of.name, arguments)),
+        "bdap.contents": ", ".join(headlines(made_of, arguments)),
         "org.opencontainers.image.title": f"BDAP Hub {made_of.name}",
         "org.opencontainers.image.version": __version__,
         "org.opencontainers.image.licenses": "EUPL-1.2",

@@ -86,10 +86,10 @@ def inputs_hash(name: str, base_image: str | None = None, arguments: Sequence[st
     return digest.hexdigest()
 
 
-def headlines(name: str, arguments: Sequence[str] = ()) -> tuple[str, ...]:
+def headlines(made_of: Recipe, arguments: Sequence[str] = ()) -> tuple[str, ...]:
     """What is in the image, for people: `Python 3.13`, `JupyterLab 4.6`. Build arguments may choose between locks."""
     variant = dict(one.partition("=")[::2] for one in arguments).get("VARIANT", "cuda")
-    files = dict(recipe(name).files)
+    files = dict(made_of.files)
     locks = [file for path, file in files.items() if path in ("requirements.lock", f"{variant}.lock")]
     found = dict(
         pair for file in locks for pair in re.findall(r"^([a-z0-9-]+)==(\d+(?:\.\d+)?)", file.read_text(), re.M)

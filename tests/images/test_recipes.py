@@ -131,7 +131,8 @@ def test_the_proxys_lock_pins_by_hash_and_names_no_registry() -> None:
 
 
 def test_what_is_in_an_image_is_said_by_its_locks() -> None:
-    lab, gpu = recipes.headlines("lab"), recipes.headlines("gpu", ("VARIANT=cpu",))
+    lab = recipes.headlines(recipes.recipe("lab"))
+    gpu = recipes.headlines(recipes.recipe("gpu"), ("VARIANT=cpu",))
     assert lab[0] == "Python 3.13" and re.fullmatch(r"JupyterLab 4\.\d+", lab[1]) and "PyTorch" not in " ".join(lab)
     assert any(one.startswith("JAX ") for one in gpu) and "PyTorch" not in " ".join(gpu)
-    assert any(one.startswith("PyTorch ") for one in recipes.headlines("gpu"))
+    assert any(one.startswith("PyTorch ") for one in recipes.headlines(recipes.recipe("gpu")))
