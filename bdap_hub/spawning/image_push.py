@@ -18,9 +18,9 @@ from pathlib import Path
 from ..errors import BadRequest, BadSettings, NotAllowed, Unavailable
 from ..settings import Settings
 from ..telemetry import redact
+from .engines.login import CREDENTIALS
 from .images import Progress, docker_client, image_id
 
-CREDENTIALS = "registry-credentials"
 DIGEST = re.compile(r"digest: (sha256:[0-9a-f]{64})")
 
 

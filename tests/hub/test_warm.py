@@ -9,6 +9,7 @@ from typing import Any
 import docker
 import pytest
 
+from bdap_hub.spawning.engines import engine_of, now
 from bdap_hub.spawning.plan import container_name
 
 from .conftest import Platform, with_docker
@@ -129,4 +130,28 @@ def test_a_claimed_server_is_what_a_cold_one_is(warm: Platform) -> None:
     assert not claimed(container)
     cold = inside(warm, "ana", container)
     assert cold == one
+    warm.stop("ana")
+
+
+def test_whoever_waits_is_nobodys_server_and_a_claimed_one_is_its_persons(warm: Platform) -> None:
+    def servers() -> dict[str, str]:
+        labels = {"bdap.hub": warm.settings.install_id, "bdap.kind": "server"}
+        return {one.name: one.labels["bdap.person"] for one in now(lambda: engine_of(warm.settings).find(labels))}
+
+    warm.wait(lambda: waiting(warm), 60, "a container to wait")
+    assert servers() == {}
+    container = start(warm, "ana")
+    assert claimed(container) and servers() == {container.name: "ana"}
+    warm.stop("ana")
+    assert servers() == {}
+
+
+def test_one_that_does_not_answer_is_passed_over(warm: Platform) -> None:
+    warm.wait(lambda: waiting(warm), 60, "a container to wait")
+    broken = waiting(warm)
+    for one in broken:
+        one.pause()
+    container = start(warm, "ana")
+    assert container.id not in {one.id for one in broken}
+    assert warm.at_server("ana", "GET", "api").status_code == 200
     warm.stop("ana")

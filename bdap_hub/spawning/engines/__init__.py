@@ -9,6 +9,7 @@ from ...settings import Settings
 from .claimed import Claimed
 from .contract import ABSENT, Engine, File, Found, ImageFacts, ImageMissing, Node, Pull, State, now
 from .docker import DockerEngine
+from .login import Login
 
 __all__ = [
     "ABSENT",
@@ -27,9 +28,10 @@ __all__ = [
 
 def engine_of(settings: Settings) -> Engine:
     """The engine of these settings; one object for the whole process."""
-    return _engine(settings.spawning.engine, settings.spawning.node, settings.var.resolve() / "warm")
+    spawning = settings.spawning
+    return _engine(spawning.engine, spawning.node, settings.var.resolve(), spawning.registry)
 
 
 @lru_cache
-def _engine(kind: str, node: str, warm: Path) -> Engine:
-    return DockerEngine(node, claimed=Claimed(warm))
+def _engine(kind: str, node: str, var: Path, registry: str) -> Engine:
+    return DockerEngine(node, claimed=Claimed(var / "warm"), login=Login(registry, var / "secrets"))

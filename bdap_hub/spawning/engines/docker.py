@@ -17,8 +17,10 @@ from ..plan import SpawnPlan
 from . import docker_arguments
 from .claimed import KIND, WAITS, Claimed
 from .client import connect
-from .contract import ABSENT, Engine, File, Found, ImageFacts, ImageMissing, Node, Phase, Pull, State, Tell
+from .contract import ABSENT, Engine, File, Found, ImageFacts, ImageMissing, Node, Phase, State, Tell
 from .lane import Lane
+from .layers import Layers
+from .login import Login
 
 LOOK = 0.1  # seconds between two looks at what ends
 WAITING = {"bdap.kind": KIND}
@@ -39,8 +41,14 @@ class DockerEngine(Engine):
     `claimed`: whose the containers are that waited for a person.
     """
 
-    def __init__(self, node: str = "local", lane: Lane | None = None, claimed: Claimed | None = None) -> None:
-        self._node = node
+    def __init__(
+        self,
+        node: str = "local",
+        lane: Lane | None = None,
+        claimed: Claimed | None = None,
+        login: Login = Login(),  # noqa: B008  frozen: that of nobody
+    ) -> None:
+        self._node, self._login = node, login
         self.claimed = claimed
         self._lane = lane or Lane(node, connect)
         self._pulls = ThreadPoolExecutor(4, thread_name_prefix="pull")
@@ -208,18 +216,14 @@ class DockerEngine(Engine):
         await asyncio.wrap_future(self._pulls.submit(self._pull, reference, tell))
 
     def _pull(self, reference: str, tell: Tell) -> None:
-        layers: dict[str, tuple[int, int]] = {}
+        layers = Layers()
         try:
-            for event in connect(timeout=600).pull(reference, stream=True, decode=True):
+            for event in connect(timeout=600).pull(
+                reference, stream=True, decode=True, auth_config=self._login.of(reference)
+            ):
                 if event.get("error"):
                     raise missing(reference, self._node, str(event["error"]))
-                detail = event.get("progressDetail") or {}
-                if event.get("status") == "Downloading" and detail.get("total"):
-                    layers[event["id"]] = (detail["current"], detail["total"])
-                elif event.get("status") in ("Download complete", "Pull complete") and event.get("id") in layers:
-                    layers[event["id"]] = (layers[event["id"]][1],) * 2
-                done, total = (sum(part) for part in zip(*layers.values(), strict=True)) if layers else (0, 0)
-                tell(Pull(done, total, str(event.get("status", ""))))
+                tell(layers.after(event))
         except APIError as error:
             raise missing(reference, self._node, str(error.explanation)) from None
 
