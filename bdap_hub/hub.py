@@ -12,7 +12,7 @@ from typing import Any
 
 from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 
-from . import entitlements, identity, subdomains, telemetry
+from . import certificates, entitlements, identity, subdomains, telemetry
 from .access import Person, decides_on_members
 from .database import shared
 from .errors import BadSettings
@@ -55,7 +55,7 @@ def addresses(c: Any, settings: Settings) -> None:
     hub = settings.hub
     c.JupyterHub.bind_url = f"http://{hub.bind}:{hub.public_port}"
     c.JupyterHub.public_url = f"{hub.public_url.rstrip('/')}/"
-    c.JupyterHub.hub_bind_url = f"http://{hub.api_bind}:{hub.api_port}"
+    c.JupyterHub.hub_bind_url = f"{hub.scheme}://{hub.api_bind}:{hub.api_port}"
     c.JupyterHub.hub_connect_url = hub.api_url
     c.JupyterHub.default_url = "/hub/home"
 
@@ -77,7 +77,7 @@ def proxy(c: Any, settings: Settings) -> None:
     c.JupyterHub.cleanup_proxy = False
     c.ConfigurableHTTPProxy.should_start = False
     c.ConfigurableHTTPProxy.auth_token = settings.secret("proxy-auth-token")
-    c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.hub.proxy_api_port}"
+    c.ConfigurableHTTPProxy.api_url = f"{settings.hub.scheme}://127.0.0.1:{settings.hub.proxy_api_port}"
 
 
 def pages(c: Any, settings: Settings) -> None:
@@ -121,7 +121,11 @@ def spawner(c: Any, settings: Settings) -> None:
     ]
     c.JupyterHub.allow_named_servers = settings.spawning.named_servers > 0
     c.JupyterHub.named_server_limit_per_user = settings.spawning.named_servers
-    c.Spawner.hub_connect_url = f"http://{host}:{settings.hub.api_port}"
+    c.Spawner.hub_connect_url = f"{settings.hub.scheme}://{host}:{settings.hub.api_port}"
+    if settings.hub.internal_ssl:
+        certificates.ensure(settings, [f"IP:{host}"])
+        c.JupyterHub.internal_ssl = True
+        c.JupyterHub.internal_certs_location = str(certificates.folder(settings))
     c.Spawner.default_url = "/lab"
     c.Spawner.http_timeout = 60
     c.Spawner.start_timeout = 120

@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from . import certificates
 from .settings import Settings
 
+BY_ADDRESS = Path(__file__).parent / "proxy_tls.cjs"
 INSTALLED = Path(__file__).parent.parent / "var/node/node_modules/.bin/configurable-http-proxy"
 
 
@@ -22,12 +24,26 @@ def command(settings: Settings) -> list[str]:
         *("--api-ip", "127.0.0.1", "--api-port", str(hub.proxy_api_port)),
         *("--error-target", f"{hub.api_url}/hub/error"),
         *(["--host-routing"] if hub.has_subdomains else []),
+        *(_tls(settings) if hub.internal_ssl else []),
     ]
 
 
+def _tls(settings: Settings) -> list[str]:
+    """To the hub and to servers it goes with a certificate, and its own API wants one."""
+    certificates.ensure(settings)
+    options: list[str] = []
+    for side, name in (("api", "proxy-api"), ("client", "proxy-client")):
+        key, certificate = certificates.files(settings, name)
+        options += [f"--{side}-ssl-key", key, f"--{side}-ssl-cert", certificate]
+        options += [f"--{side}-ssl-ca", certificates.trusted(settings, f"{name}-ca")]
+        options += [f"--{side}-ssl-request-cert", f"--{side}-ssl-reject-unauthorized"]
+    return options
+
+
 def environment(settings: Settings) -> dict[str, str]:
-    """The token by which it knows the hub."""
-    return {"CONFIGPROXY_AUTH_TOKEN": settings.secret("proxy-auth-token")}
+    """The token by which it knows the hub, and how it looks at certificates."""
+    found = {"CONFIGPROXY_AUTH_TOKEN": settings.secret("proxy-auth-token")}
+    return found | ({"NODE_OPTIONS": f"--require={BY_ADDRESS}"} if settings.hub.internal_ssl else {})
 
 
 def run(settings: Settings) -> None:

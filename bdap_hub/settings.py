@@ -56,6 +56,11 @@ class HubSettings(Section):
     api_bind: str = Field("127.0.0.1", description="Address the hub's API listens on, also for containers.")
     api_port: int = 8081
     proxy_api_port: int = 8091
+    internal_ssl: bool | None = Field(
+        None,
+        description="Hub, proxy, people's servers and the services' way to the hub speak TLS, each proving who it is "
+        "by a certificate of the hub's own. Empty: yes with spawning.engine: docker, else no.",
+    )
     platform_name: str = "BDAP Hub"
 
     @property
@@ -72,7 +77,12 @@ class HubSettings(Section):
     @property
     def api_url(self) -> str:
         """Where callers on this host reach the hub's API."""
-        return f"http://{local(self.api_bind)}:{self.api_port}"
+        return f"{self.scheme}://{local(self.api_bind)}:{self.api_port}"
+
+    @property
+    def scheme(self) -> str:
+        """What the hub's API, the proxy's and people's servers speak."""
+        return "https" if self.internal_ssl else "http"
 
     @property
     def host(self) -> str:
@@ -597,6 +607,8 @@ class Settings(BaseSettings):
             if demand.level and demand.level not in levels:
                 raise ValueError(f"{name} requires the level {demand.level!r}; known: {sorted(levels)}")
         self._groups_apart()
+        if self.hub.internal_ssl is None:
+            self.hub = self.hub.model_copy(update={"internal_ssl": self.spawning.engine == "docker"})
         if self.hub.has_subdomains and urlsplit(self.dashboards.origin).hostname == self.hub.host:
             raise ValueError(
                 f"dashboards.origin is {self.dashboards.origin!r}, under which people's servers have their names: give "

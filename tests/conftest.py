@@ -78,6 +78,7 @@ def make_settings(folder: Path, **sections: dict[str, Any]) -> Settings:
             "public_url": f"http://127.0.0.1:{public}",
             "api_port": free_port(),
             "proxy_api_port": free_port(),
+            "internal_ssl": False,  # tests of the whole platform turn it on
         },
         "identity": {"issuer": f"http://localhost:{issuer}"},
         "spawning": {"warm": {"most": 0}},  # no containers beside those that a test starts

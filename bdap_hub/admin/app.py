@@ -18,7 +18,7 @@ from fastapi import APIRouter, Depends, FastAPI, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from .. import audit, entitlements
+from .. import audit, certificates, entitlements
 from ..access import Administer, Person, decide
 from ..database import connect
 from ..errors import BdapError, NotAllowed
@@ -65,7 +65,7 @@ router = APIRouter(dependencies=[Depends(administrator)], include_in_schema=Fals
 def create_app(settings: Settings) -> FastAPI:
     """The panel under /services/admin/. Needs the secrets `service-admin` and `signing`."""
     app, login = create_service(settings, "admin", "Administration")
-    client = httpx.AsyncClient(timeout=15, trust_env=False)
+    client = httpx.AsyncClient(timeout=15, trust_env=False, verify=certificates.client(settings))
     app.state.sessions = connect(settings.database)
     app.state.hub = Hub(settings, client)
     app.state.dashboards = Dashboards(settings, client)

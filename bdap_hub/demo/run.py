@@ -77,8 +77,8 @@ def _start(settings: Settings, supervisor: Supervisor) -> None:
         Part(
             "proxy",
             proxy.command(settings),
-            f"http://127.0.0.1:{hub.proxy_api_port}/api/routes",
-            403,  # it runs, and wants its token
+            f"http://{hub.bind}:{hub.public_port}/",
+            404,  # it runs, and knows no way yet
             proxy.environment(settings),
         ),
         Part("provider", [bdap, "serve", "provider"], f"{settings.identity.issuer}/.well-known/openid-configuration"),

@@ -18,6 +18,7 @@ from ..access import Image, Person, Policy, UseImage, UseProject, decide
 from ..errors import BdapError, NotAllowed, NotFound, Unavailable
 from ..telemetry import redact
 from . import grants, pulls, reasons, store, uids, warm
+from .certified import Certified
 from .choosing import Facts
 from .engines import Engine, ImageMissing, State, engine_of
 from .gpu_wait import WaitsForGpus
@@ -40,7 +41,7 @@ OFTEN, SELDOM = 0.01, 0.2  # seconds between two knocks at its door: the longer 
 THREADS = ThreadPoolExecutor(8, thread_name_prefix="plan")  # database and folders
 
 
-class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[misc]
+class BdapDockerSpawner(WaitsForGpus, Recheck, Certified, DockerSpawner):  # type: ignore[misc]
     """One container a person: own uid, only their projects' folders, limits, no capabilities, no neighbours."""
 
     plan = AnyTrait(None, allow_none=True, help="The SpawnPlan of the running or starting server.")
@@ -101,6 +102,7 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
                 await self._create(command, choice.image.title)
                 lap("create")
                 await self.engine.start(self.object_name)
+                await self.certify()
                 lap("start")
             self.stage = 3
             address = await self._until_listening()
@@ -122,11 +124,11 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, DockerSpawner):  # type: ignore[m
     async def _claim(self, command: list[str]) -> bool:
         """Whether a container that waited has become this server."""
         pool = warm.pool_of(self.settings)
-        return pool is not None and await pool.claim(self.plan, command, self.get_env())
+        return pool is not None and await pool.claim(self.plan, command, self.get_env(), self.files_at)
 
     async def _create(self, command: list[str], title: str) -> None:
         """Make the container; its image is pulled where it is missing."""
-        arguments = self.plan, command, self.get_env(), self.port
+        arguments = self.plan, command, {**self.get_env(), **self.waits}, self.port
         try:
             self.object_id = await self.engine.create(*arguments)
         except ImageMissing:

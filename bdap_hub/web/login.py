@@ -19,6 +19,7 @@ from fastapi.responses import RedirectResponse, Response
 from jupyterhub.services.auth import check_scopes
 
 from ..access import Assurance, Decision, Person, Requirement, step_up_path
+from ..certificates import client
 from ..errors import BadRequest, NotAllowed, NotLoggedIn, StepUp, Unavailable
 from ..settings import Settings
 from .tokens import read_token, sign_token
@@ -52,7 +53,7 @@ class HubLogin:
         self._cookie_path = "/" if settings.hub.cookie_prefix else self.prefix
         self._secure = settings.hub.public_url.startswith("https:")
         self.api = f"{settings.hub.api_url}/hub/api"
-        self.client = httpx.AsyncClient(transport=transport, timeout=10, trust_env=False)
+        self.client = httpx.AsyncClient(transport=transport, timeout=10, trust_env=False, verify=client(settings))
         self._token = settings.secret(f"service-{name}")
         self._key = settings.secret("signing")
         self._cache: dict[str, tuple[float, Any]] = {}

@@ -73,7 +73,7 @@ def run_notebook(demo: Demo, page: Page, name: str, shot: Callable[[str], None])
     wait_for_tiles(page, 4)
     shot("map")
     assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']").count() == 0
-    assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+    assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").all_inner_texts() == []
 
 
 def run_all(page: Page) -> None:

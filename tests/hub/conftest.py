@@ -178,7 +178,7 @@ def with_docker(folder: Path, **spawning: Any) -> Iterator[Platform]:
     settings = make_settings(
         folder / "var",
         spawning={"network": network, "memory": "700M", "pids": 200, "idle_timeout": 0, **spawning},
-        hub={"api_bind": gateway},
+        hub={"api_bind": gateway, "internal_ssl": True},
         **reachable,
     )
     found: Platform | None = None

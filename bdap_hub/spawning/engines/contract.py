@@ -142,6 +142,10 @@ class Engine(ABC):
     async def address(self, name: str, port: int) -> tuple[str, int]:
         """(ip, port) at which the hub's host and proxy reach that port of a running server. NotFound: not running."""
 
+    async def give(self, name: str, files: Sequence[File]) -> None:
+        """Put files into a running server: what depends on its address. NotFound: there is none."""
+        raise Unavailable("this engine gives running servers no files", "set hub.internal_ssl to false")
+
     @abstractmethod
     async def stop(self, name: str, grace: float = 10) -> None:
         """Ask it to end; after `grace` seconds it is killed. Returns when it has ended; it stays to be looked at."""

@@ -116,6 +116,15 @@ class DockerEngine(Engine):
             raise errors.NotFound(f"the container {name!r} does not run")
         return address, port
 
+    async def give(self, name: str, files: Sequence[File]) -> None:
+        """All at once, in their order."""
+        try:
+            await self._lane.call("put_archive", name, "/", archive(files))
+        except NotFound as error:
+            raise errors.NotFound(f"there is no container {name!r}: {error.explanation}") from None
+        except APIError as error:
+            raise failed(error) from None
+
     async def stop(self, name: str, grace: float = 10) -> None:
         """The image's own stop signal; the engine would hold a thread for each that takes its time."""
         try:

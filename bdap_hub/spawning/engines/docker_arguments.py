@@ -13,7 +13,9 @@ PERIOD = 100_000
 # No memory dumps: they would hold people's tokens. Open files are the engine's limit: it may not be able to raise it.
 ULIMITS = [Ulimit(name="core", soft=0, hard=0)]
 # Our images begin the same server in half the time; images of other origin have only JupyterHub's own program.
+# What a server needs that depends on its address comes after its start: it waits for the last of these files.
 BEGIN = """
+while [ -n "$BDAP_WAIT_FOR" ] && [ ! -e "$BDAP_WAIT_FOR" ]; do sleep 0.02; done; unset BDAP_WAIT_FOR
 if [ "$1" = jupyterhub-singleuser ] && command -v bdap-server >/dev/null; then shift; set -- bdap-server "$@"; fi
 exec "$@"
 """

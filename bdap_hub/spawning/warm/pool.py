@@ -16,12 +16,12 @@ from docker.errors import APIError
 from ...errors import BdapError
 from ...settings import Settings
 from ...units import bytes_of
-from ..engines import File, engine_of
+from ..engines import engine_of
 from ..engines.claimed import Claimed
 from ..engines.docker import DockerEngine
 from ..plan import SpawnPlan
 from .sizes import refusal, template, wanted
-from .slots import Slot, Slots, why_not
+from .slots import FilesAt, Slot, Slots, no_files, why_not
 
 log = logging.getLogger(__name__)
 LABEL = "bdap.warm"  # of an image whose containers can wait: the program in it that does
@@ -72,7 +72,7 @@ class WarmPool:
         return self._shelves.setdefault(repr(wanted_template), Shelf(wanted_template))
 
     async def claim(
-        self, plan: SpawnPlan, command: Sequence[str], environment: Mapping[str, str], files: Sequence[File] = ()
+        self, plan: SpawnPlan, command: Sequence[str], environment: Mapping[str, str], files: FilesAt = no_files
     ) -> bool:
         """Make a waiting container the plan's server. False: there is none, or it failed: start it cold."""
         shelf = self.started(plan)

@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,13 @@ CAPABILITIES = ("SETUID", "SETGID", "SETPCAP")  # to become somebody, and to giv
 LOW, NORMAL = 64, 1024  # shares of the CPU: while it imports, and as a server
 READY, CLAIM = 60.0, 2.0  # seconds
 AT_ONCE = 4  # claims
+FilesAt = Callable[[str], Sequence[File]]
+"""What a server is to find there, by the address that it has. Called in a thread."""
+
+
+def no_files(_: str) -> Sequence[File]:
+    """Nothing."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,7 @@ class Slots:
         plan: SpawnPlan,
         command: Sequence[str],
         environment: Mapping[str, str],
-        files: Sequence[File] = (),
+        files: FilesAt = no_files,
     ) -> None:
         """Make it the server of that plan. Unavailable where anything fails: then the container is gone."""
         async with self._turn:
@@ -123,13 +130,14 @@ class Slots:
                 await self.discard(slot.container)
                 raise Unavailable(f"the waiting container {slot.name} was not claimed: {error!r}") from None
 
-    async def _inject(self, slot: Slot, plan: SpawnPlan, files: Sequence[File]) -> None:
+    async def _inject(self, slot: Slot, plan: SpawnPlan, files: FilesAt) -> None:
+        given = await asyncio.to_thread(files, slot.address)
         wanted = {
             "pid": slot.pid,
             "container": slot.container,
             "hostname": plan.hostname,
             "mounts": [asdict(mount) for mount in plan.mounts],
-            "files": [{**asdict(f), "content": base64.b64encode(f.content).decode()} for f in files],
+            "files": [{**asdict(f), "content": base64.b64encode(f.content).decode()} for f in given],
         }
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(

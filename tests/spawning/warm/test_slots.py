@@ -22,7 +22,7 @@ from bdap_hub.spawning.engines.docker import DockerEngine
 from bdap_hub.spawning.network import ensure_network
 from bdap_hub.spawning.plan import Limits, Mount, SpawnPlan
 from bdap_hub.spawning.warm.sizes import template
-from bdap_hub.spawning.warm.slots import Slot, Slots
+from bdap_hub.spawning.warm.slots import Slot, Slots, no_files
 
 pytestmark = pytest.mark.docker
 
@@ -125,7 +125,7 @@ async def test_a_claim_brings_what_the_plan_says(
     slot = await waiting(slots, plan)
     keys = File("/run/keys/own.pem", b"key", plan.uid, plan.gid, 0o400)
     held = asyncio.ensure_future(hold(slot))  # its server ends at once here: look while it is being claimed
-    await slots.claim(slot, plan, SERVER, {"TOKEN": "t"}, [keys])
+    await slots.claim(slot, plan, SERVER, {"TOKEN": "t"}, lambda address: [keys] if address == slot.address else [])
     mounts, file = await held
     assert mounts["/home/ana"].split(",")[0] == "rw" and mounts["/eos/data"].split(",")[0] == "ro"
     assert file == (b"key", 0o400, plan.uid, plan.gid)
@@ -220,7 +220,7 @@ def seen(slot: Slot, target: str) -> list[str]:
 
 async def test_a_store_mounted_again_appears_in_it(slots: Slots, plan: SpawnPlan, store: Path) -> None:
     slot = await waiting(slots, plan)
-    await slots._inject(slot, replace(plan, mounts=(Mount(str(store), "/eos", propagation="rslave"),)), [])
+    await slots._inject(slot, replace(plan, mounts=(Mount(str(store), "/eos", propagation="rslave"),)), no_files)
     mount_late(store)
     assert "tmpfs" in seen(slot, "/eos/data")
     assert any(one.startswith("master:") for one in seen(slot, "/eos")) and seen(slot, "/eos")[5].startswith("ro")
