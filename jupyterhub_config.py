@@ -3,9 +3,9 @@
 import sys
 
 from bdap_hub import hub, settings
-from bdap_hub.errors import BadSettings
+from bdap_hub.errors import BdapError
 
 try:
     hub.configure(c, settings.load())  # noqa: F821  JupyterHub hands us `c`
-except BadSettings as error:
+except BdapError as error:
     sys.exit(f"The hub does not start: {error.message}. What you can do: {error.remedy}.")

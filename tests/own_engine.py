@@ -49,13 +49,15 @@ PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 
 class OwnEngine:
-    """One dockerd and its containerd. `folder` holds all of it; `data` is its own disk where that is to be small."""
+    """One dockerd and its containerd. `folder` holds all of it; `data`, its disk, is small enough to be filled."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.folder, self.arguments = folder, arguments
         self.socket = f"unix://{folder}/docker.sock"
         self.bridge = f"bdaptest-{secrets.token_hex(3)}"  # with none, an engine takes docker0 away from the host's own
         self.data = folder / "data"
+        self.data.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", self.data], check=True)
         self.daemon: subprocess.Popen[bytes] | None = None
         hook = folder / "bin" / "nvidia-container-runtime-hook"
         hook.parent.mkdir()
@@ -99,6 +101,18 @@ class OwnEngine:
         for stale in (self.folder / "pid", self.folder / "exec" / "containerd" / "containerd.pid"):
             stale.unlink(missing_ok=True)
 
+    @contextlib.contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """There is no room left for a byte."""
+        filler = self.data / "filler"
+        with filler.open("wb") as file, contextlib.suppress(OSError):
+            while True:
+                os.posix_fallocate(file.fileno(), filler.stat().st_size, _room(self.data))
+        try:
+            yield
+        finally:
+            filler.unlink()
+
     def hang(self) -> None:
         """It is there, takes connections, and answers none."""
         assert self.daemon is not None
@@ -124,6 +138,11 @@ class OwnEngine:
             if (point := line.split()[1]).startswith(f"{self.folder}/"):
                 subprocess.run(["umount", "-l", point], check=False, capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _room(folder: Path) -> int:
+    """Bytes of free disk, at least one: to ask for one more than there are says that it is full."""
+    return max(1, shutil.disk_usage(folder).free)
 
 
 def _ip(*arguments: str) -> None:

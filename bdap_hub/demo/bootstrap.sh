@@ -115,6 +115,7 @@ ensure_system_packages() {
     fi
     if [ "$profile" = test ] && ! find_chromium; then missing+=(chromium fonts-dejavu-core); fi
     if [ "$profile" = test ] && [ -z "$(PATH=$PATH:/usr/sbin:/sbin command -v ip)" ]; then missing+=(iproute2); fi
+    if [ "$profile" = test ] && ! compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null; then missing+=(faketime); fi
     if [ "$profile" = test ]; then ensure_postgres; ensure_registry; fi
     if [ ${#missing[@]} -gt 0 ]; then
         apt_install "a part of the system" "${missing[@]}"

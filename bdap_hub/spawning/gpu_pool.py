@@ -23,6 +23,7 @@ from . import gpu_inventory, gpu_tables, gpus
 from .engines import engine_of, now
 from .gpu_tables import GpuAllocation
 from .gpus import Device, Held, Running, Wish
+from .steady import Clock
 
 log = logging.getLogger(__name__)
 LOOK = 1.0  # seconds between two looks for those who wait, all of them together
@@ -87,6 +88,7 @@ class Pool:
         self._looking = threading.Lock()
         self._turn = asyncio.Lock()
         self._looked = float("-inf")
+        self.clock = Clock()
 
     @property
     def held(self) -> tuple[Held, ...]:
@@ -104,6 +106,7 @@ class Pool:
     def look(self) -> None:
         """Free what is gone, write down what was not known, serve who waits. Blocks; Unavailable without engine."""
         with self._looking:
+            self._follow_clock()
             starting = set(self._placed)
             rows = gpu_tables.allocations(self._sessions)
             devices = self.devices()
@@ -112,6 +115,13 @@ class Pool:
             self._serve(devices)
             self._rows = tuple(gpu_tables.allocations(self._sessions))
             self._looked = time.monotonic()
+
+    def _follow_clock(self) -> None:
+        """Who has a GPU has it as long as was said, whatever becomes of the time of day."""
+        if step := self.clock.jumped():
+            log.warning("The clock of this machine jumped by %.0f s: the ends of GPUs' times move along", step)
+            gpu_tables.move(self._sessions, step)
+            self.clock.believe()
 
     def _reconcile(self, held: Sequence[Held], starting: set[str], devices: Sequence[Device]) -> None:
         real = self._engine()
@@ -124,7 +134,7 @@ class Pool:
             asker = Asker(Wish(one.holder, one.project, one.since), one.person, one.image)
             row = self._row(asker, place, devices, one.since)
             if row.until is not None:  # nobody loses work without notice
-                row.until = max(row.until, time.time() + self.settings.spawning.gpu_notice_minutes * 60)
+                row.until = max(row.until, self.clock.now() + self.settings.spawning.gpu_notice_minutes * 60)
             gpu_tables.allocate(self._sessions, [row])
 
     def _serve(self, devices: Sequence[Device]) -> None:
@@ -133,7 +143,7 @@ class Pool:
             return
         held = [row.held() for row in gpu_tables.allocations(self._sessions)]
         for holder, places in gpus.place(devices, held, [one.wish for one in askers.values()]).items():
-            now, asker = time.time(), askers[holder]
+            now, asker = self.clock.now(), askers[holder]
             # from here on a look does not take it for lost; and who left the line meanwhile is found at the next one
             self._placed[holder] = tuple(place.device for place in places)
             rows = [self._row(asker, place, devices, now) for place in places]
@@ -210,7 +220,7 @@ class Pool:
             ends = [one.until for one in held if one.project == wish.project and one.until is not None]
             why = f"project {wish.project} has as many GPUs as it may at once"
             return Standing(place, min(ends, default=None), why)
-        return Standing(place, gpus.due_back(wish, devices, held, time.time()))
+        return Standing(place, gpus.due_back(wish, devices, held, self.clock.now()))
 
 
 LATER = "start an image without GPU, or try again then"

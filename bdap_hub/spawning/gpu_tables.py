@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Float, Integer, String, select
+from sqlalchemy import Float, Integer, String, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
 
@@ -70,6 +70,13 @@ def allocate(sessions: sessionmaker[Any], rows: Iterable[GpuAllocation]) -> bool
         except IntegrityError:
             return False
         return True
+
+
+def move(sessions: sessionmaker[Any], seconds: float) -> None:
+    """What is held is held since then, and until then, by a clock that was set by so much."""
+    later = {"since": GpuAllocation.since + seconds, "until": GpuAllocation.until + seconds}
+    with sessions.begin() as session:
+        session.execute(update(GpuAllocation).values(later))
 
 
 def end(sessions: sessionmaker[Any], held: Iterable[Held], now: float | None = None) -> int:

@@ -42,7 +42,7 @@ class WaitsForGpus:
         """What the image needs, from what the project was granted."""
         image = choice.image
         grants = grants_for(choice.project, image.gpu_model, image.gpus)
-        return Wish(self.object_name, choice.project.name, time.time(), image.gpus, image.gpu_model, grants)
+        return Wish(self.object_name, choice.project.name, self.pool.clock.now(), image.gpus, image.gpu_model, grants)
 
     async def gpus_for(self: Any, choice: Choice) -> tuple[str, ...]:
         """GPUs for the image, () where it needs none. Who waited long may no longer be entitled: asked again."""
@@ -93,7 +93,7 @@ class WaitsForGpus:
         if not held:
             return None
         until, model = self.pool.until(self.object_name), held[0].model
-        soon = until is not None and until - time.time() < self.settings.spawning.gpu_notice_minutes * 60
+        soon = until is not None and until - self.pool.clock.now() < self.settings.spawning.gpu_notice_minutes * 60
         name = f"{len(held)} GPUs" if len(held) > 1 else "a GPU"
         return {"what": f"{name} ({model})" if model else name, "until": until and clock(until), "soon": soon}
 
@@ -101,7 +101,7 @@ class WaitsForGpus:
     def gpu_overdue(self: Any) -> bool:
         """Whether the time of this server's GPU is over."""
         until = self.pool.until(self.object_name)
-        return until is not None and time.time() >= until
+        return until is not None and self.pool.clock.now() >= until
 
     @property
     def gpu_state(self: Any) -> str:
@@ -112,7 +112,7 @@ class WaitsForGpus:
             return f"{free} of {sum(device.slots for device in devices)} free"
         line = len(self.pool.waiting)
         ahead = f"; {line} in line" if line else ""
-        return f"all in use, {due(gpus.due_back(Wish('', '', 0), devices, held, time.time()))}{ahead}"
+        return f"all in use, {due(gpus.due_back(Wish('', '', 0), devices, held, self.pool.clock.now()))}{ahead}"
 
     def watch(self) -> None:
         """Somebody opened the page of the start."""

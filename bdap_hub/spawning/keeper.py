@@ -71,7 +71,7 @@ class Keeper:
         known = {spawner.object_name for _, spawner in self._spawners()}
         await self._orphans.look(found, known)
         pool = WaitsForGpus.pool_of(self.settings)
-        if any(one.holder not in known for one in pool.held):
+        if pool.clock.jumped() or any(one.holder not in known for one in pool.held):
             await pool.tidy()
 
     async def _proxy_agrees(self) -> None:

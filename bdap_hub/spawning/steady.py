@@ -9,26 +9,27 @@ JUMP = 30.0  # seconds: less is the clock being set right little by little
 
 
 class Clock:
-    """The wall's clock, as it would be had it not jumped; `settle` says by how much it did."""
+    """The wall's clock, as it would be had it not jumped; `jumped` says by how much it did, until `believe`."""
 
-    def __init__(
-        self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic, jump: float = JUMP
-    ) -> None:
-        self._wall, self._steady, self._jump = wall, steady, jump
-        self._offset = wall() - steady()
+    def __init__(self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic) -> None:
+        self._wall, self._steady = wall, steady
+        self.believe()
 
     def now(self) -> float:
-        """Seconds since the epoch; a jump that nobody has settled yet is left out."""
-        return self._steady() + self._offset if abs(self._step()) > self._jump else self._wall()
+        """Seconds since the epoch; a jump that is not believed yet is left out."""
+        return self._steady() + self._offset if self.jumped() else self._wall()
 
-    def settle(self) -> float:
-        """The seconds by which the clock jumped since the last call, 0 where it did not; from now on it is believed."""
-        step = self._step()
-        self._offset += step
-        return step if abs(step) > self._jump else 0.0
+    def jumped(self) -> float:
+        """The seconds by which it jumped, 0 where it did not. What is less than a jump is believed at once."""
+        step = self._wall() - self._steady() - self._offset
+        if abs(step) > JUMP:
+            return step
+        self.believe()
+        return 0.0
 
-    def _step(self) -> float:
-        return self._wall() - self._steady() - self._offset
+    def believe(self) -> None:
+        """From now on what the wall's clock says is the time."""
+        self._offset = self._wall() - self._steady()
 
 
 class Quiet:

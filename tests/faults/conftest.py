@@ -15,7 +15,7 @@ from bdap_hub.spawning import ends
 from bdap_hub.spawning.gpu_tables import allocations
 from bdap_hub.spawning.plan import container_name
 from tests.hub.conftest import Platform, launch
-from tests.own_engine import UUIDS, OwnEngine, network_of, own_engine, settings_on
+from tests.own_engine import IMAGE, UUIDS, OwnEngine, network_of, own_engine, settings_on
 
 from .pausing import CONFIG, Phases
 
@@ -65,6 +65,12 @@ class Rig:
         assert words.replace("'", "&#39;") in page, page
         return words
 
+    def looked(self) -> None:
+        """Returns once the hub has looked at the engine since: then an orphan that was put there is gone."""
+        labels = {"bdap.hub": self.platform.settings.install_id, "bdap.kind": "server"}
+        self.client.containers.run(IMAGE, ["sleep", "600"], detach=True, name="bdaptest-decoy", labels=labels)
+        self.platform.wait(lambda: "bdaptest-decoy" not in self.containers(), 40, "the hub's look")
+
     def nothing_left(self) -> bool:
         """No container, no GPU held, no server, no route."""
         return not (self.containers() or self.gpus() or self.servers() or self.routes())
@@ -109,6 +115,6 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 def as_it_was(rig: Rig) -> Iterator[None]:
     yield
     rig.phases.release()
-    for person in ("ana", "ben"):
+    for person in ("ana", "ben", "olga"):
         rig.platform.stop(person)
     rig.platform.wait(rig.nothing_left, 40, "nothing to be left")

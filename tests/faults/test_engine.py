@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 
 import pytest
 
 from bdap_hub.spawning import reasons
+from tests.conftest import ROOT
 
-from .conftest import GPU, Rig
+from .conftest import GPU, LAB, Rig
 
 pytestmark = pytest.mark.docker
 
@@ -33,7 +37,7 @@ def test_servers_outlive_its_silence(rig: Rig) -> None:
     platform.start("ana", GPU)
     rig.engine.hang()
     try:
-        time.sleep(8)  # longer than the hub's look
+        platform.wait(lambda: "does not answer" in platform.log.rsplit("User ana took", 1)[1], 30, "the hub's look")
         assert rig.servers()[""]["ready"] and rig.visit("").status_code == 200
     finally:
         rig.engine.wake()
@@ -50,6 +54,60 @@ def test_servers_end_with_it_their_people_are_told_and_gpus_are_free(rig: Rig) -
     platform.wait(lambda: rig.nothing_left() and not rig.servers("ben"), 60, "the hub to notice")
     assert {rig.told("ana"), rig.told("ben")} == {reasons.STOPPED}
     platform.start("ana", GPU)
+
+
+def test_with_live_restore_servers_outlive_it(rig: Rig) -> None:
+    platform = rig.platform
+    rig.engine.stop()
+    rig.engine.arguments = ("--live-restore",)
+    rig.engine.start()
+    try:
+        platform.wait(lambda: started(rig), 30, "the start")
+        before, gpus = rig.container().id, rig.gpus()
+        rig.engine.kill()
+        assert rig.visit("").status_code == 200, "it answers without its engine"
+        rig.engine.start()
+        rig.looked()
+        assert rig.servers()[""]["ready"] and (rig.container().id, rig.gpus()) == (before, gpus)
+    finally:
+        platform.stop("ana")
+        rig.engine.stop()
+        rig.engine.arguments = ()
+        rig.engine.start()
+
+
+def test_a_hub_that_starts_without_it_says_so_in_one_line_and_ends(rig: Rig) -> None:
+    environment = {
+        **os.environ,
+        "BDAP_CONFIG": str(rig.platform.folder / "bdap.yaml"),
+        "DOCKER_HOST": f"unix://{rig.platform.folder}/nobody.sock",
+    }
+    command = [sys.executable, "-m", "jupyterhub", "-f", str(ROOT / "jupyterhub_config.py")]
+    done = subprocess.run(command, env=environment, cwd=rig.platform.folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert "The hub does not start: the Docker engine does not answer" in done.stderr.splitlines()[-1]
+
+
+def test_its_disk_is_full(rig: Rig) -> None:
+    with rig.engine.full_disk():
+        answer = rig.platform.api("POST", "/users/ana/server", json=GPU)
+        assert answer.status_code == 503, answer.text
+        assert "the disk of the machine that runs servers is full" in answer.json()["message"]
+        rig.platform.wait(rig.nothing_left, 20, "nothing to be left")
+    rig.platform.start("ana", GPU)
+
+
+def test_the_disk_of_the_homes_is_full(rig: Rig) -> None:
+    homes = rig.platform.settings.var / "homes"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=1", "tmpfs", str(homes)], check=True)
+    try:
+        answer = rig.platform.api("POST", "/users/ana/server", json=LAB)
+        assert answer.status_code == 503, answer.text
+        assert "the disk that holds people's home folders is full" in answer.json()["message"]
+        assert rig.nothing_left()
+    finally:
+        subprocess.run(["umount", "-l", str(homes)], check=True)
+    rig.platform.start("ana", LAB)
 
 
 def started(rig: Rig) -> bool:

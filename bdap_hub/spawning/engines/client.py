@@ -8,6 +8,7 @@ from typing import Any
 import docker
 from docker.errors import DockerException
 from docker.utils import kwargs_from_env
+from requests.exceptions import RequestException
 
 from ...errors import Unavailable
 
@@ -28,7 +29,7 @@ def connect(timeout: float = 60) -> Any:
     try:
         version = _plain(OLDEST_API, timeout).version(api_version=False)["ApiVersion"]
         return _plain(version, timeout)
-    except DockerException as error:
+    except (DockerException, RequestException) as error:
         raise Unavailable(
             f"the Docker engine does not answer: {error}",
             "start it (`systemctl start docker`), or set spawning.engine to process",

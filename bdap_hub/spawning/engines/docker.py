@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import Any
 
-from docker.errors import APIError, ImageNotFound, NotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
 
 from ... import errors
 from ..plan import SpawnPlan
@@ -235,6 +237,8 @@ class DockerEngine(Engine):
                 tell(layers.after(event))
         except APIError as error:
             raise missing(reference, self._node, str(error.explanation)) from None
+        except (DockerException, RequestException, HTTPError, OSError) as error:
+            raise errors.Unavailable(f"the Docker engine went away while it pulled {reference}: {error}") from None
 
 
 def state_of(found: Mapping[str, Any], node: str) -> State:
