@@ -24,6 +24,7 @@ from ..database import connect
 from ..errors import BdapError, NotAllowed
 from ..settings import Settings
 from ..web import HubLogin, create_service, note, page
+from . import api
 from .rows import PersonRow, ago
 from .sources import Dashboards, Hub, Parts
 
@@ -72,6 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.parts = Parts(settings, client)
     app.state.templates.filters["ago"] = ago
     app.include_router(router, prefix=login.prefix.rstrip("/"))
+    app.include_router(api.router, prefix=f"{login.prefix}api")
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> Any:
