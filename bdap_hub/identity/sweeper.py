@@ -187,9 +187,9 @@ def not_allowed(policy: Policy, name: str, groups: frozenset[str], options: Mapp
 
     A login that has grown old is no reason, nor is a GPU that this host has lost: the server runs.
     """
-    project, image, size = ((options or {}).get(name, "") for name in ("project", "image", "size"))
-    if not (project and image) or not all(isinstance(one, str) for one in (project, image, size)):
+    project, image, size = ((options or {}).get(name) or "" for name in ("project", "image", "size"))
+    if not (project and isinstance(project, str) and image and isinstance(image, str)):
         member = any(role_in(known, groups) and over(policy, known) is None for known in policy.projects)
         return "" if member else f"{name} is in no project"
-    decision = decide(replace(policy, gpus=1), Person(name, groups), UseImage(project, image, size))
+    decision = decide(replace(policy, gpus=1), Person(name, groups), UseImage(project, image, str(size)))
     return "" if decision.entitled else decision.reason

@@ -139,6 +139,12 @@ class Recheck(TellsEnds, HasTraits):
         if running > most:  # this one is among them
             raise BadRequest(f"{most} servers with a name may run at once, and {running - 1} do", "stop one of them")
 
+    def record_refusal(self, error: NotAllowed) -> None:
+        """What was only seen after `decide`, with what the engine and the store say."""
+        options = self.user_options or {}
+        wanted = UseImage(*(str(options.get(key, "")) for key in ("project", "image", "size")))
+        self._record(subject_of(wanted), False, error.message)
+
     def _record(self, subject: str, allowed: bool, reason: str) -> None:
         audit.record(
             sessions(self.settings.database),

@@ -114,6 +114,9 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, Certified, DockerSpawner):  # typ
         except ImageMissing as error:
             self.log.warning("%s", error)
             raise readable(missing(choice.image), "image", 503) from None
+        except NotAllowed as error:
+            self.record_refusal(error)
+            raise refused(error) from None
         except BdapError as error:
             raise refused(error) from None
         except OSError as error:

@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from bdap_hub import proxy
-from bdap_hub.settings import Settings
+from bdap_hub.settings import Settings, SizeSettings
 from bdap_hub.spawning.network import ensure_network
 from tests.conftest import GROUPS, PROXY, ROOT, make_settings
 
@@ -181,6 +181,8 @@ def with_docker(folder: Path, **spawning: Any) -> Iterator[Platform]:
         hub={"api_bind": gateway, "internal_ssl": True},
         **reachable,
     )
+    plain = SizeSettings(name="standard", title="Standard", cpus=1, memory=settings.spawning.memory)
+    settings.sizes = (plain, SizeSettings(name="large", title="Large", cpus=1.5, memory="900M"))
     found: Platform | None = None
     try:
         found = launch(folder, settings)

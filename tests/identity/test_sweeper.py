@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +18,8 @@ from jupyterhub import orm
 from sqlalchemy import func, select
 
 from bdap_hub import database
-from bdap_hub.access import Image, Policy, Project, Requirement
+from bdap_hub.access import GpuGrant, Image, Policy, Project, Requirement, Size
+from bdap_hub.entitlements import edit
 from bdap_hub.identity import sessions
 from bdap_hub.identity.id_token import LoginRefused
 from bdap_hub.identity.sweeper import Sweeper, not_allowed
@@ -61,12 +62,18 @@ def stubborn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 POLICY = Policy(
     projects=(
-        Project("farms", "Farms", "g-farms", ("lab", "gpu", "safe")),
+        Project("farms", "Farms", "g-farms", ("lab", "gpu", "safe", "pair"), sizes=("small",), gpus=(GpuGrant("", 1),)),
         Project("woods", "Woods", "g-woods", ("lab",)),
+        Project("ended", "Ended", "g-ended", ("lab",), ends=date(2026, 3, 31)),
+        Project("shelf", "Shelf", "g-shelf", ("lab",), archived=True),
     ),
+    sizes=(Size("small"),),
+    former={"timber": "woods"},
+    today=date(2026, 4, 1),
     images=(
         Image("lab", "bdap/lab", "Lab"),
         Image("gpu", "bdap/gpu", "GPU", gpu=True),
+        Image("pair", "bdap/gpu", "Two GPUs", gpu=True, gpus=2),
         Image("safe", "bdap/safe", "Safe", requires=Requirement("mfa", 1)),
     ),
 )
@@ -82,6 +89,14 @@ POLICY = Policy(
         ({"g-farms"}, {"project": "gone", "image": "lab"}, False),
         ({"g-farms"}, {"project": "farms", "image": "gpu"}, True),  # this host's GPUs were counted at the start
         ({"g-farms"}, {"project": "farms", "image": "safe"}, True),  # so was the login's age
+        ({"g-farms"}, {"project": "farms", "image": "lab", "size": "small"}, True),
+        ({"g-farms"}, {"project": "farms", "image": "lab", "size": "gone"}, False),
+        ({"g-farms"}, {"project": "farms", "image": "lab", "size": ["small"]}, False),
+        ({"g-ended"}, {"project": "ended", "image": "lab"}, False),
+        ({"g-ended"}, {}, False),
+        ({"g-shelf"}, {"project": "shelf", "image": "lab"}, False),
+        ({"g-timber"}, {"project": "timber", "image": "lab"}, False),  # woods had that name once
+        ({"g-farms"}, {"project": "farms", "image": "pair"}, False),  # more GPUs than it is granted
         (set(), {"project": "farms", "image": "safe"}, False),
         ({"g-woods"}, {}, True),
         (set(), {}, False),
@@ -231,6 +246,29 @@ def test_a_choice_that_was_not_made_is_known_all_the_same(platform: Platform) ->
         platform.provider.set_groups(name, ["project-agriculture"])
         eventually(lambda: not person.holds()["server"], platform.bound)
         assert person.holds()["login"]
+
+
+@EU_LOGIN
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"ends": "2026-01-01"}, "project dunes0 ended on 2026-01-01"),
+        ({"images": []}, "project dunes1 has no image 'lab'"),
+    ],
+)
+def test_what_a_project_loses_stops_its_servers(platform: Platform, change: dict[str, Any], why: str) -> None:
+    """A project of the database: its last day is over, or its image is taken away, while a server runs."""
+    project, store = why.split()[1], database.connect(platform.settings.database)
+    operator = edit.Editor("operator:test")
+    edit.create(platform.settings, store, operator, project, {"title": "Dunes", "images": ["lab"]})
+    name = platform.guest(f"project-{project}", "project-forest")
+    with working(platform, name, {"project": project, "image": "lab"}) as person:
+        time.sleep(4)  # as it is, it goes on
+        assert person.holds()["server"]
+        edit.change(platform.settings, store, operator, project, change)
+        eventually(lambda: not person.holds()["server"], platform.bound + 1)
+        assert person.holds()["login"] and person.holds()["token"]
+    assert why in events(platform, name, "stop-server")[0].reason
 
 
 @EU_LOGIN
