@@ -10,6 +10,7 @@ from . import database, entitlements, settings
 from .access import (
     Administer,
     Assurance,
+    BuildImage,
     EditProject,
     ManageMembers,
     Person,
@@ -29,7 +30,8 @@ from .errors import BadRequest, NotFound
 
 KINDS = (
     "project:forest, image:forest/lab, image:forest/lab/large, size:forest/large, gpu:forest/A100, "
-    "path:/eos/projects/forest:write, collection:NAME, dashboard:forest/NAME, members:forest, edit:forest/title, admin"
+    "path:/eos/projects/forest:write, collection:NAME, dashboard:forest/NAME, members:forest, edit:forest/title, "
+    "build:forest, admin"
 )
 
 
@@ -99,6 +101,8 @@ def _wanted(tree: settings.Settings, store: Any, thing: str) -> Request:
             return UseGpu(project, name)
         case "members":
             return ManageMembers(rest)
+        case "build":
+            return BuildImage(rest)
         case "edit":
             return EditProject(project, name)
         case "path":

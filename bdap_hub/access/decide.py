@@ -120,7 +120,7 @@ def _build_image(policy: Policy, person: Person, request: BuildImage) -> Decisio
     admin, leads = in_group(person, policy.admin_group), role_in(project, person.groups) == "lead"
     if not (admin or leads):
         return no("lead", f"{person.name} does not lead project {project.name}")
-    if ended := over(policy, project):
+    if (ended := over(policy, project)) is not None:
         return ended
     if leads:
         return proven(policy, person, yes("lead", f"{person.name} leads project {project.name}"), project.requires)

@@ -15,6 +15,7 @@ from ..errors import BadRequest, NotFound, Unavailable
 from .image_rules import File
 from .images import docker_client
 
+CAPABILITY = "SCHILY.xattr.security.capability"
 LOOKED_INTO = 4_000_000  # bytes; larger files are listed, and not searched
 
 
@@ -74,4 +75,5 @@ def member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
 def _file(tar: tarfile.TarFile, one: tarfile.TarInfo, layer: int) -> File:
     stream = tar.extractfile(one) if one.isfile() and one.size <= LOOKED_INTO else None
     path = one.name.removeprefix("./").strip("/")
-    return File(path, one.mode, one.uid, layer, one.isdir(), stream.read() if stream else None)
+    capable = CAPABILITY in one.pax_headers
+    return File(path, one.mode, one.uid, layer, one.isdir(), stream.read() if stream else None, capable)

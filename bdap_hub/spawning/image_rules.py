@@ -52,6 +52,7 @@ class File:
     layer: int
     is_folder: bool = False
     content: bytes | None = None
+    capable: bool = False  # it has capabilities of its own
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ def rights(file: File) -> Finding | None:
     """A program that may change its user, or what everybody may write to."""
     if not file.is_folder and file.mode & 0o6000:
         return Finding("setuid", file.path, f"mode {file.mode & 0o7777:o}: runs as its owner or group")
+    if file.capable:
+        return Finding("capability", file.path, "runs with capabilities of its own")
     if file.mode & 0o002 and not (file.is_folder and file.mode & 0o1000):
         what = f"mode {file.mode & 0o7777:o}: everybody may change it"
         return Finding("world-writable", file.path, what, serious=file.is_folder)

@@ -12,6 +12,7 @@ import pytest
 
 from bdap_hub.access import (
     Assurance,
+    BuildImage,
     EditProject,
     GpuGrant,
     Image,
@@ -238,6 +239,17 @@ CASES: list[tuple[Person | None, Request, bool, str]] = [
     (OLD, EditProject("old", "title"), False, "ended on 2026-03-31"),
     (person("vic", "g-vault-leads"), EditProject("vault", "title"), False, "needs a login of level high"),
     (ADA, EditProject("timber", "ends"), False, "it was renamed to 'woods'"),
+    # who builds a project's own image
+    (LEO, BuildImage("forest"), True, "leo leads project forest"),
+    (ADA, BuildImage("forest"), True, "in group bdap-admins"),
+    (FAY, BuildImage("forest"), False, "fay does not lead project forest"),
+    (LEO, BuildImage("farms"), False, "leo does not lead project farms"),
+    (ADA, BuildImage("old"), False, "ended on 2026-03-31"),
+    (OLD, BuildImage("old"), False, "ended on 2026-03-31"),
+    (ADA, BuildImage("nowhere"), False, "there is no project"),
+    (ADA, BuildImage("timber"), False, "it was renamed to 'woods'"),
+    (person("vic", "g-vault-leads"), BuildImage("vault"), False, "needs a login of level high"),
+    (None, BuildImage("forest"), False, "nobody is logged in"),
 ]
 
 

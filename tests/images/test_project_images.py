@@ -31,6 +31,7 @@ from bdap_hub.spawning.building.builder import NotBuilt
 from bdap_hub.spawning.building.room import Actor, ProjectImages, Wanted
 from tests.certificates import write_certificate
 from tests.conftest import make_settings
+from tests.images.registry import ACCOUNT, running
 
 pytestmark = pytest.mark.docker
 OPERATOR = Actor("operator:test")
@@ -257,12 +258,21 @@ def test_it_is_offered_to_its_project_alone(site: Site, built: Any) -> None:
     )
 
 
-def test_built_anew_it_takes_the_place_of_the_old(site: Site, built: Any) -> None:
-    again = site.build("crops", Dockerfile="FROM lab\nUSER 0\nRUN echo again >/opt/again\n")
-    assert again.reference != built.reference
+def test_built_anew_it_takes_the_place_of_the_old(
+    site: Site, built: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a private registry this time: it is offered from there, by digest."""
+    with running(tmp_path) as registry:
+        monkeypatch.setattr(site.settings.spawning, "registry", f"{registry.host}/bdap")
+        (site.settings.var / "secrets/registry-credentials").write_text(":".join(ACCOUNT))
+        again = site.build("crops", Dockerfile="FROM lab\nUSER 0\nRUN echo again >/opt/again\n")
+        assert registry.manifest(again.reference).status_code == 200
+    assert again.reference.startswith(f"{registry.host}/bdap/projects/agriculture/crops@sha256:")
+    assert inside(again, "cat", "/opt/again") == "again\n"
     assert images.image_id(built.reference) is None
     assert entitlements.policy(site.settings, site.room.store).image("agriculture.crops").reference == again.reference
     site.room.remove(OPERATOR, "agriculture", "crops")
+    assert images.image_id(again.content) is None
     assert images.image_id(again.reference) is None
     assert entitlements.policy(site.settings, site.room.store).image("agriculture.crops") is None
     assert site.left() == set()
@@ -319,6 +329,17 @@ def test_a_build_that_fills_the_disk_is_stopped(site: Site, monkeypatch: pytest.
 def test_one_build_at_a_time(site: Site) -> None:
     with site.room._alone(), pytest.raises(Busy, match="another image is being built"):
         site.build("second", Dockerfile="FROM lab\nRUN true\n")
+
+
+def test_what_a_killed_build_left_is_removed_by_the_next(site: Site) -> None:
+    label, before = f"bdap.builds={site.settings.install_id}", site.left()
+    docker("volume", "create", "--label", label, "bdaptest-left")
+    docker(
+        "container", "create", "--label", label, "--volume", "bdaptest-left:/work", "bdap/debian:trixie", "sleep", "9"
+    )
+    assert len(site.left() - before) == 2
+    with site.room._alone():
+        assert site.left() == before
 
 
 def test_who_may_build(site: Site) -> None:

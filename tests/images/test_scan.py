@@ -63,6 +63,7 @@ def test_published_keys_are_notes() -> None:
     [
         (File("usr/bin/su", 0o4755, 0, 0), "setuid"),
         (File("usr/bin/wall", 0o2755, 0, 0), "setuid"),
+        (File("usr/bin/ping", 0o755, 0, 0, capable=True), "capability"),
         (File("srv", 0o777, 0, 0, is_folder=True), "world-writable"),
         (File("tmp", 0o1777, 0, 0, is_folder=True), ""),
         (File("usr/local/share", 0o2755, 0, 0, is_folder=True), ""),
@@ -149,3 +150,11 @@ def test_the_platforms_image_has_no_problem(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_unknown_image_is_named() -> None:
     with pytest.raises(NotFound, match="bdaptest-scan-nowhere"):
         image_scan.scan("bdaptest-scan-nowhere")
+
+
+@pytest.mark.docker
+def test_file_capabilities_are_seen() -> None:
+    """The builder's image is known to have two programs with them, and has no other problem."""
+    images.build(["builder"])
+    found = {(one.kind, one.where) for one in image_scan.scan("bdap/builder").serious}
+    assert found == {("capability", "usr/bin/newuidmap"), ("capability", "usr/bin/newgidmap")}

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from bdap_hub.errors import Conflict, NotFound
+from bdap_hub.spawning import images
 from bdap_hub.spawning.engines import File, ImageMissing
 from bdap_hub.spawning.plan import Limits, Mount
 
@@ -38,6 +39,19 @@ async def test_a_servers_life(rig: Rig) -> None:
     assert (state.phase, state.exit_code, state.words) == ("ended", 0, "it ended by itself")
     await engine.remove(plan.name)
     assert (await engine.state(plan.name)).phase == "absent"
+
+
+async def test_an_image_by_its_content(rig: Rig) -> None:
+    """As projects' own images are named."""
+    content = images.image_id(rig.plan().image)
+    assert content
+    assert content.startswith("sha256:")
+    name = await rig.run(rig.plan(image=content))
+    await rig.until(name, lambda state: state.phase == "running")
+    other = f"sha256:{'0' * 64}"
+    assert await rig.engine.has_image(content) and not await rig.engine.has_image(other)
+    with pytest.raises(ImageMissing, match=other):
+        await rig.create(rig.plan("ben", image=other))
 
 
 async def test_what_is_not_there(rig: Rig) -> None:
