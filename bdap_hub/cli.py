@@ -20,6 +20,7 @@ from . import (
     cli_images,
     cli_people,
     cli_projects,
+    cli_store,
     proxy,
     settings,
     settings_page,
@@ -52,6 +53,7 @@ main.add_command(cli_access.access)
 main.add_command(cli_audit.audit)
 main.add_command(cli_firewall.firewall)
 main.add_command(cli_gpus.gpus)
+main.add_command(cli_store.store)
 main.add_command(cli_images.images)
 main.add_command(cli_people.people)
 main.add_command(cli_projects.projects)

@@ -17,7 +17,7 @@ from .access import Person, decides_on_members
 from .database import shared
 from .errors import BadSettings
 from .settings import SERVERS_USE, ServiceSettings, Settings, local
-from .spawning import ahead, keeper, servers
+from .spawning import ahead, keeper, servers, store_watch
 from .spawning import pages as spawn_pages
 from .spawning.network import ensure_network
 from .spawning.process import WARNING, BdapProcessSpawner
@@ -43,6 +43,7 @@ def configure(c: Any, settings: Settings) -> None:
     services(c, settings)
     roles(c, settings)
     keeper.start(settings)
+    store_watch.start(settings)
 
 
 def logs(c: Any, settings: Settings) -> None:
@@ -87,6 +88,7 @@ def pages(c: Any, settings: Settings) -> None:
         "platform": settings.hub.platform_name,
         "progress_steps": STEPS,
         "servers": lambda user: lambda: servers.rows(user),
+        "store_notice": lambda user: lambda: store_watch.watch_of(settings).notice(*servers.names(user)),
         "decides_members": lambda user: user is not None and _decides(settings, user),
         "platform_admin": lambda user: (
             user is not None and settings.identity.admin_group in {group.name for group in user.groups}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from datetime import UTC, datetime
+from functools import lru_cache
 from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -431,22 +432,39 @@ class BuilderSettings(Section):
     disk_mb: int = Field(20000, gt=0, description="What a build may write at most; it is stopped beyond that.")
 
 
+@lru_cache
+def _resolved(path: Path) -> Path:
+    """Without links, looked at once: a store that hangs does not hold up whoever only plans."""
+    return path.resolve()
+
+
 class StoreSettings(Section):
     """The big store. On hosts it lies at `root`; notebooks and STAC hrefs name it by `mount`."""
 
     root: Path = Field(Path("var/store"), description="Holds data/ and projects/.")
     data_root: Path | None = Field(None, description="Where the imagery lies, if not in <root>/data.")
     mount: str = "/eos"
+    file_system: str = Field(
+        "",
+        pattern=r"^[a-z0-9._]*$",
+        description="Type of the file system that must be mounted there, such as fuse or nfs4: where it is not, the "
+        "store counts as lost. Empty: a plain folder.",
+    )
+    look_seconds: float = Field(10, gt=0, description="So often the hub looks whether the store answers.")
+    patience: float = Field(5, gt=0, description="A store that does not answer within so many seconds is lost.")
+    remount: tuple[str, ...] = Field(
+        (), description="Command that mounts a lost store again, such as [systemctl, restart, eos.mount]; empty: wait."
+    )
 
     @property
     def data(self) -> Path:
         """The host's folder that people see, read-only, as <mount>/data."""
-        return (self.data_root or self.root / "data").resolve()
+        return _resolved((self.data_root or self.root / "data").absolute())
 
     @property
     def projects(self) -> Path:
         """The host's folder of the projects' own folders, seen as <mount>/projects/<project>."""
-        return (self.root / "projects").resolve()
+        return _resolved((self.root / "projects").absolute())
 
     def path_of(self, href: str) -> Path:
         """The host's path of a href such as /eos/data/x.tif; ValueError if it leaves the store.

@@ -116,6 +116,7 @@ ensure_system_packages() {
     if [ "$profile" = test ] && ! find_chromium; then missing+=(chromium fonts-dejavu-core); fi
     if [ "$profile" = test ] && [ -z "$(PATH=$PATH:/usr/sbin:/sbin command -v ip)" ]; then missing+=(iproute2); fi
     if [ "$profile" = test ] && ! compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null; then missing+=(faketime); fi
+    if [ "$profile" = test ] && ! find_xrootd; then missing+=(xrootd-server xrootd-fuse); fi
     if [ "$profile" = test ]; then ensure_postgres; ensure_registry; fi
     if [ ${#missing[@]} -gt 0 ]; then
         apt_install "a part of the system" "${missing[@]}"
@@ -146,7 +147,10 @@ ensure_registry() {
     if [ -d /run/systemd/system ]; then "${as_root[@]}" systemctl disable --now docker-registry >/dev/null 2>&1; fi
 }
 
-have_test_tools() { find_chromium && find_postgres && find_registry; }
+# Stands in for EOS; no server of the machine's own is started.
+find_xrootd() { command -v xrootd >/dev/null && command -v xrootdfs >/dev/null; }
+
+have_test_tools() { find_chromium && find_postgres && find_registry && find_xrootd; }
 
 ensure_venv() {
     local wanted

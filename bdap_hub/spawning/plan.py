@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from ..access import Image, Person, Policy, Project, Requirement, Size, UseImage, decide, role_in
 from ..errors import BadRequest
 from ..settings import SERVERS_USE, Settings
+from .mounts import LABEL, Mount, Propagation, held_places, written
 from .names import safe_name, server_name
 
-Propagation = Literal["rprivate", "rslave"]
 RUNTIME = "/tmp/jupyter-runtime"  # noqa: S108  the container's own: nobody else is in there
 STANDARD = Size()
 OPTIONS = frozenset({"project", "image", "size"})
@@ -35,16 +34,6 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Mount:
-    """A folder of the host at `target` in the container."""
-
-    source: str
-    target: str
-    read_only: bool = True
-    propagation: Propagation = "rprivate"
-
-
-@dataclass(frozen=True)
 class Limits:
     """What a server may use: bytes of memory (swap included), CPUs, processes and threads."""
 
@@ -61,7 +50,8 @@ class Site:
     `projects`: gid of each project the person is in. `gpus`: ids of the GPUs set aside for this server, `cdi`: the
     engine's own names of them where it hands them out by CDI, `gpu_until`: when the server must end because of them.
     `image`: the exact content of a pinned image, as the engine calls it. `granted`: folders of the store beyond the
-    projects' own, `groups`: the gids that they need.
+    projects' own, `groups`: the gids that they need. `store_lost`: it does not answer, and comes into the running
+    server later.
     """
 
     address: str
@@ -75,6 +65,7 @@ class Site:
     image: str = ""
     granted: tuple[Mount, ...] = ()
     groups: tuple[int, ...] = ()
+    store_lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,7 +138,7 @@ def plan(settings: Settings, person: Person, choice: Choice, site: Site, server:
     safe = safe_name(person.name)
     install = settings.install_id
     home = f"/home/{safe}"
-    project = choice.project.name
+    project, store = choice.project.name, _store(settings, choice, site)
     return SpawnPlan(
         image=site.image or choice.image.reference,
         name=container_name(settings, person.name, server),
@@ -159,7 +150,7 @@ def plan(settings: Settings, person: Person, choice: Choice, site: Site, server:
         mounts=(
             Mount(f"{settings.var.resolve()}/homes/{safe}", home, read_only=False),
             Mount(f"{settings.var.resolve()}/names/{safe}", "/var/lib/extrausers"),
-            *_store(settings, choice, site),
+            *(held_places(settings, store) if site.store_lost else store),
         ),
         limits=Limits(choice.size.memory, choice.size.cpus, settings.spawning.pids),
         gpus=site.gpus,
@@ -181,6 +172,7 @@ def plan(settings: Settings, person: Person, choice: Choice, site: Site, server:
             "bdap.image": choice.image.name,
             "bdap.size": choice.size.name,
             "bdap.gpus": ",".join(site.gpus),
+            LABEL: written(store),
         },
         cdi=site.cdi,
     )

@@ -50,6 +50,12 @@ def rows(user: Any) -> list[ServerRow]:
     return [_row(user, one, ends.get(one.name)) for one in user.all_spawners()]
 
 
+def names(user: Any) -> list[str]:
+    """What the person's running servers are called on the engine."""
+    spawners = user.spawners.values() if user is not None else ()
+    return [name for spawner in spawners if spawner.active and (name := getattr(spawner, "object_name", ""))]
+
+
 def _row(user: Any, one: Any, end: Any) -> ServerRow:
     """`one` is a spawner, or only its row in JupyterHub's database where it does not run."""
     spawner = user.spawners.get(one.name)  # a look-up by [] would make one

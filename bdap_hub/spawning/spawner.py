@@ -6,7 +6,7 @@ DockerSpawner gives the settings that operators and JupyterHub know; its calls o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,13 +22,13 @@ from .certified import Certified
 from .choosing import Facts
 from .engines import Engine, ImageMissing, State, engine_of
 from .gpu_wait import WaitsForGpus
-from .host import propagation_of
 from .laps import Laps
 from .looks import looks_of
 from .orphans import settled
 from .plan import Choice, Site, SpawnPlan, container_name, plan
 from .progress import Progress
 from .recheck import ANOTHER_IMAGE, Recheck, no_folder, readable, refused, sessions
+from .uses_store import UsesStore
 
 STARTING = (
     Progress("queued", "Checking what you may start"),
@@ -41,7 +41,7 @@ OFTEN, SELDOM = 0.01, 0.2  # seconds between two knocks at its door: the longer 
 THREADS = ThreadPoolExecutor(8, thread_name_prefix="plan")  # database and folders
 
 
-class BdapDockerSpawner(WaitsForGpus, Recheck, Certified, DockerSpawner):  # type: ignore[misc]
+class BdapDockerSpawner(WaitsForGpus, UsesStore, Recheck, Certified, DockerSpawner):  # type: ignore[misc]
     """One container a person: own uid, only their projects' folders, limits, no capabilities, no neighbours."""
 
     plan = AnyTrait(None, allow_none=True, help="The SpawnPlan of the running or starting server.")
@@ -91,7 +91,7 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, Certified, DockerSpawner):  # typ
             await self.engine.remove(self.object_name)  # what an earlier hub left behind; it may hold a GPU
             given = await self.gpus_for(choice)
             image = await self._pinned(choice)
-            self.plan = await self._in_thread(self._make_plan, choice, self.person, self.policy, given, image)
+            self.plan = await self._make_plan(choice, self.person, self.policy, given, image)
             lap("plan")
             self.stage, limits = 2, self.plan.limits
             self.image, self.mem_limit, self.cpu_limit = self.plan.image, limits.memory, limits.cpus  # for `get_env`
@@ -107,6 +107,7 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, Certified, DockerSpawner):  # typ
             self.stage = 3
             address = await self._until_listening()
             lap("listen")
+            self.store_settled()
             await self._in_thread(self.remember)
             lap("remember")
             self.log.info("%s listens after %s", self.object_name, lap)
@@ -150,34 +151,41 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, Certified, DockerSpawner):  # typ
             raise NotAllowed(now.reason, ANOTHER_IMAGE)
         return name
 
-    def _make_plan(
+    async def _make_plan(
         self, choice: Choice, person: Person, policy: Policy, given: tuple[str, ...], image: str = ""
     ) -> SpawnPlan:
-        """Look up what the plan needs and make the folders that it mounts. Runs in a thread."""
-        settings = self.settings
-        first, database = settings.spawning.first_uid, sessions(settings.database)
-        own = [p.name for p in policy.projects if p == choice.project or decide(policy, person, UseProject(p.name))]
-        projects = {name: uids.gid_of(database, name, first) for name in own}
-        more = grants.granted(settings, policy, person, choice.project, propagation_of(settings.store.data))
-        others = {name: uids.gid_of(database, name, first) for name in more.projects if name not in projects}
-        uid = uids.uid_of(database, person.name, first)
-        self.stage = 1
-        gid = projects[choice.project.name]
-        store.ensure_home(settings, person.name, uid, gid)
-        store.ensure_names(settings, person.name, uid, projects | others, gid)
-        store.ensure_store(settings, projects)
+        """Look up what the plan needs and make the folders that it mounts."""
+        first, database = self.settings.spawning.first_uid, sessions(self.settings.database)
+
+        def gids(names: Iterable[str]) -> dict[str, int]:
+            return {name: uids.gid_of(database, name, first) for name in names}
+
+        def prepare() -> tuple[int, dict[str, int]]:
+            own = [p.name for p in policy.projects if p == choice.project or decide(policy, person, UseProject(p.name))]
+            projects, uid = gids(own), uids.uid_of(database, person.name, first)
+            self.stage = 1
+            store.ensure_home(self.settings, person.name, uid, projects[choice.project.name])
+            store.ensure_places(self.settings)
+            return uid, projects
+
+        uid, projects = await self._in_thread(prepare)
+        found = await self.store_facts(choice, person, policy, projects)
+        others = await self._in_thread(gids, found.projects)
+        names, gid = projects | others, projects[choice.project.name]
+        await self._in_thread(store.ensure_names, self.settings, person.name, uid, names, gid)
         site = Site(
             address=self.host_address,
             uid=uid,
             projects=projects,
-            propagation=propagation_of(settings.store.data),
-            hidden=store.hidden_collections(settings, policy, person, choice.project.name),
+            propagation=found.propagation,
+            hidden=found.hidden,
+            store_lost=found.lost,
             image=image,
-            granted=more.mounts,
-            groups=tuple(others.values()),
+            granted=found.granted,
+            groups=tuple(gid for name, gid in others.items() if name not in projects),
             **self.gpu_facts(given),
         )
-        return plan(settings, person, choice, site, self.name)
+        return plan(self.settings, person, choice, site, self.name)
 
     async def stop(self, now: bool = False) -> None:
         """Ask it to end, and remove it; `now` kills it without asking."""
@@ -247,7 +255,9 @@ class BdapDockerSpawner(WaitsForGpus, Recheck, Certified, DockerSpawner):  # typ
             return Progress("queued", self.gpu_line)
         if self.pulling:
             return self.pulling
-        return Progress("queued", self.engine_line) if self.engine_line else STARTING[self.stage]
+        if self.engine_line:
+            return Progress("queued", self.engine_line)
+        return Progress(STARTING[self.stage].stage, self.store_line) if self.store_line else STARTING[self.stage]
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """What happens now, for the page that waits; a sign of life every 2 s, by which one knows that it is open."""

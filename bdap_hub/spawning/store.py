@@ -13,6 +13,7 @@ from ..access import Person, Policy, ReadCollection, ReadPath, decide
 from ..errors import BadSettings
 from ..settings import Settings
 from .grants import contained
+from .mounts import AWAY
 from .names import safe_name
 
 log = logging.getLogger(__name__)
@@ -54,13 +55,23 @@ def ensure_names(settings: Settings, person: str, uid: int, projects: dict[str, 
     (folder / "group").write_text("".join(f"{name}:x:{number}:\n" for name, number in sorted(projects.items())))
 
 
+def ensure_places(settings: Settings) -> None:
+    """What covers hidden collections, and what stands where the store is missing."""
+    empty, away = settings.var.resolve() / "empty", settings.var.resolve() / AWAY
+    empty.mkdir(mode=0o555, parents=True, exist_ok=True)
+    away.mkdir(mode=0o755, exist_ok=True)
+    (away / "THE-STORE-IS-AWAY.txt").write_text(
+        "The data store did not answer when this server was started.\n"
+        "It appears here by itself as soon as it is back; nothing has to be started again.\n"
+    )
+
+
 def ensure_store(settings: Settings, projects: dict[str, int]) -> None:
     """The folders that are mounted exist; a project's is its gid's alone (mode 2770).
 
     A store that rules by its own rights refuses the change: that is logged and left to the store.
     """
     settings.store.data.mkdir(parents=True, exist_ok=True)
-    (settings.var.resolve() / "empty").mkdir(mode=0o555, parents=True, exist_ok=True)
     settings.store.projects.mkdir(parents=True, exist_ok=True)
     for name, gid in projects.items():
         folder = settings.store.projects / name
@@ -77,16 +88,18 @@ def ensure_store(settings: Settings, projects: dict[str, int]) -> None:
             log.warning("the rights of %s are left as they are: %s", folder, error.strerror)
 
 
-def hidden_collections(settings: Settings, policy: Policy, person: Person, project: str = "") -> tuple[str, ...]:
+def hidden_collections(
+    settings: Settings, policy: Policy, person: Person, project: str = "", *, store_lost: bool = False
+) -> tuple[str, ...]:
     """Folders below /eos/data that hold collections which `person` may not read, by the catalogue's own records.
 
-    In a server of `project`, whose store grants count, too.
+    In a server of `project`, whose store grants count, too. Where the store is lost, also those without a folder.
     """
     data, mount = settings.store.data, settings.store.mount.rstrip("/")
     return tuple(
         name
         for name, visibility, owner in collections(settings.var / "catalogue")
-        if (data / name).is_dir()
+        if (store_lost or (data / name).is_dir())
         and not decide(policy, person, ReadCollection(name, visibility, owner))
         and not (project and decide(policy, person, ReadPath(f"{mount}/data/{name}", project, visibility, owner)))
     )

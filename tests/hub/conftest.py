@@ -163,7 +163,7 @@ def launch(folder: Path, settings: Settings, more: str = "") -> Platform:
 
 
 @contextlib.contextmanager
-def with_docker(folder: Path, **spawning: Any) -> Iterator[Platform]:
+def with_docker(folder: Path, store: dict[str, Any] | None = None, **spawning: Any) -> Iterator[Platform]:
     """The hub with the Docker engine; all its containers and its network go away at the end."""
     try:
         engine = docker.from_env()
@@ -179,6 +179,7 @@ def with_docker(folder: Path, **spawning: Any) -> Iterator[Platform]:
         folder / "var",
         spawning={"network": network, "memory": "700M", "pids": 200, "idle_timeout": 0, **spawning},
         hub={"api_bind": gateway, "internal_ssl": True},
+        **({"store": store} if store else {}),
         **reachable,
     )
     plain = SizeSettings(name="standard", title="Standard", cpus=1, memory=settings.spawning.memory)

@@ -10,6 +10,7 @@ from bdap_hub.access import Person
 from bdap_hub.errors import BadRequest, BadSettings
 from bdap_hub.settings import Settings
 from bdap_hub.spawning import Choice, Limits, Mount, Site, SpawnPlan, choices, plan, wish
+from bdap_hub.spawning.mounts import written
 from bdap_hub.spawning.names import safe_name, server_name
 from bdap_hub.units import bytes_of
 
@@ -25,6 +26,11 @@ def test_the_plan_of_a_member(settings: Settings, people: dict[str, Person]) -> 
     var, install = settings.var.resolve(), settings.install_id
     site = Site(address="172.18.0.1", uid=20000, projects={"agriculture": 20007}, hidden=("forest-plots",))
     address = "http://172.18.0.1"
+    store = (
+        Mount(f"{var}/store/data", "/eos/data", read_only=True),
+        Mount(f"{var}/empty", "/eos/data/forest-plots", read_only=True),
+        Mount(f"{var}/store/projects/agriculture", "/eos/projects/agriculture", read_only=False),
+    )
     assert plan(settings, people["ana"], choice(settings, "agriculture", "lab"), site) == SpawnPlan(
         image="bdap/lab:latest",
         name=f"bdap-{install}-ana",
@@ -36,9 +42,7 @@ def test_the_plan_of_a_member(settings: Settings, people: dict[str, Person]) -> 
         mounts=(
             Mount(f"{var}/homes/ana", "/home/ana", read_only=False),
             Mount(f"{var}/names/ana", "/var/lib/extrausers", read_only=True),
-            Mount(f"{var}/store/data", "/eos/data", read_only=True),
-            Mount(f"{var}/empty", "/eos/data/forest-plots", read_only=True),
-            Mount(f"{var}/store/projects/agriculture", "/eos/projects/agriculture", read_only=False),
+            *store,
         ),
         limits=Limits(memory=2 * 2**30, cpus=1.0, pids=512),
         gpus=(),
@@ -62,6 +66,7 @@ def test_the_plan_of_a_member(settings: Settings, people: dict[str, Person]) -> 
             "bdap.image": "lab",
             "bdap.size": "standard",
             "bdap.gpus": "",
+            "bdap.store": written(store),
         },
         cap_drop=("ALL",),
         security_options=("no-new-privileges:true",),
