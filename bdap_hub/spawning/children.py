@@ -17,7 +17,9 @@ MOST_LEFT = 5  # each holds a process; they end when the file system that they w
 
 
 async def ask(program: ModuleType, wanted: dict[str, Any], seconds: float) -> Any:
-    """The JSON answer of a program of ours ('' for none); Unavailable with its own words or its silence."""
+    """The JSON answer of a program of ours ('' for none); Unavailable with its own words or its silence, or because others still hang."""
+    if len(_left) >= MOST_LEFT:
+        raise Unavailable("earlier looks at the store still hang", "unmount what does not answer: umount -f -l")
     name = str(program.__file__)
     code, out, error = await run([sys.executable, "-I", "-S", name], seconds, json.dumps(wanted).encode())
     if code:
@@ -26,12 +28,10 @@ async def ask(program: ModuleType, wanted: dict[str, Any], seconds: float) -> An
 
 
 async def run(command: Sequence[str], seconds: float, given: bytes = b"") -> tuple[int, bytes, bytes]:
-    """(status, output, errors) of a command; Unavailable if it takes longer, or others of its kind still hang.
+    """(status, output, errors) of a command; Unavailable if it takes longer.
 
     Output goes through files: a daemon that the command leaves behind would hold a pipe open.
     """
-    if len(_left) >= MOST_LEFT:
-        raise Unavailable("earlier looks at the store still hang", "unmount what does not answer: umount -f -l")
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
         stdin.write(given)
         stdin.seek(0)

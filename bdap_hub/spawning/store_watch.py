@@ -93,10 +93,14 @@ class StoreWatch:
             await self._heal(devices)
 
     async def _heal(self, devices: Mapping[str, str]) -> None:
-        servers = await store_heal.running(self.settings)
-        known = await self.look(sources=store_heal.sources(servers))
-        self.unhealed = await store_heal.heal(servers, known, self.settings.store.patience)
-        self._healed = devices
+        self._healed = devices  # now: a server may ask for another round meanwhile
+        try:
+            servers = await store_heal.running(self.settings)
+            known = await self.look(sources=store_heal.sources(servers))
+            self.unhealed = await store_heal.heal(servers, known, self.settings.store.patience)
+        except BaseException:
+            self._healed = None
+            raise
 
     def heal_again(self) -> None:
         """Look at all servers in the next round: one has been started without the store."""
