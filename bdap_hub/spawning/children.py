@@ -17,7 +17,7 @@ MOST_LEFT = 5  # each holds a process; they end when the file system that they w
 
 
 async def ask(program: ModuleType, wanted: dict[str, Any], seconds: float) -> Any:
-    """The JSON answer of a program of ours ('' for none); Unavailable with its own words, or where it or others hang."""
+    """The JSON answer of a program of ours ('' for none); Unavailable with its own words, or where it hangs."""
     if len(_left) >= MOST_LEFT:
         raise Unavailable("earlier looks at the store still hang", "unmount what does not answer: umount -f -l")
     name = str(program.__file__)
