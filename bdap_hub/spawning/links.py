@@ -81,7 +81,8 @@ def _wanders(path: str) -> bool:
 
 
 def _is_own(path: str, home: str) -> bool:
-    if path.startswith(home):
+    """JupyterHub itself leads to /hub/user/ana/… where the server that was asked for does not run."""
+    if path.startswith((home, f"/hub{home}")):
         return True
     page, _, rest = path.removeprefix("/hub/").partition("/")
     return path.startswith("/hub/") and page in HUB_PAGES and (not rest or page == "spawn")

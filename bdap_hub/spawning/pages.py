@@ -124,8 +124,7 @@ class SpawnPage(OwnNext, SpawnHandler):  # type: ignore[misc]
 
     def _asked_by_us(self) -> bool:
         """Whether this GET proves, as JupyterHub demands of a POST, that no other site made the browser send it."""
-        given = self.get_query_argument("_xsrf", "").encode()
-        return bool(getattr(self, "_token_authenticated", False)) or given == self.xsrf_token
+        return bool(self.get_query_argument("_xsrf", "").encode() == self.xsrf_token)
 
     def _query(self) -> dict[str, list[str]]:
         return {key: [value.decode(errors="replace") for value in values] for key, values in self._arguments()}

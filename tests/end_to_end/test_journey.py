@@ -47,7 +47,7 @@ def spawn(demo: Demo, page: Page, project: str, image: str, shot: Callable[[str]
     choice = page.locator(f"input[type=radio][value='{project}/{image}']")
     choice.check(force=True)
     shot("choose")
-    page.locator("#spawn_form button").click()
+    page.locator("#spawn_form button[type=submit]").click()
     page.wait_for_url(re.compile(r"/user/ana/lab"), timeout=2 * MINUTE)
     page.wait_for_selector("#jp-main-dock-panel", timeout=MINUTE)
     page.locator(".jp-Launcher, .jp-NotebookPanel").locator("visible=true").first.wait_for(timeout=MINUTE)

@@ -13,6 +13,7 @@ OWN = [
     "/user/ana/train/lab/tree/a%20b.ipynb?reset=1#top",
     "/user/ana/lab/tree/100%25.ipynb",
     "/user/ana/lab?next=https://elsewhere.example/",  # the server's own business
+    "/hub/user/ana/lab/tree/x.ipynb",  # where JupyterHub leads who asks for a server that does not run
     "/hub/home",
     "/hub/spawn?project=forest",
     "/hub/spawn/ana/train",
@@ -46,6 +47,8 @@ REFUSED = [
     "/user/ana",
     "/user/anabel/lab",
     "/user/ben/lab",
+    "/hub/user/ben/lab",
+    "/hub/user/ana/../../logout",
     "/USER/ana/lab",
     "/%75ser/ben/",
     "/user/ana/\tlab",
