@@ -37,7 +37,7 @@ def test_a_server_with_data_and_a_dashboard(processes: Demo, chromium, tmp_path)
     page = context.new_page()
     log_in(processes, page, "ana")
     page.goto(f"{processes.hub}/hub/spawn")
-    page.locator("input[name=choice][value='agriculture/lab']").check(force=True)
+    page.locator("input[type=radio][value='agriculture/lab']").check(force=True)
     page.locator("#spawn_form button[type=submit]").click()
     page.wait_for_url("**/user/ana/lab**", timeout=120_000)
     assert urlsplit(page.url).hostname == "ana.localhost"

@@ -341,9 +341,9 @@ def test_by_keyboard_alone(chosen: Platform, person: Any) -> None:
     for wanted in ("agriculture/lab", "forest/lab"):
         for _ in range(6):
             page.keyboard.press("ArrowDown")
-            if page.locator(f"input[value='{wanted}']").is_checked():
+            if page.locator(f"input[type=radio][value='{wanted}']").is_checked():
                 break
-        expect(page.locator(f"input[value='{wanted}']")).to_be_checked()
+        expect(page.locator(f"input[type=radio][value='{wanted}']")).to_be_checked()
     tab_to("input[name=size]")
     expect(page.get_by_role("radio", name="Large")).to_be_disabled()  # the forest has no such size
     tab_to("#spawn_form button")
