@@ -17,8 +17,9 @@ from .access import Person, decides_on_members
 from .database import shared
 from .errors import BadSettings
 from .settings import SERVERS_USE, ServiceSettings, Settings, local
-from .spawning import ahead, keeper, servers, store_watch
+from .spawning import ahead, hardening, keeper, servers, store_watch
 from .spawning import pages as spawn_pages
+from .spawning.engines.client import client
 from .spawning.network import ensure_network
 from .spawning.process import WARNING, BdapProcessSpawner
 from .spawning.progress import STEPS
@@ -193,6 +194,7 @@ def roles(c: Any, settings: Settings) -> None:
 
 def _docker_host(settings: Settings) -> str:
     """This host as containers see it: the gateway of their network. The hub's API must listen there."""
+    hardening.check(client().info())
     labels = {"bdap.hub": settings.install_id}
     gateway = ensure_network(settings.spawning.network, icc=False, labels=labels)
     listening = {"hub.api_bind": settings.hub.api_bind}

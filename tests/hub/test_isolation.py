@@ -39,6 +39,38 @@ def opens(host, port):
         return False
 print(json.dumps([opens(host, port) for host, port in json.loads(sys.argv[1])]))
 """
+# System calls that escapes are made of (numbers of x86-64), and one that everybody needs; 0, or what the kernel says.
+CALLS = {
+    "unshare a user namespace": [272, 0x10000000],
+    "unshare mounts": [272, 0x00020000],
+    "keyctl": [250, 0, -4, 1],
+    "add_key": [248, "user", "x", "y", 1, -4],
+    "bpf": [321, 0, 0, 0],
+    "perf_event_open": [298, 0, 0, -1, -1, 0],
+    "mount": [165, "none", "/tmp", "tmpfs", 0, 0],
+    "pivot_root": [155, "/", "/"],
+    "setns": [308, 0, 0],
+    "open_by_handle_at": [304, -1, 0, 0],
+    "fsopen": [430, "tmpfs", 0],
+    "process_vm_readv": [310, 1, 0, 0, 0, 0, 0],
+    "getpid": [39],
+}
+CALL = """
+import ctypes, json, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def call(numbers):
+    ctypes.set_errno(0)
+    arguments = [ctypes.c_long(one) if isinstance(one, int) else one.encode() for one in numbers]
+    return 0 if libc.syscall(*arguments) >= 0 else ctypes.get_errno()
+def alone(numbers):
+    reader, writer = os.pipe()
+    if not os.fork():
+        os.write(writer, bytes([call(numbers)]))
+        os._exit(0)
+    return os.read(reader, 1)[0]
+print(json.dumps({name: alone(numbers) for name, numbers in json.loads(sys.argv[1]).items()}))
+"""
+EPERM = 1
 LISTEN = "import http.server as h; h.ThreadingHTTPServer(('', 80), h.SimpleHTTPRequestHandler).serve_forever()"
 Place = tuple[str, int]
 
@@ -291,3 +323,36 @@ def test_what_a_server_is_made_of_seen_from_inside(walls: Walls) -> None:
     assert sh("hostname") == "agriculture-ana" != socket.gethostname()
     assert sh("touch /tmp/mine && echo $?") == "0"
     assert walls.servers["ben"].exec_run(["ls", "/tmp/mine"])[0] != 0
+
+
+def test_system_calls_that_escapes_are_made_of_are_refused(walls: Walls) -> None:
+    """The control is the same image, person and capabilities (none), without the engine's seccomp profile.
+
+    Some of them want a capability, too, or are closed by the host's own settings: then both refuse.
+    """
+    command = ["python3", "-c", CALL, json.dumps(CALLS)]
+    refused = dict.fromkeys(CALLS, EPERM) | {"getpid": 0}
+    assert json.loads(walls.servers["ana"].exec_run(command, workdir="/")[1]) == refused
+    engine, user = docker.from_env(), walls.servers["ana"].attrs["Config"]["User"]
+    options = ["no-new-privileges:true", "seccomp=unconfined"]
+    output = engine.containers.run(
+        "bdap/lab:latest", command, user=user, cap_drop=["ALL"], security_opt=options, remove=True, network_mode="none"
+    )
+    let_through = {name for name, error in json.loads(output).items() if error != EPERM}
+    assert {"keyctl", "add_key", "setns", "process_vm_readv", "getpid"} <= let_through
+
+
+def test_nothing_of_the_host_is_in_sight(walls: Walls) -> None:
+    ana = walls.servers["ana"]
+    uid = ana.attrs["Config"]["User"].partition(":")[0]
+
+    def lines(script: str) -> set[str]:
+        return set(ana.exec_run(["sh", "-c", script])[1].decode().split())
+
+    assert lines("stat -c %u /proc/[0-9]*") == {uid}
+    assert lines("find / -xdev -type f -perm /6000 2>/dev/null") == set()  # no program that would make one root
+    assert lines("find /dev -type b; find /dev -maxdepth 1 -type c") <= {
+        f"/dev/{name}" for name in ("full", "null", "random", "tty", "urandom", "zero", "console")
+    }
+    assert lines("find / -xdev -type s 2>/dev/null; ls -d /proc/1/root/host* 2>/dev/null") == set()
+    assert lines("env | grep -i -E 'DOCKER|SOCK'") == set()
