@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from . import database, settings
+from .access import Person
+from .errors import NotFound
 
 
 @click.group()
@@ -85,6 +87,9 @@ def images_scan(image: str, advisories: Path | None, as_json: bool) -> None:
     raise SystemExit(1 if report.serious else 0)
 
 
+FOR = click.option("--for", "person", default="", help="Act with this person's rights; by default the operator acts.")
+
+
 @images.group("project")
 def project() -> None:
     """Projects' own images, built by their recipes."""
@@ -96,11 +101,12 @@ def project() -> None:
 @click.option("--name", default="", help="The image's name within the project; the folder's by default.")
 @click.option("--title", default="", help="What people read; the name by default.")
 @click.option("--base", default="", help="For lists of packages: the platform's image to start from, such as lab.")
-def project_build(project: str, folder: Path, name: str, title: str, base: str) -> None:
+@FOR
+def project_build(project: str, folder: Path, name: str, title: str, base: str, person: str) -> None:
     """Build the recipe in FOLDER (Dockerfile, requirements.txt, apt.txt, postBuild) and offer it to PROJECT alone."""
     from .spawning.building.room import Wanted
 
-    room, actor = _project_images()
+    room, actor = _project_images(person)
     image = room.build(actor, Wanted(project, folder, name, title, base), click.echo)
     click.echo(f"{image.project}.{image.name} is offered to project {image.project}: {image.reference}")
 
@@ -121,18 +127,30 @@ def project_list(project: str) -> None:
 @project.command("remove")
 @click.argument("project")
 @click.argument("name")
-def project_remove(project: str, name: str) -> None:
+@FOR
+def project_remove(project: str, name: str, person: str) -> None:
     """Offer PROJECT's image NAME no more; servers that run in it go on until they stop."""
-    room, actor = _project_images()
+    room, actor = _project_images(person)
     room.remove(actor, project, name)
     click.echo(f"{project}.{name} is no longer offered")
 
 
-def _project_images() -> tuple[Any, Any]:
+def _project_images(name: str) -> tuple[Any, Any]:
     from .spawning.building.room import Actor, ProjectImages
 
     tree = settings.load()
-    return ProjectImages(tree, database.shared(tree.database)), Actor(f"operator:{getpass.getuser()}")
+    store = database.shared(tree.database)
+    actor = Actor(name, _person(tree, store, name)) if name else Actor(f"operator:{getpass.getuser()}")
+    return ProjectImages(tree, store), actor
+
+
+def _person(tree: settings.Settings, store: Any, name: str) -> Person:
+    """With the groups that count now; behind the command line there is no login of theirs."""
+    from .identity import people
+
+    if (account := people.find(store, name)) is None:
+        raise NotFound(f"there is no account {name!r}", "see `bdap people list`; one is made at the first login")
+    return Person(name, people.groups_now(tree, store, account))
 
 
 def _told(line: str) -> None:
