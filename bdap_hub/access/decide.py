@@ -65,7 +65,8 @@ def decide(policy: Policy, person: Person | None, request: Request) -> Decision:
 
 def decides_on_members(policy: Policy, person: Person) -> bool:
     """Whether the page of requests is theirs: as lead of a project or administrator, with whatever login."""
-    wanted: list[Request] = [Administer(), *(ManageMembers(project.name) for project in policy.projects)]
+    led = [project.name for project in policy.projects if role_in(project, person.groups) == "lead"]
+    wanted: list[Request] = [Administer(), *map(ManageMembers, led)]
     return any(decide(policy, person, one).entitled for one in wanted)
 
 

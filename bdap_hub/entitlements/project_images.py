@@ -51,7 +51,7 @@ def keep(store: Store, image: ProjectImage) -> None:
 
 
 def drop(store: Store, project: str, name: str) -> None:
-    """Offer it no more; a server that runs in it goes on until it stops."""
+    """Offer it no more; the hub's sweeper stops servers that run in it."""
     with store.begin() as session:
         _count(session)
         if (found := session.get(ProjectImage, (project, name))) is not None:

@@ -44,9 +44,9 @@ def policy(settings: Settings, store: sessionmaker[Any], gpus: int = 0) -> Polic
     ours, kept = settings.policy(gpus), _look(settings, store)
     if not kept.number:
         return ours
-    both = tuple(_with_images(project, kept.images) for project in ours.projects + kept.projects)
+    stated = tuple(_with_images(project, kept.images) for project in ours.projects)
     images = ours.images + tuple(image for _, image in kept.images)
-    return replace(ours, projects=both, former=kept.former, images=images)
+    return replace(ours, projects=stated + kept.projects, former=kept.former, images=images)
 
 
 def projects(settings: Settings, store: sessionmaker[Any]) -> tuple[ProjectSettings, ...]:
@@ -74,14 +74,16 @@ def _look(settings: Settings, store: sessionmaker[Any]) -> Kept:
             names = {row.id: row.name for row in rows}
             former = {row.name: names.get(row.project, "") for row in session.scalars(select(FormerName))}
             good = [(row, one) for row in rows if (one := _read(settings, row))]
+            images = tuple(project_images.offered(former, session.scalars(select(ProjectImage))))
+            theirs = (one.project(archived=row.archived, editable=True) for row, one in good)
             found = Kept(
                 number,
                 looked,
                 told,
                 tuple(one for row, one in good if not row.archived),
-                tuple(one.project(archived=row.archived, editable=True) for row, one in good),
+                tuple(_with_images(project, images) for project in theirs),
                 former,
-                tuple(project_images.offered(former, session.scalars(select(ProjectImage)))),
+                images,
             )
     _kept[url] = found
     return found
