@@ -78,7 +78,7 @@ class Revoker:
             if why and key not in self._refusing:
                 subject = self._options(user, server_name)
                 self.authenticator.record(None, "stop-server", user.name, None, subject, reason=why)
-            task = self._stopping[key] = asyncio.create_task(self._stop(user, server_name))
+            task = self._stopping[key] = asyncio.create_task(self._stop(user, server_name, why))
             task.add_done_callback(lambda _: self._stopping.pop(key, None))
         return task
 
@@ -124,16 +124,16 @@ class Revoker:
     def _servers(self, user: User | None) -> list[tuple[str, str]]:
         return [(user.name, name) for name in self._active(user)] if user is not None else []
 
-    async def _stop(self, user: User, server_name: str) -> None:
+    async def _stop(self, user: User, server_name: str, why: str) -> None:
         key = (user.name, server_name)
         try:
-            await self._until_stopped(user, server_name)
+            await self._until_stopped(user, server_name, why)
             self._refusing.discard(key)
         except Exception:
             self._refusing.add(key)
             log.exception("the server of %s could not be stopped; it is tried again", user.name)
 
-    async def _until_stopped(self, user: User, server_name: str) -> None:
+    async def _until_stopped(self, user: User, server_name: str, why: str) -> None:
         """No waiting for kernels to say goodbye. Failing that, the server stays known, and is stopped the next time.
 
         JupyterHub's own way forgets a server whose stop failed: so it is asked only once the server has ended.
@@ -149,6 +149,8 @@ class Revoker:
         spawner.stop_polling()
         try:
             await self._close(user, server_name)
+            if why and hasattr(spawner, "tell_end"):  # its page says so
+                await spawner.tell_end(f"Your server was stopped: {why}. Your files are where you left them.")
             token = spawner.api_token
             await self._end(spawner)
             spawner.api_token = token  # some spawners forget it, and it is deleted by the following

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jupyterhub import orm
+from jupyterhub.utils import make_ssl_context
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
 from ..errors import BdapError
@@ -79,9 +80,15 @@ async def busy_kernel(user: Any, spawner: Any) -> bool:
     scopes = [f"access:servers!server={user.name}/{spawner.name}"]
     token = user.new_api_token(note=NOTE, expires_in=60, scopes=scopes)
     url = f"{spawner.server.url.rstrip('/')}/api/kernels?no_track_activity=1"
+    ours = {name: user.settings.get(f"internal_ssl_{name}") for name in ("key", "cert", "ca")}
+    tls = make_ssl_context(ours["key"], ours["cert"], cafile=ours["ca"])
     try:
         answer = await AsyncHTTPClient().fetch(
-            url, headers={"Authorization": f"token {token}"}, request_timeout=10, follow_redirects=False
+            url,
+            headers={"Authorization": f"token {token}"},
+            request_timeout=10,
+            follow_redirects=False,
+            ssl_options=tls,
         )
         return any(one.get("execution_state") == "busy" for one in json.loads(answer.body))
     except (HTTPClientError, OSError, ValueError, AttributeError) as error:

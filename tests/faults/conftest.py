@@ -98,7 +98,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     folder = tmp_path_factory.mktemp("faults")
     gpus = [{"id": one, "model": "NVIDIA Test", "memory": "1G"} for one in UUIDS]
     with (
-        own_engine(tmp_path_factory.mktemp("node")) as (engine, client),
+        own_engine(tmp_path_factory.mktemp("node"), "--max-download-attempts=1") as (engine, client),
         network_of(client) as (network, gateway),
         pytest.MonkeyPatch.context() as patch,
     ):

@@ -32,6 +32,19 @@ def test_one_that_fails_says_so(rig: Rig) -> None:
     assert "exit code 3" in rig.told()
 
 
+def test_until_the_hub_knows_its_page_says_that_it_does_not_answer(rig: Rig) -> None:
+    platform = rig.platform
+    platform.start("ana", LAB)
+    with platform.browser("ana") as browser:
+        rig.container().kill()
+        answer = browser.get(f"{platform.url}/user/ana/lab")
+        assert answer.status_code == 503 and "Your server does not answer" in answer.text
+        assert 'http-equiv="refresh"' in answer.text
+        platform.wait(rig.nothing_left, 20, "the hub to notice")
+        answer = browser.get(f"{platform.url}/user/ana/lab")
+        assert "Your server is not running" in answer.text and reasons.KILLED in answer.text
+
+
 def test_what_its_person_stops_is_not_told(rig: Rig) -> None:
     rig.platform.start("ana", LAB)
     rig.platform.stop("ana")
@@ -39,9 +52,8 @@ def test_what_its_person_stops_is_not_told(rig: Rig) -> None:
 
 
 def test_an_image_that_is_missing(rig: Rig) -> None:
-    image = rig.client.images.get(IMAGE)
-    rig.client.images.remove(IMAGE, noprune=True, force=True) if len(image.tags) > 1 else image.tag("bdaptest/kept")
-    rig.client.images.remove(IMAGE, noprune=True)
+    rig.client.images.get(IMAGE).tag("bdaptest/kept")
+    rig.client.images.remove(IMAGE)
     try:
         answer = rig.platform.api("POST", "/users/ana/server", json=GPU)
         assert answer.status_code == 503

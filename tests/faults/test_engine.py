@@ -59,20 +59,21 @@ def test_servers_end_with_it_their_people_are_told_and_gpus_are_free(rig: Rig) -
 def test_with_live_restore_servers_outlive_it(rig: Rig) -> None:
     platform = rig.platform
     rig.engine.stop()
-    rig.engine.arguments = ("--live-restore",)
+    before = rig.engine.arguments
+    rig.engine.arguments = (*before, "--live-restore")
     rig.engine.start()
     try:
         platform.wait(lambda: started(rig), 30, "the start")
-        before, gpus = rig.container().id, rig.gpus()
+        container, gpus = rig.container().id, rig.gpus()
         rig.engine.kill()
         assert rig.visit("").status_code == 200, "it answers without its engine"
         rig.engine.start()
         rig.looked()
-        assert rig.servers()[""]["ready"] and (rig.container().id, rig.gpus()) == (before, gpus)
+        assert rig.servers()[""]["ready"] and (rig.container().id, rig.gpus()) == (container, gpus)
     finally:
         platform.stop("ana")
         rig.engine.stop()
-        rig.engine.arguments = ()
+        rig.engine.arguments = before
         rig.engine.start()
 
 

@@ -234,6 +234,7 @@ def test_leaving_the_project_stops_its_server_and_nothing_else(platform: Platfor
             assert "pending" in refused.text and time.monotonic() < tidied  # the hub tidies up after the server
             time.sleep(0.1)
         assert refused.status_code == 403 and "not a member" in refused.text
+        assert "Your server was stopped: " in person.browser.get(f"{platform.url}/hub/home").text
     event = events(platform, name, "stop-server")[0]
     assert (event.subject, event.outcome) == ("agriculture/lab", "allowed") and "not a member" in event.reason
 

@@ -22,6 +22,8 @@ version: 0.1
 log: {{level: warn}}
 storage: {{filesystem: {{rootdirectory: "{folder}/data"}}}}
 http: {{addr: "127.0.0.1:{port}", secret: x}}
+"""
+LOGIN = """\
 auth: {{htpasswd: {{realm: test, path: "{folder}/htpasswd"}}}}
 """
 
@@ -42,19 +44,20 @@ class Registry:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Registry]:
-    """It, from when it answers until the end of the block."""
+def running(folder: Path, login: bool = True) -> Iterator[Registry]:
+    """It, from when it answers until the end of the block; with `login`, for ACCOUNT alone."""
     if (program := shutil.which("docker-registry")) is None:
         pytest.fail("there is no docker-registry: run `make test` once, it installs it")
     host = f"127.0.0.1:{free_port()}"
     (folder / "htpasswd").write_text(f"{ACCOUNT[0]}:{HASHED}\n")
-    (folder / "config.yml").write_text(CONFIGURATION.format(folder=folder, port=host.rpartition(":")[2]))
+    configuration = CONFIGURATION + (LOGIN if login else "")
+    (folder / "config.yml").write_text(configuration.format(folder=folder, port=host.rpartition(":")[2]))
     process = subprocess.Popen([program, "serve", str(folder / "config.yml")], stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 30
         while True:
             with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"http://{host}/v2/").status_code == 401:
+                if httpx.get(f"http://{host}/v2/").status_code == (401 if login else 200):
                     break
             assert process.poll() is None and time.monotonic() < deadline, "the registry did not start"
             time.sleep(0.05)
