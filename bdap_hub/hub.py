@@ -17,7 +17,7 @@ from .access import Person, decides_on_members
 from .database import shared
 from .errors import BadSettings
 from .settings import SERVERS_USE, ServiceSettings, Settings, local
-from .spawning import ahead, hardening, keeper, servers, store_watch
+from .spawning import ahead, hardening, home_quota, keeper, servers, store_watch
 from .spawning import pages as spawn_pages
 from .spawning.engines.client import client
 from .spawning.network import ensure_network
@@ -89,6 +89,7 @@ def pages(c: Any, settings: Settings) -> None:
         "platform": settings.hub.platform_name,
         "progress_steps": STEPS,
         "servers": lambda user: lambda: servers.rows(user),
+        "home_use": lambda user: lambda: home_quota.homes_of(settings).uses.get(user.name),
         "store_notice": lambda user: lambda: store_watch.watch_of(settings).notice(*servers.names(user)),
         "decides_members": lambda user: user is not None and _decides(settings, user),
         "platform_admin": lambda user: (
@@ -110,6 +111,8 @@ def spawner(c: Any, settings: Settings) -> None:
     chosen_config = c[chosen.__name__]
     chosen_config.settings = settings
     chosen_config.host_address = host
+    if docker:
+        chosen_config.access_token_of = identity.access_token
     if docker:
         BdapDockerSpawner.pool_of(settings).look()  # GPUs whose container is gone are free again
         ahead.begin(settings, host)

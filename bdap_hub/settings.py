@@ -387,6 +387,12 @@ class SpawningSettings(Section):
     )
     warm: WarmSettings = WarmSettings()
     skeleton: Path | None = Field(None, description="Folder whose files a new home starts with.")
+    home_quota: str = Field(
+        "",
+        pattern=r"^([0-9.]+[KMGTkmgt]?)?$",
+        description="What a home may hold, such as 10G; empty: no limit. The file system enforces it where it counts "
+        "by project (ext4 or XFS with prjquota); elsewhere people are told.",
+    )
     registry: str = Field(
         "",
         pattern=r"^([a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*)?$",
@@ -455,6 +461,23 @@ class StoreSettings(Section):
     remount: tuple[str, ...] = Field(
         (), description="Command that mounts a lost store again, such as [systemctl, restart, eos.mount]; empty: wait."
     )
+    credentials: tuple[Literal["oauth2", "kerberos"], ...] = Field(
+        (), description="What servers get to prove to the store who their person is, as EOS's client expects it."
+    )
+    oauth_url: str = Field("", description="With oauth2: where the store asks about a token (`oauth2:<token>:<url>`).")
+    kerberos_command: tuple[str, ...] = Field(
+        (), description="With kerberos: command that prints the ticket cache of {person}, whose uid is {uid}."
+    )
+    credentials_minutes: float = Field(30, gt=0, description="So often a ticket cache is renewed in running servers.")
+    credentials_folder: Path = Field(Path("/run/bdap"), description="Where they lie on the host: a tmpfs.")
+
+    @model_validator(mode="after")
+    def _credentials(self) -> Self:
+        if "oauth2" in self.credentials and not self.oauth_url:
+            raise ValueError("credentials names oauth2 and oauth_url is empty: the store would not know whom to ask")
+        if "kerberos" in self.credentials and not self.kerberos_command:
+            raise ValueError("credentials names kerberos and kerberos_command is empty: nothing makes the tickets")
+        return self
 
     @property
     def data(self) -> Path:

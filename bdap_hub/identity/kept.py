@@ -53,6 +53,13 @@ def joined(logins: Sequence[Login]) -> dict[str, Any]:
     return {**logins[0], "others": list(logins[1:MAX_LOGINS])} if logins else {"others": []}
 
 
+def access_token(state: Mapping[str, Any] | None) -> str:
+    """An access token that still counts, of the latest login that has one; '' for none."""
+    soon = time.time() + 5
+    good = (one for one in split(state) if one.get("access_token") and (one.get("access_until") or soon) >= soon)
+    return next((str(one["access_token"]) for one in good), "")
+
+
 def same(login: Login, other: Login) -> bool:
     """Whether these are one login, before and after a refresh."""
     if login.get("session") or other.get("session"):

@@ -66,6 +66,7 @@ class Site:
     granted: tuple[Mount, ...] = ()
     groups: tuple[int, ...] = ()
     store_lost: bool = False
+    credentials: tuple[Mount, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ def plan(settings: Settings, person: Person, choice: Choice, site: Site, server:
             Mount(f"{settings.var.resolve()}/homes/{safe}", home, read_only=False),
             Mount(f"{settings.var.resolve()}/names/{safe}", "/var/lib/extrausers"),
             *(held_places(settings, store) if site.store_lost else store),
+            *site.credentials,
         ),
         limits=Limits(choice.size.memory, choice.size.cpus, settings.spawning.pids),
         gpus=site.gpus,

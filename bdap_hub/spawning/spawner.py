@@ -20,8 +20,10 @@ from ..telemetry import redact
 from . import grants, pulls, reasons, store, uids, warm
 from .certified import Certified
 from .choosing import Facts
+from .credentials import HasCredentials, mounts_of
 from .engines import Engine, ImageMissing, State, engine_of
 from .gpu_wait import WaitsForGpus
+from .home_quota import Homes, homes_of
 from .laps import Laps
 from .looks import looks_of
 from .orphans import settled
@@ -41,7 +43,7 @@ OFTEN, SELDOM = 0.01, 0.2  # seconds between two knocks at its door: the longer 
 THREADS = ThreadPoolExecutor(8, thread_name_prefix="plan")  # database and folders
 
 
-class BdapDockerSpawner(WaitsForGpus, UsesStore, Recheck, Certified, DockerSpawner):  # type: ignore[misc]
+class BdapDockerSpawner(WaitsForGpus, UsesStore, HasCredentials, Recheck, Certified, DockerSpawner):  # type: ignore[misc]
     """One container a person: own uid, only their projects' folders, limits, no capabilities, no neighbours."""
 
     plan = AnyTrait(None, allow_none=True, help="The SpawnPlan of the running or starting server.")
@@ -70,6 +72,11 @@ class BdapDockerSpawner(WaitsForGpus, UsesStore, Recheck, Certified, DockerSpawn
     async def look(self, references: set[str]) -> tuple[Mapping[str, Facts], str]:
         """As the engine knows it."""
         return await looks_of(self.settings).at(references, self.policy.sizes)
+
+    @property
+    def homes(self) -> Homes:
+        """What people's homes hold."""
+        return homes_of(self.settings)
 
     @property
     def _pulls(self) -> pulls.Pulls:
@@ -108,6 +115,8 @@ class BdapDockerSpawner(WaitsForGpus, UsesStore, Recheck, Certified, DockerSpawn
             address = await self._until_listening()
             lap("listen")
             self.store_settled()
+            self.credentials_renewed()
+            self.homes.measure(self.user.name)
             await self._in_thread(self.remember)
             lap("remember")
             self.log.info("%s listens after %s", self.object_name, lap)
@@ -169,6 +178,8 @@ class BdapDockerSpawner(WaitsForGpus, UsesStore, Recheck, Certified, DockerSpawn
             return uid, projects
 
         uid, projects = await self._in_thread(prepare)
+        await self.homes.limited(person.name, uid)
+        await self.credentials_ready(uid, projects[choice.project.name])
         found = await self.store_facts(choice, person, policy, projects)
         others = await self._in_thread(gids, found.projects)
         names, gid = projects | others, projects[choice.project.name]
@@ -180,6 +191,7 @@ class BdapDockerSpawner(WaitsForGpus, UsesStore, Recheck, Certified, DockerSpawn
             propagation=found.propagation,
             hidden=found.hidden,
             store_lost=found.lost,
+            credentials=mounts_of(self.settings, self.object_name, uid),
             image=image,
             granted=found.granted,
             groups=tuple(gid for name, gid in others.items() if name not in projects),
@@ -195,6 +207,7 @@ class BdapDockerSpawner(WaitsForGpus, UsesStore, Recheck, Certified, DockerSpawn
 
     async def _remove(self) -> None:
         await self.engine.remove(self.object_name)
+        self.credentials_gone()
         self.object_id = ""
         if self.pool.mine(self.object_name):
             await self.pool.tidy()
@@ -213,6 +226,9 @@ class BdapDockerSpawner(WaitsForGpus, UsesStore, Recheck, Certified, DockerSpawn
             await self.tell_end(reasons.GPU_TIME)
             await self.stop()
             return "the time of its GPU is over"
+        if state.phase == "running":
+            self.credentials_renewed()
+            self.homes.measure(self.user.name)
         words = self._ended(state)
         if words is not None:
             if state.phase != "absent":

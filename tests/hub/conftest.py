@@ -36,6 +36,7 @@ class Form(DummyAuthenticator):
 c.JupyterHub.authenticator_class = Form
 c.DummyAuthenticator.password = "test"
 c.Authenticator.allow_all = True
+c.Authenticator.enable_auth_state = True
 c.JupyterHub.load_groups = {groups}
 c.JupyterHub.services.append(dict(name="test-admin", api_token="{token}"))
 c.JupyterHub.load_roles.append(dict(name="test-admin", services=["test-admin"], scopes=[
