@@ -39,6 +39,7 @@ class SpawnPage(OwnNext, SpawnHandler):  # type: ignore[misc]
 
     server_name = ""
     another = False
+    note = ""
 
     @needs_scope("servers")
     async def _get(self, user_name: str, server_name: str, display_name: str) -> None:
@@ -46,15 +47,15 @@ class SpawnPage(OwnNext, SpawnHandler):  # type: ignore[misc]
         self.server_name, wanted = server_name, asked(self._query())
         if server_name:
             await self._check_named_server_request(user, server_name, display_name)
-        spawner, message = self._spawner(user, server_name), ""
+        spawner = self._spawner(user, server_name)
         self.another = bool(self.get_query_argument("another", "")) and self.allow_named_servers and not server_name
-        if spawner.active and not self.another:
+        if spawner.active and spawner.name == server_name and not self.another:
             if not self._is_another(spawner, wanted):
                 return self.redirect(self._where_it_is(user, spawner))
-            self.another, message = True, ANOTHER
+            self.another, self.note = True, ANOTHER
         if wanted and self._asked_by_us() and not self.another:
-            return await self._begin(user, spawner, display_name, wanted)
-        self.finish(await self._render_form(user, "", message))
+            return await self._begin(user, display_name, wanted)
+        self.finish(await self._render_form(user, ""))
 
     @web.authenticated
     def post(self, user_name: str | None = None, server_name: str = "", display_name: str = "") -> Any:
@@ -83,6 +84,7 @@ class SpawnPage(OwnNext, SpawnHandler):  # type: ignore[misc]
                 form=page,
                 spawner_options_form=form.render(page),
                 error_message=message,
+                note=self.note or page.refused,
                 url=self._action(for_user),
                 server_name="" if self.another else self.server_name,
                 another=self.another,
@@ -91,12 +93,16 @@ class SpawnPage(OwnNext, SpawnHandler):  # type: ignore[misc]
             )
         )
 
-    async def _begin(self, user: Any, spawner: Any, display_name: str, options: dict[str, str]) -> None:
+    async def _begin(self, user: Any, display_name: str, options: dict[str, str]) -> None:
         """Start without the form; what is refused is read on the form."""
+        new = bool(self.server_name) and self.server_name not in user.orm_spawners
+        spawner = user.get_or_create_spawner(self.server_name, display_name, replace_failed=True)
         try:
             pending = self._get_pending_url(user, self.server_name)
             await self._wrap_spawn_single_user(user, self.server_name, display_name, spawner, pending, options)
         except web.HTTPError as error:
+            if new:
+                await forget(self, user, self.server_name)
             self.set_status(error.status_code)
             message = getattr(error, "jupyterhub_message", "") or error.log_message or error.reason or ""
             self.finish(await self._render_form(user, "", str(message)))

@@ -89,6 +89,15 @@ def test_named_servers_run_beside_each_other_up_to_the_limit(hub: Platform, ana:
     assert answer.status_code == 400 and "already has the maximum of 3 named servers" in answer.text
 
 
+def test_the_page_of_a_name_that_is_not_there_yet(hub: Platform, ana: httpx.Client) -> None:
+    start(hub, "")  # which runs: the page is about another one
+    page = ana.get(f"{hub.url}/hub/spawn/ana/fresh", follow_redirects=False)
+    assert page.status_code == 200 and "Start the server fresh" in page.text
+    answer = post(ana, f"{hub.url}/hub/spawn/ana/fresh", **FORM)
+    assert answer.status_code == 200
+    hub.wait(lambda: set(servers(hub)) == {"", "fresh"}, 30, "both servers")
+
+
 def test_stop_and_remove_touch_that_server_alone(hub: Platform, ana: httpx.Client) -> None:
     for name in ("", "one", "two"):
         start(hub, name)
@@ -132,8 +141,13 @@ def test_a_link_selects_and_starts_only_with_the_sessions_own_token(
 def test_a_link_with_a_token_for_what_is_not_ones_own_is_refused_on_the_page(hub: Platform, ana: httpx.Client) -> None:
     own = re.search('name="_xsrf" value="([^"]+)"', ana.get(f"{hub.url}/hub/spawn").text)
     assert own
-    answer = ana.get(f"{hub.url}/hub/spawn?project=forest&image=lab&_xsrf={own[1]}")
-    assert answer.status_code == 403 and "is not a member of project forest" in answer.text and not servers(hub)
+    for page in ("spawn", "spawn/ana/fresh"):
+        answer = ana.get(f"{hub.url}/hub/{page}?project=forest&image=lab&_xsrf={own[1]}")
+        assert answer.status_code == 403 and "is not a member of project forest" in answer.text
+        assert not servers(hub) and "fresh" not in servers(hub, stopped=True)
+    started = ana.get(f"{hub.url}/hub/spawn/ana/fresh?project=agriculture&image=lab&_xsrf={own[1]}")
+    assert started.status_code == 200  # the control
+    hub.wait(lambda: servers(hub)["fresh"]["ready"], 60, "ana's server")
 
 
 def test_next_never_leads_elsewhere(hub: Platform, ana: httpx.Client) -> None:
