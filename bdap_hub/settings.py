@@ -352,6 +352,7 @@ class WarmSettings(Section):
     least: int = Field(1, ge=0, description="So many wait of each image, however seldom it is started.")
     most: int = Field(4, ge=0, description="So many at most of each image; 0: none wait.")
     keep_free: Bytes = Field("2G", description="None wait while the host has less memory left.")
+    patience: float = Field(2.0, gt=0, description="Seconds after which a claim is given up for a cold start.")
 
 
 class SpawningSettings(Section):

@@ -1,7 +1,7 @@
 """Puts folders and files of this host into a running container, or replaces such as are dead: Docker does neither.
 
-A program of its own (`python -I namespaces.py`, one JSON object on stdin), because it enters the container's namespaces
-and must not return from there. Root and Linux 5.12 (mount_setattr); nothing but the standard library.
+A program of its own (`python -I namespaces.py`, one JSON object on stdin; `serve`: one a line), because it enters a
+container's namespaces and must not return from there. Root and Linux 5.12 (mount_setattr); only the standard library.
 """
 
 from __future__ import annotations
@@ -159,9 +159,8 @@ def rename(hostname: str) -> None:
     hosts.write_text("".join("\t".join(hostname if w == before else w for w in line) + "\n" for line in lines))
 
 
-def main() -> None:
-    """Carry out what stands on stdin: pid, container, mounts, and optionally replace, files and hostname."""
-    wanted = json.load(sys.stdin)
+def carry_out(wanted: dict[str, Any]) -> None:
+    """What is wanted: pid, container, mounts, and optionally replace, files and hostname."""
     pid = int(wanted["pid"])
     trees = {mount["target"]: detached(mount) for mount in wanted["mounts"]}
     if wanted["container"] not in Path(f"/proc/{pid}/cgroup").read_text():  # the number may be another's by now
@@ -173,8 +172,32 @@ def main() -> None:
         rename(wanted["hostname"])
 
 
-if __name__ == "__main__":
+def problem(text: str) -> str:
+    """Carry out one JSON object; '' when all of it is done."""
     try:
-        main()
+        carry_out(json.loads(text))
     except (OSError, KeyError, ValueError) as error:
-        sys.exit(f"{error}")
+        return str(error) or repr(error)
+    return ""
+
+
+def serve() -> None:
+    """One JSON object a line, each in a process of its own; the answers are lines, too: null, or what went wrong."""
+    for line in sys.stdin:
+        answer, ask = os.pipe()
+        child = os.fork()
+        if not child:
+            os.write(ask, json.dumps(problem(line) or None).encode())
+            os._exit(0)
+        os.close(ask)
+        with os.fdopen(answer, "rb") as said:
+            text = said.read().decode()
+        os.waitpid(child, 0)
+        print(text or json.dumps("it ended without a word"), flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["serve"]:
+        serve()
+    else:
+        sys.exit(problem(sys.stdin.read()) or None)

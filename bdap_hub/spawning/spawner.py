@@ -38,7 +38,8 @@ STARTING = (
     Progress("starting", "Creating your container"),
     Progress("starting", "Starting JupyterLab"),
 )
-LOOK = 0.5  # seconds between two questions to the engine about a server that starts
+LOOK = 1.0  # seconds between two questions to the engine about a server that starts
+CLAIMED, COLD = 0.05, 0.25  # seconds within which none listens
 OFTEN, SELDOM = 0.01, 0.2  # seconds between two knocks at its door: the longer it takes, the fewer
 THREADS = ThreadPoolExecutor(8, thread_name_prefix="plan")  # database and folders
 
@@ -103,7 +104,7 @@ class BdapDockerSpawner(WaitsForGpus, UsesStore, HasCredentials, Recheck, Certif
             self.stage, limits = 2, self.plan.limits
             self.image, self.mem_limit, self.cpu_limit = self.plan.image, limits.memory, limits.cpus  # for `get_env`
             command = [*self.cmd, *self.get_args()]
-            if await self._claim(command):
+            if claimed := await self._claim(command):
                 lap("claim")
             else:
                 await self._create(command, choice.image.title)
@@ -112,7 +113,7 @@ class BdapDockerSpawner(WaitsForGpus, UsesStore, HasCredentials, Recheck, Certif
                 await self.certify()
                 lap("start")
             self.stage = 3
-            address = await self._until_listening()
+            address = await self._until_listening(CLAIMED if claimed else COLD)
             lap("listen")
             self.store_settled()
             self.credentials_renewed()
@@ -293,10 +294,11 @@ class BdapDockerSpawner(WaitsForGpus, UsesStore, HasCredentials, Recheck, Certif
         finally:
             self.leave()
 
-    async def _until_listening(self) -> tuple[str, int]:
+    async def _until_listening(self, first: float) -> tuple[str, int]:
         """Knock often, at first; ask the engine now and then whether the server still runs."""
         loop, address = asyncio.get_running_loop(), None
         begun = loop.time()
+        await asyncio.sleep(first)
         deadline, look = begun + self.http_timeout, begun
         while (now := loop.time()) < deadline:
             if now >= look:
@@ -308,7 +310,7 @@ class BdapDockerSpawner(WaitsForGpus, UsesStore, HasCredentials, Recheck, Certif
                     await self._log_tail()
                     await self._remove()
                     raise readable(f"The server ended while it was starting: {state.words}. Try again.", "died", 503)
-                address = await self._address() if state.phase == "running" else None
+                address = address or (await self._address() if state.phase == "running" else None)
             if address and await listens(*address):
                 return address
             await asyncio.sleep(min(SELDOM, max(OFTEN, (now - begun) / 20)))

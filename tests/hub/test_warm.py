@@ -25,7 +25,9 @@ ENGINE: Any = docker.from_env()
 
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    with with_docker(tmp_path_factory.mktemp("warm"), warm={"least": 1, "most": 2, "keep_free": "100M"}) as platform:
+    with with_docker(
+        tmp_path_factory.mktemp("warm"), warm={"least": 1, "most": 2, "keep_free": "100M", "patience": 10}
+    ) as platform:
         yield platform
 
 

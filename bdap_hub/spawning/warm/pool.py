@@ -47,7 +47,7 @@ class WarmPool:
     def __init__(self, settings: Settings, engine: DockerEngine) -> None:
         self._wish, self._lane = settings.spawning.warm, engine.lane
         claimed = engine.claimed or Claimed(settings.var.resolve() / "warm")
-        self._slots = Slots(engine.lane, claimed, settings.install_id)
+        self._slots = Slots(engine.lane, claimed, settings.install_id, self._wish.patience)
         # A project's own recipe would run its code before the claim, with rights that a server never has.
         self._operators = {one.name: bare(one.reference) for one in settings.images if one.warm and not one.gpu}
         self._shelves: dict[str, Shelf] = {}
@@ -109,6 +109,7 @@ class WarmPool:
         try:
             await self._keep()
         finally:  # the hub ends: nobody could claim them any more
+            await self._slots.close()
             waiting = [slot.container for shelf in self._shelves.values() for slot in shelf.slots]
             await asyncio.gather(*(self._slots.discard(one) for one in waiting), return_exceptions=True)
 

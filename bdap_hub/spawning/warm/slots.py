@@ -1,6 +1,6 @@
 """One waiting container on this host's Docker engine: made, claimed once, or thrown away.
 
-The claim gives it folders and files by entering it (namespaces.py), the plan's limits and name by the engine, and ids,
+The claim gives it folders and files by entering it (helper.py), the plan's limits and name by the engine, and ids,
 environment and command by a socket in it that only root of this host reaches.
 """
 
@@ -11,7 +11,6 @@ import base64
 import json
 import os
 import secrets
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,19 +19,18 @@ from typing import Any
 from docker.errors import APIError, NotFound
 
 from ...errors import Unavailable
-from .. import namespaces
 from ..engines.claimed import KIND, WAITS, Claimed
 from ..engines.contract import File
 from ..engines.docker import archive
 from ..engines.docker_arguments import PERIOD, host_config
 from ..engines.lane import Lane
 from ..plan import SpawnPlan
+from .helper import Helper
 
-INJECT = Path(namespaces.__file__)
 FOLDER = "/run/bdap"
 CAPABILITIES = ("SETUID", "SETGID", "SETPCAP")  # to become somebody, and to give up even these
 LOW, NORMAL = 64, 1024  # shares of the CPU: while it imports, and as a server
-READY, CLAIM = 60.0, 2.0  # seconds
+READY, PATIENCE = 60.0, 2.0  # seconds
 AT_ONCE = 4  # claims
 FilesAt = Callable[[str], Sequence[File]]
 """What a server is to find there, by the address that it has. Called in a thread."""
@@ -69,9 +67,9 @@ class Slot:
 class Slots:
     """Makes and claims them. `install`: this platform's, as in the label bdap.hub."""
 
-    def __init__(self, lane: Lane, claimed: Claimed, install: str) -> None:
-        self._lane, self._claimed, self._install = lane, claimed, install
-        self._turn = asyncio.Semaphore(AT_ONCE)
+    def __init__(self, lane: Lane, claimed: Claimed, install: str, patience: float = PATIENCE) -> None:
+        self._lane, self._claimed, self._install, self._patience = lane, claimed, install, patience
+        self._turn, self._helper = asyncio.Semaphore(AT_ONCE), Helper()
 
     @property
     def prefix(self) -> str:
@@ -122,7 +120,7 @@ class Slots:
         """Make it the server of that plan. Unavailable where anything fails: then the container is gone."""
         async with self._turn:
             try:
-                async with asyncio.timeout(CLAIM):
+                async with asyncio.timeout(self._patience):
                     self._claimed.write(slot.container, plan.labels)
                     await asyncio.gather(self._inject(slot, plan, files), self._settle(slot, plan))
                     await self._hand_over(slot, plan, command, environment)
@@ -139,17 +137,7 @@ class Slots:
             "mounts": [asdict(mount) for mount in plan.mounts],
             "files": [{**asdict(f), "content": base64.b64encode(f.content).decode()} for f in given],
         }
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", str(INJECT), stdin=pipe, stderr=pipe, env={"LANG": "C.UTF-8"}
-        )
-        try:
-            _, words = await process.communicate(json.dumps(wanted).encode())
-        except asyncio.CancelledError:
-            process.kill()
-            raise
-        if process.returncode:
-            raise OSError(words.decode(errors="replace").strip()[-300:])
+        await self._helper.ask(wanted)
 
     async def _settle(self, slot: Slot, plan: SpawnPlan) -> None:
         limits = {
@@ -193,6 +181,10 @@ class Slots:
                 raise OSError("it did not take the claim")
         finally:
             writer.close()
+
+    async def close(self) -> None:
+        """Nothing is claimed any more."""
+        await self._helper.close()
 
     async def discard(self, container: str) -> None:
         """Remove it, whatever it is doing."""

@@ -54,9 +54,11 @@ INSTALL = f"test{secrets.token_hex(4)}"
 
 
 @pytest.fixture
-def slots(rig: DockerEngine) -> Slots:
+async def slots(rig: DockerEngine) -> AsyncIterator[Slots]:
     assert rig.claimed is not None
-    return Slots(rig.lane, rig.claimed, INSTALL)
+    found = Slots(rig.lane, rig.claimed, INSTALL, patience=20)
+    yield found
+    await found.close()
 
 
 @pytest.fixture
