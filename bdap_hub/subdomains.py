@@ -68,13 +68,13 @@ class PageElsewhere(Matcher):
     """A page of the hub's that is asked for at another host than the hub's."""
 
     def __init__(self, public: str, base_url: str) -> None:
-        self.host, self.base_url = urlsplit(public).netloc, base_url
+        self.host, self.base_url = urlsplit(public).hostname, base_url
 
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
         """{} where this is one, None where the usual handlers answer."""
         page = request.path.startswith(self.base_url) and request.method in ("GET", "HEAD")
         below = request.path.removeprefix(self.base_url)
-        return {} if page and request.host != self.host and not FOR_PROGRAMS.match(below) else None
+        return {} if page and request.host_name != self.host and not FOR_PROGRAMS.match(below) else None
 
 
 class ToTheHub(RequestHandler):

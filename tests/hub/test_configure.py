@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 from traitlets.config import Config
 
 from bdap_hub import hub, proxy, subdomains
@@ -66,6 +68,27 @@ def test_under_a_name_each_server_has_a_name_of_its_own(c: Any, tmp_path: Path) 
         assert "subdomain_host" not in plain.JupyterHub and "cookie_host_prefix_enabled" not in plain.JupyterHub
         assert "--host-routing" not in proxy.command(settings)
     assert "--host-routing" in proxy.command(c.the_settings)
+
+
+@pytest.mark.parametrize(
+    ("host", "method", "path", "elsewhere"),
+    [
+        ("hub.example.eu", "GET", "/hub/home", False),
+        ("HUB.example.eu:443", "GET", "/hub/home", False),  # the same host, as a front end may call it
+        ("ana.hub.example.eu", "GET", "/hub/home", True),
+        ("192.0.2.1:8000", "GET", "/hub/login?next=/hub/api", True),
+        ("192.0.2.1:8081", "GET", "/hub/api", False),
+        ("192.0.2.1:8081", "GET", "/hub/apiary", True),
+        ("ana.hub.example.eu", "POST", "/hub/home", False),
+        ("ana.hub.example.eu", "GET", "/user/ana/lab", False),
+        ("[", "GET", "/hub/home", True),
+    ],
+)
+def test_the_hubs_pages_are_at_its_host(host: str, method: str, path: str, elsewhere: bool) -> None:
+    matcher = subdomains.PageElsewhere("https://Hub.example.eu:443", "/hub/")
+    line = RequestStartLine(method, path, "HTTP/1.1")
+    request = HTTPServerRequest(headers=HTTPHeaders({"Host": host}), start_line=line, connection=SimpleNamespace())
+    assert (matcher.match(request) is not None) is elsewhere
 
 
 def test_nobodys_name_leads_to_the_dashboards() -> None:
