@@ -62,7 +62,7 @@ def ensure_places(settings: Settings) -> None:
     away.mkdir(mode=0o755, exist_ok=True)
     (away / "THE-STORE-IS-AWAY.txt").write_text(
         "The data store did not answer when this server was started.\n"
-        "It appears here by itself as soon as it is back; nothing has to be started again.\n"
+        "It appears here by itself soon after it is back. If it does not, stop this server and start it again.\n"
     )
 
 

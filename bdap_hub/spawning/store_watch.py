@@ -23,6 +23,7 @@ from . import children, store_heal, store_look
 log = logging.getLogger(__name__)
 REMOUNT_SECONDS = 60.0
 REMOUNT_LOOKS = 3
+BEAT, BEAT_SECONDS = "store-watch", 60.0  # the file in `var` by which a hub knows that somebody heals
 
 
 class StoreWatch:
@@ -83,6 +84,8 @@ class StoreWatch:
 
     async def round(self) -> None:
         """Look once, have a lost store mounted again, heal the servers after that."""
+        if self.acts and not self.records:
+            (self.settings.var / BEAT).touch()
         try:
             devices = await self.look()
         except Unavailable:
@@ -129,14 +132,24 @@ class StoreWatch:
             pause = self.settings.store.look_seconds
             await asyncio.sleep(min(1.0, pause) if self.lost else pause)
 
+    @property
+    def heals(self) -> bool:
+        """Whether running servers get the store back: from this process, or from a watch beside it."""
+        try:
+            return self.acts or time.time() - (self.settings.var / BEAT).stat().st_mtime < BEAT_SECONDS
+        except OSError:
+            return False
+
     def notice(self, *servers: str) -> str:
         """What somebody is to know now, '' for nothing; `servers` are the names of their containers."""
         mount = self.settings.store.mount
         if self.lost:
             at = time.strftime("%H:%M UTC", time.gmtime(self.since))
+            by_itself = "It comes back into running servers by itself."
+            then = by_itself if self.heals else "When it is back, stop your server and start it again to have it."
             return (
                 f"The data store ({mount}) does not answer since {at}. Your home folder and your servers work; files "
-                f"below {mount} cannot be read or saved. It comes back into running servers by itself."
+                f"below {mount} cannot be read or saved. {then}"
             )
         if set(servers) & set(self.unhealed):
             return (
