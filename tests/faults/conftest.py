@@ -34,7 +34,8 @@ class Rig:
     def containers(self) -> dict[str, str]:
         """Name → state of all servers of this platform that the engine has."""
         labels = [f"bdap.hub={self.platform.settings.install_id}", "bdap.kind=server"]
-        return {one.name: one.status for one in self.client.containers.list(all=True, filters={"label": labels})}
+        found = self.client.api.containers(all=True, filters={"label": labels})  # a list of names asks no further
+        return {one["Names"][0].removeprefix("/"): one["State"] for one in found}
 
     def container(self, person: str = "ana") -> Any:
         return self.client.containers.get(container_name(self.platform.settings, person))
