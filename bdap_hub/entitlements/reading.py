@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,10 +13,11 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import sessionmaker
 
-from ..access import Image, Policy, Project
+from ..access import Policy, Project
 from ..project_settings import ProjectSettings, shared_group
 from ..settings import Settings
 from . import project_images
+from .project_images import Own
 from .tables import Edits, FormerName, ProjectImage, StoredProject
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class Kept:
     going: tuple[ProjectSettings, ...]
     projects: tuple[Project, ...]
     former: Mapping[str, str]
-    images: tuple[tuple[str, Image], ...] = ()
+    images: tuple[Own, ...] = ()
 
 
 _kept: dict[str, Kept] = {}
@@ -44,9 +45,8 @@ def policy(settings: Settings, store: sessionmaker[Any], gpus: int = 0) -> Polic
     ours, kept = settings.policy(gpus), _look(settings, store)
     if not kept.number:
         return ours
-    stated = tuple(_with_images(project, kept.images) for project in ours.projects)
-    images = ours.images + tuple(image for _, image in kept.images)
-    return replace(ours, projects=stated + kept.projects, former=kept.former, images=images)
+    both = replace(ours, projects=ours.projects + kept.projects, former=kept.former)
+    return project_images.merged(both, kept.images)
 
 
 def projects(settings: Settings, store: sessionmaker[Any]) -> tuple[ProjectSettings, ...]:
@@ -74,25 +74,17 @@ def _look(settings: Settings, store: sessionmaker[Any]) -> Kept:
             names = {row.id: row.name for row in rows}
             former = {row.name: names.get(row.project, "") for row in session.scalars(select(FormerName))}
             good = [(row, one) for row in rows if (one := _read(settings, row))]
-            images = tuple(project_images.offered(former, session.scalars(select(ProjectImage))))
-            theirs = (one.project(archived=row.archived, editable=True) for row, one in good)
             found = Kept(
                 number,
                 looked,
                 told,
                 tuple(one for row, one in good if not row.archived),
-                tuple(_with_images(project, images) for project in theirs),
+                tuple(one.project(archived=row.archived, editable=True) for row, one in good),
                 former,
-                images,
+                tuple(project_images.owned(former, session.scalars(select(ProjectImage)))),
             )
     _kept[url] = found
     return found
-
-
-def _with_images(project: Project, images: Iterable[tuple[str, Image]]) -> Project:
-    """The project with what it has built itself, after what it was given."""
-    own = tuple(image.name for owner, image in images if owner == project.name)
-    return replace(project, images=project.images + own) if own else project
 
 
 def _read(settings: Settings, row: StoredProject) -> ProjectSettings | None:

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import JSON, BigInteger, Boolean, Connection, DateTime, ForeignKey, Integer, String, insert, select
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Connection,
+    DateTime,
+    ForeignKey,
+    Integer,
+    String,
+    Table,
+    insert,
+    select,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from .. import database
@@ -45,7 +57,8 @@ class FormerName(Base):
 class ProjectImage(Base):
     """An image that a project has built by its own recipe. `reference` names its content for good.
 
-    `recipe` is the digest of what it was built from, `base` the image that it started from, `size` in bytes.
+    `recipe` is the digest of what it was built from; `base` and `base_name` are reference and name of the platform's
+    image that it started from. `size` is in bytes.
     """
 
     __tablename__ = "entitlement_images"
@@ -56,9 +69,9 @@ class ProjectImage(Base):
     reference: Mapped[str] = mapped_column(String(255))
     content: Mapped[str] = mapped_column(String(80))
     base: Mapped[str] = mapped_column(String(255))
+    base_name: Mapped[str] = mapped_column(String(64), default="", server_default="")
     recipe: Mapped[str] = mapped_column(String(80))
     size: Mapped[int] = mapped_column(BigInteger)
-    gpu: Mapped[bool] = mapped_column(Boolean, default=False)
     built_by: Mapped[str] = mapped_column(String(255))
     built: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
     log: Mapped[str] = mapped_column(String(255))
@@ -77,3 +90,8 @@ class Edits(Base):
 def _first(connection: Connection) -> None:
     if connection.scalar(select(Edits.id)) is None:
         connection.execute(insert(Edits).values(id=1, number=0))
+
+
+@database.step("entitlements", 2)
+def _base_name(connection: Connection) -> None:
+    database.add_column(connection, cast(Table, ProjectImage.__table__).c.base_name)

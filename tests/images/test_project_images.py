@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import socket
 import ssl
 import subprocess
@@ -28,6 +29,8 @@ from bdap_hub.errors import Busy, NotAllowed, NotFound
 from bdap_hub.settings import Settings
 from bdap_hub.spawning import images
 from bdap_hub.spawning.building.builder import NotBuilt
+from bdap_hub.spawning.building.folder import Taken
+from bdap_hub.spawning.building.recipe import Recipe
 from bdap_hub.spawning.building.room import Actor, ProjectImages, Wanted
 from tests.certificates import write_certificate
 from tests.conftest import make_settings
@@ -258,26 +261,40 @@ def test_it_is_offered_to_its_project_alone(site: Site, built: Any) -> None:
     )
 
 
-def test_built_anew_it_takes_the_place_of_the_old(
-    site: Site, built: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With a private registry this time: it is offered from there, by digest."""
-    with running(tmp_path) as registry:
-        monkeypatch.setattr(site.settings.spawning, "registry", f"{registry.host}/bdap")
-        (site.settings.var / "secrets/registry-credentials").write_text(":".join(ACCOUNT))
-        again = site.build("crops", Dockerfile="FROM lab\nUSER 0\nRUN echo again >/opt/again\n")
-        assert registry.manifest(again.reference).status_code == 200
-    assert again.reference.startswith(f"{registry.host}/bdap/projects/agriculture/crops@sha256:")
+def test_built_anew_it_takes_the_place_of_the_old(site: Site, built: Any) -> None:
+    again = site.build("crops", Dockerfile="FROM lab\nUSER 0\nRUN echo again >/opt/again\n")
+    assert again.reference != built.reference
     assert inside(again, "cat", "/opt/again") == "again\n"
     assert images.image_id(built.reference) is None
     assert entitlements.policy(site.settings, site.room.store).image("agriculture.crops").reference == again.reference
     site.room.remove(OPERATOR, "agriculture", "crops")
-    assert images.image_id(again.content) is None
     assert images.image_id(again.reference) is None
     assert entitlements.policy(site.settings, site.room.store).image("agriculture.crops") is None
     assert site.left() == set()
     with pytest.raises(NotFound):
         site.room.remove(OPERATOR, "agriculture", "crops")
+
+
+def test_with_a_private_registry_it_is_offered_from_there(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last step of a build, with a small image in the place of what was built."""
+    (tmp_path / "Dockerfile").write_text(f"FROM bdap/debian:trixie\nLABEL bdap.install={site.settings.install_id}\n")
+    command = [images.docker_client(building=True), "build", "--quiet", str(tmp_path)]
+    environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
+    made = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+    plan, taken = Recipe("", "bdap/lab:latest"), Taken(b"", {}, (), "sha256:0")
+    with running(tmp_path) as registry:
+        monkeypatch.setattr(site.settings.spawning, "registry", f"{registry.host}/bdap")
+        (site.settings.var / "secrets/registry-credentials").write_text(":".join(ACCOUNT))
+        wanted = Wanted("agriculture", tmp_path, "pushed")
+        image = site.room._kept(OPERATOR, wanted, taken, plan, tmp_path / "log", made, site.said.append)
+        assert registry.manifest(image.reference).status_code == 200
+    assert image.reference.startswith(f"{registry.host}/bdap/projects/agriculture/pushed@sha256:")
+    policy = entitlements.policy(site.settings, site.room.store)
+    assert policy.image("agriculture.pushed").reference == image.reference
+    site.room.remove(OPERATOR, "agriculture", "pushed")
+    assert images.image_id(image.reference) is None and images.image_id(made) is None
 
 
 KEY = (
@@ -292,6 +309,7 @@ FLAWS = {
         f"RUN cp /run/secrets/ca /opt/lent; printf '{KEY}' '' >/opt/tls.key; mkdir -m 777 /opt/all",
         "3 findings: private-key opt/tls.key .*; site-ca opt/lent .*; world-writable opt/all",
     ),
+    "a file above the folder": ("COPY ../../../etc/passwd /opt/", r"failed at STEP \d+/\d+: COPY"),
     "no server": ("RUN rm /opt/bdap/bin/jupyterhub-singleuser", "fails the platform's check"),
 }
 

@@ -66,7 +66,7 @@ class ProjectImages:
         if not NAME.fullmatch(wanted.called) or len(wanted.called) > 32:
             raise BadRequest(f"{wanted.called[:60]!r} is no name for an image", "use a-z, 0-9 and -: --name my-image")
         taken = folder.take(wanted.folder, self.settings.builder.context_mb)
-        bases, default = _bases(entitlements.policy(self.settings, self.store), project, wanted.base)
+        bases, default = _bases(self._policy(), project, wanted.base)
         plan = recipe.read(taken.texts, taken.names, bases, default)
         with self._alone(), self._logged(wanted, progress) as (log, told):
             try:
@@ -126,7 +126,7 @@ class ProjectImages:
             base=plan.base,
             recipe=taken.digest,
             size=int(container.docker("image", "inspect", "--format", "{{.Size}}", id_)),
-            gpu=_needs_gpu(self.settings, plan.base),
+            base_name=_name_of(self._policy(), wanted.project, plan.base),
             built_by=actor.name,
             built=datetime.now(UTC),
             log=str(log),
@@ -146,8 +146,11 @@ class ProjectImages:
         reading.forget()
         _remove(found.content)
 
+    def _policy(self) -> Policy:
+        return entitlements.policy(self.settings, self.store)
+
     def _allowed(self, actor: Actor, name: str, image: str) -> Project:
-        policy = entitlements.policy(self.settings, self.store)
+        policy = self._policy()
         decision = decide(policy, actor.person, BuildImage(name)) if actor.person else Decision(True, "operator")
         project = policy.project(name)
         audit.record(
@@ -207,8 +210,10 @@ def _spellings(reference: str) -> tuple[str, ...]:
     return (reference, reference.removesuffix(":latest"))
 
 
-def _needs_gpu(settings: Settings, reference: str) -> bool:
-    return any(image.gpu for image in settings.images if image.reference == reference)
+def _name_of(policy: Policy, project: str, reference: str) -> str:
+    """What the project's image of that reference is called; '' where it was taken away while the build ran."""
+    offered = (policy.image(name) for name in getattr(policy.project(project), "images", ()))
+    return next((image.name for image in offered if image and image.reference == reference), "")
 
 
 def _repository(project: str, name: str) -> str:
