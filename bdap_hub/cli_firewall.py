@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from . import settings
@@ -20,7 +22,8 @@ def apply() -> None:
     from .spawning.network import ensure_network
 
     tree = settings.load()
-    ensure_network(tree.spawning.network)
+    if tree.spawning.engine != "swarm":
+        ensure_network(tree.spawning.network)
     DockerRuntime(tree).host_address()
     room.apply(tree)
 
@@ -31,7 +34,22 @@ def show() -> None:
     from .spawning import firewall as room
 
     tree = settings.load()
-    click.echo(room.transaction(tree, room.ipv4(tree, *room.bridges(tree)), ""), nl=False)
+    click.echo(room.transaction(tree, room.here(tree)[0], ""), nl=False)
+
+
+@firewall.command("node")
+@click.argument("listing", type=click.File(), default="-")
+def node(listing: Any) -> None:
+    """Print the rules of another machine of the swarm; LISTING is what `iptables -S` prints there.
+
+    ssh NODE iptables -S | bdap firewall node | ssh NODE iptables-restore --noflush
+    """
+    from .spawning import firewall as room
+    from .spawning import firewall_nodes
+
+    tree = settings.load()
+    rules = firewall_nodes.rules(tree, room.node_addresses(tree))
+    click.echo(room.transaction(tree, rules, listing.read()), nl=False)
 
 
 @firewall.command("remove")

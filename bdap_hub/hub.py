@@ -19,8 +19,8 @@ from .errors import BadSettings
 from .settings import SERVERS_USE, ServiceSettings, Settings, local
 from .spawning import ahead, hardening, home_quota, keeper, servers, store_watch
 from .spawning import pages as spawn_pages
+from .spawning.engines import engine_of, now
 from .spawning.engines.client import client
-from .spawning.network import ensure_network
 from .spawning.process import WARNING, BdapProcessSpawner
 from .spawning.progress import STEPS
 from .spawning.spawner import BdapDockerSpawner
@@ -104,8 +104,8 @@ def pages(c: Any, settings: Settings) -> None:
 
 def spawner(c: Any, settings: Settings) -> None:
     """How people's servers run. With Docker this makes their network."""
-    docker = settings.spawning.engine == "docker"
-    host = _docker_host(settings) if docker else local(settings.hub.api_bind)
+    docker = settings.spawning.engine != "process"
+    host = _servers_host(settings) if docker else local(settings.hub.api_bind)
     chosen = BdapDockerSpawner if docker else BdapProcessSpawner
     c.JupyterHub.spawner_class = chosen
     chosen_config = c[chosen.__name__]
@@ -195,18 +195,23 @@ def roles(c: Any, settings: Settings) -> None:
         c.JupyterHub.load_roles.append({"name": "demo-scripts", "scopes": scopes, "services": ["demo"]})
 
 
-def _docker_host(settings: Settings) -> str:
-    """This host as containers see it: the gateway of their network. The hub's API must listen there."""
+def _servers_host(settings: Settings) -> str:
+    """This host as containers see it: the gateway of their network, or its address in the nodes' network.
+
+    The hub's API must listen there.
+    """
     hardening.check(client().info())
-    labels = {"bdap.hub": settings.install_id}
-    gateway = ensure_network(settings.spawning.network, icc=False, labels=labels)
+    labels, network = {"bdap.hub": settings.install_id}, settings.spawning.network
+    gateway = now(lambda: engine_of(settings).prepare(network, labels)) or settings.spawning.swarm.address
+    if not gateway:
+        raise BadSettings("spawning.swarm.address is empty", "set it to the address at which nodes reach this host")
     listening = {"hub.api_bind": settings.hub.api_bind}
     listening |= {f"{name}.bind": getattr(settings, name).bind for name in EVERYBODYS}
     for name, bind in listening.items():
         if bind in LOOPBACK:
             raise BadSettings(
                 f"{name} is {bind!r}, which containers cannot reach",
-                f"set it to {gateway}, the gateway of their network",
+                f"set it to {gateway}, this host as they see it",
             )
     return gateway
 

@@ -36,7 +36,7 @@ from .project_settings import (
 )
 from .units import bytes_of
 
-Engine = Literal["docker", "process"]
+Engine = Literal["docker", "swarm", "process"]
 # The services that people's servers and dashboards call over the network.
 SERVERS_USE = ("processing", "catalogue", "dashboards")
 DASHBOARDS_USE = ("processing", "catalogue")
@@ -355,11 +355,29 @@ class WarmSettings(Section):
     patience: float = Field(2.0, gt=0, description="Seconds after which a claim is given up for a cold start.")
 
 
+class SwarmSettings(Section):
+    """With engine: swarm, where the nodes are many."""
+
+    address: str = Field("", description="This host as the nodes reach it; hub.api_bind and the services' bind, too.")
+    label: str = Field(
+        "bdap.servers=true",
+        pattern=r"^[^=\s]+=[^=\s]+$",
+        description="Servers run only on nodes with this label: give it to a node once it is prepared.",
+    )
+    images: dict[str, dict[str, str]] = Field(
+        {}, description="Further labels that a node must have, by image: `train: {disk: ssd}`."
+    )
+
+
 class SpawningSettings(Section):
     """How people's servers run."""
 
-    engine: Engine = "docker"
-    network: str = Field("bdap-servers", description="Docker bridge of people's servers, no traffic between them.")
+    engine: Engine = Field("docker", description="docker: this host; swarm: many hosts; process: without isolation.")
+    swarm: SwarmSettings = SwarmSettings()
+    network: str = Field(
+        "bdap-servers",
+        description="Docker bridge of people's servers, no traffic between them; not with engine: swarm.",
+    )
     egress: Literal["all", "none"] | tuple[IPv4Network, ...] = Field(
         "all", description="Where servers may connect to outside this host: `all`, `none`, or a list of networks."
     )

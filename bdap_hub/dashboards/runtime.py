@@ -50,7 +50,7 @@ class Runtime(Protocol):
 
 def make_runtime(settings: Settings) -> Runtime:
     """The runtime that settings.spawning.engine asks for."""
-    if settings.spawning.engine == "docker":
+    if settings.spawning.engine != "process":  # with a swarm: on this host, beside the service
         from .runtime_docker import DockerRuntime
 
         return DockerRuntime(settings)

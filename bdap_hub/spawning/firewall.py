@@ -15,6 +15,7 @@ from docker.errors import NotFound
 from ..errors import BadSettings, Unavailable
 from ..settings import DASHBOARDS_USE, SERVERS_USE, Settings
 from . import debian
+from .engines import engine_of, now
 from .engines.client import client
 from .network import INTERFACE
 
@@ -45,23 +46,24 @@ class Rules:
     forward: tuple[str, ...]
 
 
-def ipv4(settings: Settings, servers: Bridge, dashboards: Bridge) -> Rules:
+def ipv4(settings: Settings, servers: Bridge, dashboards: Bridge, closed: tuple[str, ...] = ()) -> Rules:
     """Servers reach the hub's API and the services, dashboards their services; `spawning.egress` rules the rest.
 
-    Nothing but this host opens a connection to them.
+    Nothing but this host opens a connection to them. `closed`: rules about what else servers must not reach.
     """
     return Rules(
         input=(
-            *_host(servers, [settings.hub.api_port, *_ports(settings, SERVERS_USE)]),
-            *_host(dashboards, _ports(settings, DASHBOARDS_USE)),
+            *_host(servers, [settings.hub.api_port, *ports_of(settings, SERVERS_USE)]),
+            *_host(dashboards, ports_of(settings, DASHBOARDS_USE)),
         ),
         forward=(
             *(f"-{way} {b.interface} {ANSWERS} -j RETURN" for b in (servers, dashboards) for way in "io"),
             *(f"-o {b.interface} -j DROP" for b in (servers, dashboards)),
             f"-i {dashboards.interface} -j REJECT",
+            *closed,
             f"-i {servers.interface} -d {LINK_LOCAL} -j REJECT",
             *(f"-i {servers.interface} -o {bridge} -j REJECT" for bridge in BRIDGES),
-            *_egress(settings, servers.interface),
+            *egress(settings, servers.interface),
         ),
     )
 
@@ -84,12 +86,13 @@ def _host(bridge: Bridge, ports: list[int]) -> tuple[str, ...]:
     )
 
 
-def _ports(settings: Settings, names: tuple[str, ...]) -> list[int]:
+def ports_of(settings: Settings, names: tuple[str, ...]) -> list[int]:
+    """The ports of these services."""
     return [getattr(settings, name).port for name in names]
 
 
-def _egress(settings: Settings, interface: str) -> tuple[str, ...]:
-    """RETURN, not ACCEPT: what the engine and the operator rule about forwarding counts too."""
+def egress(settings: Settings, interface: str) -> tuple[str, ...]:
+    """What servers reach of the world. RETURN, not ACCEPT: what the engine and the operator rule counts too."""
     allowed = settings.spawning.egress
     if allowed == "all":
         return ()
@@ -131,22 +134,37 @@ def bridges(settings: Settings) -> tuple[Bridge, Bridge]:
     return bridge(settings.spawning.network), bridge(settings.dashboards.network)
 
 
+def here(settings: Settings) -> tuple[Rules, tuple[Bridge, Bridge]]:
+    """The rules of this host, and the bridges that they are about."""
+    if settings.spawning.engine != "swarm":
+        both = bridges(settings)
+        return ipv4(settings, *both), both
+    from . import firewall_nodes
+
+    both = firewall_nodes.servers(settings), bridge(settings.dashboards.network)
+    return ipv4(settings, *both, firewall_nodes.closed(settings, node_addresses(settings))), both
+
+
+def node_addresses(settings: Settings) -> list[str]:
+    """Where the machines of the swarm are."""
+    return [node.address for node in now(lambda: engine_of(settings).nodes())]
+
+
 def apply(settings: Settings) -> None:
     """Put the rules in place, instead of those that stood there. Unavailable, naming the risk, where we may not."""
-    _carry_out(settings, *bridges(settings))
+    _carry_out(settings, *here(settings))
 
 
 def remove(settings: Settings) -> None:
     """Take our chains away; where there are none, nothing happens."""
-    _carry_out(settings)
+    _carry_out(settings, None, ())
 
 
-def _carry_out(settings: Settings, *both: Bridge) -> None:
+def _carry_out(settings: Settings, rules: Rules | None, both: tuple[Bridge, ...]) -> None:
     root = debian.as_root()
     if root is None:
         raise _refused("this account may not set rules")
     tool = _tool(root)
-    rules = ipv4(settings, *both) if both else None
     _restore(root, tool, transaction(settings, rules, _run(root, tool, "-S").stdout))
     six = tool.replace("iptables", "ip6tables")
     listing = _run(root, six, "-S")

@@ -19,6 +19,7 @@ from requests.exceptions import RequestException
 from ..errors import BadSettings, Unavailable
 from ..settings import Settings
 from ..units import bytes_of
+from . import gpu_nodes
 from .engines.client import client
 from .gpus import Device
 
@@ -140,8 +141,16 @@ def docker_serves() -> Served:
 host = Inventory(nvidia_smi, lambda: shutil.which("nvidia-smi") is not None, docker_serves)
 
 
-def devices(settings: Settings) -> tuple[Device, ...]:
-    """The GPUs that people may use. With Docker: those that its engine can hand to a container."""
+_swarms: dict[str, gpu_nodes.Swarm] = {}
+
+
+def devices(settings: Settings, fresh: bool = False) -> tuple[Device, ...]:
+    """The GPUs that people may use. With Docker: those that its engine can hand to a container.
+
+    `fresh`: of a swarm, those that it has now; this waits for its answer.
+    """
+    if settings.spawning.engine == "swarm":
+        return _swarms.setdefault(settings.install_id, gpu_nodes.Swarm(settings)).devices(fresh)
     known = stated(settings)
     if known is not None:
         return known

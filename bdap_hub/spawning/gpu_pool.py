@@ -27,7 +27,7 @@ from .steady import Clock
 
 log = logging.getLogger(__name__)
 LOOK = 1.0  # seconds between two looks for those who wait, all of them together
-GONE = ("ended", "created")  # `created` counts by its start: only the spawner that made it goes on with it
+GONE = ("ended", "lost", "created")  # `created` counts by its start: only the spawner that made it goes on with it
 Runs = Callable[[], Sequence[Running]]
 
 
@@ -42,6 +42,7 @@ def running(settings: Settings) -> list[Running]:
             image=one.labels.get("bdap.image", ""),
             devices=tuple(filter(None, one.labels[gpus.LABEL].split(","))),
             since=one.created,
+            node=one.state.node,
         )
         for one in now(lambda: engine_of(settings).find(labels))
         if one.labels.get(gpus.LABEL) and one.state.phase not in GONE
@@ -82,6 +83,7 @@ class Pool:
         self.settings, self._sessions = settings, sessions
         self._engine = engine or (lambda: running(settings))
         self.devices = devices or (lambda: gpu_inventory.devices(settings))
+        self._fresh = devices or (lambda: gpu_inventory.devices(settings, fresh=True))
         self.waiting: dict[str, Asker] = {}
         self._placed: dict[str, tuple[str, ...]] = {}  # ids, for those whose container is not there yet
         self._rows: tuple[GpuAllocation, ...] = ()
@@ -109,7 +111,7 @@ class Pool:
             self._follow_clock()
             starting = set(self._placed)
             rows = gpu_tables.allocations(self._sessions)
-            devices = self.devices()
+            devices = self._fresh()
             if rows or devices:
                 self._reconcile([row.held() for row in rows], starting, devices)
             self._serve(devices)
@@ -197,6 +199,10 @@ class Pool:
                         await asyncio.to_thread(self.look)
                 if wish.holder in self._placed and wish.holder not in self.waiting:
                     return self._placed[wish.holder]
+                if not gpus.possible(wish, self.devices()):  # as where the only node with such a GPU was drained
+                    raise Unavailable(
+                        f"no node has {wording(wish)} any more", "choose another image, or ask the operator"
+                    )
                 standing = self.standing(wish)
                 if time.monotonic() >= deadline or not stay():
                     raise Busy(f"{standing.why or 'all GPUs are in use'}; {due(standing.due)}", LATER, retry_after=300)

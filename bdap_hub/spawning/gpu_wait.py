@@ -83,6 +83,8 @@ class WaitsForGpus:
             return {}
         known, until = self.pool.devices(), self.pool.until(self.object_name)
         end = f"{datetime.fromtimestamp(until, UTC):%Y-%m-%dT%H:%M:%SZ}" if until else ""
+        if self.settings.spawning.engine == "swarm":
+            return {"gpus": given, "gpu_until": end, "node": self.pool.mine(self.object_name)[0].node}
         cdi = gpu_inventory.cdi_names(known, given, gpu_inventory.docker_serves())
         return {"gpus": given, "cdi": cdi, "gpu_until": end}
 

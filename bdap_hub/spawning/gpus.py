@@ -66,7 +66,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Running:
-    """A container as the engine shows it: the ids of its GPUs and when it was made."""
+    """A container as the engine shows it: the ids of its GPUs, when it was made, and where ('': on the one node)."""
 
     holder: str
     person: str
@@ -74,6 +74,7 @@ class Running:
     image: str
     devices: tuple[str, ...]
     since: float
+    node: str = ""
 
 
 def suits(wish: Wish, device: Device) -> bool:
@@ -195,7 +196,7 @@ def unknown(
             if (one.holder, device) in known:
                 continue
             most = slots.get(device, 1) + len(taken)
-            free = next(p for slot in range(most + 1) if (p := Place(node, device, slot)) not in taken)
+            free = next(p for slot in range(most + 1) if (p := Place(one.node or node, device, slot)) not in taken)
             taken.add(free)
             found.append((one, free))
     return tuple(found)

@@ -64,7 +64,7 @@ class Keeper:
             return
         labels = {"bdap.hub": self.settings.install_id, "bdap.kind": "server"}
         found = await self._engine.find(labels)
-        alive = {one.name for one in found if one.state.phase != "ended"}
+        alive = {one.name for one in found if one.state.alive}
         for _, spawner in list(self._spawners()):
             if spawner.ready and spawner.object_name not in alive:
                 await spawner.poll_and_notify()

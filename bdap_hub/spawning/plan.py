@@ -16,6 +16,7 @@ from .names import safe_name, server_name
 
 RUNTIME = "/tmp/jupyter-runtime"  # noqa: S108  the container's own: nobody else is in there
 STANDARD = Size()
+SWARMS_NETWORK = "bridge"  # each node's own: see engines/swarm_setup.py
 OPTIONS = frozenset({"project", "image", "size"})
 
 
@@ -43,12 +44,21 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Placement:
+    """Where a server may run: on `node` ('': on any) that has all these labels. One host alone is the place for all."""
+
+    node: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Site:
     """What was looked up on this host before planning.
 
     `address`: this host as seen from servers. `hidden`: collections whose folder this person must not read.
     `projects`: gid of each project the person is in. `gpus`: ids of the GPUs set aside for this server, `cdi`: the
-    engine's own names of them where it hands them out by CDI, `gpu_until`: when the server must end because of them.
+    engine's own names of them where it hands them out by CDI, `gpu_until`: when the server must end because of them,
+    `node`: where they are.
     `image`: the exact content of a pinned image, as the engine calls it. `granted`: folders of the store beyond the
     projects' own, `groups`: the gids that they need. `store_lost`: it does not answer, and comes into the running
     server later.
@@ -62,6 +72,7 @@ class Site:
     gpus: tuple[str, ...] = ()
     cdi: tuple[str, ...] = ()
     gpu_until: str = ""
+    node: str = ""
     image: str = ""
     granted: tuple[Mount, ...] = ()
     groups: tuple[int, ...] = ()
@@ -90,6 +101,7 @@ class SpawnPlan:
     security_options: tuple[str, ...] = ("no-new-privileges:true",)
     umask: str = field(default="002")
     cdi: tuple[str, ...] = ()
+    placement: Placement = Placement()
 
 
 def choices(policy: Policy, person: Person) -> tuple[Choice, ...]:
@@ -156,7 +168,7 @@ def plan(settings: Settings, person: Person, choice: Choice, site: Site, server:
         ),
         limits=Limits(choice.size.memory, choice.size.cpus, settings.spawning.pids),
         gpus=site.gpus,
-        network=settings.spawning.network,
+        network=SWARMS_NETWORK if settings.spawning.engine == "swarm" else settings.spawning.network,
         environment={
             "HOME": home,
             "USER": safe,
@@ -177,7 +189,16 @@ def plan(settings: Settings, person: Person, choice: Choice, site: Site, server:
             LABEL: written(store),
         },
         cdi=site.cdi,
+        placement=_placement(settings, choice, site),
     )
+
+
+def _placement(settings: Settings, choice: Choice, site: Site) -> Placement:
+    if settings.spawning.engine != "swarm":
+        return Placement()
+    swarm = settings.spawning.swarm
+    key, _, value = swarm.label.partition("=")
+    return Placement(site.node, {key: value, **swarm.images.get(choice.image.name, {})})
 
 
 def _store(settings: Settings, choice: Choice, site: Site) -> tuple[Mount, ...]:

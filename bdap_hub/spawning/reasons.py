@@ -10,6 +10,15 @@ KILLED = f"Your server was killed from outside, as when its machine is restarted
 STOPPED = f"Your server was shut down, from within or together with its machine. {KEPT} Start it again."
 
 
+def moved(words: str) -> str:
+    """Its machine is gone or being emptied; `words`: the engine's, about that.
+
+    >>> moved("node3 does not answer any more").split(" Your f")[0]
+    'Your server is gone: node3 does not answer any more.'
+    """
+    return f"Your server is gone: {words}. {KEPT} Start it again: it comes up on another machine."
+
+
 def out_of_memory(memory: int) -> str:
     """The server used more than it may; 0: nobody remembers how much that was.
 

@@ -101,11 +101,13 @@ class Recheck(TellsEnds, HasTraits):
     def decide(self) -> Choice:
         """The choice that takes effect now. Refused: recorded, and raised as a page people can read."""
         self.admitted = False
+        policy, person = self.policy, self.person  # once: the GPUs, and the groups, may change between two looks
+        possible = choices(policy, person)
         try:
             self._check_name()
-            wanted = UseImage(*wish(self.user_options or {}, self.choices))
-            running = usage(self, self.policy, wanted.project)
-            decision = decide(self.policy, self.person, replace(wanted, usage=running))
+            wanted = UseImage(*wish(self.user_options or {}, possible))
+            running = usage(self, policy, wanted.project)
+            decision = decide(policy, person, replace(wanted, usage=running))
             self._record(subject_of(wanted), decision.allowed, decision.reason)
             if not decision:
                 raise NotAllowed(decision.reason, ANOTHER_LOGIN if decision.step_up else ANOTHER_IMAGE)
@@ -113,8 +115,8 @@ class Recheck(TellsEnds, HasTraits):
             if not isinstance(error, NotAllowed):
                 self._record(str(self.user_options)[:200], False, error.message)
             raise refused(error) from None
-        found = next(c for c in self.choices if (c.project.name, c.image.name) == (wanted.project, wanted.image))
-        size = size_of(self.policy, found.project, wanted.size) or found.size
+        found = next(c for c in possible if (c.project.name, c.image.name) == (wanted.project, wanted.image))
+        size = size_of(policy, found.project, wanted.size) or found.size
         # what was meant by no options is known from now on, so that it can be decided again while the server runs
         options = {"project": wanted.project, "image": wanted.image, "size": wanted.size}
         self.user_options = self.orm_spawner.user_options = {key: value for key, value in options.items() if value}

@@ -232,6 +232,7 @@ class BdapDockerSpawner(WaitsForGpus, UsesStore, HasCredentials, Recheck, Certif
             self.homes.measure(self.user.name)
         words = self._ended(state)
         if words is not None:
+            self.log.warning("The server %s is gone: %s", self.object_name, words)
             if state.phase != "absent":
                 await self._log_tail()
             if sentence := self._sentence(state):
@@ -253,6 +254,8 @@ class BdapDockerSpawner(WaitsForGpus, UsesStore, HasCredentials, Recheck, Certif
             return ""
         if not self.server.ip:
             return "" if self._began else reasons.HUB_ENDED
+        if state.moved:
+            return reasons.moved(state.words)
         memory = self.plan.limits.memory if self.plan else 0
         return reasons.ended(state.phase, state.exit_code, state.out_of_memory, memory)
 

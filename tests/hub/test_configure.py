@@ -13,6 +13,7 @@ from traitlets.config import Config
 from bdap_hub import hub, proxy, subdomains
 from bdap_hub.errors import BadSettings
 from bdap_hub.settings import Settings
+from bdap_hub.spawning import network
 from tests.conftest import SERVICES, make_settings
 
 
@@ -137,7 +138,7 @@ def test_production_state_is_the_given_database(tmp_path: Path) -> None:
 def test_what_containers_cannot_reach_is_said_at_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
-    monkeypatch.setattr(hub, "ensure_network", lambda *a, **k: "172.30.0.1")
+    monkeypatch.setattr(network, "ensure_network", lambda *a, **k: "172.30.0.1")
     reachable: dict[str, dict[str, Any]] = {
         name: {"bind": "172.30.0.1"} for name in ("processing", "catalogue", "dashboards")
     }

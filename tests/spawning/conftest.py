@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from bdap_hub.access import Person
+from tests.spawning.swarm.machines import Machines
 
 PEOPLE = {
     "ana": {"project-agriculture"},
@@ -17,3 +20,15 @@ PEOPLE = {
 @pytest.fixture
 def people() -> dict[str, Person]:
     return {name: Person(name, frozenset(groups)) for name, groups in PEOPLE.items()}
+
+
+@pytest.fixture(scope="session")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    """A swarm of three machines; gone at the end."""
+    found = Machines(tmp_path_factory.mktemp("swarm"))
+    found.folder.chmod(0o755)
+    try:
+        found.up()
+        yield found
+    finally:
+        found.close()

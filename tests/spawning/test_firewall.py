@@ -9,7 +9,7 @@ import pytest
 
 from bdap_hub.errors import BadSettings
 from bdap_hub.settings import SpawningSettings, bridge_interface, load
-from bdap_hub.spawning import firewall
+from bdap_hub.spawning import firewall, firewall_nodes
 from bdap_hub.spawning.firewall import Bridge, Rules, ipv4, ipv6, transaction
 from tests.conftest import Settings
 
@@ -48,6 +48,32 @@ def test_the_rules_whole(own: Settings) -> None:
             "-i bdap-servers -o br-+ -j REJECT",
         ),
     )
+
+
+def test_the_rules_of_a_node_whole(own: Settings) -> None:
+    own.spawning.engine, own.spawning.swarm.address = "swarm", "192.0.2.1"
+    assert firewall_nodes.rules(own, ["192.0.2.12", "192.0.2.11"]) == Rules(
+        input=(f"-i docker0 {SEEN} -j ACCEPT", "-i docker0 -j REJECT"),
+        forward=(
+            f"-i docker0 {SEEN} -j RETURN",
+            f"-o docker0 {SEEN} -j RETURN",
+            "-o docker0 -s 192.0.2.1 -j RETURN",
+            "-o docker0 -j DROP",
+            "-i docker0 -d 192.0.2.1 -p tcp -m multiport --dports 8081,8021,8022,8023 -j RETURN",
+            "-i docker0 -d 192.0.2.1 -j REJECT",
+            "-i docker0 -d 192.0.2.11 -j REJECT",
+            "-i docker0 -d 192.0.2.12 -j REJECT",
+            "-i docker0 -d 169.254.0.0/16 -j REJECT",
+            "-i docker0 -o docker_gwbridge -j REJECT",
+            "-i docker0 -o br-+ -j REJECT",
+        ),
+    )
+
+
+def test_where_the_hub_is_a_node_no_server_reaches_the_others(own: Settings) -> None:
+    closed = ("-i bdap-servers -d 192.0.2.11 -j REJECT",)
+    with_nodes, without = ipv4(own, SERVERS, DASHBOARDS, closed).forward, ipv4(own, SERVERS, DASHBOARDS).forward
+    assert tuple(rule for rule in with_nodes if rule not in without) == closed
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from .claimed import Claimed
 from .contract import ABSENT, Engine, File, Found, ImageFacts, ImageMissing, Node, Pull, State, now
 from .docker import DockerEngine
 from .login import Login
+from .swarm import SwarmEngine
 
 __all__ = [
     "ABSENT",
@@ -34,4 +35,7 @@ def engine_of(settings: Settings) -> Engine:
 
 @lru_cache
 def _engine(kind: str, node: str, var: Path, registry: str) -> Engine:
-    return DockerEngine(node, claimed=Claimed(var / "warm"), login=Login(registry, var / "secrets"))
+    login = Login(registry, var / "secrets")
+    return (
+        SwarmEngine(login=login) if kind == "swarm" else DockerEngine(node, claimed=Claimed(var / "warm"), login=login)
+    )

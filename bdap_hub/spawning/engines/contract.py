@@ -34,7 +34,8 @@ class State:
     for what. `running`. `ending`: asked to end, and still there with what it holds. `ended`: with `exit_code`, or
     because it ran `out_of_memory`. `lost`: its node does not answer, and nobody knows whether it runs.
 
-    `words`: a sentence for people, without a full stop; '' where there is nothing to say.
+    `words`: a sentence for people, without a full stop; '' where there is nothing to say. `moved`: its machine is no
+    place for it any more, and another may be.
     """
 
     phase: Phase
@@ -42,6 +43,7 @@ class State:
     exit_code: int | None = None
     out_of_memory: bool = False
     node: str = ""
+    moved: bool = False
 
     @property
     def alive(self) -> bool:
@@ -64,7 +66,8 @@ class Found:
 
 @dataclass(frozen=True)
 class Node:
-    """A machine that runs servers. `memory` in bytes; `resources`: what it names to be counted, such as GPUs by id.
+    """A machine that runs servers. `memory` in bytes; `resources`: what it names to be counted, such as GPUs by id;
+    `engine`: its version.
 
     `state`: `ready`; `paused`: takes no new servers; `drained`: runs none; `down`: does not answer.
     """
@@ -74,6 +77,7 @@ class Node:
     cpus: float
     memory: int
     address: str = ""
+    engine: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     resources: Mapping[str, int] = field(default_factory=dict)
 
@@ -116,6 +120,13 @@ class Engine(ABC):
     """Runs servers by their plans. One object serves the whole hub; safe from any loop and thread."""
 
     @abstractmethod
+    async def prepare(self, network: str, labels: Mapping[str, str]) -> str:
+        """Have the network of people's servers; this host's address in it, '' where it has none there.
+
+        BadSettings where the engine, or a network of that name, cannot keep the promises made here.
+        """
+
+    @abstractmethod
     async def create(
         self,
         plan: SpawnPlan,
@@ -148,7 +159,10 @@ class Engine(ABC):
 
     @abstractmethod
     async def stop(self, name: str, grace: float = 10) -> None:
-        """Ask it to end; after `grace` seconds it is killed. Returns when it has ended; it stays to be looked at."""
+        """Ask it to end; after `grace` seconds it is killed. Returns when it has ended; it stays to be looked at.
+
+        An engine that fixes the grace when the server is made keeps to 10 s. No error where there is nothing to stop.
+        """
 
     @abstractmethod
     async def remove(self, name: str) -> None:
@@ -184,6 +198,17 @@ class Engine(ABC):
 
         `tell` is called from another thread, as often as there is news.
         """
+
+
+def exited(code: int | None) -> str:
+    """How it ended, for people.
+
+    >>> exited(137)
+    'it was killed, most likely because it ran out of memory'
+    """
+    if code == 137:
+        return "it was killed, most likely because it ran out of memory"
+    return f"it ended with the code {code}" if code else "it ended by itself"
 
 
 def now[T](ask: Callable[[], Coroutine[Any, Any, T]]) -> T:

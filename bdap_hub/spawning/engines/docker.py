@@ -19,7 +19,7 @@ from ..plan import SpawnPlan
 from . import docker_arguments
 from .claimed import KIND, WAITS, Claimed
 from .client import connect
-from .contract import ABSENT, Engine, File, Found, ImageFacts, ImageMissing, Node, Phase, State, Tell
+from .contract import ABSENT, Engine, File, Found, ImageFacts, ImageMissing, Node, Phase, State, Tell, exited
 from .lane import Lane
 from .layers import Layers
 from .login import Login
@@ -59,6 +59,12 @@ class DockerEngine(Engine):
     def lane(self) -> Lane:
         """The way to the engine, for what is Docker's alone: containers that wait."""
         return self._lane
+
+    async def prepare(self, network: str, labels: Mapping[str, str]) -> str:
+        """The bridge, made unless it exists; its gateway."""
+        from ..network import ensure_network  # which gets its client from this package
+
+        return await asyncio.to_thread(ensure_network, network, False, dict(labels))
 
     async def create(
         self,
@@ -260,7 +266,7 @@ def ended(code: int | None, memory: bool, error: str) -> str:
         return "it ran out of memory"
     if error:
         return f"it could not be started: {error[:200]}"
-    return {0: "it ended by itself", 137: "it was killed"}.get(code or 0, f"it ended with the code {code}")
+    return exited(code)
 
 
 def archive(files: Sequence[File]) -> bytes:

@@ -1,4 +1,4 @@
-"""Engines to test against: this host's own, with servers of a few lines of Perl in Debian's image."""
+"""Engines to test against: this host's own, and a swarm of three machines; servers of a few lines of Perl."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ import pytest
 
 from bdap_hub.spawning.engines import Engine, State
 from bdap_hub.spawning.engines.docker import DockerEngine
+from bdap_hub.spawning.engines.swarm import SwarmEngine
 from bdap_hub.spawning.network import ensure_network
-from bdap_hub.spawning.plan import Limits, SpawnPlan
+from bdap_hub.spawning.plan import Limits, Placement, SpawnPlan
+from tests.spawning.swarm.machines import NETWORK, Machines
 
 PORT = 8888
 IMAGE = "bdap/debian:trixie"
@@ -40,6 +42,8 @@ class Rig:
 
     engine: Engine
     network: str
+    folder: Path  # the same on all its machines
+    placement: Placement
     install: str = field(default_factory=lambda: secrets.token_hex(6))
     made: list[str] = field(default_factory=list)
 
@@ -59,6 +63,7 @@ class Rig:
             network=self.network,
             environment={"HOME": "/tmp"},
             labels={"bdap.hub": self.install, "bdap.kind": "server", "bdap.person": name},
+            placement=self.placement,
         )
         return replace(found, **changes)
 
@@ -107,18 +112,25 @@ def network() -> Iterator[str]:
     client.close()
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    """A folder of every node with a file in it."""
-    tmp_path.chmod(0o755)
-    (tmp_path / "data").write_text("pixels")
-    return tmp_path
-
-
-@pytest.fixture(params=["docker"])
-async def rig(request: pytest.FixtureRequest, network: str) -> AsyncIterator[Rig]:
+@pytest.fixture(params=["docker", "swarm"])
+async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Rig]:
     """Each engine in turn; every server is gone afterwards."""
-    found = Rig(DockerEngine("here"), network)
+    if request.param == "docker":
+        found = Rig(DockerEngine("here"), request.getfixturevalue("network"), tmp_path, Placement())
+    else:
+        machines: Machines = request.getfixturevalue("machines")
+        engine = SwarmEngine(machines.lane(), machines.lane())
+        await engine.prepare(NETWORK, {})
+        found = Rig(engine, NETWORK, machines.folder, Placement(labels={"bdap.servers": "true"}))
     yield found
     for name in found.made:
         await found.engine.remove(name)
+
+
+@pytest.fixture
+def store(rig: Rig) -> Path:
+    """A folder of every node with a file in it."""
+    folder = rig.folder / secrets.token_hex(3)
+    folder.mkdir()
+    (folder / "data").write_text("pixels")
+    return folder

@@ -1,0 +1,298 @@
+"""The engine of many hosts: a server is a service of a Docker Swarm, its one task pinned to the node that we chose.
+
+Only the manager is asked, never a node: one that hangs or is gone holds up nobody. Its own waits are not used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from docker.errors import APIError, NotFound
+
+from ... import errors
+from ..plan import SWARMS_NETWORK, Limits, Placement, SpawnPlan
+from . import place, swarm_arguments, swarm_states
+from .client import connect
+from .contract import ABSENT, Engine, File, Found, ImageFacts, ImageMissing, Node, Pull, State, Tell
+from .docker import failed
+from .lane import Lane
+from .login import Login
+from .swarm_calls import HOLDER, forget, scale, secrets_of
+from .swarm_setup import image_of, ready
+
+LOOK = 0.1  # seconds between two looks at what starts or ends
+PATIENCE = swarm_arguments.GRACE + 15.0  # seconds for a task to end
+SETTLE = 30.0  # a node that was away gets no new GPU server before it has ended what it was to end meanwhile
+
+
+class SwarmEngine(Engine):
+    """Services by their names. `lane` leads to a manager of the swarm."""
+
+    def __init__(self, lane: Lane | None = None, logs: Lane | None = None, login: Login | None = None) -> None:
+        self._lane = lane or Lane("swarm", connect)
+        self._logs = logs or Lane("swarm-logs", connect, threads=4)  # the manager asks the node: that may take time
+        self._pulls = Lane("swarm-pulls", connect, threads=4)
+        self._login = login or Login()
+        self._placing = threading.Lock()
+        self._away: dict[str, float] = {}  # when a node was last seen not to answer
+        self._has: set[tuple[str, str]] = set()  # images that are known to be on a node
+
+    async def prepare(self, network: str, labels: Mapping[str, str]) -> str:
+        """Nothing to make: each node has a bridge of its own; but the swarm must be one to rely on."""
+        await self._ask(ready)
+        return ""
+
+    async def create(
+        self,
+        plan: SpawnPlan,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        port: int,
+        files: Sequence[File] = (),
+    ) -> str:
+        """Choose a node, and make the service with no task yet. Unavailable, with the reasons, where no node fits."""
+
+        def work(client: Any) -> str:
+            image = image_of(client, plan.image)
+            with self._placing:  # so that two who start at once see each other
+                node = self._choose(client, plan)
+                secrets = secrets_of(client, plan.name, files)
+                arguments = swarm_arguments.service(plan, image, node, command, environment, port, secrets)
+                if account := self._login.of(image):  # which the nodes are shown, to pull it
+                    client._auth_configs.add_auth(image.partition("/")[0], account)
+                try:
+                    return str(client.create_service(**arguments)["ID"])
+                except APIError as error:
+                    if "name conflicts" in str(error.explanation):
+                        message = f"there is a service {plan.name!r} already"
+                        raise errors.Conflict(message, "remove it first") from None
+                    forget(client, [one["SecretID"] for one in secrets])
+                    raise
+
+        return str(await self._ask(work))
+
+    def _choose(self, client: Any, plan: SpawnPlan) -> tuple[str, str]:
+        """(the swarm's id, name) of the node for it."""
+        said = client.nodes()
+        used: dict[str, int] = {}
+        for one in client.services(filters={"label": "bdap.kind=server"}):
+            name = one["Spec"]["Labels"].get(swarm_arguments.NODE, "")
+            used[name] = used.get(name, 0) + one["Spec"]["TaskTemplate"]["Resources"]["Limits"]["MemoryBytes"]
+        node = place.choose(self._nodes(said), used, plan)
+        return next(one["ID"] for one in said if one["Description"]["Hostname"] == node.name), node.name
+
+    def _nodes(self, said: Sequence[Mapping[str, Any]]) -> list[Node]:
+        """By name. One that was away names no GPUs until it has had time to end what was taken from it."""
+        now = time.monotonic()
+        found = [swarm_states.node_of(one) for one in said]
+        self._away.update({node.name: now for node in found if node.state == "down"})
+        return sorted((_settled(node, self._away.get(node.name), now) for node in found), key=lambda one: one.name)
+
+    async def start(self, name: str) -> None:
+        """One task instead of none."""
+        await self._ask(lambda client: scale(client, name, 1))
+
+    async def state(self, name: str) -> State:
+        """By its last task and that task's node."""
+
+        def work(client: Any) -> State:
+            try:
+                service = client.inspect_service(name)
+            except NotFound:
+                return ABSENT
+            tasks = client.tasks(filters={"service": service["ID"]})
+            state = swarm_states.state_of(service, tasks, self._by_id(client, tasks))
+            if state.phase == "running":
+                self._has.add((state.node, service["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]))
+            return state
+
+        found: State = await self._ask(work)
+        return found
+
+    def _by_id(self, client: Any, tasks: Sequence[Mapping[str, Any]]) -> dict[str, Node]:
+        """The nodes, where a task is not as it should be."""
+        if all(task["DesiredState"] == "running" for task in tasks):
+            return {}
+        said = client.nodes()
+        self._nodes(said)
+        return {one["ID"]: swarm_states.node_of(one) for one in said}
+
+    async def address(self, name: str, port: int) -> tuple[str, int]:
+        """The node's address, and the port there that leads to the container."""
+
+        def work(client: Any) -> tuple[str, int]:
+            with contextlib.suppress(NotFound):
+                for task in client.tasks(filters={"service": name, "desired-state": "running"}):
+                    for one in (task["Status"].get("PortStatus") or {}).get("Ports") or ():
+                        if one["TargetPort"] == port and one.get("PublishedPort"):
+                            node = swarm_states.node_of(client.inspect_node(task["NodeID"]))
+                            return node.address, int(one["PublishedPort"])
+            raise errors.NotFound(f"the service {name!r} does not run")
+
+        found: tuple[str, int] = await self._ask(work)
+        return found
+
+    async def stop(self, name: str, grace: float = 10) -> None:
+        """No task instead of one: the node ends it, after the grace that was fixed when it was made."""
+        with contextlib.suppress(errors.NotFound):
+            if (await self.state(name)).phase in ("created", "waiting", "running"):
+                await self._ask(lambda client: scale(client, name, 0))
+            await self._until_finished(name)
+
+    async def _until_finished(self, name: str) -> bool:
+        """False where it still runs after all patience. Of a lost one there is nothing to wait for."""
+
+        def unfinished(client: Any) -> bool:
+            with contextlib.suppress(NotFound):
+                tasks = swarm_states.unfinished(client.tasks(filters={"service": name}))
+                up = {one["ID"] for one in client.nodes() if one["Status"]["State"] == "ready"} if tasks else ()
+                return any(task.get("NodeID") in up for task in tasks)  # one that has no node yet ends at once
+            return False
+
+        deadline = time.monotonic() + PATIENCE
+        while await self._ask(unfinished):
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(LOOK)
+        return True
+
+    async def remove(self, name: str) -> None:
+        """Not before its task has ended: a service that is gone says nothing of a container that still holds a GPU."""
+        with contextlib.suppress(errors.NotFound):
+            await self._ask(lambda client: scale(client, name, 0))
+            if not await self._until_finished(name):
+                raise errors.Unavailable(f"the service {name!r} does not end", "look at it with `docker service ps`")
+
+        def work(client: Any) -> None:
+            with contextlib.suppress(NotFound):
+                client.remove_service(name)
+            forget(client, [one["ID"] for one in client.secrets(filters={"label": f"{HOLDER}={name}"})])
+
+        await self._ask(work)
+
+    async def logs(self, name: str, lines: int = 15) -> str:
+        """What its container wrote last."""
+
+        def work(client: Any) -> bytes:
+            parts = client.service_logs(name, stdout=True, stderr=True, tail=lines, is_tty=False)
+            return b"".join(parts)
+
+        try:
+            return str((await self._logs.run(work, 1)).decode(errors="replace"))
+        except (APIError, errors.BdapError):
+            return ""
+
+    async def find(self, labels: Mapping[str, str]) -> list[Found]:
+        """Services with these labels, and what became of their tasks."""
+
+        def work(client: Any) -> list[Found]:
+            services = client.services(filters={"label": [f"{key}={value}" for key, value in labels.items()]})
+            tasks: dict[str, list[Any]] = {}
+            for task in client.tasks() if services else ():
+                tasks.setdefault(task.get("ServiceID", ""), []).append(task)
+            nodes = self._by_id(client, [task for one in services for task in tasks.get(one["ID"], ())])
+            return [
+                Found(
+                    one["Spec"]["Name"],
+                    one["Spec"].get("Labels") or {},
+                    swarm_states.state_of(one, tasks.get(one["ID"], ()), nodes),
+                    swarm_states.created(one),
+                )
+                for one in services
+            ]
+
+        return sorted(await self._ask(work), key=lambda one: one.name)
+
+    async def nodes(self) -> list[Node]:
+        """The machines of the swarm."""
+        found: list[Node] = await self._ask(lambda client: self._nodes(client.nodes()))
+        return found
+
+    async def has_image(self, reference: str, node: str = "") -> bool:
+        """A manager knows its own images only; of the other nodes, what has run there or was pulled by us."""
+        try:
+            image = await self._ask(lambda client: image_of(client, reference))
+        except ImageMissing:
+            return False
+        return not node or (node, image) in self._has
+
+    async def image(self, reference: str) -> ImageFacts:
+        """As the manager has it."""
+        found = await self._ask(lambda client: client.inspect_image(reference))
+        return ImageFacts((found.get("Config") or {}).get("Labels") or {}, int(found["Size"]))
+
+    async def pull(self, reference: str, node: str = "", tell: Tell = lambda pull: None) -> None:
+        """A task that does nothing, on each node in turn: the node fetches its image. How far that is, nobody says."""
+        image = await self._named(reference)
+        wanted = [one.name for one in await self.nodes() if node in ("", one.name) and one.state == "ready"]
+        for one in wanted:
+            tell(Pull(0, 0, f"fetching on {one}"))
+            await self._fetch(image, one)
+            self._has.add((one, image))
+
+    async def _named(self, reference: str) -> str:
+        """By digest; the manager fetches what it does not have, and so learns it."""
+        with contextlib.suppress(ImageMissing):
+            return str(await self._ask(lambda client: image_of(client, reference)))
+        with contextlib.suppress(APIError):
+            await self._pulls.call("pull", reference, auth_config=self._login.of(reference), seconds=3600)
+        return str(await self._ask(lambda client: image_of(client, reference)))
+
+    async def _fetch(self, image: str, node: str) -> None:
+        digest = hashlib.sha256(f"{image} {node}".encode()).hexdigest()[:16]
+        plan = _nothing(image, node, f"bdap-pull-{digest}")
+        await self.remove(plan.name)
+        await self.create(plan, ["true"], {}, 1)
+        try:
+            await self.start(plan.name)
+            state = await self._at_the_end(plan.name)
+        finally:
+            await self.remove(plan.name)
+        if state.phase != "ended" or state.exit_code != 0:
+            raise ImageMissing(f"the image {image} is not on {node}: {state.words}", "load or push it, and try again")
+
+    async def _at_the_end(self, name: str) -> State:
+        while True:
+            if not (state := await self.state(name)).alive:
+                return state
+            await asyncio.sleep(LOOK)
+
+    async def _ask(self, work: Callable[[Any], Any]) -> Any:
+        try:
+            return await self._lane.run(work)
+        except NotFound as error:
+            raise errors.NotFound(f"the swarm has no such thing: {error.explanation}") from None
+        except APIError as error:
+            raise failed(error) from None
+
+
+def _settled(node: Node, away: float | None, now: float) -> Node:
+    if away is None or node.state == "down" or now - away > SETTLE:
+        return node
+    return Node(node.name, node.state, node.cpus, node.memory, node.address, node.engine, node.labels)
+
+
+def _nothing(image: str, node: str, name: str) -> SpawnPlan:
+    """A task that has the image fetched, and ends."""
+    return SpawnPlan(
+        image=image,
+        name=name,
+        hostname="pull",
+        uid=65534,
+        gid=65534,
+        groups=(),
+        working_dir="/",
+        mounts=(),
+        limits=Limits(64 * 2**20, 0.1, 50),
+        gpus=(),
+        network=SWARMS_NETWORK,
+        environment={},
+        labels={"bdap.kind": "pull"},
+        placement=Placement(node),
+    )
