@@ -91,8 +91,8 @@ class BdapDockerSpawner(WaitsForGpus, UsesStore, HasCredentials, Recheck, Certif
         """Decide again, plan, create, start, and wait until the server listens."""
         self.stage, self.engine_line, self.pulling = 0, "", None
         lap = Laps()
-        choice = self.decide()
         await self.begin()
+        choice = self.decide()
         lap("decide")
         try:
             await settled(self.object_name)

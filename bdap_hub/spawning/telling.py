@@ -39,6 +39,6 @@ class TellsEnds:
             log.exception("why %s ended is not written down: %s", self._log_name, words)
 
     async def begin(self: Any) -> None:
-        """It starts anew, and this hub sees it."""
+        """It starts anew, and this hub sees it: what counts from here on is what comes of this start, a refusal too."""
         self._told, self._began = False, True
         await asyncio.to_thread(ends.forget, shared(self.settings.database), self.user.name, self.name)

@@ -58,9 +58,11 @@ def post_spawn(demo: Demo, page, name: str, fields: dict[str, str]) -> str:
     """Send the spawn form with these fields from the person's own browser; the text of the page that follows."""
     page.goto(f"{demo.hub}/hub/spawn")
     xsrf = next(c["value"] for c in page.context.cookies() if c["name"] == "_xsrf" and c["path"].startswith("/hub"))
-    page.context.request.post(
+    answer = page.context.request.post(
         f"{demo.hub}/hub/spawn/{name}?_xsrf={xsrf}", form={**fields, "_xsrf": xsrf}, max_redirects=0
     )
+    if answer.status != 302:  # refused while the browser still waited
+        return str(answer.text())
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         page.goto(f"{demo.hub}/hub/spawn-pending/{name}")
