@@ -69,7 +69,7 @@ def access_explain(
 def _gpus(tree: settings.Settings, stated: int | None) -> int:
     if stated is not None:
         return stated
-    from .spawning import gpu_inventory
+    from .spawning.gpu import inventory as gpu_inventory
 
     return gpu_inventory.count(tree)
 
@@ -127,7 +127,7 @@ def _path(tree: settings.Settings, rest: str) -> Request:
 
 def _collection(tree: settings.Settings, name: str, otherwise: tuple[Any, str] = ("project", "")) -> tuple[Any, str]:
     """(visibility, project) as the catalogue records them."""
-    from .spawning.store import collections
+    from .spawning.store.folders import collections
 
     known = {key: (visibility, owner) for key, visibility, owner in collections(tree.var / "catalogue")}
     return known.get(name, otherwise)

@@ -17,13 +17,17 @@ from .access import Person, decides_on_members
 from .database import shared
 from .errors import BadSettings
 from .settings import SERVERS_USE, ServiceSettings, Settings, local
-from .spawning import ahead, hardening, home_quota, keeper, servers, store_watch
-from .spawning import pages as spawn_pages
+from .spawning import ahead, hardening
 from .spawning.engines import engine_of, now
 from .spawning.engines.client import client
+from .spawning.lifecycle import keeper
+from .spawning.page import handlers as spawn_pages
+from .spawning.page import servers
+from .spawning.page.progress import STEPS
 from .spawning.process import WARNING, BdapProcessSpawner
-from .spawning.progress import STEPS
 from .spawning.spawner import BdapDockerSpawner
+from .spawning.store import home_quota
+from .spawning.store import watch as store_watch
 
 WEB = Path(__file__).parent / "web"
 EVERYBODYS = SERVERS_USE

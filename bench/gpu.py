@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 from bdap_hub.settings import load
-from bdap_hub.spawning import gpu_inventory, images
+from bdap_hub.spawning.gpu import inventory as gpu_inventory
+from bdap_hub.spawning.images import platform as images
 
 from .common import Row, write
 

@@ -11,8 +11,9 @@ from ..dashboards.runtime import stop_all
 from ..dashboards.runtime_docker import DockerRuntime
 from ..errors import Unavailable
 from ..settings import Settings
-from ..spawning import firewall, images
+from ..spawning import firewall
 from ..spawning.engines.client import client
+from ..spawning.images import platform as images
 from ..spawning.network import ensure_network
 from . import docker_engine
 

@@ -18,7 +18,7 @@ import docker
 from docker.errors import DockerException
 
 from ..errors import Unavailable
-from ..spawning import debian
+from ..spawning.images import debian
 from . import mounts as host_mounts
 
 Progress = Callable[[str], None]

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from ..errors import BdapError
-from ..spawning import images
+from ..spawning.images import platform as images
 from . import docker_engine
 
 

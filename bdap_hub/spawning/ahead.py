@@ -11,8 +11,8 @@ from .. import entitlements
 from ..access import Person, Policy
 from ..settings import Settings
 from . import warm
+from .images.pulls import pulls_of
 from .plan import Choice, Site, SpawnPlan, plan
-from .pulls import pulls_of
 from .recheck import sessions
 
 _tasks: set[asyncio.Task[None]] = set()  # the loop itself holds them weakly

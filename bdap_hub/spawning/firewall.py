@@ -14,9 +14,9 @@ from docker.errors import NotFound
 
 from ..errors import BadSettings, Unavailable
 from ..settings import DASHBOARDS_USE, SERVERS_USE, Settings
-from . import debian
 from .engines import engine_of, now
 from .engines.client import client
+from .images import debian
 from .network import INTERFACE
 
 RISK = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .mounts import Propagation
+from .store.mounts import Propagation
 
 
 def propagation_of(path: Path, mountinfo: str | None = None) -> Propagation:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from ..access import Image, Person, Policy, Project, Requirement, Size, UseImage, decide, role_in
 from ..errors import BadRequest
 from ..settings import SERVERS_USE, Settings
-from .mounts import LABEL, Mount, Propagation, held_places, written
 from .names import safe_name, server_name
+from .store.mounts import LABEL, Mount, Propagation, held_places, written
 
 RUNTIME = "/tmp/jupyter-runtime"  # noqa: S108  the container's own: nobody else is in there
 STANDARD = Size()

@@ -15,7 +15,7 @@ from traitlets import default
 from .names import safe_name
 from .plan import environment
 from .recheck import Recheck
-from .store import fill_home
+from .store.folders import fill_home
 
 WARNING = (
     "engine: process. People's servers run as the hub's own user: no isolation, no limits, no images. "

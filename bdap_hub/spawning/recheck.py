@@ -15,13 +15,14 @@ from ..access import Person, Policy, UseImage, decide, size_of
 from ..database import shared as sessions
 from ..errors import BadRequest, BdapError, NotAllowed, Unavailable
 from ..settings import Settings
-from . import choosing, form, gpu_inventory, uses
-from .choosing import Facts, Known, StartPage, Use
-from .links import is_server_name
+from .gpu import inventory as gpu_inventory
+from .lifecycle.telling import TellsEnds
+from .page import choosing, form, uses
+from .page.choosing import Facts, Known, StartPage, Use
+from .page.links import is_server_name
+from .page.progress import Progress
 from .plan import Choice, choices, wish
-from .progress import Progress
 from .quota import usage
-from .telling import TellsEnds
 
 ANOTHER_IMAGE = "choose another image, or ask the project's owner to add you"
 ANOTHER_LOGIN = "choose it on the start page in the browser, which asks you to log in again"

@@ -17,20 +17,23 @@ from traitlets import default
 from ..access import Image, Person, Policy, UseImage, UseProject, decide
 from ..errors import BdapError, NotAllowed, NotFound, Unavailable
 from ..telemetry import redact
-from . import grants, pulls, reasons, store, uids, warm
+from . import grants, uids, warm
 from .certified import Certified
-from .choosing import Facts
-from .credentials import HasCredentials, mounts_of
 from .engines import Engine, ImageMissing, State, engine_of
-from .gpu_wait import WaitsForGpus
-from .home_quota import Homes, homes_of
+from .gpu.wait import WaitsForGpus
+from .images import pulls
 from .laps import Laps
-from .looks import looks_of
-from .orphans import settled
+from .lifecycle import reasons
+from .lifecycle.orphans import settled
+from .page.choosing import Facts
+from .page.looks import looks_of
+from .page.progress import Progress
 from .plan import Choice, Site, SpawnPlan, container_name, plan
-from .progress import Progress
 from .recheck import ANOTHER_IMAGE, Recheck, no_folder, readable, refused, sessions
-from .uses_store import UsesStore
+from .store import folders as store
+from .store.credentials import HasCredentials, mounts_of
+from .store.home_quota import Homes, homes_of
+from .store.start import UsesStore
 
 STARTING = (
     Progress("queued", "Checking what you may start"),

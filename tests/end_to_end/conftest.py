@@ -24,7 +24,8 @@ from playwright.sync_api import Error as PlaywrightError
 
 from bdap_hub.errors import Unavailable
 from bdap_hub.settings import Settings
-from bdap_hub.spawning import debian, firewall
+from bdap_hub.spawning import firewall
+from bdap_hub.spawning.images import debian
 
 from ..conftest import ROOT, free_port
 

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from bdap_hub import database
-from bdap_hub.spawning import ends
-from bdap_hub.spawning.gpu_tables import allocations
+from bdap_hub.spawning.gpu.tables import allocations
+from bdap_hub.spawning.lifecycle import ends
 from bdap_hub.spawning.plan import container_name
 from tests.hub.conftest import Platform, launch
 from tests.own_engine import IMAGE, UUIDS, OwnEngine, network_of, own_engine, settings_on

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bdap_hub.spawning.gpu_tables import allocations
+from bdap_hub.spawning.gpu.tables import allocations
 
 from .conftest import GPU, Rig
 

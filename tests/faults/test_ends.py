@@ -7,7 +7,7 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from bdap_hub.spawning import reasons
+from bdap_hub.spawning.lifecycle import reasons
 from tests.own_engine import IMAGE
 
 from .conftest import GPU, LAB, Rig

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from bdap_hub.spawning import reasons
+from bdap_hub.spawning.lifecycle import reasons
 from tests.conftest import ROOT
 
 from .conftest import GPU, LAB, Rig

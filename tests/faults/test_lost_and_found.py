@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bdap_hub import audit
-from bdap_hub.spawning import orphans, reasons
+from bdap_hub.spawning.lifecycle import orphans, reasons
 from tests.own_engine import IMAGE
 
 from .conftest import GPU, LAB, Rig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bdap_hub.spawning import reasons
+from bdap_hub.spawning.lifecycle import reasons
 from bdap_hub.spawning.plan import container_name
 from tests.own_engine import UUIDS
 

@@ -29,10 +29,10 @@ from bdap_hub import hub, settings
 hub.configure(c, settings.load())
 # The provider has its own tests: people log in by a form here, groups are the hub's.
 from jupyterhub.auth import DummyAuthenticator
-from bdap_hub.spawning import pages
+from bdap_hub.spawning.page import handlers
 class Form(DummyAuthenticator):
     def get_handlers(self, app):
-        return [*super().get_handlers(app), *pages.HANDLERS]
+        return [*super().get_handlers(app), *handlers.HANDLERS]
 c.JupyterHub.authenticator_class = Form
 c.DummyAuthenticator.password = "test"
 c.Authenticator.allow_all = True

@@ -19,7 +19,7 @@ from sqlalchemy import update
 
 from bdap_hub import database
 from bdap_hub.cli import main
-from bdap_hub.spawning.gpu_tables import GpuAllocation, GpuUse, allocate, allocations
+from bdap_hub.spawning.gpu.tables import GpuAllocation, GpuUse, allocate, allocations
 from bdap_hub.spawning.plan import container_name
 from tests.own_engine import UUIDS, network_of, own_engine, settings_on
 

@@ -13,7 +13,7 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from bdap_hub import audit, database
-from bdap_hub.spawning import ends, reasons
+from bdap_hub.spawning.lifecycle import ends, reasons
 from bdap_hub.spawning.plan import container_name
 
 from .conftest import Platform, with_docker

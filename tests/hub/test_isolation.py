@@ -21,7 +21,8 @@ import pytest
 from bdap_hub.dashboards.runtime_docker import DockerRuntime
 from bdap_hub.errors import Unavailable
 from bdap_hub.settings import Settings
-from bdap_hub.spawning import debian, firewall
+from bdap_hub.spawning import firewall
+from bdap_hub.spawning.images import debian
 from bdap_hub.spawning.plan import container_name
 
 from .conftest import Platform

@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from bdap_hub import audit, database
 from bdap_hub.settings import ImageSettings, Settings, SizeSettings
 from bdap_hub.spawning.network import ensure_network
+from bdap_hub.spawning.page.progress import Progress
 from bdap_hub.spawning.plan import container_name
-from bdap_hub.spawning.progress import Progress
 from tests.conftest import make_settings
 
 from .conftest import Platform, launch

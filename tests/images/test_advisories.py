@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bdap_hub.errors import BadRequest
-from bdap_hub.spawning.advisories import Package, affected, older, read
+from bdap_hub.spawning.images.advisories import Package, affected, older, read
 
 SPAN = [{"introduced": "1.0"}, {"fixed": "1.5"}, {"introduced": "2.0"}, {"fixed": "2.1"}]
 

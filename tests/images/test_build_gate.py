@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bdap_hub.spawning.building.gate import gate
+from bdap_hub.spawning.images.building.gate import gate
 
 
 class Registry(http.server.BaseHTTPRequestHandler):

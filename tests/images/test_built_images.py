@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from bdap_hub.errors import Unavailable
-from bdap_hub.spawning import images, recipes
+from bdap_hub.spawning.images import platform as images
+from bdap_hub.spawning.images import recipes
 
 pytestmark = pytest.mark.docker
 IMAGES = ("base", "lab", "dashboard")

@@ -12,7 +12,7 @@ import pytest
 
 from bdap_hub.demo import docker_engine, mounts
 from bdap_hub.errors import Unavailable
-from bdap_hub.spawning import debian
+from bdap_hub.spawning.images import debian
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from dataclasses import replace
 
 import pytest
 
-from bdap_hub.spawning import images, recipes
+from bdap_hub.spawning.images import platform as images
+from bdap_hub.spawning.images import recipes
 
 pytestmark = pytest.mark.docker
 

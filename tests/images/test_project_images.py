@@ -27,11 +27,11 @@ from bdap_hub.access import BuildImage, Person, UseImage, decide
 from bdap_hub.entitlements import project_images
 from bdap_hub.errors import Busy, NotAllowed, NotFound
 from bdap_hub.settings import Settings
-from bdap_hub.spawning import images
-from bdap_hub.spawning.building.builder import NotBuilt
-from bdap_hub.spawning.building.folder import Taken
-from bdap_hub.spawning.building.recipe import Recipe
-from bdap_hub.spawning.building.room import Actor, ProjectImages, Wanted
+from bdap_hub.spawning.images import platform as images
+from bdap_hub.spawning.images.building.builder import NotBuilt
+from bdap_hub.spawning.images.building.folder import Taken
+from bdap_hub.spawning.images.building.recipe import Recipe
+from bdap_hub.spawning.images.building.room import Actor, ProjectImages, Wanted
 from tests.certificates import write_certificate
 from tests.conftest import make_settings
 from tests.images.registry import ACCOUNT, running

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bdap_hub.errors import BadRequest, TooMuch
-from bdap_hub.spawning.building import dockerfile, folder, recipe
+from bdap_hub.spawning.images.building import dockerfile, folder, recipe
 
 BASES = {"bdap/lab": "bdap/lab:latest", "lab": "bdap/lab:latest", "bdap/gpu": "bdap/gpu:latest"}
 

@@ -12,7 +12,8 @@ import pytest
 
 from bdap_hub.errors import BadRequest, BadSettings, NotAllowed, Unavailable
 from bdap_hub.settings import Settings
-from bdap_hub.spawning import image_push, images
+from bdap_hub.spawning.images import platform as images
+from bdap_hub.spawning.images import push as image_push
 from tests.conftest import make_settings
 from tests.images.registry import ACCOUNT, Registry, running
 

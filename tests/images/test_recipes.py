@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bdap_hub.errors import BadRequest, BadSettings
-from bdap_hub.spawning import recipes
+from bdap_hub.spawning.images import recipes
 
 SOURCE = recipes.ROOT
 

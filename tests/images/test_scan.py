@@ -13,8 +13,10 @@ from click.testing import CliRunner
 
 from bdap_hub import cli
 from bdap_hub.errors import NotFound
-from bdap_hub.spawning import image_rules, image_scan, images
-from bdap_hub.spawning.image_rules import File
+from bdap_hub.spawning.images import platform as images
+from bdap_hub.spawning.images import rules as image_rules
+from bdap_hub.spawning.images import scan as image_scan
+from bdap_hub.spawning.images.rules import File
 from tests.certificates import write_certificate
 
 KEY = b"-----BEGIN PRIVATE KEY-----\n" + b"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n" * 3

@@ -14,8 +14,9 @@ from bdap_hub import database
 from bdap_hub.access import Person
 from bdap_hub.identity.claims import USERNAME
 from bdap_hub.settings import Settings
-from bdap_hub.spawning import Choice, Site, plan, store
+from bdap_hub.spawning import Choice, Site, plan
 from bdap_hub.spawning.names import safe_name
+from bdap_hub.spawning.store import folders as store
 from bdap_hub.spawning.uids import uid_of
 
 UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"

@@ -8,8 +8,9 @@ import pytest
 
 from bdap_hub.access import Person, Requirement, Size
 from bdap_hub.settings import Settings
-from bdap_hub.spawning import Choice, choices, form
-from bdap_hub.spawning.choosing import Card, Facts, Known, SizeCard, Use, start_page
+from bdap_hub.spawning import Choice, choices
+from bdap_hub.spawning.page import form
+from bdap_hub.spawning.page.choosing import Card, Facts, Known, SizeCard, Use, start_page
 
 NOW = 1_000_000.0
 SMALL, LARGE = Size("small", "Small", 1, 2 * 2**30), Size("large", "Large", 4, 16 * 2**30)

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from bdap_hub.identity import access_token
 from bdap_hub.settings import Settings, StoreSettings
-from bdap_hub.spawning.credentials import folder_of, mounts_of, write
-from bdap_hub.spawning.mounts import Mount
+from bdap_hub.spawning.store.credentials import folder_of, mounts_of, write
+from bdap_hub.spawning.store.mounts import Mount
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files to other uids: needs root")

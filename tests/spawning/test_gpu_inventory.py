@@ -15,10 +15,10 @@ from bdap_hub import database
 from bdap_hub.cli import main
 from bdap_hub.errors import BadSettings, Unavailable
 from bdap_hub.settings import GpuSettings, Settings, load
-from bdap_hub.spawning import gpu_inventory
-from bdap_hub.spawning.gpu_inventory import Inventory, cdi_names, devices, parse, served
-from bdap_hub.spawning.gpu_tables import GpuAllocation, allocate
-from bdap_hub.spawning.gpus import Device
+from bdap_hub.spawning.gpu import inventory as gpu_inventory
+from bdap_hub.spawning.gpu.inventory import Inventory, cdi_names, devices, parse, served
+from bdap_hub.spawning.gpu.placement import Device
+from bdap_hub.spawning.gpu.tables import GpuAllocation, allocate
 
 GIB = 2**30
 # As the manuals of nvidia-smi and MIG print it.

@@ -15,10 +15,12 @@ import pytest
 from bdap_hub import database
 from bdap_hub.errors import Busy, Unavailable
 from bdap_hub.settings import Settings
-from bdap_hub.spawning import gpu_pool, gpu_tables, gpus
-from bdap_hub.spawning.gpu_pool import Asker, Pool, Standing, clock, due
-from bdap_hub.spawning.gpu_tables import GpuAllocation, GpuUse, allocate, allocations, end, hours
-from bdap_hub.spawning.gpus import Device, Running, Wish
+from bdap_hub.spawning.gpu import placement as gpus
+from bdap_hub.spawning.gpu import pool as gpu_pool
+from bdap_hub.spawning.gpu import tables as gpu_tables
+from bdap_hub.spawning.gpu.placement import Device, Running, Wish
+from bdap_hub.spawning.gpu.pool import Asker, Pool, Standing, clock, due
+from bdap_hub.spawning.gpu.tables import GpuAllocation, GpuUse, allocate, allocations, end, hours
 
 TWO = (Device("local", "GPU-1", "NVIDIA H100"), Device("local", "GPU-2", "NVIDIA H100"))
 

@@ -12,12 +12,14 @@ import pytest
 from bdap_hub import database
 from bdap_hub.errors import Busy, NotAllowed
 from bdap_hub.settings import Settings
-from bdap_hub.spawning import form, gpu_pool, gpu_wait
-from bdap_hub.spawning.choosing import Known, start_page
 from bdap_hub.spawning.engines import State
-from bdap_hub.spawning.gpu_pool import Pool
-from bdap_hub.spawning.gpu_tables import allocations
-from bdap_hub.spawning.gpus import Running
+from bdap_hub.spawning.gpu import pool as gpu_pool
+from bdap_hub.spawning.gpu import wait as gpu_wait
+from bdap_hub.spawning.gpu.placement import Running
+from bdap_hub.spawning.gpu.pool import Pool
+from bdap_hub.spawning.gpu.tables import allocations
+from bdap_hub.spawning.page import form
+from bdap_hub.spawning.page.choosing import Known, start_page
 from bdap_hub.spawning.plan import Choice, choices
 from bdap_hub.spawning.recheck import Recheck
 from bdap_hub.spawning.spawner import BdapDockerSpawner

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bdap_hub.spawning.gpus import (
+from bdap_hub.spawning.gpu.placement import (
     Device,
     Held,
     Place,

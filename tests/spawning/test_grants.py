@@ -13,10 +13,11 @@ import pytest
 from bdap_hub.access import GpuGrant, Person, Policy, Quota, Size, StoreGrant, Usage
 from bdap_hub.errors import NotAllowed
 from bdap_hub.settings import Settings
-from bdap_hub.spawning import Choice, Mount, Site, plan, store
-from bdap_hub.spawning.gpus import Device, Held, Place, Wish, place, possible
+from bdap_hub.spawning import Choice, Mount, Site, plan
+from bdap_hub.spawning.gpu.placement import Device, Held, Place, Wish, place, possible
 from bdap_hub.spawning.grants import granted, pinned
 from bdap_hub.spawning.quota import usage
+from bdap_hub.spawning.store import folders as store
 
 ANA = Person("ana", frozenset({"project-agriculture"}))
 PIN = f"sha256:{'a' * 64}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bdap_hub.settings import Settings
-from bdap_hub.spawning.home_quota import Homes, HomeUse, mount_of
+from bdap_hub.spawning.store.home_quota import Homes, HomeUse, mount_of
 
 GB = 2**30
 

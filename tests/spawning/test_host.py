@@ -13,11 +13,13 @@ import pytest
 from bdap_hub import database
 from bdap_hub.access import Person
 from bdap_hub.settings import Settings
-from bdap_hub.spawning import choices, form, plan, store
-from bdap_hub.spawning.choosing import Known, start_page
+from bdap_hub.spawning import choices, plan
 from bdap_hub.spawning.engines import docker_arguments
 from bdap_hub.spawning.host import propagation_of
+from bdap_hub.spawning.page import form
+from bdap_hub.spawning.page.choosing import Known, start_page
 from bdap_hub.spawning.plan import Site
+from bdap_hub.spawning.store import folders as store
 from bdap_hub.spawning.uids import gid_of, uid_of
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives folders to other uids: needs root")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bdap_hub.spawning.links import asked, is_server_name, own_path, spawn_link
+from bdap_hub.spawning.page.links import asked, is_server_name, own_path, spawn_link
 
 HOME = "/user/ana/"
 OWN = [

@@ -10,10 +10,10 @@ import pytest
 
 from bdap_hub.access import Size
 from bdap_hub.errors import NotFound, Unavailable
-from bdap_hub.spawning import looks
-from bdap_hub.spawning.choosing import Facts
 from bdap_hub.spawning.engines import Found, ImageFacts, Node, State
-from bdap_hub.spawning.looks import Looks, free
+from bdap_hub.spawning.page import looks
+from bdap_hub.spawning.page.choosing import Facts
+from bdap_hub.spawning.page.looks import Looks, free
 
 GB = 2**30
 SIZES = (Size("small", "Small", 1, 2 * GB), Size("large", "Large", 4, 16 * GB))

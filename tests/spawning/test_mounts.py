@@ -6,8 +6,9 @@ import pytest
 
 from bdap_hub.access import Person
 from bdap_hub.settings import Settings
-from bdap_hub.spawning import Site, choices, mounts, plan
-from bdap_hub.spawning.mounts import Mount, read, stale, written
+from bdap_hub.spawning import Site, choices, plan
+from bdap_hub.spawning.store import mounts
+from bdap_hub.spawning.store.mounts import Mount, read, stale, written
 
 DATA, COVER = Mount("/s/data", "/eos/data", propagation="rslave"), Mount("/v/empty", "/eos/data/plots")
 MINE = Mount("/s/projects/a", "/eos/projects/a", read_only=False, propagation="rslave")

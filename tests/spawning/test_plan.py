@@ -10,8 +10,8 @@ from bdap_hub.access import Person
 from bdap_hub.errors import BadRequest, BadSettings
 from bdap_hub.settings import Settings
 from bdap_hub.spawning import Choice, Limits, Mount, Site, SpawnPlan, choices, plan, wish
-from bdap_hub.spawning.mounts import written
 from bdap_hub.spawning.names import safe_name, server_name
+from bdap_hub.spawning.store.mounts import written
 from bdap_hub.units import bytes_of
 
 

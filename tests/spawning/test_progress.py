@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bdap_hub.spawning.progress import STEPS, Progress
+from bdap_hub.spawning.page.progress import STEPS, Progress
 
 CASES = [
     (Progress("queued", "Number 2 in line"), {"progress": 0, "message": "Number 2 in line", "stage": "queued"}),

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from bdap_hub.spawning import image_push
 from bdap_hub.spawning.engines import ImageMissing, Pull
 from bdap_hub.spawning.engines.contract import Tell
 from bdap_hub.spawning.engines.docker import DockerEngine
 from bdap_hub.spawning.engines.layers import Layers
 from bdap_hub.spawning.engines.login import CREDENTIALS, Login
-from bdap_hub.spawning.images import docker_client
-from bdap_hub.spawning.progress import Progress
-from bdap_hub.spawning.pulls import Pulls
+from bdap_hub.spawning.images import push as image_push
+from bdap_hub.spawning.images.platform import docker_client
+from bdap_hub.spawning.images.pulls import Pulls
+from bdap_hub.spawning.page.progress import Progress
 from tests.conftest import make_settings
 from tests.images.registry import ACCOUNT, Registry, running
 

@@ -14,8 +14,9 @@ from bdap_hub.access import Assurance, Person, Requirement
 from bdap_hub.audit import latest
 from bdap_hub.database import connect
 from bdap_hub.settings import RequirementSettings, Settings
-from bdap_hub.spawning import choices, form
-from bdap_hub.spawning.choosing import Known, start_page
+from bdap_hub.spawning import choices
+from bdap_hub.spawning.page import form
+from bdap_hub.spawning.page.choosing import Known, start_page
 from bdap_hub.spawning.recheck import Recheck
 
 FRESH = {"gpu": RequirementSettings(max_age=900)}

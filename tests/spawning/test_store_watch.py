@@ -10,8 +10,8 @@ import pytest
 from bdap_hub import audit, database
 from bdap_hub.errors import Unavailable
 from bdap_hub.settings import Settings
-from bdap_hub.spawning import children
-from bdap_hub.spawning.store_watch import BEAT, StoreWatch
+from bdap_hub.spawning.store import children
+from bdap_hub.spawning.store.watch import BEAT, StoreWatch
 
 
 def events(settings: Settings) -> list[str]:

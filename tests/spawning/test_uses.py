@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bdap_hub.database import connect
-from bdap_hub.spawning.choosing import Use
-from bdap_hub.spawning.uses import latest, remember
+from bdap_hub.spawning.page.choosing import Use
+from bdap_hub.spawning.page.uses import latest, remember
 
 
 def test_the_latest_first_and_one_row_each(database_url: str) -> None:

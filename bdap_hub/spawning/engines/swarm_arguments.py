@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import BadSettings
-from ..mounts import Mount
 from ..plan import SpawnPlan
+from ..store.mounts import Mount
 from .contract import File
 
 NODE, STOPPED = "bdap.node", "bdap.stopped"  # labels of a service: where it runs, and that it was asked to end

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from .. import namespaces
+from ..store import namespaces
 
 COMMAND = (sys.executable, "-I", "-S", namespaces.__file__, "serve")
 LARGEST = 2**22

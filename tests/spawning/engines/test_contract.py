@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from bdap_hub.errors import Conflict, NotFound
-from bdap_hub.spawning import images
 from bdap_hub.spawning.engines import File, ImageMissing
+from bdap_hub.spawning.images import platform as images
 from bdap_hub.spawning.plan import Limits, Mount
 
 from .conftest import PORT, Rig

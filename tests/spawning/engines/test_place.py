@@ -9,11 +9,11 @@ import pytest
 
 from bdap_hub.errors import BadSettings, Unavailable
 from bdap_hub.settings import Settings
-from bdap_hub.spawning import gpu_nodes
 from bdap_hub.spawning.engines import Node, State, swarm_arguments
 from bdap_hub.spawning.engines.place import choose, unfit
 from bdap_hub.spawning.engines.swarm_states import named, node_of, state_of
-from bdap_hub.spawning.gpus import Device
+from bdap_hub.spawning.gpu import nodes as gpu_nodes
+from bdap_hub.spawning.gpu.placement import Device
 from bdap_hub.spawning.plan import Limits, Mount, Placement, SpawnPlan
 
 GIB = 2**30

@@ -16,10 +16,10 @@ from typing import Any
 import docker
 import pytest
 
-from bdap_hub.spawning import debian
 from bdap_hub.spawning.engines.lane import Lane
 from bdap_hub.spawning.host import propagation_of
-from bdap_hub.spawning.images import docker_client
+from bdap_hub.spawning.images import debian
+from bdap_hub.spawning.images.platform import docker_client
 
 HERE = Path(__file__).parent
 IMAGE = "bdaptest/node:latest"

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from bdap_hub import database
 from bdap_hub.cli import main
 from bdap_hub.settings import Settings
-from bdap_hub.spawning import ends
-from bdap_hub.spawning.gpu_tables import allocations
+from bdap_hub.spawning.gpu.tables import allocations
+from bdap_hub.spawning.lifecycle import ends
 from bdap_hub.spawning.plan import container_name
 from tests.conftest import make_settings
 from tests.hub.conftest import Platform, launch

@@ -18,7 +18,7 @@ from bdap_hub.access import Person
 from bdap_hub.settings import Settings
 from bdap_hub.spawning.engines.claimed import Claimed
 from bdap_hub.spawning.engines.docker import DockerEngine
-from bdap_hub.spawning.images import docker_client
+from bdap_hub.spawning.images.platform import docker_client
 from bdap_hub.spawning.network import ensure_network
 from bdap_hub.spawning.plan import Site, SpawnPlan, choices, plan
 from bdap_hub.spawning.warm.pool import WarmPool

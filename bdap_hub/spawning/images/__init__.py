@@ -1,0 +1,1 @@
+"""The images of servers: built, looked into, handed on and fetched; a project's own in `building`."""

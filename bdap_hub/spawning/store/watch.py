@@ -1,0 +1,181 @@
+"""Watches the store: a lost one is noticed, recorded, shown to people, and healed in running servers when it is back.
+
+The hub never touches the store itself: a mount that hangs would hold it up for good. It asks a program (look).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import lru_cache
+
+from ... import audit
+from ...database import shared as sessions
+from ...errors import Unavailable
+from ...settings import Settings
+from ...telemetry import redact
+from . import children, heal, look
+
+log = logging.getLogger(__name__)
+REMOUNT_SECONDS = 60.0
+REMOUNT_LOOKS = 3
+BEAT, BEAT_SECONDS = "store-watch", 60.0  # the file in `var` by which a hub knows that somebody heals
+
+
+class StoreWatch:
+    """What is known of the store of these settings; one object a process. `lost`: why, '' while it answers.
+
+    Mounting and healing need root. A hub without it leaves both to `bdap store watch` (`records` False: the hub does).
+    """
+
+    def __init__(self, settings: Settings, *, records: bool = True) -> None:
+        self.settings, self.records = settings, records
+        self.acts = os.geteuid() == 0
+        self.lost = ""
+        self.since = 0.0
+        self.unhealed: dict[str, str] = {}
+        self.task: asyncio.Task[None] | None = None
+        self._healed: Mapping[str, str] | None = None
+        self._remounted = self._looked = float("-inf")
+        self._roots = (str(settings.store.data), str(settings.store.projects))
+
+    async def look(self, sources: Iterable[str] = ()) -> Mapping[str, str]:
+        """The devices of data, projects and `sources`, as far as they are there.
+
+        Unavailable, and known as lost, where the store does not answer.
+        """
+        store = self.settings.store
+        wanted = {"folders": self._roots, "sources": sorted(sources), "file_system": store.file_system}
+        try:
+            found = await children.ask(look, wanted, store.patience)
+        except Unavailable as error:
+            await self._now(error.message)
+            raise Unavailable(f"the store does not answer: {error.message}", "wait until it is back") from None
+        self._looked = time.monotonic()
+        await self._now("")
+        return dict(found)
+
+    async def there(self, again: bool = False) -> bool:
+        """Whether it answers. Unless `again`, the last look serves while it is fresh: a start waits for no process."""
+        if again or self.lost or time.monotonic() - self._looked > 1.5 * self.settings.store.look_seconds:
+            with suppress(Unavailable):
+                await self.look()
+        return not self.lost
+
+    async def _now(self, lost: str) -> None:
+        """Keep what the look has found; a change is logged and recorded."""
+        before, self.lost = self.lost, lost
+        if bool(before) == bool(lost):
+            return
+        words = f"lost: {lost}" if lost else f"back after {time.time() - self.since:.0f} s"
+        log.log(logging.ERROR if lost else logging.WARNING, "The store at %s is %s", self.settings.store.root, words)
+        self.since, self._healed = time.time(), None
+        event = {
+            "person": "",
+            "action": "store-lost" if lost else "store-back",
+            "subject": str(self.settings.store.root),
+        }
+        if self.records:
+            await asyncio.to_thread(audit.record, sessions(self.settings.database), **event, reason=words)
+
+    async def round(self) -> None:
+        """Look once, have a lost store mounted again, heal the servers after that."""
+        if self.acts and not self.records:
+            (self.settings.var / BEAT).touch()
+        try:
+            devices = await self.look()
+        except Unavailable:
+            if self.acts:
+                await self._remount()
+            return
+        if self.acts and self.settings.spawning.engine != "process" and (devices != self._healed or self.unhealed):
+            await self._heal(devices)
+
+    async def _heal(self, devices: Mapping[str, str]) -> None:
+        self._healed = devices  # now: a server may ask for another round meanwhile
+        try:
+            servers = await heal.running(self.settings)
+            known = await self.look(sources=heal.sources(servers))
+            self.unhealed = await heal.heal(servers, known, self.settings.store.patience)
+        except BaseException:
+            self._healed = None
+            raise
+
+    def heal_again(self) -> None:
+        """Look at all servers in the next round: one has been started without the store."""
+        self._healed = None
+
+    async def _remount(self) -> None:
+        """The operator's command, not more often than it can help."""
+        command = self.settings.store.remount
+        pause = REMOUNT_LOOKS * self.settings.store.look_seconds
+        if not command or time.monotonic() - self._remounted < pause:
+            return
+        self._remounted = time.monotonic()
+        try:
+            code, _, said = await children.run(command, REMOUNT_SECONDS)
+        except (OSError, Unavailable) as error:
+            code, said = -1, str(error).encode()
+        log.warning("store.remount ended with %d %s", code, redact(said.decode(errors="replace"))[-300:])
+
+    async def run(self) -> None:
+        """For the hub's whole life. What goes wrong is logged, and tried again."""
+        while True:
+            try:
+                await self.round()
+            except Exception as error:
+                log.exception("the store could not be watched: %s", error)
+            pause = self.settings.store.look_seconds
+            await asyncio.sleep(min(1.0, pause) if self.lost else pause)
+
+    @property
+    def heals(self) -> bool:
+        """Whether running servers get the store back: from this process, or from a watch beside it."""
+        try:
+            return self.acts or time.time() - (self.settings.var / BEAT).stat().st_mtime < BEAT_SECONDS
+        except OSError:
+            return False
+
+    def notice(self, *servers: str) -> str:
+        """What somebody is to know now, '' for nothing; `servers` are the names of their containers."""
+        mount = self.settings.store.mount
+        if self.lost:
+            at = time.strftime("%H:%M UTC", time.gmtime(self.since))
+            by_itself = "It comes back into running servers by itself."
+            then = by_itself if self.heals else "When it is back, stop your server and start it again to have it."
+            return (
+                f"The data store ({mount}) does not answer since {at}. Your home folder and your servers work; files "
+                f"below {mount} cannot be read or saved. {then}"
+            )
+        if set(servers) & set(self.unhealed):
+            return (
+                f"The data store is back, but not in your running server: stop it and start it again to have {mount}."
+            )
+        return ""
+
+
+@lru_cache
+def _watch(install: str) -> list[StoreWatch]:
+    return []
+
+
+def watch_of(settings: Settings) -> StoreWatch:
+    """The watch of these settings; one for the whole process."""
+    kept = _watch(settings.install_id)
+    if not kept:
+        kept.append(StoreWatch(settings))
+    return kept[0]
+
+
+def start(settings: Settings) -> None:
+    """Watch from now on, in the hub's loop; nothing where there is none, as in a check of the configuration."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    watch = watch_of(settings)
+    watch.task = loop.create_task(watch.run())
