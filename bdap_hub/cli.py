@@ -23,10 +23,10 @@ from . import (
     cli_store,
     proxy,
     settings,
-    settings_page,
     telemetry,
 )
 from .errors import BadRequest, BdapError
+from .settings import reference
 
 SERVICES = ("proxy", "processing", "catalogue", "dashboards", "gateway", "admin", "provider")
 
@@ -153,7 +153,7 @@ def docs(check: bool) -> None:
     """Write the generated pages of docs/reference: settings and processes."""
     from .processing import process_page
 
-    for name, render in (("settings", settings_page.render), ("processes", process_page.render)):
+    for name, render in (("settings", reference.render), ("processes", process_page.render)):
         page, text = Path(f"docs/reference/{name}.md"), render()
         if not check:
             page.parent.mkdir(parents=True, exist_ok=True)

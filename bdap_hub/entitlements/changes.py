@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..errors import BadRequest, Conflict
-from ..project_settings import ProjectSettings, shared_group, unmet
 from ..settings import Settings
+from ..settings.projects import ProjectSettings, shared_group, unmet
 
 FIELDS = (*(name for name in ProjectSettings.model_fields if name != "name"), "archived")
 ALWAYS = ("title", "group")

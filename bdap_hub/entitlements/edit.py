@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from .. import audit, database
 from ..access import EditProject, Person, decide
 from ..errors import BadRequest, BdapError, Conflict, NotAllowed, NotFound
-from ..project_settings import ProjectSettings
 from ..settings import Settings
+from ..settings.projects import ProjectSettings
 from . import changes, reading
 from .changes import Difference, Entry
 from .tables import Edits, FormerName, StoredProject, now

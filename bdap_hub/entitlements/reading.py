@@ -14,8 +14,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import sessionmaker
 
 from ..access import Policy, Project
-from ..project_settings import ProjectSettings, shared_group
 from ..settings import Settings
+from ..settings.projects import ProjectSettings, shared_group
 from . import project_images
 from .project_images import Own
 from .tables import Edits, FormerName, ProjectImage, StoredProject

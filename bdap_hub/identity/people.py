@@ -12,8 +12,8 @@ from sqlalchemy.orm import sessionmaker
 
 from .. import entitlements
 from ..access import Policy, Role, role_in
-from ..project_settings import ProjectSettings
 from ..settings import Settings
+from ..settings.projects import ProjectSettings
 from .claims import bad_username
 from .id_token import IdToken, LoginRefused
 from .tables import Account, Membership, aware, now

@@ -4,35 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import date
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from .access import ANY_GPU, GpuGrant, Image, Project, Quota, Requirement, Size, StoreGrant, problem_of
-from .errors import BadSettings
-from .units import bytes_of
+from ..access import ANY_GPU, GpuGrant, Image, Project, Quota, Requirement, Size, StoreGrant, problem_of
+from ..units import bytes_of
+from .section import Bytes, Section
 
 NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 DIGEST = r"sha256:[0-9a-f]{64}"
-
-
-def _bytes(text: str) -> str:
-    """Bytes are kept as people write them."""
-    try:
-        if bytes_of(text) > 0:
-            return text
-    except BadSettings:
-        pass
-    raise ValueError(f"{text!r} is no size: write it as 512M or 2G")
-
-
-Bytes = Annotated[str, AfterValidator(_bytes)]
-
-
-class Section(BaseModel):
-    """A part of the tree: unknown names are refused, so that a typing error never passes silently."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class RequirementSettings(Section):

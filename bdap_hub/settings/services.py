@@ -1,0 +1,75 @@
+"""Where each service listens, and its limits."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from .hub import local
+from .section import Section
+
+# The services that people's servers and dashboards call over the network.
+SERVERS_USE = ("processing", "catalogue", "dashboards")
+DASHBOARDS_USE = ("processing", "catalogue")
+
+
+class ServiceSettings(Section):
+    """Where one service listens. `bind` must be reachable from people's servers where they call it."""
+
+    bind: str = "127.0.0.1"
+    also_bind: str = Field("", description="A second address, for containers on a bridge that leads nowhere else.")
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Address for server-side callers on this host."""
+        return f"http://{local(self.bind)}:{self.port}"
+
+
+class ProcessingSettings(ServiceSettings):
+    """The tile and value service."""
+
+    port: int = 8021
+    threads: int = Field(4, description="Reads in parallel per tile.")
+    max_items: int = Field(500, description="A graph that needs more items than this is refused, with the count.")
+    tile_url_hours: float = Field(12, description="How long a signed tile URL is valid.")
+    max_cube_mb: int = Field(512, description="An evaluation that would hold more pixels at once is refused.")
+    block_cache_mb: int = Field(512, description="Decoded blocks kept in memory, shared by all evaluations.")
+    tile_cache_mb: int = Field(64, description="Drawn tiles kept in memory; 0 draws each anew.")
+    queue: int = Field(256, description="Evaluations that may wait; beyond it callers are told to come back.")
+
+
+class CatalogueSettings(ServiceSettings):
+    """The STAC service over `<var>/catalogue`."""
+
+    port: int = 8022
+
+
+class DashboardsSettings(ServiceSettings):
+    """Publisher (on the hub's origin) and gateway (own origin, a sub-domain a dashboard)."""
+
+    port: int = 8023
+    gateway_bind: str = "127.0.0.1"
+    gateway_port: int = 8030
+    origin: str = Field("http://dashboards.localhost:8030", description="Dashboards are sub-domains of this.")
+    network: str = Field("bdap-dashboards", description="Docker bridge of dashboards' containers.")
+    image: str = "bdap/dashboard:latest"
+    memory: str = "1G"
+    cpus: float = 1.0
+    max_bundle_mb: int = 50
+    script_origins: tuple[str, ...] = Field(
+        (), description="Other origins dashboards may load scripts and styles from; none: their own only."
+    )
+    idle_timeout: int = Field(900, description="Seconds without visitors after which a container stops.")
+
+    def address(self, project: str, slug: str) -> str:
+        """The public address of a dashboard: its own origin."""
+        parts = urlsplit(self.origin)
+        return f"{parts.scheme}://{project}--{slug}.{parts.netloc}/"
+
+
+class AdminSettings(ServiceSettings):
+    """The admin panel."""
+
+    port: int = 8024
