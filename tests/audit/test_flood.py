@@ -99,7 +99,7 @@ store = database.connect(sys.argv[1])
 for number in range(30):
     audit.record(store, person="ana", action="tile", allowed=False, reason="no-right")
 if sys.argv[2] == "serve":
-    cli._service = lambda tree, name: (app, ["127.0.0.1"], 0)
+    cli.root._service = lambda tree, name: (app, ["127.0.0.1"], 0)
     async def app(scope, receive, send):
         while (await receive())["type"] != "lifespan.shutdown":
             print("ready", flush=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from . import audit, database, settings
+from .. import audit, database, settings
 
 
 @click.group()
@@ -19,8 +19,8 @@ def gpus() -> None:
 @gpus.command("list")
 def gpus_list() -> None:
     """Each GPU or MIG instance with its model, memory and who holds it until when (UTC)."""
-    from .spawning.gpu import inventory as gpu_inventory
-    from .spawning.gpu import tables as gpu_tables
+    from ..spawning.gpu import inventory as gpu_inventory
+    from ..spawning.gpu import tables as gpu_tables
 
     tree = settings.load()
     rows = gpu_tables.allocations(database.connect(tree.database))
@@ -45,7 +45,7 @@ def gpus_list() -> None:
 @click.option("--until", default="", metavar="DATE", help="Up to here; a date includes its day.")
 def gpus_usage(since: str, until: str) -> None:
     """GPU-hours by project, those of running servers included; a GPU that n servers may share counts 1/n."""
-    from .spawning.gpu import tables as gpu_tables
+    from ..spawning.gpu import tables as gpu_tables
 
     store = database.connect(settings.load().database)
     end = audit.moment(until, end=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from . import database, settings
-from .access import Person
-from .errors import NotFound
+from .. import database, settings
+from ..access import Person
+from ..errors import NotFound
 
 
 @click.group()
@@ -25,7 +25,7 @@ def images() -> None:
 @click.option("--refresh", is_flag=True, help="Build anew even what is up to date, with today's Debian packages.")
 def images_build(names: tuple[str, ...], base_image: str | None, arguments: tuple[str, ...], refresh: bool) -> None:
     """Build NAMES (default: all that every install needs); what is up to date is skipped."""
-    from .spawning.images import platform as room
+    from ..spawning.images import platform as room
 
     room.build(names or None, base_image=base_image, progress=click.echo, arguments=arguments, refresh=refresh)
 
@@ -33,7 +33,7 @@ def images_build(names: tuple[str, ...], base_image: str | None, arguments: tupl
 @images.command("list")
 def images_list() -> None:
     """The platform's images on this host."""
-    from .spawning.images import platform as room
+    from ..spawning.images import platform as room
 
     for image in room.list_images():
         click.echo(image)
@@ -43,7 +43,7 @@ def images_list() -> None:
 @click.argument("name")
 def images_verify(name: str) -> None:
     """Run the image's own check inside it, as an arbitrary person."""
-    from .spawning.images import platform as room
+    from ..spawning.images import platform as room
 
     click.echo(room.verify(name))
 
@@ -52,8 +52,8 @@ def images_verify(name: str) -> None:
 @click.argument("name")
 def images_push(name: str) -> None:
     """Push NAME to spawning.registry, and print the reference by digest to offer: it stays what it is for good."""
-    from .spawning.images import push as image_push
-    from .spawning.images import recipes
+    from ..spawning.images import push as image_push
+    from ..spawning.images import recipes
 
     reference = image_push.push(settings.load(), recipes.recipe(name).reference, name, _told)
     click.echo(reference)
@@ -73,8 +73,8 @@ def images_scan(image: str, advisories: Path | None, as_json: bool) -> None:
     Looks for programs that change their user, files everybody may write to, secrets and the site's certificates in
     any layer, leftovers, and packages that the given advisories name. It asks nobody, and runs nothing of the image.
     """
-    from .spawning.images import recipes
-    from .spawning.images import scan as image_scan
+    from ..spawning.images import recipes
+    from ..spawning.images import scan as image_scan
 
     reference = f"bdap/{image}" if image in recipes.names() else image
     report = image_scan.scan(reference, image_scan.read_advisories(advisories) if advisories else ())
@@ -106,7 +106,7 @@ def project() -> None:
 @FOR
 def project_build(project: str, folder: Path, name: str, title: str, base: str, person: str) -> None:
     """Build the recipe in FOLDER (Dockerfile, requirements.txt, apt.txt, postBuild) and offer it to PROJECT alone."""
-    from .spawning.images.building.room import Wanted
+    from ..spawning.images.building.room import Wanted
 
     room, actor = _project_images(person)
     image = room.build(actor, Wanted(project, folder, name, title, base), click.echo)
@@ -117,7 +117,7 @@ def project_build(project: str, folder: Path, name: str, title: str, base: str, 
 @click.argument("project", default="")
 def project_list(project: str) -> None:
     """The images of PROJECT, or of all: title, size, base, who built it when, its content and its log."""
-    from .entitlements import project_images
+    from ..entitlements import project_images
 
     tree = settings.load()
     for image in project_images.listed(database.shared(tree.database), project):
@@ -138,7 +138,7 @@ def project_remove(project: str, name: str, person: str) -> None:
 
 
 def _project_images(name: str) -> tuple[Any, Any]:
-    from .spawning.images.building.room import Actor, ProjectImages
+    from ..spawning.images.building.room import Actor, ProjectImages
 
     tree = settings.load()
     store = database.shared(tree.database)
@@ -148,7 +148,7 @@ def _project_images(name: str) -> tuple[Any, Any]:
 
 def _person(tree: settings.Settings, store: Any, name: str) -> Person:
     """With the groups that count now; behind the command line there is no login of theirs."""
-    from .identity import people
+    from ..identity import people
 
     if (account := people.find(store, name)) is None:
         raise NotFound(f"there is no account {name!r}", "see `bdap people list`; one is made at the first login")

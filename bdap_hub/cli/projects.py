@@ -12,9 +12,9 @@ from typing import Any
 import click
 import yaml
 
-from . import database, settings
-from .entitlements import edit
-from .errors import BadRequest, BdapError, NotFound
+from .. import database, settings
+from ..entitlements import edit
+from ..errors import BadRequest, BdapError, NotFound
 
 TEXTS = ("title", "description", "group", "lead_group", "membership")
 
@@ -77,7 +77,7 @@ def projects_rename(name: str, new: str) -> None:
 
     Servers that run by the former name are stopped. Collections must be ingested anew.
     """
-    from . import renaming
+    from .. import renaming
 
     left = renaming.rename(*_opened(), _operator(), name, new)
     click.echo(f"project {name} is now {new}; the former name grants nothing")

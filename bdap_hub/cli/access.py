@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from . import database, entitlements, settings
-from .access import (
+from .. import database, entitlements, settings
+from ..access import (
     Administer,
     Assurance,
     BuildImage,
@@ -26,7 +26,7 @@ from .access import (
     decide,
     step_up_path,
 )
-from .errors import BadRequest, NotFound
+from ..errors import BadRequest, NotFound
 
 KINDS = (
     "project:forest, image:forest/lab, image:forest/lab/large, size:forest/large, gpu:forest/A100, "
@@ -69,14 +69,14 @@ def access_explain(
 def _gpus(tree: settings.Settings, stated: int | None) -> int:
     if stated is not None:
         return stated
-    from .spawning.gpu import inventory as gpu_inventory
+    from ..spawning.gpu import inventory as gpu_inventory
 
     return gpu_inventory.count(tree)
 
 
 def _groups(tree: settings.Settings, store: Any, person: str) -> frozenset[str]:
     """Those of the account, from the provider and added here; none where nobody of that name was here."""
-    from .identity import people
+    from ..identity import people
 
     account = people.find(store, person)
     return people.groups_now(tree, store, account) if account else frozenset()
@@ -127,14 +127,14 @@ def _path(tree: settings.Settings, rest: str) -> Request:
 
 def _collection(tree: settings.Settings, name: str, otherwise: tuple[Any, str] = ("project", "")) -> tuple[Any, str]:
     """(visibility, project) as the catalogue records them."""
-    from .spawning.store.folders import collections
+    from ..spawning.store.folders import collections
 
     known = {key: (visibility, owner) for key, visibility, owner in collections(tree.var / "catalogue")}
     return known.get(name, otherwise)
 
 
 def _dashboard(store: Any, project: str, name: str) -> Request:
-    from .dashboards.records import Records
+    from ..dashboards.records import Records
 
     found = Records(store).find(project, name)
     if found is None or found.status != "live":

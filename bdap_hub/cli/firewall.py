@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from . import settings
+from .. import settings
 
 
 @click.group()
@@ -17,9 +17,9 @@ def firewall() -> None:
 @firewall.command("apply")
 def apply() -> None:
     """Make the bridges where they are missing, and put the rules in place; again after a change of the settings."""
-    from .dashboards.runtime_docker import DockerRuntime
-    from .spawning import firewall as room
-    from .spawning.network import ensure_network
+    from ..dashboards.runtime_docker import DockerRuntime
+    from ..spawning import firewall as room
+    from ..spawning.network import ensure_network
 
     tree = settings.load()
     if tree.spawning.engine != "swarm":
@@ -31,7 +31,7 @@ def apply() -> None:
 @firewall.command("show")
 def show() -> None:
     """Print the rules for IPv4 as `iptables-restore --noflush` reads them; nothing is changed."""
-    from .spawning import firewall as room
+    from ..spawning import firewall as room
 
     tree = settings.load()
     click.echo(room.transaction(tree, room.here(tree)[0], ""), nl=False)
@@ -44,8 +44,8 @@ def node(listing: Any) -> None:
 
     ssh NODE iptables -S | bdap firewall node | ssh NODE iptables-restore --noflush
     """
-    from .spawning import firewall as room
-    from .spawning import firewall_nodes
+    from ..spawning import firewall as room
+    from ..spawning import firewall_nodes
 
     tree = settings.load()
     rules = firewall_nodes.rules(tree, room.node_addresses(tree))
@@ -55,6 +55,6 @@ def node(listing: Any) -> None:
 @firewall.command("remove")
 def remove() -> None:
     """Take the rules away."""
-    from .spawning import firewall as room
+    from ..spawning import firewall as room
 
     room.remove(settings.load())

@@ -7,8 +7,8 @@ import os
 
 import click
 
-from . import settings
-from .errors import BdapError, NotAllowed
+from .. import settings
+from ..errors import BdapError, NotAllowed
 
 
 @click.group()
@@ -19,7 +19,7 @@ def store() -> None:
 @store.command("look")
 def store_look() -> None:
     """Ask the store once; the status is 1 where it does not answer within `store.patience`."""
-    from .spawning.store.watch import StoreWatch
+    from ..spawning.store.watch import StoreWatch
 
     watch = StoreWatch(settings.load(), records=False)
     try:
@@ -32,7 +32,7 @@ def store_look() -> None:
 @store.command("watch")
 def store_watch() -> None:
     """Watch the store as root, on each host that runs servers: mount it again, give it back to running servers."""
-    from .spawning.store.watch import StoreWatch
+    from ..spawning.store.watch import StoreWatch
 
     if os.geteuid() != 0:
         raise NotAllowed("only root may change the mounts of a running container", "run it by systemd, or with sudo")

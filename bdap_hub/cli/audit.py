@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from . import audit as log
-from . import database, settings
+from .. import audit as log
+from .. import database, settings
 
 PACE = 1.0  # seconds between two looks for new events
 COLUMNS = ("person", "action", "subject", "outcome", "address", "reason")

@@ -11,22 +11,10 @@ from typing import Any
 
 import click
 
-from . import (
-    __version__,
-    cli_access,
-    cli_audit,
-    cli_firewall,
-    cli_gpus,
-    cli_images,
-    cli_people,
-    cli_projects,
-    cli_store,
-    proxy,
-    settings,
-    telemetry,
-)
-from .errors import BadRequest, BdapError
-from .settings import reference
+from .. import __version__, proxy, settings, telemetry
+from ..errors import BadRequest, BdapError
+from ..settings import reference
+from . import access, audit, demo, firewall, gpus, images, people, projects, store
 
 SERVICES = ("proxy", "processing", "catalogue", "dashboards", "gateway", "admin", "provider")
 
@@ -49,14 +37,15 @@ def main() -> None:
     """BDAP Hub: brings people to big data."""
 
 
-main.add_command(cli_access.access)
-main.add_command(cli_audit.audit)
-main.add_command(cli_firewall.firewall)
-main.add_command(cli_gpus.gpus)
-main.add_command(cli_store.store)
-main.add_command(cli_images.images)
-main.add_command(cli_people.people)
-main.add_command(cli_projects.projects)
+main.add_command(access.access)
+main.add_command(audit.audit)
+main.add_command(firewall.firewall)
+main.add_command(gpus.gpus)
+main.add_command(store.store)
+main.add_command(images.images)
+main.add_command(people.people)
+main.add_command(projects.projects)
+main.add_command(demo.demo)
 
 
 @main.command()
@@ -71,7 +60,7 @@ def serve(name: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # an orderly end: what is still to be written is written
     tree = settings.load()
     if name == "provider":
-        from .demo import provider
+        from ..demo import provider
 
         provider.main(tree)
         return
@@ -82,7 +71,7 @@ def serve(name: str) -> None:
 
 def _service(tree: settings.Settings, name: str) -> tuple[Any, list[str], int]:
     if name == "gateway":
-        from .dashboards.gateway import create_gateway
+        from ..dashboards.gateway import create_gateway
 
         return create_gateway(tree), [tree.dashboards.gateway_bind], tree.dashboards.gateway_port
     from importlib import import_module
@@ -110,7 +99,7 @@ def catalogue() -> None:
 @click.option("--prune", is_flag=True, help="Drop items whose files are gone.")
 def catalogue_ingest(folder: Path, collection: str, title: str, **options: Any) -> None:
     """Describe the GeoTIFFs below FOLDER (which must lie in the store) as a STAC collection."""
-    from .catalogue.ingest import ingest
+    from ..catalogue.ingest import ingest
 
     report = ingest(
         settings.load(),
@@ -132,7 +121,7 @@ def catalogue_ingest(folder: Path, collection: str, title: str, **options: Any) 
 @click.option("--visibility", type=click.Choice(["project", "people", "public"]), default="project", show_default=True)
 def publish(path: Path, **fields: str) -> None:
     """Publish a notebook (.ipynb, .zip or a folder) as a dashboard. Needs BDAP_TOKEN or a notebook server's token."""
-    from .dashboards.client import publish as send
+    from ..dashboards.client import publish as send
 
     token = os.environ.get("BDAP_TOKEN") or os.environ.get("JUPYTERHUB_API_TOKEN", "")
     if not token:
@@ -151,7 +140,7 @@ def show_settings() -> None:
 @click.option("--check", is_flag=True, help="Only say whether the pages are up to date.")
 def docs(check: bool) -> None:
     """Write the generated pages of docs/reference: settings and processes."""
-    from .processing import process_page
+    from ..processing import process_page
 
     for name, render in (("settings", reference.render), ("processes", process_page.render)):
         page, text = Path(f"docs/reference/{name}.md"), render()
@@ -160,90 +149,3 @@ def docs(check: bool) -> None:
             page.write_text(text)
         elif not page.exists() or page.read_text() != text:
             raise BadRequest(f"{page} is not what the code says", "run `make docs`")
-
-
-@main.group(invoke_without_command=True)
-@click.option("--engine", type=click.Choice(["docker", "process"]), default="docker", show_default=True)
-@click.option(
-    "--store",
-    envvar="BDAP_STORE",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder of your own imagery instead of the generated data.",
-)
-@click.pass_context
-def demo(ctx: click.Context, engine: str, store: Path | None) -> None:
-    """Everything on one machine: prepare what is missing, start, print addresses and accounts; Ctrl-C stops all."""
-    if ctx.invoked_subcommand is None:
-        from .demo.run import run
-
-        run(engine=engine, store=store)
-
-
-@demo.command("prepare")
-def demo_prepare() -> None:
-    """Secrets, people and data of the demo in the configured `var`, without starting anything."""
-    from .demo.prepare import prepare, write_demo_file
-
-    tree = settings.load()
-    click.echo(write_demo_file(tree, prepare(tree, progress=click.echo)["accounts"]))
-
-
-@demo.command("code")
-@click.argument("name")
-def demo_code(name: str) -> None:
-    """Print the TOTP code of the moment of a demo account."""
-    import pyotp
-
-    path = Path(os.environ.get("BDAP_VAR", "var")) / "demo.json"
-    accounts = json.loads(path.read_text())["accounts"] if path.exists() else []
-    secret = next((a.get("totp_secret") for a in accounts if a["name"] == name), None)
-    if not secret:
-        raise BadRequest(
-            f"{path} holds no TOTP secret of {name!r}", "start the demo once, and name one of its accounts"
-        )
-    click.echo(pyotp.TOTP(secret).now())
-
-
-@demo.command("disable")
-@click.argument("name")
-def demo_disable(name: str) -> None:
-    """Lock a demo account out at the login provider, to see what the platform takes back, and when."""
-    from .demo import provider
-
-    tree = _demo_settings()
-    told = provider.disable(tree, name)
-    bound = f"within {tree.identity.revocation_seconds:.0f} s"
-    click.echo(f"{name} is locked out. The hub {'has been told' if told else f'was not told, and finds out {bound}'}.")
-
-
-@demo.command("enable")
-@click.argument("name")
-def demo_enable(name: str) -> None:
-    """Let a disabled demo account in again."""
-    from .demo import provider
-
-    provider.enable(_demo_settings(), name)
-    click.echo(f"{name} may log in again.")
-
-
-@demo.command("group", context_settings={"ignore_unknown_options": True})
-@click.argument("name")
-@click.argument("changes", nargs=-1, required=True, metavar="+GROUP|-GROUP...")
-def demo_group(name: str, changes: tuple[str, ...]) -> None:
-    """Change the groups of a demo account at the login provider, until the demo starts anew."""
-    from .demo import provider
-
-    tree = _demo_settings()
-    groups = provider.change_groups(tree, name, changes)
-    click.echo(
-        f"{name}: {', '.join(groups) or 'no groups'}. The hub finds out when it asks, "
-        f"within {tree.identity.revocation_seconds:.0f} s."
-    )
-
-
-def _demo_settings() -> settings.Settings:
-    """As `make demo` has written them, unless others are named."""
-    written = Path(os.environ.get("BDAP_VAR", "var")) / "bdap.yaml"
-    if written.exists():
-        os.environ.setdefault("BDAP_CONFIG", str(written))
-    return settings.load()

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from . import database, entitlements, settings
-from .errors import BadRequest, Conflict, NotFound
+from .. import database, entitlements, settings
+from ..errors import BadRequest, Conflict, NotFound
 
 
 @click.group()
@@ -30,7 +30,7 @@ ROLE = click.option("--role", type=click.Choice(["member", "lead"]), default="me
 @click.option("--standing", type=click.Choice(["approved", "pending", "rejected", "blocked"]), help="Only these.")
 def people_list(standing: str | None) -> None:
     """All accounts: name, standing, end of the approval, projects."""
-    from .identity import people as room
+    from ..identity import people as room
 
     tree, store = _opened()
     for account in room.everybody(store):
@@ -43,8 +43,8 @@ def people_list(standing: str | None) -> None:
 @click.argument("name")
 def people_show(name: str) -> None:
     """All that is known of an account, and whether it may log in."""
-    from .identity import people as room
-    from .identity import requests
+    from ..identity import people as room
+    from ..identity import requests
 
     tree, store = _opened()
     account = _account(store, name)
@@ -69,7 +69,7 @@ def people_show(name: str) -> None:
 @people.command("requests")
 def people_requests() -> None:
     """The requests that wait for an answer, oldest first."""
-    from .identity import requests
+    from ..identity import requests
 
     tree, store = _opened()
     for request in requests.open_in(store, [project.name for project in entitlements.projects(tree, store)]):
@@ -150,7 +150,7 @@ def people_remove(name: str, project: str) -> None:
 @click.option("--issuer", help="The provider; identity.issuer by default.")
 def people_rebind(name: str, subject: str, issuer: str | None) -> None:
     """Give NAME's account to SUBJECT at the provider, as after a change of identity.issuer. Its logins end."""
-    from .identity.rebind import rebind
+    from ..identity.rebind import rebind
 
     tree, store = _opened()
     issuer = issuer or tree.identity.issuer
@@ -163,27 +163,27 @@ def _operator() -> str:
 
 
 def _opened() -> tuple[settings.Settings, Any]:
-    from .identity import tables  # noqa: F401  declares them
+    from ..identity import tables  # noqa: F401  declares them
 
     tree = settings.load()
     return tree, database.connect(tree.database)
 
 
 def _desk() -> tuple[Any, Any]:
-    from .identity.approvals import Actor, Approvals
+    from ..identity.approvals import Actor, Approvals
 
     return Approvals(*_opened()), Actor(_operator())
 
 
 def _finish(desk: Any, done: Any, sentence: str) -> None:
-    from .identity.mail import deliver
+    from ..identity.mail import deliver
 
     sent = deliver(desk.settings, desk.store, done.letters)
     click.echo(sentence + ("" if sent == len(done.letters) else "; the letter to them could not be sent"))
 
 
 def _account(store: Any, name: str) -> Any:
-    from .identity import people as room
+    from ..identity import people as room
 
     if (account := room.find(store, name)) is None:
         raise NotFound(f"there is no account {name!r}", "see `bdap people list`; one is made at the first login")
@@ -191,7 +191,7 @@ def _account(store: Any, name: str) -> Any:
 
 
 def _requests(store: Any, name: str) -> Any:
-    from .identity import requests
+    from ..identity import requests
 
     _account(store, name)
     return requests.open_of(store, name)
@@ -209,7 +209,7 @@ def _request(store: Any, name: str, project: str | None) -> Any:
 
 
 def _roles(tree: settings.Settings, store: Any, account: Any) -> list[str]:
-    from .identity import people as room
+    from ..identity import people as room
 
     roles = {
         project.name: room.role_of(tree, store, account, project.name) for project in entitlements.projects(tree, store)
