@@ -97,9 +97,14 @@ def take_away(target: str) -> None:
         raise OSError(error, f"umount {target}: {os.strerror(error)}")
 
 
-def enter(pid: int) -> int:
-    """The host name and the mounts of a process are ours from now on; a descriptor of the latter's namespace."""
+def enter(pid: int, container: str) -> int:
+    """The host name and the mounts of that container's process are ours from now on; a descriptor of the latter's.
+
+    What was opened is looked at before it is entered: the number may be another process's by now.
+    """
     names, mounts = (os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in ("uts", "mnt"))
+    if container not in Path(f"/proc/{pid}/cgroup").read_text():
+        raise OSError(0, f"process {pid} is none of container {container[:12]}")
     for namespace in (names, mounts):
         _checked("setns", libc.setns(namespace, 0))
     return mounts
@@ -163,9 +168,7 @@ def carry_out(wanted: dict[str, Any]) -> None:
     """What is wanted: pid, container, mounts, and optionally replace, files and hostname."""
     pid = int(wanted["pid"])
     trees = {mount["target"]: detached(mount) for mount in wanted["mounts"]}
-    if wanted["container"] not in Path(f"/proc/{pid}/cgroup").read_text():  # the number may be another's by now
-        raise OSError(0, f"process {pid} is none of container {wanted['container'][:12]}")
-    put(wanted["mounts"], trees, enter(pid), wanted.get("replace", False))
+    put(wanted["mounts"], trees, enter(pid, wanted["container"]), wanted.get("replace", False))
     for file in wanted.get("files", ()):
         write(file)
     if wanted.get("hostname"):
