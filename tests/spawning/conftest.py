@@ -22,9 +22,9 @@ def people() -> dict[str, Person]:
     return {name: Person(name, frozenset(groups)) for name, groups in PEOPLE.items()}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
-    """A swarm of three machines; gone at the end."""
+    """A swarm of three machines; gone before other tests begin."""
     found = Machines(tmp_path_factory.mktemp("swarm"))
     found.folder.chmod(0o755)
     try:

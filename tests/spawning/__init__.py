@@ -1,0 +1,1 @@
+"""Tests of servers: plans, engines, GPUs, the store, images, pages."""
