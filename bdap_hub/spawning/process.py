@@ -40,8 +40,9 @@ class BdapProcessSpawner(Recheck, SimpleLocalProcessSpawner):  # type: ignore[mi
 
     async def start(self) -> tuple[str, int]:
         """Decide again, then start; the store is the host's own folder, for there is no /eos here."""
-        await self.begin()
+        self.begun()
         choice = self.decide()
+        await self.begin()
         home, store = Path(self.home_dir), str(self.settings.store.root.resolve())
         if not home.exists():  # noqa: ASYNC240  one quick call
             fill_home(self.settings, home, store)

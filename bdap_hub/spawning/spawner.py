@@ -94,8 +94,9 @@ class BdapDockerSpawner(WaitsForGpus, UsesStore, HasCredentials, Recheck, Certif
         """Decide again, plan, create, start, and wait until the server listens."""
         self.stage, self.engine_line, self.pulling = 0, "", None
         lap = Laps()
-        await self.begin()
+        self.begun()
         choice = self.decide()
+        await self.begin()
         lap("decide")
         try:
             await settled(self.object_name)

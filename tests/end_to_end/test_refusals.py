@@ -52,6 +52,8 @@ def test_a_tampered_form_is_refused_when_it_takes_effect(demo: Demo, person, fie
     assert sentence in post_spawn(demo, page, "ben", fields)
     server = demo_api(demo, "/users/ben").json()
     assert not server.get("servers")
+    page.goto(f"{demo.hub}/hub/home")
+    assert "restarted" not in page.locator("main").inner_text()  # a refusal is no server that ended
 
 
 def post_spawn(demo: Demo, page, name: str, fields: dict[str, str]) -> str:

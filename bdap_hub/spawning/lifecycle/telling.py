@@ -38,7 +38,10 @@ class TellsEnds:
         except Exception:
             log.exception("why %s ended is not written down: %s", self._log_name, words)
 
-    async def begin(self: Any) -> None:
-        """It starts anew, and this hub sees it: what counts from here on is what comes of this start, a refusal too."""
+    def begun(self) -> None:
+        """This hub sees a start, whatever comes of it: a refusal ends nothing, so what is known of an end stays."""
         self._told, self._began = False, True
+
+    async def begin(self: Any) -> None:
+        """It was allowed: how the one before ended is of no interest any more."""
         await asyncio.to_thread(ends.forget, shared(self.settings.database), self.user.name, self.name)
