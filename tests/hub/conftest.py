@@ -164,8 +164,11 @@ def launch(folder: Path, settings: Settings, more: str = "") -> Platform:
 
 
 @contextlib.contextmanager
-def with_docker(folder: Path, store: dict[str, Any] | None = None, **spawning: Any) -> Iterator[Platform]:
-    """The hub with the Docker engine; all its containers and its network go away at the end."""
+def on_own_network(shape: Callable[[str, dict[str, Any]], Settings]) -> Iterator[Platform]:
+    """A hub with the Docker engine and a network of its own; its containers and its network go away at the end.
+
+    `shape` makes the settings from the network's name and what binds hub and services to it; their folder is <x>/var.
+    """
     try:
         engine = docker.from_env()
         engine.ping()
@@ -173,21 +176,11 @@ def with_docker(folder: Path, store: dict[str, Any] | None = None, **spawning: A
         pytest.fail("no Docker engine answers: start it (`systemctl start docker`)")
     network = f"bdaptest-hub-{secrets.token_hex(3)}"
     gateway = ensure_network(network)
-    reachable: dict[str, dict[str, Any]] = {
-        name: {"bind": gateway} for name in ("processing", "catalogue", "dashboards")
-    }
-    settings = make_settings(
-        folder / "var",
-        spawning={"network": network, "memory": "700M", "pids": 200, "idle_timeout": 0, **spawning},
-        hub={"api_bind": gateway, "internal_ssl": True},
-        **({"store": store} if store else {}),
-        **reachable,
-    )
-    plain = SizeSettings(name="standard", title="Standard", cpus=1, memory=settings.spawning.memory)
-    settings.sizes = (plain, SizeSettings(name="large", title="Large", cpus=1.5, memory="900M"))
+    bound = {name: {"bind": gateway} for name in ("processing", "catalogue", "dashboards")}
+    settings = shape(network, {"hub": {"api_bind": gateway}, **bound})
     found: Platform | None = None
     try:
-        found = launch(folder, settings)
+        found = launch(settings.var.parent, settings)
         yield found
     finally:
         if found:
@@ -196,6 +189,25 @@ def with_docker(folder: Path, store: dict[str, Any] | None = None, **spawning: A
             one.remove(force=True, v=True)
         engine.networks.get(network).remove()
         engine.close()
+
+
+@contextlib.contextmanager
+def with_docker(folder: Path, store: dict[str, Any] | None = None, **spawning: Any) -> Iterator[Platform]:
+    """The hub of these tests, with TLS inside and two sizes."""
+
+    def shape(network: str, bound: dict[str, Any]) -> Settings:
+        settings = make_settings(
+            folder / "var",
+            spawning={"network": network, "memory": "700M", "pids": 200, "idle_timeout": 0, **spawning},
+            **({"store": store} if store else {}),
+            **{**bound, "hub": {**bound["hub"], "internal_ssl": True}},
+        )
+        plain = SizeSettings(name="standard", title="Standard", cpus=1, memory=settings.spawning.memory)
+        settings.sizes = (plain, SizeSettings(name="large", title="Large", cpus=1.5, memory="900M"))
+        return settings
+
+    with on_own_network(shape) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

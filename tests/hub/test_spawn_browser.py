@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,11 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from bdap_hub import audit, database
 from bdap_hub.settings import ImageSettings, Settings, SizeSettings
-from bdap_hub.spawning.network import ensure_network
 from bdap_hub.spawning.page.progress import Progress
 from bdap_hub.spawning.plan import container_name
 from tests.conftest import make_settings
 
-from .conftest import Platform, launch
+from .conftest import Platform, on_own_network
 
 pytestmark = [pytest.mark.docker, pytest.mark.browser]
 
@@ -51,23 +49,14 @@ def shape(settings: Settings) -> Settings:
 @pytest.fixture(scope="module")
 def chosen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """A hub with sizes and one GPU, which is a number in the settings."""
-    folder, engine = tmp_path_factory.mktemp("chosen"), docker.from_env()
-    network = f"bdaptest-page-{secrets.token_hex(3)}"
-    gateway = ensure_network(network)
-    reachable: dict[str, Any] = {name: {"bind": gateway} for name in ("processing", "catalogue", "dashboards")}
-    spawning = {"network": network, "pids": 200, "idle_timeout": 0, "gpus": 1, "named_servers": 2}
-    settings = shape(make_settings(folder / "var", spawning=spawning, hub={"api_bind": gateway}, **reachable))
-    found = None
-    try:
-        found = launch(folder, settings)
+    folder = tmp_path_factory.mktemp("chosen")
+
+    def made(network: str, bound: dict[str, Any]) -> Settings:
+        spawning = {"network": network, "pids": 200, "idle_timeout": 0, "gpus": 1, "named_servers": 2}
+        return shape(make_settings(folder / "var", spawning=spawning, **bound))
+
+    with on_own_network(made) as found:
         yield found
-    finally:
-        if found:
-            found.close()
-        for one in engine.containers.list(all=True, filters={"label": f"bdap.hub={settings.install_id}"}):
-            one.remove(force=True, v=True)
-        engine.networks.get(network).remove()
-        engine.close()
 
 
 @pytest.fixture

@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 
 from bdap_hub.spawning.engines import Engine, State
 from bdap_hub.spawning.engines.docker import DockerEngine
 from bdap_hub.spawning.engines.swarm import SwarmEngine
-from bdap_hub.spawning.network import ensure_network
 from bdap_hub.spawning.plan import Limits, Placement, SpawnPlan
 from tests.spawning.swarm.machines import NETWORK, Machines
 
@@ -99,17 +97,6 @@ class Rig:
         name = await self.run(plan, f"exec 'sh', '-c', <<'END'\n{script}\nEND\n", **create)
         await self.until(name, lambda state: state.phase == "ended")
         return await self.engine.logs(name, 100)
-
-
-@pytest.fixture(scope="module")
-def network() -> Iterator[str]:
-    """A bridge of this host as servers have it."""
-    name = f"bdaptest-{secrets.token_hex(3)}"
-    client = docker.from_env()
-    ensure_network(name)
-    yield name
-    client.networks.get(name).remove()
-    client.close()
 
 
 @pytest.fixture(params=["docker", "swarm"])

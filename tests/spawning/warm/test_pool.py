@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 
 from bdap_hub.access import Person
@@ -19,7 +18,6 @@ from bdap_hub.settings import Settings
 from bdap_hub.spawning.engines.claimed import Claimed
 from bdap_hub.spawning.engines.docker import DockerEngine
 from bdap_hub.spawning.images.platform import docker_client
-from bdap_hub.spawning.network import ensure_network
 from bdap_hub.spawning.plan import Site, SpawnPlan, choices, plan
 from bdap_hub.spawning.warm.pool import WarmPool
 from tests.conftest import make_settings
@@ -28,16 +26,6 @@ pytestmark = pytest.mark.docker
 
 ANA = Person("ana", frozenset({"project-agriculture"}))
 COMMAND = ["jupyterhub-singleuser", "--version"]
-
-
-@pytest.fixture(scope="module")
-def network() -> Iterator[str]:
-    name = f"bdaptest-{secrets.token_hex(3)}"
-    client = docker.from_env()
-    ensure_network(name)
-    yield name
-    client.networks.get(name).remove()
-    client.close()
 
 
 @pytest.fixture

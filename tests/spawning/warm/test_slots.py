@@ -12,14 +12,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import docker
 import pytest
 
 from bdap_hub.errors import Unavailable
 from bdap_hub.spawning.engines import File
 from bdap_hub.spawning.engines.claimed import Claimed
 from bdap_hub.spawning.engines.docker import DockerEngine
-from bdap_hub.spawning.network import ensure_network
 from bdap_hub.spawning.plan import Limits, Mount, SpawnPlan
 from bdap_hub.spawning.warm.sizes import template
 from bdap_hub.spawning.warm.slots import Slot, Slots, no_files
@@ -29,16 +27,6 @@ pytestmark = pytest.mark.docker
 PORT = 8888
 # What a server would be: the claim's command must be JupyterHub's, whose configuration is not complete here.
 SERVER = ["jupyterhub-singleuser", "--version"]
-
-
-@pytest.fixture(scope="module")
-def network() -> Iterator[str]:
-    name = f"bdaptest-{secrets.token_hex(3)}"
-    client = docker.from_env()
-    ensure_network(name)
-    yield name
-    client.networks.get(name).remove()
-    client.close()
 
 
 @pytest.fixture
