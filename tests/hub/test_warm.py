@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,12 @@ LAB = {"project": "agriculture", "image": "lab"}
 RIGHTS = ("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Umask")
 V1 = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "cpu.cfs_quota_us", "cpu.shares", "pids.max")
 V2 = ("memory.max", "memory.swap.max", "cpu.max", "cpu.weight", "pids.max")
-ENGINE: Any = docker.from_env()
+
+
+@cache
+def engine() -> Any:
+    """This host's, asked when a test needs it: without one the other tests are still found."""
+    return docker.from_env()
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +40,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 def waiting(platform: Platform) -> list[Any]:
     """The containers that wait for somebody, and are ready to."""
     labels = [f"bdap.hub={platform.settings.install_id}", "bdap.kind=warm"]
-    found = ENGINE.containers.list(all=True, filters={"label": labels})
+    found = engine().containers.list(all=True, filters={"label": labels})
     return [one for one in found if "--warm-" in one.name and socket_of(one).exists()]
 
 
@@ -45,7 +51,7 @@ def socket_of(container: Any) -> Path:
 def start(platform: Platform, name: str) -> Any:
     """Their server's container, claimed or not."""
     platform.start(name, LAB)
-    return ENGINE.containers.get(container_name(platform.settings, name))
+    return engine().containers.get(container_name(platform.settings, name))
 
 
 def claimed(container: Any) -> bool:
