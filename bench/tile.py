@@ -29,13 +29,13 @@ from rasterio.warp import transform, transform_bounds
 
 from bdap_hub.access import Person
 from bdap_hub.database import connect
-from bdap_hub.processing import plan
 from bdap_hub.processing.app import create_app
-from bdap_hub.processing.needs import queries
-from bdap_hub.processing.parse import parse
+from bdap_hub.processing.graphs import plan
+from bdap_hub.processing.graphs.needs import queries
+from bdap_hub.processing.graphs.parse import parse
 from bdap_hub.processing.processes import REGISTRY
-from bdap_hub.processing.rights import Rights
-from bdap_hub.processing.tables import Services
+from bdap_hub.processing.service.rights import Rights
+from bdap_hub.processing.service.tables import Services
 from bdap_hub.settings import Settings, load
 from bdap_hub.web import HubLogin, Principal
 from tests.conftest import free_port, make_settings

@@ -140,7 +140,7 @@ def show_settings() -> None:
 @click.option("--check", is_flag=True, help="Only say whether the pages are up to date.")
 def docs(check: bool) -> None:
     """Write the generated pages of docs/reference: settings and processes."""
-    from ..processing import process_page
+    from ..processing.service import process_page
 
     for name, render in (("settings", reference.render), ("processes", process_page.render)):
         page, text = Path(f"docs/reference/{name}.md"), render()

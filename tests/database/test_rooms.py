@@ -14,7 +14,7 @@ from bdap_hub.dashboards.tables import Dashboard
 from bdap_hub.errors import Conflict
 from bdap_hub.identity import people, sessions
 from bdap_hub.identity.id_token import IdToken, LoginRefused
-from bdap_hub.processing.tables import Services
+from bdap_hub.processing.service.tables import Services
 from bdap_hub.spawning.uids import gid_of, uid_of
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, inspect, text
 
 import bdap_hub.dashboards.tables
 import bdap_hub.identity.tables
-import bdap_hub.processing.tables
+import bdap_hub.processing.service.tables
 import bdap_hub.spawning.uids  # noqa: F401  every room that declares tables
 from bdap_hub import audit, database
 from tests.conftest import ROOT

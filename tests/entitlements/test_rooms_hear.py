@@ -20,8 +20,8 @@ from bdap_hub.errors import BadRequest, NotAllowed
 from bdap_hub.identity import members, people, requests
 from bdap_hub.identity.letters import Letters
 from bdap_hub.identity.tables import Account
-from bdap_hub.processing.plan import Owned
-from bdap_hub.processing.rights import Rights
+from bdap_hub.processing.graphs.plan import Owned
+from bdap_hub.processing.service.rights import Rights
 from bdap_hub.settings import Settings
 
 OPERATOR = edit.Editor("operator:root")

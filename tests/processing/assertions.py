@@ -17,14 +17,14 @@ import json5
 import numpy as np
 
 from bdap_hub.errors import BdapError
-from bdap_hub.processing.cube import Cube, ordered
-from bdap_hub.processing.extent import instant
-from bdap_hub.processing.graph import GraphError
-from bdap_hub.processing.grid import Grid
-from bdap_hub.processing.interpret import Context, run
-from bdap_hub.processing.parse import parse
+from bdap_hub.processing.cubes.cube import Cube, ordered
+from bdap_hub.processing.cubes.extent import instant
+from bdap_hub.processing.cubes.values import Labelled, Series
+from bdap_hub.processing.engine.grid import Grid
+from bdap_hub.processing.graphs.graph import GraphError
+from bdap_hub.processing.graphs.interpret import Context, run
+from bdap_hub.processing.graphs.parse import parse
 from bdap_hub.processing.processes import REGISTRY
-from bdap_hub.processing.values import Labelled, Series
 
 DELTA = 1e-10
 NOWHERE = Grid.point(0, 0)

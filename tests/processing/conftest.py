@@ -13,7 +13,7 @@ import rasterio
 from affine import Affine
 from rasterio.warp import transform_bounds
 
-from bdap_hub.processing.grid import Grid
+from bdap_hub.processing.engine.grid import Grid
 
 Z, X, Y = 13, 4430, 2890
 SIZE = 512

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bdap_hub.processing.process_page import NOT_HERE
 from bdap_hub.processing.processes import REGISTRY
+from bdap_hub.processing.service.process_page import NOT_HERE
 
 from .assertions import cases, outcome
 from .unmet import UNMET

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from pyproj import Transformer
 
-from bdap_hub.processing.evaluate import Engine
-from bdap_hub.processing.grid import Grid
+from bdap_hub.processing.engine.evaluate import Engine
+from bdap_hub.processing.engine.grid import Grid
 
 from .conftest import CLOUD, X, Y, Z, truth
 from .test_engine import compiled, engine_on

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from pyproj import Transformer
 
-from bdap_hub.processing.cube import Cube
-from bdap_hub.processing.graph import GraphError
-from bdap_hub.processing.grid import Grid
-from bdap_hub.processing.interpret import Context, run
-from bdap_hub.processing.parse import parse
+from bdap_hub.processing.cubes.cube import Cube
+from bdap_hub.processing.engine.grid import Grid
+from bdap_hub.processing.graphs.graph import GraphError
+from bdap_hub.processing.graphs.interpret import Context, run
+from bdap_hub.processing.graphs.parse import parse
 from bdap_hub.processing.processes import REGISTRY
 from bdap_hub.processing.processes.temporal import period_label
 

@@ -16,15 +16,15 @@ import rasterio
 from affine import Affine
 
 from bdap_hub.errors import TooMuch
-from bdap_hub.processing import plan
-from bdap_hub.processing.evaluate import Compiled, Engine
-from bdap_hub.processing.extent import Bounds
-from bdap_hub.processing.graph import GraphError
-from bdap_hub.processing.grid import Grid
-from bdap_hub.processing.needs import queries
-from bdap_hub.processing.parse import parse
+from bdap_hub.processing.cubes.extent import Bounds
+from bdap_hub.processing.engine.evaluate import Compiled, Engine
+from bdap_hub.processing.engine.grid import Grid
+from bdap_hub.processing.engine.reader import FileUnavailable, Reader
+from bdap_hub.processing.graphs import plan
+from bdap_hub.processing.graphs.graph import GraphError
+from bdap_hub.processing.graphs.needs import queries
+from bdap_hub.processing.graphs.parse import parse
 from bdap_hub.processing.processes import REGISTRY
-from bdap_hub.processing.reader import FileUnavailable, Reader
 from bdap_hub.settings import Settings, StoreSettings
 
 from .conftest import CLOUD, DATES, SIZE, X, Y, Z, agreement, asset, collection, item, truth, write_tiff

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from bdap_hub.errors import Busy
-from bdap_hub.processing.gate import Gate
+from bdap_hub.processing.service.gate import Gate
 
 
 async def test_beyond_the_queue_callers_are_told_to_come_back() -> None:

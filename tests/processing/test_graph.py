@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bdap_hub.processing.graph import GraphError, digest
-from bdap_hub.processing.needs import queries
-from bdap_hub.processing.parse import MAX_NODES, parse
+from bdap_hub.processing.graphs.graph import GraphError, digest
+from bdap_hub.processing.graphs.needs import queries
+from bdap_hub.processing.graphs.parse import MAX_NODES, parse
 from bdap_hub.processing.processes import REGISTRY
 
 from .graphs import arg, band, call, load, ndvi_median, node, of

@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bdap_hub.errors import BdapError
-from bdap_hub.processing.cube import Cube
-from bdap_hub.processing.graph import GraphError
-from bdap_hub.processing.grid import Grid
-from bdap_hub.processing.interpret import Context, run
-from bdap_hub.processing.parse import parse
+from bdap_hub.processing.cubes.cube import Cube
+from bdap_hub.processing.cubes.values import Labelled, Series
+from bdap_hub.processing.engine.grid import Grid
+from bdap_hub.processing.graphs.graph import GraphError
+from bdap_hub.processing.graphs.interpret import Context, run
+from bdap_hub.processing.graphs.parse import parse
 from bdap_hub.processing.processes import REGISTRY
-from bdap_hub.processing.values import Labelled, Series
 
 from .graphs import arg, call, node
 

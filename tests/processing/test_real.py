@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import rasterio
 
-from bdap_hub.processing.evaluate import Engine
-from bdap_hub.processing.grid import Grid
+from bdap_hub.processing.engine.evaluate import Engine
+from bdap_hub.processing.engine.grid import Grid
 from bdap_hub.settings import Settings
 
 from .conftest import agreement, collection

@@ -17,7 +17,7 @@ from bdap_hub.audit import latest
 from bdap_hub.catalogue.app import create_app as create_catalogue
 from bdap_hub.database import connect
 from bdap_hub.processing.app import create_app
-from bdap_hub.processing.grid import Grid
+from bdap_hub.processing.engine.grid import Grid
 from bdap_hub.processing.processes import REGISTRY
 from bdap_hub.web import HubLogin, sign_token
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from bdap_hub import processing
-from bdap_hub.processing import process_page, spec
+from bdap_hub.processing import graphs
+from bdap_hub.processing.graphs import spec
+from bdap_hub.processing.graphs.schema import alternatives, complaint
 from bdap_hub.processing.processes import REGISTRY
-from bdap_hub.processing.schema import alternatives, complaint
+from bdap_hub.processing.service import process_page
 
-SPECIFICATIONS = Path(processing.__file__).parent / "specifications"
+SPECIFICATIONS = Path(graphs.__file__).parent / "specifications"
 PAGE = Path(__file__).parents[2] / "docs/reference/processes.md"
 
 

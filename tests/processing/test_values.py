@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bdap_hub.processing.graph import GraphError
-from bdap_hub.processing.grid import Grid
-from bdap_hub.processing.interpret import Context, run
-from bdap_hub.processing.parse import parse
+from bdap_hub.processing.cubes.values import Series
+from bdap_hub.processing.engine.grid import Grid
+from bdap_hub.processing.graphs.graph import GraphError
+from bdap_hub.processing.graphs.interpret import Context, run
+from bdap_hub.processing.graphs.parse import parse
 from bdap_hub.processing.processes import REGISTRY
-from bdap_hub.processing.values import Series
 
 from .graphs import arg, call, node, of
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..spec import Registry, registered
+from ..graphs.spec import Registry, registered
 from . import (
     arrays,
     climate,

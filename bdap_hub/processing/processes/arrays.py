@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..extent import instant
-from ..graph import GraphError
-from ..spec import process
-from ..values import Series, fits, floats, has_layers, items, labelled, labels_of, number, plain, position, series
+from ..cubes.extent import instant
+from ..cubes.values import Series, fits, floats, has_layers, items, labelled, labels_of, number, plain, position, series
+from ..graphs.graph import GraphError
+from ..graphs.spec import process
 from .comparison import eq, same
 from .lifted import NO_DATA
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..extent import instant
-from ..graph import GraphError
-from ..spec import process
-from ..values import fits
+from ..cubes.extent import instant
+from ..cubes.values import fits
+from ..graphs.graph import GraphError
+from ..graphs.spec import process
 from .temporal import SEASONS, temporal, within_year
 
 

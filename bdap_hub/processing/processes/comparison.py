@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..spec import process
-from ..values import has_layers, number, plain
+from ..cubes.values import has_layers, number, plain
+from ..graphs.spec import process
 from .lifted import Function
 from .logic import and_, not_
 

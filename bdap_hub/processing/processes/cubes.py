@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..cube import SPATIAL, Cube, ordered
-from ..graph import GraphError
-from ..spec import Sees, process
-from ..values import Series, fits, number, series
+from ..cubes.cube import SPATIAL, Cube, ordered
+from ..cubes.values import Series, fits, number, series
+from ..graphs.graph import GraphError
+from ..graphs.spec import Sees, process
 from .filters import filter_bbox, filter_spatial
 
 FORMATS = ("PNG", "XYZ")

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ..extent import instant
-from ..graph import GraphError
-from ..spec import process
-from ..values import Series, fits, has_layers, labels_of, number, plain, series
+from ..cubes.extent import instant
+from ..cubes.values import Series, fits, has_layers, labels_of, number, plain, series
+from ..graphs.graph import GraphError
+from ..graphs.spec import process
 from .cubes import shaped
 
 ROUNDS, STEP, ENOUGH = 40, 1e-7, 1e-6

@@ -6,9 +6,9 @@ import calendar
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..extent import instant
-from ..graph import GraphError
-from ..spec import process
+from ..cubes.extent import instant
+from ..graphs.graph import GraphError
+from ..graphs.spec import process
 
 SECONDS = {"millisecond": 0.001, "second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 MONTHS = {"month": 1, "year": 12}

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..cube import SPATIAL, ordered
-from ..graph import GraphError
-from ..spec import Sees, process
+from ..cubes.cube import SPATIAL, ordered
+from ..graphs.graph import GraphError
+from ..graphs.spec import Sees, process
 
 GRID = "y and x keep their names."
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..cube import Cube
-from ..extent import box, interval, within
-from ..graph import GraphError
-from ..spec import process
+from ..cubes.cube import Cube
+from ..cubes.extent import box, interval, within
+from ..graphs.graph import GraphError
+from ..graphs.spec import process
 from .lifted import NO_DATA
 
 STAYS = "The grid of the view stays: what lies outside is no data."

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..spec import process
-from ..values import Series, floats, has_layers, items, number, plain, series
+from ..cubes.values import Series, floats, has_layers, items, number, plain, series
+from ..graphs.spec import process
 
 Function = Callable[..., Any]
 NO_DATA = np.float32(np.nan)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import GraphError
-from ..spec import process
-from ..values import has_layers, items, number, plain, series
+from ..cubes.values import has_layers, items, number, plain, series
+from ..graphs.graph import GraphError
+from ..graphs.spec import process
 from .lifted import logical
 
 

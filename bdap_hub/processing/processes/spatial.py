@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ...errors import TooMuch
-from ..geometry import parts
-from ..graph import GraphError
-from ..spec import Sees, process
-from ..values import Series, number
+from ..cubes.geometry import parts
+from ..cubes.values import Series, number
+from ..graphs.graph import GraphError
+from ..graphs.spec import Sees, process
 from .cubes import shaped
 from .filters import where
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Graph, GraphError
-from ..spec import process
-from ..values import Series, fits, floats, has_layers, items, number, plain, series
+from ..cubes.values import Series, fits, floats, has_layers, items, number, plain, series
+from ..graphs.graph import Graph, GraphError
+from ..graphs.spec import process
 from .comparison import is_valid
 from .lifted import NO_DATA, cumulative, reducer
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ..cube import Cube
-from ..extent import clock, instant, interval, within, within_hours
-from ..graph import GraphError
-from ..spec import process
-from ..values import Series, fits
+from ..cubes.cube import Cube
+from ..cubes.extent import clock, instant, interval, within, within_hours
+from ..cubes.values import Series, fits
+from ..graphs.graph import GraphError
+from ..graphs.spec import process
 from .cubes import shaped
 
 SEASONS = ("djf", "mam", "jja", "son")

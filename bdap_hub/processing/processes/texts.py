@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..graph import GraphError
-from ..spec import process
-from ..values import fits, items
+from ..cubes.values import fits, items
+from ..graphs.graph import GraphError
+from ..graphs.spec import process
 
 
 @process

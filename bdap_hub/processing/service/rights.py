@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .. import entitlements
-from ..access import Person, ReadCollection, decide
-from ..database import shared
-from ..errors import NotAllowed, NotLoggedIn
-from ..settings import Settings
-from ..web import HubLogin, Principal, read_token, sign_token
-from .plan import Owned, Plan
+from ... import entitlements
+from ...access import Person, ReadCollection, decide
+from ...database import shared
+from ...errors import NotAllowed, NotLoggedIn
+from ...settings import Settings
+from ...web import HubLogin, Principal, read_token, sign_token
+from ..graphs.plan import Owned, Plan
 
 PURPOSE = "tile"
 

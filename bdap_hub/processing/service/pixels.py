@@ -9,12 +9,12 @@ from typing import Any
 
 from fastapi import FastAPI, Query, Request, Response
 
-from ..errors import BadRequest, NotFound
-from .evaluate import Compiled
-from .extent import Bounds, box
-from .grid import MAX_ZOOM, Grid
-from .png import empty
-from .reader import Cache
+from ...errors import BadRequest, NotFound
+from ..cubes.extent import Bounds, box
+from ..drawing.png import empty
+from ..engine.evaluate import Compiled
+from ..engine.grid import MAX_ZOOM, Grid
+from ..engine.reader import Cache
 from .room import Room
 
 ENGINE = "2"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .graph import GraphError
+from ..graphs.graph import GraphError
 from .values import Series, fits
 
 Values = NDArray[np.floating[Any]]

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .extent import WORLD, Bounds, Interval, common, hull, interval, overlap, span
-from .geometry import extent_of
+from ..cubes.extent import WORLD, Bounds, Interval, common, hull, interval, overlap, span
+from ..cubes.geometry import extent_of
+from ..processes import REGISTRY
 from .graph import Graph, GraphError, Node, Ref, walk
-from .processes import REGISTRY
 
 MOST_MARGIN = 128
 ALWAYS = Interval()

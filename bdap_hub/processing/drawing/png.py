@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from rio_tiler.colormap import cmap
 
-from .cube import SPATIAL, Cube
-from .graph import Graph, GraphError
+from ..cubes.cube import SPATIAL, Cube
+from ..graphs.graph import Graph, GraphError
 
 LEVEL = 1
 

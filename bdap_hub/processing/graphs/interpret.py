@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..errors import BdapError, TooMuch
-from .cube import Cube
-from .extent import Box
+from ...errors import BdapError, TooMuch
+from ..cubes.cube import Cube
+from ..cubes.extent import Box
+from ..processes import REGISTRY
 from .graph import Graph, GraphError, Node, Param, Ref
-from .processes import REGISTRY
 from .spec import Sees
 
 MOST_BYTES = 2**32

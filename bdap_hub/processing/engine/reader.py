@@ -19,10 +19,10 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from ..errors import Unavailable
-from ..settings import StoreSettings
+from ...errors import Unavailable
+from ...settings import StoreSettings
+from ..graphs.plan import Source
 from .grid import Grid
-from .plan import Source
 from .sampling import Raster, Sampler, sampler
 
 SIDECARS = (".ovr", ".msk", ".aux.xml")

@@ -9,7 +9,7 @@ from sqlalchemy import DateTime, ForeignKey, String, Text, delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
 
-from ..database import Base
+from ...database import Base
 
 
 class StoredPlan(Base):

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from rasterio.warp import transform_bounds
 
-from ..errors import TooMuch
-from ..settings import Settings
-from .cube import Cube
-from .extent import Bounds, overlap
-from .graph import Graph, GraphError
+from ...errors import TooMuch
+from ...settings import Settings
+from ..cubes.cube import Cube
+from ..cubes.extent import Bounds, overlap
+from ..drawing.png import Style, drawn, encode, layer_names, layers, style_of
+from ..graphs.graph import Graph, GraphError
+from ..graphs.interpret import Context, run
+from ..graphs.needs import margin
+from ..graphs.plan import Load, Plan, Step
 from .grid import Grid, crs_of
-from .interpret import Context, run
-from .needs import margin
-from .plan import Load, Plan, Step
-from .png import Style, drawn, encode, layer_names, layers, style_of
 from .reader import Reader
 
 MAX_SIDE = 1024

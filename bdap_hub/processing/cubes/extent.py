@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 
-from .graph import GraphError
+from ..graphs.graph import GraphError
 
 EARTH = 6378137.0
 DEGREES, MERCATOR = "EPSG:4326", "EPSG:3857"

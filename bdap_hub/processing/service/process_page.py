@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .processes import REGISTRY
-from .spec import Process, Sees
+from ..graphs.spec import Process, Sees
+from ..processes import REGISTRY
 
 STANDARD = "openEO processes 2.0.0-rc.2"
 SPECIFICATIONS = "https://github.com/Open-EO/openeo-processes/tree/98ae0148287b6a59beaa9b00a506fdd6f725c098"

@@ -13,9 +13,9 @@ from rasterio.crs import CRS
 from rasterio.features import geometry_mask
 from rasterio.warp import transform_bounds
 
-from .extent import DEGREES, EARTH, MERCATOR, WORLD, Bounds, Box, transformer
-from .geometry import moved, parts
-from .graph import GraphError
+from ..cubes.extent import DEGREES, EARTH, MERCATOR, WORLD, Bounds, Box, transformer
+from ..cubes.geometry import moved, parts
+from ..graphs.graph import GraphError
 
 TILE = 256
 MAX_ZOOM = 22

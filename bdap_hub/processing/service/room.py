@@ -7,18 +7,18 @@ import json
 
 from fastapi import FastAPI, Request
 
-from ..database import connect
-from ..errors import NotFound
-from ..settings import Settings
-from ..web import Principal
-from . import needs, plan
-from .evaluate import Compiled, Engine, workers
+from ...database import connect
+from ...errors import NotFound
+from ...settings import Settings
+from ...web import Principal
+from ..engine.evaluate import Compiled, Engine, workers
+from ..engine.reader import Cache
+from ..graphs import needs, plan
+from ..graphs.graph import Graph
+from ..graphs.parse import parse
+from ..processes import REGISTRY
 from .gate import Gate
-from .graph import Graph
 from .lookup import Catalogue
-from .parse import parse
-from .processes import REGISTRY
-from .reader import Cache
 from .rights import Rights
 from .tables import Services, StoredPlan, StoredService
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..graphs.graph import GraphError
 from .extent import Bounds, box
-from .graph import GraphError
 
 DEPTHS = {"Point": 1, "MultiPoint": 2, "LineString": 2, "MultiLineString": 3, "Polygon": 3, "MultiPolygon": 4}
 LEAST = {"LineString": 2, "MultiLineString": 2, "Polygon": 4, "MultiPolygon": 4}

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..access import Visibility
-from .extent import WORLD, Bounds, hull, overlap, within
+from ...access import Visibility
+from ..cubes.extent import WORLD, Bounds, hull, overlap, within
 from .graph import Graph, GraphError, digest
 from .interpret import passes
 from .needs import Query

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import BadRequest
+from ...errors import BadRequest
 
 
 class GraphError(BadRequest):

@@ -8,10 +8,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx
 
-from ..errors import NotAllowed, Unavailable
-from ..settings import Settings
-from .graph import GraphError
-from .needs import Query
+from ...errors import NotAllowed, Unavailable
+from ...settings import Settings
+from ..graphs.graph import GraphError
+from ..graphs.needs import Query
 
 PAGE = 200
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import TooMuch
-from .graph import GraphError
+from ...errors import TooMuch
+from ..graphs.graph import GraphError
 
 MOST_VALUES, MOST_LABELS = 2**28, 5000
 

@@ -1,0 +1,1 @@
+"""What graphs compute with: data cubes, values, extents, geometries. PURE."""

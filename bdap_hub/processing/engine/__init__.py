@@ -1,0 +1,1 @@
+"""Evaluates compiled graphs on grids: reading, sampling, the chain itself."""

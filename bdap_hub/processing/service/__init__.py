@@ -1,0 +1,1 @@
+"""The HTTP service: routes, state, rights, the catalogue's client."""
