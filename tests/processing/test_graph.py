@@ -160,7 +160,7 @@ BANDS = [
 @pytest.mark.parametrize(("reducer", "bands"), BANDS)
 def test_only_the_bands_that_are_used_are_asked_for(reducer: Any, bands: Any) -> None:
     raw = {"a": load(), "b": node("reduce_dimension", True, data=of("a"), reducer=reducer, dimension="bands")}
-    assert [q.bands for q in queries(parse(raw, REGISTRY))] == [bands]
+    assert [q.used for q in queries(parse(raw, REGISTRY))] == [bands]
 
 
 def test_no_extent_is_pushed_past_a_mask() -> None:

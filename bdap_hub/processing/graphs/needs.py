@@ -9,12 +9,15 @@ from typing import Any
 from ..cubes.extent import WORLD, Bounds, Interval, common, hull, interval, overlap, span
 from ..cubes.geometry import extent_of
 from ..processes import REGISTRY
-from .graph import Graph, GraphError, Node, Ref, walk
+from ..processes.indices import candidates
+from .graph import Graph, GraphError, Node, Param, Ref, walk
 
 MOST_MARGIN = 128
 ALWAYS = Interval()
-Bands = frozenset[str] | None
-"""Names or common names of the bands that are used; None: all of them."""
+Band = str | tuple[str, ...]
+"""A band by name or common name, or the first that there is of several."""
+Bands = frozenset[Band] | None
+"""The bands that are used; None: all of them."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,10 @@ class Need:
 
 @dataclass(frozen=True)
 class Query:
-    """One search in the catalogue, for the load_collection node of that id. `bands` None: all bands."""
+    """One search in the catalogue, for the load_collection node of that id.
+
+    `bands` are those asked for (None: all), `used` those of them whose pixels the graph looks at (None: all).
+    """
 
     node: str
     collection: str
@@ -41,6 +47,7 @@ class Query:
     bounds: Bounds
     interval: Interval
     filters: Mapping[str, Graph]
+    used: tuple[Band, ...] | None = None
 
     def search(self, limit: int) -> dict[str, Any]:
         """The body of a STAC search; what it cannot say exactly is checked again on the items."""
@@ -63,9 +70,7 @@ def queries(graph: Graph) -> tuple[Query, ...]:
 
 def _query(node: Node, need: Need) -> Query:
     asked = node.arguments.get("bands")
-    bands = tuple(str(b) for b in asked) if asked else None
-    if need.bands is not None:
-        bands = tuple(sorted(need.bands)) if bands is None else bands
+    used = None if need.bands is None else tuple(sorted(need.bands, key=str))
     extent, period = node.arguments.get("spatial_extent"), node.arguments.get("temporal_extent")
     bounds = overlap(need.bounds, extent_of(extent)) if extent else need.bounds
     if bounds.west > bounds.east or bounds.south > bounds.north:
@@ -73,10 +78,11 @@ def _query(node: Node, need: Need) -> Query:
     return Query(
         node.id,
         str(node.arguments["id"]),
-        bands,
+        tuple(str(b) for b in asked) if asked else None,
         bounds,
         common(need.interval, interval(period)) if period else need.interval,
         node.arguments.get("properties") or {},
+        used,
     )
 
 
@@ -107,6 +113,8 @@ def _asked(node: Node, argument: str, own: Need) -> Need:
                 return replace(
                     own, bands=frozenset({node.arguments.get("nir", "nir"), node.arguments.get("red", "red")})
                 )
+            case "compute_indices":
+                return replace(own, bands=_of_indices(node.arguments))
             case "reduce_dimension" if node.arguments["dimension"] == "bands":
                 return replace(own, bands=_labels_used(node.arguments["reducer"]))
             case "apply" | "save_result" | "reduce_dimension" | "mask_polygon" | "inspect":
@@ -118,6 +126,16 @@ def _asked(node: Node, argument: str, own: Need) -> Need:
             case "mask":  # data and mask must keep the same dates, so no extent goes past this point
                 return Need(own.bands)
     return Need()
+
+
+def _of_indices(arguments: Mapping[str, Any]) -> Bands:
+    """The bands that spectral indices look at; None where the cube's own stay beside them, or it shows later only."""
+    given = {name: arguments.get(name) for name in ("indices", "variable_map", "platform")}
+    if arguments.get("append") or any(
+        isinstance(part, (Ref, Param)) for value in given.values() for part in walk(value)
+    ):
+        return None
+    return frozenset(candidates(**given).values())  # type: ignore[arg-type]
 
 
 def _labels_used(callback: Any) -> Bands:

@@ -15,7 +15,7 @@ from ...access import Visibility
 from ..cubes.extent import WORLD, Bounds, hull, overlap, within
 from .graph import Graph, GraphError, digest
 from .interpret import passes
-from .needs import Query
+from .needs import Band, Query
 
 VERSION = 1
 CATEGORICAL = {"SCL", "QA", "QA_PIXEL", "QA60", "BQA", "FMASK"}
@@ -206,19 +206,24 @@ def _aliases(tables: Iterable[Mapping[str, tuple[Source, str]]]) -> dict[str, st
 
 
 def _chosen(query: Query, have: Sequence[str], aliases: Mapping[str, str]) -> tuple[str, ...]:
-    if query.bands is None:
-        return tuple(have)
-    chosen = []
-    for name in query.bands:
-        band = name if name in have else aliases.get(name)
-        if band is None:
-            raise GraphError(
-                "BandNotAvailable",
-                f"{query.collection} has no band {name!r}",
-                f"it has {', '.join(have)}",
-            )
-        chosen.append(band)
-    return tuple(dict.fromkeys(chosen))
+    """The bands to read: of those asked for the ones that are used."""
+
+    def found(band: Band) -> str:
+        names = (band,) if isinstance(band, str) else band
+        for name in names:
+            if (own := name if name in asked else aliases.get(name)) in asked:
+                return str(own)
+        raise GraphError(
+            "BandNotAvailable", f"{query.collection} has no band {' or '.join(map(repr, names))}",
+            f"it has {', '.join(asked)}",
+        )  # fmt: skip
+
+    asked = list(have)
+    if query.bands is not None:
+        asked = [found(name) for name in query.bands]
+        used = {found(band) for band in query.used or asked}
+        return tuple(name for name in dict.fromkeys(asked) if name in used)
+    return tuple(have) if query.used is None else tuple(dict.fromkeys(found(band) for band in query.used))
 
 
 def _to_scene(item: Mapping[str, Any], table: Mapping[str, tuple[Source, str]], bands: Sequence[str]) -> Scene:
