@@ -82,7 +82,7 @@ def box(raw: Mapping[str, Any]) -> Box:
         raise GraphError(
             "ProcessArgumentInvalid", "a bounding box needs the numbers west, south, east and north"
         ) from None
-    made = Box(west, south, east, north, _epsg(raw.get("crs") or 4326))
+    made = Box(west, south, east, north, epsg(raw.get("crs") or 4326))
     inside = made.crs != DEGREES or (west >= -180 and east <= 180 and south >= -90 and north <= 90)
     if not (inside and west < east and south < north and all(map(math.isfinite, made[:4]))):
         raise GraphError(
@@ -93,7 +93,7 @@ def box(raw: Mapping[str, Any]) -> Box:
     return made
 
 
-def _epsg(crs: Any) -> str:
+def epsg(crs: Any) -> str:
     """The EPSG code of a CRS: only such are used, as other descriptions can name files."""
     text = str(crs)
     code = text.upper().removeprefix("EPSG:")

@@ -16,6 +16,8 @@ from ..cubes.cube import SPATIAL, Cube
 from ..graphs.graph import Graph, GraphError
 
 LEVEL = 1
+PICTURES = ("PNG", "XYZ")
+"""The formats whose options say how values become colours."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Style:
 def style_of(graph: Graph) -> Style:
     """The style in the options of the save_result that ends the graph; gray and 0 … 255 otherwise."""
     node = graph.node(graph.result)
+    if node.process == "save_result" and str(node.arguments["format"]).upper() not in PICTURES:
+        return Style()
     options = node.arguments.get("options") or {} if node.process == "save_result" else {}
     if unknown := set(options) - {"colormap", "min", "max"}:
         raise GraphError(

@@ -41,10 +41,13 @@ class Compiled:
     margin: int = 0
 
     @classmethod
-    def of(cls, graph: Graph, plan: Plan) -> Compiled:
-        """Checked by a run on no data: what would fail on every tile fails here, once, with the node's name."""
+    def of(cls, graph: Graph, plan: Plan, whole: bool = False) -> Compiled:
+        """Checked by a run on no data: what would fail on every tile fails here, once, with the node's name.
+
+        `whole`: it will be evaluated over its whole extent, not piece by piece.
+        """
         style, around = style_of(graph), margin(graph)
-        result = run(graph, Context(Grid.point(0, 0), lambda node: _blank(plan.load(node))))
+        result = run(graph, Context(Grid.point(0, 0), lambda node: _blank(plan.load(node)), whole=whole))
         if not isinstance(result, Cube):
             raise GraphError("ProcessGraphInvalid", "the graph's result is not a data cube", "end with one")
         try:
@@ -76,7 +79,7 @@ class Engine:
         around = grid.grown(compiled.margin)
         context = Context(
             around,
-            lambda node: self._load(compiled.plan.load(node), around),
+            lambda node: self.load(compiled.plan.load(node), around),
             seen={} if seen is None else seen,
             keep=seen is not None,
         )
@@ -127,7 +130,8 @@ class Engine:
         versions = {href: self.reader.version(href) for href in sorted(hrefs)}
         return [(href, version.mtime, version.size) for href, version in versions.items()]
 
-    def _load(self, load: Load, grid: Grid) -> Cube:
+    def load(self, load: Load, grid: Grid) -> Cube:
+        """The pixels of a load node on a grid; TooMuch beyond the limit."""
         shape = (len(load.steps), len(load.bands), grid.height, grid.width)
         if (size := 4 * int(np.prod(shape))) > self.limit:
             raise TooMuch(

@@ -36,6 +36,7 @@ class Context:
     """What processes that ask for it get: the grid, loading, and calling back.
 
     `whole`: the grid is all there is, so that statistics over y and x mean something; a tile or a point is a part.
+    In an export each node has the grid that the graph chose (`grids`), and `resampler` leads from one to another.
     """
 
     grid: Place
@@ -45,6 +46,8 @@ class Context:
     keep: bool = False
     held: int = 0
     whole: bool = False
+    grids: Mapping[str, Place] = field(default_factory=dict)
+    resampler: Callable[[str, Cube, str], Cube] | None = None
 
     def hold(self, value: Any, sign: int = 1) -> None:
         """Count a result's bytes as long as it is needed; TooMuch where a graph needs too many at once."""
@@ -58,6 +61,10 @@ class Context:
     def load(self) -> Cube:
         """The pixels of the load node that is being evaluated."""
         return self.loader(self.node)
+
+    def resampled(self, data: Cube, method: str) -> Cube:
+        """The cube on the grid of the node that is being evaluated; as it is where all lie on the grid of the view."""
+        return data if self.resampler is None else self.resampler(self.node, data, method)
 
     def want_whole(self, process: str) -> None:
         """GraphError where only a part of the extent is evaluated."""
@@ -81,6 +88,8 @@ def run(graph: Graph, ctx: Context, parameters: Mapping[str, Any] | None = None)
     values: dict[str, Any] = ctx.seen if parameters is None else {}
     last = {ref: node.id for node in graph.nodes for ref in node.refs}
     for node in graph.nodes:
+        if parameters is None:
+            ctx.grid = ctx.grids.get(node.id, ctx.grid)
         if node.id not in values:
             with np.errstate(all="ignore"):
                 values[node.id] = _call(node, values, ctx, parameters or {})

@@ -14,7 +14,8 @@ from ..graphs.graph import GraphError
 from ..graphs.spec import Sees, process
 from .filters import filter_bbox, filter_spatial
 
-FORMATS = ("PNG", "XYZ")
+FORMATS = ("GTiff", "netCDF", "Zarr", "PNG", "JSON", "GeoJSON", "CSV", "XYZ")
+_KNOWN = {name.upper() for name in FORMATS} | {"COG", "TIFF", "GEOTIFF"}
 
 
 @process(limits="Values are as stored, without scale and offset; one day is one time step.")
@@ -27,11 +28,11 @@ def load_collection(
     return (filter_spatial if "type" in spatial_extent else filter_bbox)(ctx, ctx.load(), spatial_extent)
 
 
-@process(limits=f"Formats: {', '.join(FORMATS)}; the options say how tiles are drawn (colormap, min, max).")
+@process(limits=f"Formats: {', '.join(FORMATS)}, with the options that /file_formats lists.")
 def save_result(data: Any, format: Any, options: Any = None) -> Any:
-    """The cube as it is; how tiles are drawn stands in `options` (colormap, min, max)."""
-    if format.upper() not in FORMATS:
-        raise GraphError("FormatUnsuitable", f"the format {format!r} cannot be written", "use PNG")
+    """The cube as it is; what becomes of it, the one who evaluates the graph reads in `format` and `options`."""
+    if format.upper() not in _KNOWN:
+        raise GraphError("FormatUnsuitable", f"the format {format!r} cannot be written", f"use {', '.join(FORMATS)}")
     return data
 
 

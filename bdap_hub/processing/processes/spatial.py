@@ -106,15 +106,17 @@ def aggregate_spatial_window(
     return replace(data, data=np.repeat(np.repeat(values, rows, axis=-2), columns, axis=-1))
 
 
-@process(limits="The view (tile, point, box) decides resolution and projection; what is asked for is left to exports.")
+@process(
+    limits="In maps and values the view decides resolution and projection; results in files have what is asked for."
+)
 def resample_spatial(
-    data: Any, resolution: Any = 0, projection: Any = None, method: Any = "near", align: Any = "upper-left"
+    ctx: Any, data: Any, resolution: Any = 0, projection: Any = None, method: Any = "near", align: Any = "upper-left"
 ) -> Any:
-    """The cube as it is: all cubes of an evaluation lie on the grid of the view."""
-    return data
+    """The cube on another grid; as it is in a map, where all cubes lie on the grid of the view."""
+    return ctx.resampled(data, method)
 
 
-@process(limits="All cubes of an evaluation lie on the grid of the view, so they are aligned already.")
-def resample_cube_spatial(data: Any, target: Any, method: Any = "near") -> Any:
-    """The cube as it is."""
-    return data
+@process(limits="In maps and values all cubes lie on the grid of the view, so they are aligned already.")
+def resample_cube_spatial(ctx: Any, data: Any, target: Any, method: Any = "near") -> Any:
+    """The cube on the grid of another; as it is in a map."""
+    return ctx.resampled(data, method)
