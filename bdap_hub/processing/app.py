@@ -9,6 +9,11 @@ from fastapi import FastAPI
 
 from ..settings import Settings
 from ..web import create_service
+from .service.account import add_account
+from .service.answers import add_errors
+from .service.capabilities import add_capabilities
+from .service.collections import add_collections
+from .service.cors import Cors
 from .service.descriptions import add_descriptions
 from .service.pixels import add_drawing
 from .service.room import Room
@@ -29,7 +34,12 @@ def create_app(settings: Settings) -> FastAPI:
 
     app.router.lifespan_context = lifespan
     prefix = room.login.prefix.rstrip("/")
-    add_descriptions(app, prefix, settings)
+    add_descriptions(app, prefix)
+    add_account(app, prefix, room)
+    add_collections(app, prefix, room)
     add_services(app, prefix, room)
     add_drawing(app, prefix, room)
+    add_capabilities(app, prefix, settings)  # last: it lists what is there
+    add_errors(app)
+    app.add_middleware(Cors, public_url=settings.hub.public_url)
     return app

@@ -70,9 +70,13 @@ class HubLogin:
             scheme, _, value = header.partition(" ")
             if scheme.lower() not in ("token", "bearer"):
                 raise NotLoggedIn(f"unknown authorization scheme {scheme!r}", "send 'Authorization: Bearer <token>'")
-            return await self._by_token(value.strip(), "token")
+            return await self._by_bearer(value.strip())
         cookie = request.cookies.get(self.cookie, "")
         return await self._by_token(cookie, "cookie") if cookie else None
+
+    async def by_hub_token(self, token: str) -> Principal | None:
+        """Whose token of the hub, or of a release, this is."""
+        return await self._by_token(token, "token")
 
     async def require(self, request: Request) -> Principal:
         """Who calls; NotLoggedIn otherwise. With a cookie, an unsafe method must carry the XSRF token."""
@@ -184,7 +188,19 @@ class HubLogin:
         """A token with which a dashboard's container reads data as a member of its project would."""
         return sign_token(self._key, RELEASE, seconds, dashboard=dashboard, group=group)
 
+    async def _by_bearer(self, value: str) -> Principal | None:
+        """A hub token as it is, or as openEO writes it: basic//<hub token>."""
+        method, slash, rest = value.partition("/")
+        if not slash:
+            return await self._by_token(value, "token")
+        provider, _, token = rest.partition("/")
+        if method == "basic" and not provider:
+            return await self._by_token(token, "token")
+        raise NotLoggedIn(f"tokens of the kind {method[:20]!r} are not known here", "send a hub token")
+
     async def _by_token(self, token: str, via: Literal["cookie", "token"]) -> Principal | None:
+        if not token:
+            return None
         if token.count(".") == 2 and via == "token":
             claims = read_token(self._key, RELEASE, token)
             person = Person(name=f"dashboard:{claims['dashboard']}", groups=frozenset({str(claims["group"])}))

@@ -7,45 +7,11 @@ from typing import Any
 
 from fastapi import FastAPI, Response
 
-from ... import __version__
-from ...settings import Settings
 from ..processes import REGISTRY
 
-ENDPOINTS = (
-    ("/", "GET"),
-    ("/conformance", "GET"),
-    ("/file_formats", "GET"),
-    ("/service_types", "GET"),
-    ("/processes", "GET"),
-    ("/validation", "POST"),
-    ("/services", "GET"),
-    ("/services", "POST"),
-    ("/services/{service_id}", "GET"),
-    ("/services/{service_id}", "DELETE"),
-)
 
-
-def add_descriptions(app: FastAPI, prefix: str, settings: Settings) -> None:
+def add_descriptions(app: FastAPI, prefix: str) -> None:
     """What the service can do: for everybody, without login."""
-
-    @app.get(f"{prefix}/")
-    async def capabilities() -> dict[str, Any]:
-        return {
-            "api_version": "1.2.0",
-            "backend_version": __version__,
-            "stac_version": "1.0.0",
-            "type": "Catalog",
-            "id": "bdap-processing",
-            "title": f"{settings.hub.platform_name} processing",
-            "description": "openEO process graphs, evaluated for each tile while one pans.",
-            "endpoints": [{"path": path, "methods": [method]} for path, method in ENDPOINTS],
-            "links": [{"rel": "conformance", "href": f"{settings.hub.public_url}{prefix}/conformance"}],
-            "conformsTo": ["https://api.openeo.org/1.2.0"],
-        }
-
-    @app.get(f"{prefix}/conformance")
-    async def conformance() -> dict[str, Any]:
-        return {"conformsTo": ["https://api.openeo.org/1.2.0"]}
 
     @app.get(f"{prefix}/file_formats")
     async def file_formats() -> dict[str, Any]:
@@ -62,6 +28,10 @@ def add_descriptions(app: FastAPI, prefix: str, settings: Settings) -> None:
     @app.get(f"{prefix}/service_types")
     async def service_types() -> dict[str, Any]:
         return {"XYZ": {"title": "Map tiles (XYZ)", "configuration": {}, "process_parameters": []}}
+
+    @app.get(f"{prefix}/udf_runtimes")
+    async def udf_runtimes() -> dict[str, Any]:
+        return {}  # no code of users runs in the service
 
     listed = {"processes": [REGISTRY[name].document() for name in sorted(REGISTRY)], "links": []}
     content = json.dumps(listed, allow_nan=False, separators=(",", ":")).encode()  # once: it is long

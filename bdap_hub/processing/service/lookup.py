@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx
 
-from ...errors import NotAllowed, Unavailable
+from ...errors import NotAllowed, NotLoggedIn, Unavailable
 from ...settings import Settings
 from ..graphs.graph import GraphError
 from ..graphs.needs import Query
@@ -40,6 +40,20 @@ class Catalogue:
             )
         return answer
 
+    async def collections(self, token: str) -> list[Mapping[str, Any]]:
+        """All collections that the caller sees; without a token those that everybody sees."""
+        return list((await self._ask("GET", "collections", token) or {}).get("collections", []))
+
+    async def queryables(self, identifier: str, token: str) -> Mapping[str, Any]:
+        """The properties by which its items can be filtered."""
+        answer = await self._ask("GET", f"collections/{quote(identifier, safe='')}/queryables", token)
+        return answer if answer is not None else await self.collection(identifier, token)
+
+    async def example(self, identifier: str, token: str) -> Mapping[str, Any]:
+        """One of its items; empty if it has none."""
+        answer = await self._ask("POST", "search", token, {"collections": [identifier], "limit": 1}) or {}
+        return next(iter(answer.get("features", [])), {})
+
     async def items(self, query: Query, token: str) -> list[Mapping[str, Any]]:
         """The items of a query; GraphError with their number where there are more than allowed."""
         body = query.search(min(PAGE, self.max_items + 1))
@@ -65,14 +79,17 @@ class Catalogue:
         )
 
     async def _ask(self, method: str, path: str, token: str, body: Any = None) -> Mapping[str, Any] | None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            answer = await self.client.request(method, path, json=body, headers={"Authorization": f"Bearer {token}"})
+            answer = await self.client.request(method, path, json=body, headers=headers)
         except httpx.HTTPError:
             raise Unavailable("the catalogue does not answer", "try again in a moment") from None
         if answer.status_code == 404:
             return None
         if answer.status_code in (401, 403):
             said = answer.json()
+            if not token:
+                raise NotLoggedIn(said.get("message", "you are not logged in"), said.get("remedy", ""))
             raise NotAllowed(said.get("message", "the catalogue refuses this token"), said.get("remedy", ""))
         if answer.status_code != 200:
             raise Unavailable(f"the catalogue answers {answer.status_code}", "try again in a moment")
