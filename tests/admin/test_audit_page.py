@@ -13,12 +13,11 @@ import pytest
 
 from bdap_hub import audit
 
-TODAY, TOMORROW = (f"{datetime.now(UTC) + timedelta(days=n):%Y-%m-%d}" for n in (0, 1))
-YESTERDAY = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
-
 
 @pytest.fixture(scope="module")
-def events(panel: Any) -> None:
+def events(panel: Any) -> dict[str, str]:
+    """Some, and the days from before to after they were recorded."""
+    begun = datetime.now(UTC)
     for person, action, allowed in (
         ("zoe", "login", True),
         ("zoe", "login", False),
@@ -34,6 +33,9 @@ def events(panel: Any) -> None:
             reason="<i>why</i>",
             address="192.0.2.7",
         )
+    ended, day = datetime.now(UTC), timedelta(days=1)
+    days = {"before": begun - day, "first": begun, "last": ended, "after": ended + day}
+    return {name: f"{one:%Y-%m-%d}" for name, one in days.items()}
 
 
 def people(text: str) -> list[str]:
@@ -47,13 +49,14 @@ def people(text: str) -> list[str]:
         ("person=zoe&outcome=refused", 1),
         ("person=zoe&action=login", 2),
         ("person=%20zoe%20", 3),
-        (f"person=zoe&since={TODAY}&until={TODAY}", 3),
-        (f"person=zoe&since={TOMORROW}", 0),
-        (f"person=zoe&until={YESTERDAY}", 0),
+        ("person=zoe&since={first}&until={last}", 3),
+        ("person=zoe&since={after}", 0),
+        ("person=zoe&until={before}", 0),
         ("person=nobody-of-that-name", 0),
     ],
 )
-def test_filters(panel: Any, events: None, query: str, shown: int) -> None:
+def test_filters(panel: Any, events: dict[str, str], query: str, shown: int) -> None:
+    query = query.format(**events)
     text = panel.get("olga", f"audit?{query}").text
     assert people(text) == ["zoe"] * shown
     assert ("No event fits." in text) is (shown == 0)
@@ -62,9 +65,9 @@ def test_filters(panel: Any, events: None, query: str, shown: int) -> None:
     assert [json.loads(line)["person"] for line in exported.text.splitlines()] == ["zoe"] * shown
 
 
-def test_every_field_is_shown(panel: Any, events: None) -> None:
+def test_every_field_is_shown(panel: Any, events: dict[str, str]) -> None:
     text = panel.get("olga", "audit?person=yan").text
-    for field in ("forest/trees", "192.0.2.7", "&lt;i&gt;why", f"{datetime.now(UTC):%Y-%m-%d}"):
+    for field in ("forest/trees", "192.0.2.7", "&lt;i&gt;why", events["last"]):
         assert field in text
 
 
@@ -78,7 +81,7 @@ def test_what_no_form_sends_is_refused_readably(panel: Any, query: str) -> None:
     assert panel.get("olga", f"audit/export?{query.replace('before', 'since')}").status_code == 400
 
 
-def test_pages(panel: Any, events: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages(panel: Any, events: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bdap_hub.admin.app.EVENTS", 2)
     first = panel.get("olga", "audit?person=zoe")
     assert people(first.text) == ["zoe"] * 2 and "Newest" not in first.text
@@ -88,7 +91,7 @@ def test_pages(panel: Any, events: None, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "Newest" in second.text and 'rel="next"' not in second.text
 
 
-def test_the_download_is_a_file_of_json_lines_and_an_event_itself(panel: Any, events: None) -> None:
+def test_the_download_is_a_file_of_json_lines_and_an_event_itself(panel: Any, events: dict[str, str]) -> None:
     answer = panel.get("olga", "audit/export?person=zoe")
     assert answer.headers["content-type"].startswith("application/jsonl")
     assert answer.headers["content-disposition"].startswith('attachment; filename="audit-')
@@ -100,7 +103,7 @@ def test_the_download_is_a_file_of_json_lines_and_an_event_itself(panel: Any, ev
 
 
 @pytest.mark.parametrize("path", ["audit", "audit/export"])
-def test_only_administrators_read_it(panel: Any, events: None, path: str) -> None:
+def test_only_administrators_read_it(panel: Any, events: dict[str, str], path: str) -> None:
     refused = panel.get("ana", path)
     assert refused.status_code == 403
     assert "forest/trees" not in refused.text
@@ -108,7 +111,7 @@ def test_only_administrators_read_it(panel: Any, events: None, path: str) -> Non
     assert "forest/trees" in panel.get("olga", path).text  # the positive control
 
 
-def test_a_long_log_is_streamed(panel: Any, events: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_log_is_streamed(panel: Any, events: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "CHUNK", 3)
     lines = panel.get("olga", "audit/export").text.splitlines()
     assert len(lines) > 4

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -33,6 +34,13 @@ EU_LOGIN = pytest.mark.parametrize("platform", ["eulogin-like"], indirect=True)
 REMOVED = object()
 
 
+@dataclass(frozen=True)
+class FromNow:
+    """A time so many seconds from when the token is made."""
+
+    seconds: float
+
+
 def logout_token(
     claims: dict[str, Any] | None = None, header: dict[str, Any] | None = None, key: Any = KEY, **made: Any
 ) -> str:
@@ -40,7 +48,8 @@ def logout_token(
     now = time.time()
     good = {"iss": ISSUER, "aud": CLIENT, "iat": now, "exp": now + 120, "jti": f"{now}", "events": {EVENT: {}}}
     changed = {**good, "sub": "ana", "sid": "s1", **made, **(claims or {})}
-    stated = {name: value for name, value in changed.items() if value is not REMOVED}
+    timed = {name: now + value.seconds if isinstance(value, FromNow) else value for name, value in changed.items()}
+    stated = {name: value for name, value in timed.items() if value is not REMOVED}
     headers = {"kid": "k", "typ": "logout+jwt", **(header or {})}
     return jwt.encode(stated, key, algorithm="RS256", headers=headers)
 
@@ -59,10 +68,10 @@ BAD: dict[str, list[dict[str, Any]]] = {
     "several-audiences": [{"aud": [CLIENT, "another"]}],
     "missing-aud": [{"aud": REMOVED}],
     "missing-iat": [{"iat": REMOVED}],
-    "too-old": [{"iat": time.time() - 3600}],
-    "not-yet-valid": [{"iat": time.time() + 3600}],
+    "too-old": [{"iat": FromNow(-3600)}],
+    "not-yet-valid": [{"iat": FromNow(3600)}],
     "missing-exp": [{"exp": REMOVED}],
-    "expired": [{"exp": time.time() - 60}],
+    "expired": [{"exp": FromNow(-60)}],
     "missing-jti": [{"jti": REMOVED}, {"jti": ""}],
     "missing-events": [{"events": REMOVED}],
     "no-logout-event": [
@@ -162,7 +171,7 @@ def test_refused_tokens_end_nothing_and_each_says_why(sender: Sender, browser: B
         ("wrong-issuer", {"iss": "https://evil.example"}),
         ("no-logout-event", {"events": {}}),
         ("nonce-present", {"nonce": "n"}),
-        ("too-old", {"iat": time.time() - 3600}),
+        ("too-old", {"iat": FromNow(-3600)}),
         ("missing-jti", {"jti": REMOVED}),
     ):
         answer = sender.post(sender.sign(subject, **change))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,27 +57,24 @@ def test_half_of_the_settings_is_refused(wrong: dict[str, Any]) -> None:
     StoreSettings(credentials=("kerberos",), kerberos_command=("ticket", "{person}"))
 
 
-NOW = time.time()
-
-
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
-        (None, ""),
-        ({"others": []}, ""),
-        ({"access_token": "a", "access_until": NOW + 600}, "a"),
-        ({"access_token": "a", "access_until": None}, "a"),
-        ({"access_token": "a", "access_until": NOW - 1}, ""),
-        ({"access_token": "", "access_until": None}, ""),
+        (lambda now: None, ""),
+        (lambda now: {"others": []}, ""),
+        (lambda now: {"access_token": "a", "access_until": now + 600}, "a"),
+        (lambda now: {"access_token": "a", "access_until": None}, "a"),
+        (lambda now: {"access_token": "a", "access_until": now - 1}, ""),
+        (lambda now: {"access_token": "", "access_until": None}, ""),
         (
-            {
+            lambda now: {
                 "access_token": "a",
-                "access_until": NOW - 1,
-                "others": [{"access_token": "b", "access_until": NOW + 600}],
+                "access_until": now - 1,
+                "others": [{"access_token": "b", "access_until": now + 600}],
             },
             "b",
         ),
     ],
 )
-def test_the_latest_token_that_counts(state: Any, expected: str) -> None:
-    assert access_token(state) == expected
+def test_the_latest_token_that_counts(state: Callable[[float], Any], expected: str) -> None:
+    assert access_token(state(time.time())) == expected
