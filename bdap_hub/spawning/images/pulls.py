@@ -58,19 +58,23 @@ class Pulls:
     async def have(
         self, reference: str, title: str = "", tell: Callable[[Progress], None] = lambda progress: None
     ) -> None:
-        """Wait until some node has the image; `tell` says how far it is. ImageMissing, with the reason, if it fails."""
+        """Wait until some node has the image; ImageMissing, with the reason, if it fails.
+
+        `tell` says that it has begun, and how far it is.
+        """
         if await self._engine.has_image(reference):
             return
         task = self._pull(reference, "")
-        while True:
-            done, _ = await asyncio.wait({task}, timeout=0.5)
-            if done:
-                return task.result()
+        while not task.done():
             pull, since = self._news[self._same(reference, "") or (reference, "")]
             tell(progress(title or reference, pull, time.monotonic() - since))
+            await asyncio.wait({task}, timeout=0.5)
+        return task.result()
 
     def _pull(self, reference: str, node: str) -> asyncio.Task[None]:
         """The one that runs, or a new one."""
+        if not registry_of(reference):
+            raise ImageMissing(f"the image {reference} is not on this host and names no registry to pull it from")
         key = self._same(reference, node) or (reference, node)
         if key not in self._running:
             self._news[key] = (Pull(0, 0, ""), time.monotonic())
@@ -83,8 +87,6 @@ class Pulls:
         return next((k for k in self._running if k[0] == reference and (not node or k[1] in ("", node))), None)
 
     async def _carry_out(self, reference: str, node: str) -> None:
-        if not registry_of(reference):
-            raise ImageMissing(f"the image {reference} is not on this host and names no registry to pull it from")
         begun = self._news[reference, node][1]
 
         def tell(pull: Pull) -> None:
