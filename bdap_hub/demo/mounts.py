@@ -9,6 +9,7 @@ from pathlib import Path
 from ..errors import Unavailable
 
 WHERE = Path("/sys/fs/cgroup")
+BESIDE = Path("/run/bdap-control-groups")
 OWN_ROOT = Path("/run/bdap-engine-root")
 
 
@@ -32,20 +33,50 @@ def mounted(mounts: str) -> bool:
     return any(len(row) > 2 and row[2] in ("cgroup", "cgroup2") and row[1].startswith(str(WHERE)) for row in rows)
 
 
+def unmounted(groups: list[tuple[str, ...]], mounts: str) -> list[tuple[str, ...]]:
+    """Those of `hierarchies` that no mount shows, wherever.
+
+    >>> unmounted([("cpu", "cpuacct"), ("hugetlb",)], "cgroup /c cgroup rw,cpu,cpuacct 0 0\\n")
+    [('hugetlb',)]
+    """
+    rows = [line.split() for line in mounts.splitlines()]
+    shown = {name for row in rows if len(row) > 3 and row[2] == "cgroup" for name in row[3].split(",")}
+    return [names for names in groups if not shown.issuperset(names)]
+
+
 def ensure_cgroups(root: list[str], progress: Callable[[str], None]) -> list[str]:
     """Mount control groups where they are missing; what was mounted, to be unmounted in reverse.
 
     `root` is what to put before a command that needs root. Unavailable where the kernel refuses.
     """
-    if mounted(Path("/proc/self/mounts").read_text()):
-        return []
+    mounts = Path("/proc/self/mounts").read_text()
     groups = hierarchies(Path("/proc/cgroups").read_text())
+    if mounted(mounts):
+        return _complete(root, unmounted(groups, mounts), progress)
     progress(f"mounting control groups (version {1 if groups else 2}) at {WHERE}: this root has none")
     if not groups:
         return [_mount(root, "cgroup2", WHERE)]
-    done = [_mount(root, "tmpfs", WHERE, "mode=755")]
+    return [_mount(root, "tmpfs", WHERE, "mode=755"), *_mount_all(root, groups, WHERE)]
+
+
+def _complete(root: list[str], groups: list[tuple[str, ...]], progress: Callable[[str], None]) -> list[str]:
+    """An engine that misses one of them learns of no kill for memory; else it runs as well without."""
+    if not groups:
+        return []
+    progress(f"mounting the control groups that this root lacks at {BESIDE}: {' '.join(map(','.join, groups))}")
+    try:
+        subprocess.run([*root, "mkdir", "-p", str(BESIDE)], check=True)
+        return [_mount(root, "tmpfs", BESIDE, "mode=755"), *_mount_all(root, groups, BESIDE)]
+    except Unavailable as error:
+        subprocess.run([*root, "umount", "-R", "-l", str(BESIDE)], capture_output=True, check=False)
+        progress(f"{error.message}; so servers that ran out of memory are told that they were killed")
+        return []
+
+
+def _mount_all(root: list[str], groups: list[tuple[str, ...]], where: Path) -> list[str]:
+    done = []
     for names in groups:
-        folder = WHERE / ",".join(names)
+        folder = where / ",".join(names)
         subprocess.run([*root, "mkdir", "-p", str(folder)], check=True)
         done.append(_mount(root, "cgroup", folder, ",".join(names)))
     return done

@@ -15,6 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 from bdap_hub import audit, database
 from bdap_hub.spawning.lifecycle import ends, reasons
 from bdap_hub.spawning.plan import container_name
+from tests.own_engine import all_control_groups
 
 from .conftest import Platform, with_docker
 
@@ -22,14 +23,22 @@ pytestmark = pytest.mark.docker
 
 LAB = {"project": "agriculture", "image": "lab"}
 LIMIT = 5  # seconds
+COMPUTE = "while [ -e /tmp/computes ]; do :; done"
 SILENT = "import time\nprint('begun')\ntime.sleep(600)"
 
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """A hub that stops servers after seconds."""
-    with with_docker(tmp_path_factory.mktemp("idle"), idle_timeout=LIMIT, warm={"most": 0}) as found:
+    folder = tmp_path_factory.mktemp("idle")
+    with all_control_groups(), with_docker(folder, idle_timeout=LIMIT, warm={"most": 0}) as found:
         yield found
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_left(platform: Platform) -> Iterator[None]:
+    yield
+    platform.stop("ana")
 
 
 class Kernel:
@@ -63,9 +72,11 @@ def test_who_computes_is_not_idle_and_who_does_not_is_stopped_and_told(platform:
     kernel = Kernel(platform, "ana")
     still_there(platform, "ana", 2.5 * LIMIT)  # a busy kernel, silent, with no browser
 
-    container.exec_run(["timeout", str(3 * LIMIT), "sh", "-c", "while :; do :; done"], detach=True)
+    assert container.exec_run(["touch", "/tmp/computes"]).exit_code == 0
+    container.exec_run(["sh", "-c", COMPUTE], detach=True)
     kernel.interrupt()
     still_there(platform, "ana", 2.5 * LIMIT)  # a script that computes, as in a terminal
+    assert container.exec_run(["rm", "/tmp/computes"]).exit_code == 0
 
     platform.wait(lambda: not platform.api("GET", "/users/ana").json()["servers"], 60, "ana's server to stop")
     store = database.connect(platform.settings.database)

@@ -173,7 +173,7 @@ class Engine(ABC):
         """The last lines that it wrote, not redacted; '' where there are none or they cannot be had within a second."""
 
     async def cpu_seconds(self, name: str) -> float | None:
-        """How much of a CPU's time it has used so far; None where the engine does not say."""
+        """How much of a CPU's time it has used so far; None from an engine that never says. Unavailable: not now."""
         return None
 
     @abstractmethod

@@ -174,12 +174,17 @@ class DockerEngine(Engine):
             return ""
 
     async def cpu_seconds(self, name: str) -> float | None:
-        """By the container's control group."""
+        """By the container's control group; nought is the engine's word for one that it cannot read."""
         try:
             found = await self._lane.call("stats", name, stream=False, one_shot=True)
-        except APIError:
-            return None
-        return float(found["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e9
+        except APIError as error:
+            raise failed(error) from None
+        if used := float(found["cpu_stats"]["cpu_usage"]["total_usage"]):
+            return used / 1e9
+        raise errors.Unavailable(
+            f"the Docker engine cannot read what {name} uses",
+            "look for `cgroup` in its log: it needs all of the kernel's control groups mounted",
+        )
 
     async def find(self, labels: Mapping[str, str]) -> list[Found]:
         """By the engine's list, which knows each container's phase but not why it ended."""

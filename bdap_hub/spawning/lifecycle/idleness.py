@@ -64,8 +64,9 @@ class Idleness:
         name, now = spawner.object_name, time.monotonic()
         try:
             used = await self._engine.cpu_seconds(name)
-        except BdapError:
-            return True  # nothing is known
+        except BdapError as error:
+            log.warning("%s counts as used: %s; %s", spawner._log_name, error, error.remedy)
+            return True
         if used is None:
             return False
         before = self._used.get(name)
@@ -76,7 +77,10 @@ class Idleness:
 
 
 async def busy_kernel(user: Any, spawner: Any) -> bool:
-    """Whether a kernel of that server is at work, be it without a word for hours. Asking is no activity."""
+    """Whether a kernel of that server is at work, be it without a word for hours. Asking is no activity.
+
+    True also where they cannot be known; false where the answer is that there is no such thing.
+    """
     scopes = [f"access:servers!server={user.name}/{spawner.name}"]
     token = user.new_api_token(note=NOTE, expires_in=60, scopes=scopes)
     url = f"{spawner.server.url.rstrip('/')}/api/kernels?no_track_activity=1"
@@ -91,9 +95,11 @@ async def busy_kernel(user: Any, spawner: Any) -> bool:
             ssl_options=tls,
         )
         return any(one.get("execution_state") == "busy" for one in json.loads(answer.body))
-    except (HTTPClientError, OSError, ValueError, AttributeError) as error:
-        log.info("the kernels of %s are not known: %s", spawner._log_name, error)
-        return False
+    except (HTTPClientError, OSError) as error:
+        log.warning("the kernels of %s are not known: %s", spawner._log_name, error)
+        return getattr(error, "code", None) != 404
+    except (ValueError, TypeError, AttributeError):
+        return False  # it answers, but not as Jupyter does
     finally:
         _delete(user, token)
 

@@ -6,7 +6,9 @@ KEPT = "Your files are where you left them."
 HUB_ENDED = "The platform was restarted while your server was starting. Start it again."
 GPU_TIME = f"The time of its GPU was over. {KEPT}"
 LOST = f"Your server is gone: its container was removed from outside. {KEPT} Start it again."
-KILLED = f"Your server was killed from outside, as when its machine is restarted. {KEPT} Start it again."
+KILLED = (
+    f"Your server was killed from outside, as when its machine is restarted or short of memory. {KEPT} Start it again."
+)
 STOPPED = f"Your server was shut down, from within or together with its machine. {KEPT} Start it again."
 
 
