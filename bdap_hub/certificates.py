@@ -37,6 +37,7 @@ PAIRS = {
     "proxy-client": "proxy-client-ca",
     "services": "services-ca",
 }
+NODES = "nodes-ca"  # of root's part on machines that run servers: the hub alone believes it
 AUTHORITY_YEARS, PAIR_YEARS = 30, 5
 RENEW = timedelta(days=730)  # so long before its end a pair is made anew, when hub or proxy start
 SERVER_DAYS = 366
@@ -66,7 +67,7 @@ def ensure(settings: Settings, names: Sequence[str] = ()) -> None:
     here = {"IP:127.0.0.1", "IP:::1", "DNS:localhost"}
     with _alone(settings):
         store = Certipy(store_dir=str(folder(settings)))
-        for authority in TRUST:
+        for authority in (*TRUST, NODES):
             if authority not in store.store.store:
                 store.create_ca(authority, years=AUTHORITY_YEARS)
         if any(not Path(trusted(settings, part)).exists() for part in TRUST):
@@ -108,31 +109,43 @@ class Pair:
 
 def for_server(settings: Settings, person: str, address: str) -> Pair:
     """A new pair for the server of `person`, which the hub and the proxy reach at that IP address."""
-    authority_key, authority_certificate = (Path(path) for path in files(settings, "notebooks-ca"))
+    uses = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    key, certificate = _signed(settings, "notebooks-ca", f"user-{person}", address, timedelta(days=SERVER_DAYS), uses)
+    return Pair(key, certificate, Path(trusted(settings, "notebooks-ca")).read_bytes())
+
+
+def for_node(settings: Settings, address: str) -> Pair:
+    """A new pair for root's part on the machine at that address, which believes the hub alone."""
+    ensure(settings)
+    lasts = timedelta(days=365 * PAIR_YEARS)
+    key, certificate = _signed(settings, NODES, "node", address, lasts, [ExtendedKeyUsageOID.SERVER_AUTH])
+    return Pair(key, certificate, Path(files(settings, "hub-ca")[1]).read_bytes())
+
+
+def _signed(
+    settings: Settings, authority: str, name: str, address: str, lasts: timedelta, uses: Sequence[x509.ObjectIdentifier]
+) -> tuple[bytes, bytes]:
+    """A new key and its certificate for that address."""
+    authority_key, authority_certificate = (Path(path) for path in files(settings, authority))
     signer: Any = serialization.load_pem_private_key(authority_key.read_bytes(), None)
     issuer = x509.load_pem_x509_certificate(authority_certificate.read_bytes())
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     made = (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"user-{person}"[:64])]))
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])]))
         .issuer_name(issuer.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(minutes=5))  # clocks of several hosts
-        .not_valid_after(now + timedelta(days=SERVER_DAYS))
+        .not_valid_after(now + lasts)
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False)
-        .add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=True
-        )
+        .add_extension(x509.ExtendedKeyUsage(uses), critical=True)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
         .sign(signer, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
-    return Pair(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
-        made.public_bytes(pem),
-        Path(trusted(settings, "notebooks-ca")).read_bytes(),
-    )
+    no = serialization.NoEncryption()
+    return key.private_bytes(pem, serialization.PrivateFormat.PKCS8, no), made.public_bytes(pem)
 
 
 def _name(host: str) -> str:

@@ -14,7 +14,7 @@ import click
 from .. import __version__, proxy, settings, telemetry
 from ..errors import BadRequest, BdapError
 from ..settings import reference
-from . import access, audit, demo, firewall, gpus, images, people, projects, store
+from . import access, audit, demo, firewall, gpus, images, node, people, projects, store
 
 SERVICES = ("proxy", "processing", "catalogue", "dashboards", "gateway", "admin", "provider")
 
@@ -41,6 +41,7 @@ main.add_command(access.access)
 main.add_command(audit.audit)
 main.add_command(firewall.firewall)
 main.add_command(gpus.gpus)
+main.add_command(node.node)
 main.add_command(store.store)
 main.add_command(images.images)
 main.add_command(people.people)

@@ -48,6 +48,12 @@ class SwarmSettings(Section):
         pattern=r"^[^=\s]+=[^=\s]+$",
         description="Servers run only on nodes with this label: give it to a node once it is prepared.",
     )
+    node_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Where root's part listens on each machine (`bdap node files`); 0: there is none.",
+    )
     images: dict[str, dict[str, str]] = Field(
         {}, description="Further labels that a node must have, by image: `train: {disk: ssd}`."
     )
@@ -89,6 +95,10 @@ class SpawningSettings(Section):
         3, ge=0, description="Servers with a name that a person may have beside the default one; 0: none."
     )
     warm: WarmSettings = WarmSettings()
+    node_socket: Path = Field(
+        Path("/run/bdap-node/socket"),
+        description="With engine: docker, where a hub that is not root finds root's part (`bdap node serve`).",
+    )
     skeleton: Path | None = Field(None, description="Folder whose files a new home starts with.")
     home_quota: str = Field(
         "",

@@ -27,10 +27,10 @@ def begin(settings: Settings, address: str) -> None:
     except RuntimeError:  # such as `jupyterhub upgrade-db`
         return
     policy = entitlements.policy(settings, sessions(settings.database))
-    if pool := warm.pool_of(settings):
-        for expected in plans(settings, policy, address):
-            pool.expect(expected)
-        _tasks.add(loop.create_task(pool.keep()))
+    pool = warm.pool_of(settings)
+    for expected in plans(settings, policy, address):
+        pool.expect(expected)
+    _tasks.add(loop.create_task(pool.keep()))
     _tasks.add(loop.create_task(pulls_of(settings).keep(lambda: references(settings))))
 
 

@@ -141,8 +141,7 @@ class BdapDockerSpawner(WaitsForGpus, UsesStore, HasCredentials, Recheck, Certif
 
     async def _claim(self, command: list[str]) -> bool:
         """Whether a container that waited has become this server."""
-        pool = warm.pool_of(self.settings)
-        return pool is not None and await pool.claim(self.plan, command, self.get_env(), self.files_at)
+        return await warm.pool_of(self.settings).claim(self.plan, command, self.get_env(), self.files_at)
 
     async def _create(self, command: list[str], title: str) -> None:
         """Make the container; its image is pulled where it is missing."""

@@ -44,14 +44,39 @@ c.JupyterHub.load_roles.append(dict(name="test-admin", services=["test-admin"], 
 """
 
 
+@dataclass(frozen=True)
+class Account:
+    """One that is not root, as `ansible/` gives the hub: it may give files away, and is in the engine's group."""
+
+    uid: int
+    group: int  # of root's part
+    docker: str = "/var/run/docker.sock"
+
+    @property
+    def command(self) -> list[str]:
+        """What comes before a command that runs as it."""
+        # the tests' own Python may lie where only root looks
+        rights = ",".join(f"+{name}" for name in ("chown", "fowner", "fsetid", "dac_read_search"))
+        groups = f"{Path(self.docker).stat().st_gid},{self.group}"
+        return [
+            *("setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", f"--groups={groups}", "--no-new-privs"),
+            *(f"--inh-caps=-all,{rights}", f"--ambient-caps=-all,{rights}", f"--bounding-set=-all,{rights}"),
+        ]
+
+    def own(self, folder: Path) -> None:
+        """Everything in it is the account's."""
+        subprocess.run(["chown", "-R", f"{self.uid}:{self.uid}", str(folder)], check=True)
+
+
 @dataclass
 class Platform:
-    """A hub and its proxy as two processes; the hub can be killed and started again."""
+    """A hub and its proxy as two processes; the hub can be killed and started again. `account`: as whom both run."""
 
     settings: Settings
     folder: Path
     token: str
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    account: Account | None = None
 
     @property
     def url(self) -> str:
@@ -98,12 +123,20 @@ class Platform:
 
     def start_proxy(self) -> None:
         environment = {"PATH": os.environ["PATH"], **proxy.environment(self.settings)}
-        self.run("proxy", proxy.command(self.settings), environment)
+        command = proxy.command(self.settings)
+        if self.account:  # what was made until here is root's
+            self.account.own(self.folder)
+        self.run("proxy", command, environment)
 
     def run(self, name: str, command: list[str], environment: dict[str, str]) -> None:
         with (self.folder / f"{name}.log").open("a") as log:
             self.processes[name] = subprocess.Popen(
-                command, cwd=self.folder, env=environment, stdout=log, stderr=log, start_new_session=True
+                [*(self.account.command if self.account else []), *command],
+                cwd=self.folder,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def kill_hub(self) -> None:
@@ -144,14 +177,14 @@ class Platform:
                 process.kill()
 
 
-def launch(folder: Path, settings: Settings, more: str = "") -> Platform:
+def launch(folder: Path, settings: Settings, more: str = "", account: Account | None = None) -> Platform:
     """Write the configuration and start proxy and hub. `more` is put at the end of the hub's configuration."""
     if not PROXY.exists():
         pytest.fail("configurable-http-proxy is missing: run `make test` once, it installs it")
     token = secrets.token_hex(32)
     (folder / "bdap.yaml").write_text(json.dumps(settings.model_dump(mode="json")))
     (folder / "config.py").write_text(CONFIG.replace("{groups}", repr(GROUPS)).replace("{token}", token) + more)
-    platform = Platform(settings, folder, token)
+    platform = Platform(settings, folder, token, account=account)
     platform.start_proxy()
     try:
         platform.start_hub()
@@ -164,7 +197,9 @@ def launch(folder: Path, settings: Settings, more: str = "") -> Platform:
 
 
 @contextlib.contextmanager
-def on_own_network(shape: Callable[[str, dict[str, Any]], Settings]) -> Iterator[Platform]:
+def on_own_network(
+    shape: Callable[[str, dict[str, Any]], Settings], account: Account | None = None
+) -> Iterator[Platform]:
     """A hub with the Docker engine and a network of its own; its containers and its network go away at the end.
 
     `shape` makes the settings from the network's name and what binds hub and services to it; their folder is <x>/var.
@@ -180,7 +215,7 @@ def on_own_network(shape: Callable[[str, dict[str, Any]], Settings]) -> Iterator
     settings = shape(network, {"hub": {"api_bind": gateway}, **bound})
     found: Platform | None = None
     try:
-        found = launch(settings.var.parent, settings)
+        found = launch(settings.var.parent, settings, account=account)
         yield found
     finally:
         if found:
@@ -192,7 +227,9 @@ def on_own_network(shape: Callable[[str, dict[str, Any]], Settings]) -> Iterator
 
 
 @contextlib.contextmanager
-def with_docker(folder: Path, store: dict[str, Any] | None = None, **spawning: Any) -> Iterator[Platform]:
+def with_docker(
+    folder: Path, store: dict[str, Any] | None = None, account: Account | None = None, **spawning: Any
+) -> Iterator[Platform]:
     """The hub of these tests, with TLS inside and two sizes."""
 
     def shape(network: str, bound: dict[str, Any]) -> Settings:
@@ -206,7 +243,7 @@ def with_docker(folder: Path, store: dict[str, Any] | None = None, **spawning: A
         settings.sizes = (plain, SizeSettings(name="large", title="Large", cpus=1.5, memory="900M"))
         return settings
 
-    with on_own_network(shape) as found:
+    with on_own_network(shape, account) as found:
         yield found
 
 

@@ -1,7 +1,11 @@
-"""Containers that wait, through the real hub and engine: a claimed server is what a cold one is, and nobody else's."""
+"""Containers that wait, through the real hub and engine: a claimed server is what a cold one is, and nobody else's.
+
+By a hub that is root, and by one that is not and has `bdap node serve` beside it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -10,13 +14,15 @@ from typing import Any
 import docker
 import pytest
 
-from bdap_hub.spawning.engines import engine_of, now
+from bdap_hub.spawning.engines import engine_of, links, now
 from bdap_hub.spawning.plan import container_name
+from tests.spawning.node.parts import running
 
-from .conftest import Platform, with_docker
+from .conftest import Account, Platform, with_docker
 
 pytestmark = pytest.mark.docker
 
+HUB = 64001  # a uid
 LAB = {"project": "agriculture", "image": "lab"}
 RIGHTS = ("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Umask")
 V1 = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "cpu.cfs_quota_us", "cpu.shares", "pids.max")
@@ -29,12 +35,26 @@ def engine() -> Any:
     return docker.from_env()
 
 
-@pytest.fixture(scope="module")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    with with_docker(
-        tmp_path_factory.mktemp("warm"), warm={"least": 1, "most": 2, "keep_free": "100M", "patience": 10}
-    ) as platform:
+@pytest.fixture(scope="module", params=["root", "beside-root"])
+def warm(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Platform]:
+    folder, beside = tmp_path_factory.mktemp("warm"), request.param == "beside-root"
+    pool = {"least": 1, "most": 2, "keep_free": "100M", "patience": 10}
+    socket = folder / "part" / "socket"
+    account = Account(HUB, HUB + 1) if beside else None
+    with contextlib.ExitStack() as stack:
+        platform = stack.enter_context(with_docker(folder, account=account, warm=pool, node_socket=str(socket)))
+        if account:
+            stack.enter_context(root_beside(platform, account))
         yield platform
+
+
+@contextlib.contextmanager
+def root_beside(platform: Platform, account: Account) -> Iterator[None]:
+    """`bdap node serve`, as the unit starts it; by numbers, for the accounts have no names here."""
+    rules = links.rules(platform.settings)
+    (folder := platform.settings.spawning.node_socket.parent).mkdir()
+    with running(folder, rules, account.uid, account.group, platform.settings.spawning.node_socket):
+        yield
 
 
 def waiting(platform: Platform) -> list[Any]:

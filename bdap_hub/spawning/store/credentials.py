@@ -20,8 +20,8 @@ from ...database import shared as sessions
 from ...errors import Unavailable
 from ...settings import Settings
 from .. import uids
+from ..node.look import kind_of
 from . import children
-from .look import kind_of
 from .mounts import Mount
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,8 @@ from ...errors import Unavailable
 from ...settings import Settings
 from ..engines.claimed import Claimed
 from ..engines.client import client
-from . import children, mounts, namespaces
+from ..node import namespaces
+from . import children, mounts
 
 log = logging.getLogger(__name__)
 AT_ONCE = 4

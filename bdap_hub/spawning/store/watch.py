@@ -18,7 +18,8 @@ from ...database import shared as sessions
 from ...errors import Unavailable
 from ...settings import Settings
 from ...telemetry import redact
-from . import children, heal, look
+from ..node import look
+from . import children, heal
 
 log = logging.getLogger(__name__)
 REMOUNT_SECONDS = 60.0

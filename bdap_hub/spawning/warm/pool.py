@@ -9,64 +9,68 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from docker.errors import APIError
-
-from ...errors import BdapError
+from ...errors import BdapError, Unavailable
 from ...settings import Settings
 from ...units import bytes_of
-from ..engines import engine_of
-from ..engines.claimed import Claimed
-from ..engines.docker import DockerEngine
 from ..plan import SpawnPlan
 from .sizes import refusal, template, wanted
-from .slots import FilesAt, Slot, Slots, no_files, why_not
+from .waits import FilesAt, Kind, Slot, Waits, no_files
 
 log = logging.getLogger(__name__)
-LABEL = "bdap.warm"  # of an image whose containers can wait: the program in it that does
 LOOK, TIDY, AFTER_FAILURE = 5.0, 60.0, 120.0  # seconds
 PORT = 8888
 
 
 @dataclass
 class Shelf:
-    """Those that wait for one kind of plan, and when such were started. `image` and `program`: as the engine has it."""
+    """Those that wait for one kind of plan, on whichever machine; when such were started, and where."""
 
     template: SpawnPlan
     slots: list[Slot] = field(default_factory=list)
-    starts: deque[float] = field(default_factory=lambda: deque(maxlen=500))
-    image: str = ""
-    program: str = ""
-    not_before: float = 0.0
+    starts: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=500))
+    not_before: dict[str, float] = field(default_factory=dict)
+    told: dict[str, str] = field(default_factory=dict)
+
+    def on(self, node: str) -> list[Slot]:
+        """Those that wait there."""
+        return [slot for slot in self.slots if slot.node == node]
+
+    def starts_on(self, node: str) -> list[float]:
+        """When servers were started there."""
+        return [when for when, where in self.starts if where in ("", node)]
 
 
 class WarmPool:
     """One for the hub. All of it runs on the hub's loop."""
 
-    def __init__(self, settings: Settings, engine: DockerEngine) -> None:
-        self._wish, self._lane = settings.spawning.warm, engine.lane
-        claimed = engine.claimed or Claimed(settings.var.resolve() / "warm")
-        self._slots = Slots(engine.lane, claimed, settings.install_id, self._wish.patience)
+    def __init__(self, settings: Settings, waits: Waits | None) -> None:
+        self._wish, self._waits = settings.spawning.warm, waits
         # A project's own recipe would run its code before the claim, with rights that a server never has.
         self._operators = {one.name: bare(one.reference) for one in settings.images if one.warm and not one.gpu}
         self._shelves: dict[str, Shelf] = {}
         self._claiming: set[str] = set()
         self._news = asyncio.Event()
-        self.refused = why_not() if self._wish.most else "spawning.warm.most is 0"
 
-    def started(self, plan: SpawnPlan) -> Shelf | None:
+    @property
+    def waits(self) -> Waits:
+        """Where containers wait; Unavailable where they never do."""
+        if self._waits is None or not self._wish.most:
+            raise Unavailable("no containers wait here: the engine is not this host's, or spawning.warm.most is 0")
+        return self._waits
+
+    def started(self, plan: SpawnPlan, node: str = "") -> Shelf | None:
         """Count a start, be it warm or cold; None where nothing may wait for such plans."""
         shelf = self.expect(plan)
         if shelf:
-            shelf.starts.append(time.monotonic())
+            shelf.starts.append((time.monotonic(), node))
             self._news.set()
         return shelf
 
     def expect(self, plan: SpawnPlan) -> Shelf | None:
         """Have containers wait for plans such as this one."""
         operators = self._operators.get(plan.labels.get("bdap.image", "")) == bare(plan.image)
-        if self.refused or refusal(plan) or not operators:
+        if self._waits is None or not self._wish.most or refusal(plan) or not operators:
             return None
         wanted_template = template(plan)
         return self._shelves.setdefault(repr(wanted_template), Shelf(wanted_template))
@@ -75,43 +79,38 @@ class WarmPool:
         self, plan: SpawnPlan, command: Sequence[str], environment: Mapping[str, str], files: FilesAt = no_files
     ) -> bool:
         """Make a waiting container the plan's server. False: there is none, or it failed: start it cold."""
-        shelf = self.started(plan)
+        if not self.expect(plan):
+            return False
         try:
-            while shelf and shelf.slots:
-                slot = shelf.slots.pop(0)  # from here on it is nobody else's
-                self._claiming.add(slot.container)
+            order = list(await self.waits.order(plan))
+            shelf = self.started(plan, order[0] if order else "")
+            while shelf and (slot := _best(shelf, order)):
+                shelf.slots.remove(slot)  # from here on it is nobody else's
+                self._claiming.add(slot.id)
                 try:
-                    if await self._image_id(shelf) == slot.image:
-                        await self._slots.claim(slot, plan, command, environment, files)
+                    if (await self.waits.kind(plan.image)).image == slot.image:
+                        await self.waits.claim(slot, plan, command, environment, files)
                         return True
-                    await self._slots.discard(slot.container)
+                    await self.waits.discard(slot.id)
                 finally:
-                    self._claiming.discard(slot.container)
+                    self._claiming.discard(slot.id)
         except BdapError as error:
             log.warning("%s is started cold: %s", plan.name, error)
         return False
 
-    async def _image_id(self, shelf: Shelf) -> str:
-        """What the engine has by that name now; '' where it has nothing."""
-        try:
-            found = await self._lane.call("inspect_image", shelf.template.image)
-        except APIError:
-            return ""
-        shelf.image = str(found["Id"])
-        shelf.program = ((found.get("Config") or {}).get("Labels") or {}).get(LABEL, "")
-        return shelf.image
-
     async def keep(self) -> None:
         """For as long as the hub runs."""
-        if self.refused:
-            log.info("No containers wait for people: %s", self.refused)
+        try:
+            waits = self.waits
+        except Unavailable as error:
+            log.info("%s", error.message)
             return
         try:
             await self._keep()
         finally:  # the hub ends: nobody could claim them any more
-            await self._slots.close()
-            waiting = [slot.container for shelf in self._shelves.values() for slot in shelf.slots]
-            await asyncio.gather(*(self._slots.discard(one) for one in waiting), return_exceptions=True)
+            waiting = [slot.id for shelf in self._shelves.values() for slot in shelf.slots]
+            await asyncio.gather(*(waits.discard(one) for one in waiting), return_exceptions=True)
+            await waits.close()
 
     async def _keep(self) -> None:
         tidied = -TIDY
@@ -124,7 +123,6 @@ class WarmPool:
                 try:
                     await self._tend(shelf)
                 except BdapError as error:
-                    shelf.not_before = time.monotonic() + AFTER_FAILURE
                     log.warning("No container waits for %s: %s", shelf.template.image, error)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), LOOK)
@@ -132,46 +130,62 @@ class WarmPool:
 
     async def _tidy(self) -> None:
         """Remove those that wait for another hub, which is no more."""
-        known = {slot.container for shelf in self._shelves.values() for slot in shelf.slots}
-        for container in set(await self._slots.left_behind()) - known - self._claiming:
-            await self._slots.discard(container)
+        known = {slot.id for shelf in self._shelves.values() for slot in shelf.slots}
+        for one in set(await self.waits.left_behind()) - known - self._claiming:
+            await self.waits.discard(one)
 
     async def _tend(self, shelf: Shelf) -> None:
-        """One step: throw away what is out of date or too many, or make one more."""
-        current = await self._image_id(shelf)
-        count = wanted(shelf.starts, time.monotonic(), self._wish.least, self._wish.most) if shelf.program else 0
-        free = memory_available() - bytes_of(self._wish.keep_free)
-        if free < 0:
+        """One step on each machine; none waits for another's."""
+        current, places = await self.waits.kind(shelf.template.image), await self.waits.places(shelf.template)
+        for slot in [one for one in shelf.slots if one.node not in places]:
+            await self._drop(shelf, slot)
+        await asyncio.gather(*(self._tend_on(shelf, node, current, why) for node, why in places.items()))
+
+    async def _tend_on(self, shelf: Shelf, node: str, current: Kind, why: str) -> None:
+        if shelf.told.get(node, "") != why:
+            shelf.told[node] = why
+            log.info("On %s containers %s", node, f"do not wait: {why}" if why else "may wait")
+        if why:
+            return
+        try:
+            await self._step(shelf, node, current)
+        except BdapError as error:
+            shelf.not_before[node] = time.monotonic() + AFTER_FAILURE
+            log.warning("No container waits for %s on %s: %s", shelf.template.image, node, error)
+
+    async def _step(self, shelf: Shelf, node: str, current: Kind) -> None:
+        """Throw away what is out of date or too many, or make one more."""
+        starts, now = shelf.starts_on(node), time.monotonic()
+        count = wanted(starts, now, self._wish.least, self._wish.most) if current.program else 0
+        if await self.waits.free(node) < bytes_of(self._wish.keep_free):
             count = 0
-        for slot in [one for one in shelf.slots if one.image != current or not one.socket.exists()]:
-            if slot not in shelf.slots:
-                continue  # claimed meanwhile
-            shelf.slots.remove(slot)
-            await self._slots.discard(slot.container)
-        while len(shelf.slots) > count:
-            await self._slots.discard(shelf.slots.pop(0).container)
-        if len(shelf.slots) < count and time.monotonic() > shelf.not_before:
-            shelf.slots.append(await self._slots.make(shelf.template, shelf.program, PORT))
+        for slot in shelf.on(node):
+            if slot.image != current.image or not await self._lives(slot):
+                await self._drop(shelf, slot)
+        for slot in shelf.on(node)[: max(0, len(shelf.on(node)) - count)]:
+            await self._drop(shelf, slot)
+        if len(shelf.on(node)) < count and now > shelf.not_before.get(node, 0.0):
+            shelf.slots.append(await self.waits.make(shelf.template, current.program, PORT, node))
             self._news.set()  # perhaps not the last
+
+    async def _lives(self, slot: Slot) -> bool:
+        try:
+            return await self.waits.lives(slot)
+        except Unavailable:
+            return False
+
+    async def _drop(self, shelf: Shelf, slot: Slot) -> None:
+        """Unless it was claimed meanwhile."""
+        if slot in shelf.slots:
+            shelf.slots.remove(slot)
+            await self.waits.discard(slot.id)
+
+
+def _best(shelf: Shelf, order: Sequence[str]) -> Slot | None:
+    """One where the server would be started anyway, or where it would be second best; the one that waits longest."""
+    return next((slot for node in order for slot in shelf.on(node)), None)
 
 
 def bare(reference: str) -> str:
     """Without a digest."""
     return reference.partition("@")[0]
-
-
-def memory_available(meminfo: Path = Path("/proc/meminfo")) -> int:
-    """Bytes that this host has left."""
-    lines = dict(line.split(":") for line in meminfo.read_text().splitlines())
-    return int(lines["MemAvailable"].split()[0]) * 1024
-
-
-_pools: dict[str, WarmPool | None] = {}
-
-
-def pool_of(settings: Settings) -> WarmPool | None:
-    """This hub's; None where its engine has none."""
-    if settings.install_id not in _pools:
-        engine = engine_of(settings)
-        _pools[settings.install_id] = WarmPool(settings, engine) if isinstance(engine, DockerEngine) else None
-    return _pools[settings.install_id]

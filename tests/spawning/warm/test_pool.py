@@ -15,11 +15,13 @@ import pytest
 
 from bdap_hub.access import Person
 from bdap_hub.settings import Settings
+from bdap_hub.spawning.engines import links
 from bdap_hub.spawning.engines.claimed import Claimed
 from bdap_hub.spawning.engines.docker import DockerEngine
 from bdap_hub.spawning.images.platform import docker_client
 from bdap_hub.spawning.plan import Site, SpawnPlan, choices, plan
 from bdap_hub.spawning.warm.pool import WarmPool
+from bdap_hub.spawning.warm.slots import DockerSlots
 from tests.conftest import make_settings
 
 pytestmark = pytest.mark.docker
@@ -60,18 +62,30 @@ def lab(settings: Settings) -> SpawnPlan:
     return replace(found, mounts=())
 
 
+def waits(settings: Settings, engine: DockerEngine) -> DockerSlots:
+    """As a hub that is root has it; mounts are other tests' subject."""
+    claimed = engine.claimed or Claimed(settings.var / "warm")
+    link = links.child(links.rules(settings))
+    return DockerSlots(engine.lane, claimed, settings.install_id, link, patience=settings.spawning.warm.patience)
+
+
 class Rig:
     """Pools of one install, as hubs that come and go have them."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings, self.tasks = settings, list[asyncio.Task[None]]()
+        self.settings, self.tasks, self.pools = settings, list[asyncio.Task[None]](), list[WarmPool]()
         self.engine = DockerEngine("here", claimed=Claimed(settings.var / "warm"))
 
     def hub(self, settings: Settings | None = None) -> WarmPool:
         """One more pool, kept from now on."""
-        pool = WarmPool(settings or self.settings, self.engine)
+        pool = self.pool(settings)
         self.tasks.append(asyncio.ensure_future(pool.keep()))
         return pool
+
+    def pool(self, settings: Settings | None = None) -> WarmPool:
+        """One that nobody keeps."""
+        self.pools.append(WarmPool(settings or self.settings, waits(self.settings, self.engine)))
+        return self.pools[-1]
 
     async def containers(self) -> list[dict[str, Any]]:
         labels = {"label": [f"bdap.hub={self.settings.install_id}"]}
@@ -94,6 +108,8 @@ async def rig(settings: Settings) -> AsyncIterator[Rig]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+    for pool in found.pools:
+        await pool.waits.close()
     for one in await found.containers():
         await found.engine.remove(one["Id"])
 
@@ -147,7 +163,7 @@ async def test_none_outlives_its_hub(rig: Rig, lab: SpawnPlan) -> None:
 
 
 async def test_those_of_a_hub_that_was_killed_go_with_the_next(rig: Rig, lab: SpawnPlan) -> None:
-    killed = WarmPool(rig.settings, rig.engine)
+    killed = rig.pool()
     shelf = killed.expect(lab)
     assert shelf is not None
     await killed._tend(shelf)
@@ -164,16 +180,20 @@ async def test_none_waits_while_memory_is_short(rig: Rig, lab: SpawnPlan) -> Non
     await rig.until(lambda found: not found)
 
 
+def pool_of(settings: Settings) -> WarmPool:
+    return WarmPool(settings, waits(settings, DockerEngine("here")))
+
+
 @pytest.mark.parametrize(
     "change", [{"warm": False}, {"gpu": True}, {"reference": "bdap/another:latest"}], ids=["told", "gpu", "another"]
 )
 def test_images_that_do_not_wait(settings: Settings, lab: SpawnPlan, change: dict[str, object]) -> None:
-    assert WarmPool(settings, DockerEngine("here")).expect(lab)  # the control
+    assert pool_of(settings).expect(lab)  # the control
     other = settings.images[0].model_copy(update=change)
-    assert not WarmPool(settings.model_copy(update={"images": (other,)}), DockerEngine("here")).expect(lab)
+    assert not pool_of(settings.model_copy(update={"images": (other,)})).expect(lab)
 
 
 def test_a_project_s_own_image_of_the_same_name_does_not_wait(settings: Settings, lab: SpawnPlan) -> None:
-    pool = WarmPool(settings, DockerEngine("here"))
+    pool = pool_of(settings)
     assert not pool.expect(replace(lab, image="bdap-project/agriculture/lab:1"))
     assert not pool.expect(replace(lab, labels={**lab.labels, "bdap.image": "own"}))

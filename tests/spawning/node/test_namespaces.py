@@ -14,7 +14,7 @@ from typing import Any
 import docker
 import pytest
 
-from bdap_hub.spawning.store import namespaces
+from bdap_hub.spawning.node import namespaces
 
 pytestmark = [
     pytest.mark.docker,

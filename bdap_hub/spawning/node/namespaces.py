@@ -1,6 +1,6 @@
 """Puts folders and files of this host into a running container, or replaces such as are dead: Docker does neither.
 
-A program of its own (`python -I namespaces.py`, one JSON object on stdin; `serve`: one a line), because it enters a
+In a process of its own (`in_child`; or `python -I namespaces.py`, one JSON object on stdin), because it enters a
 container's namespaces and must not return from there. Root and Linux 5.12 (mount_setattr); only the standard library.
 """
 
@@ -26,7 +26,7 @@ READ_ONLY = 1  # MOUNT_ATTR_RDONLY
 MS_REC, MS_PRIVATE, MS_SLAVE = 1 << 14, 1 << 18, 1 << 19
 MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
 CLONE_NEWNS = 0x00020000
-RESOLVE_NO_SYMLINKS = 4
+RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH = 2, 4, 8
 PROPAGATION = {"rprivate": MS_PRIVATE, "rslave": MS_SLAVE}
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -56,10 +56,24 @@ def _call(what: str, *arguments: Any) -> int:
     return _checked(what, int(libc.syscall(*(ctypes.c_long(a) if isinstance(a, int) else a for a in arguments))))
 
 
+def beneath(root: str, rest: str) -> int:
+    """What lies at `rest` in the folder `root`, whose own name may hold links; from there on none is followed."""
+    top = os.open(root, os.O_PATH | os.O_CLOEXEC)
+    if not rest:
+        return top
+    how = OpenHow(os.O_PATH | os.O_CLOEXEC, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
+    try:
+        return _call(f"open {root}/{rest}", OPENAT2, top, os.fsencode(rest), ctypes.byref(how), ctypes.sizeof(how))
+    finally:
+        os.close(top)
+
+
 def detached(mount: Mount) -> int:
     """A copy of the host's mount as one that hangs nowhere yet, with the wanted rights from the beginning."""
-    flags = OPEN_TREE_CLONE | AT_RECURSIVE | os.O_CLOEXEC
-    tree = _call(f"open_tree {mount['source']}", OPEN_TREE, AT_FDCWD, os.fsencode(mount["source"]), flags)
+    flags = OPEN_TREE_CLONE | AT_RECURSIVE | AT_EMPTY_PATH | os.O_CLOEXEC
+    place = beneath(mount.get("root", mount["source"]), mount.get("rest", ""))
+    tree = _call(f"open_tree {mount['source']}", OPEN_TREE, place, b"", flags)
+    os.close(place)
     wanted = MountAttributes(READ_ONLY if mount["read_only"] else 0, 0, PROPAGATION[mount["propagation"]], 0)
     how = (AT_EMPTY_PATH | AT_RECURSIVE, ctypes.byref(wanted), ctypes.sizeof(wanted))
     _call(f"mount_setattr {mount['source']}", MOUNT_SETATTR, tree, b"", *how)
@@ -175,32 +189,32 @@ def carry_out(wanted: dict[str, Any]) -> None:
         rename(wanted["hostname"])
 
 
-def problem(text: str) -> str:
-    """Carry out one JSON object; '' when all of it is done."""
+def problem(wanted: dict[str, Any]) -> str:
+    """Carry it out; '' when all of it is done."""
     try:
-        carry_out(json.loads(text))
+        carry_out(wanted)
     except (OSError, KeyError, ValueError) as error:
         return str(error) or repr(error)
     return ""
 
 
-def serve() -> None:
-    """One JSON object a line, each in a process of its own; the answers are lines, too: null, or what went wrong."""
-    for line in sys.stdin:
-        answer, ask = os.pipe()
-        child = os.fork()
-        if not child:
-            os.write(ask, json.dumps(problem(line) or None).encode())
+def in_child(wanted: dict[str, Any]) -> str:
+    """The same in a process that is for nothing else; '' when all of it is done."""
+    answer, ask = os.pipe()
+    child = os.fork()
+    if not child:
+        said = "it ended without a word"
+        try:
+            said = problem(wanted)
+        finally:
+            os.write(ask, said.encode()[:60_000])
             os._exit(0)
-        os.close(ask)
-        with os.fdopen(answer, "rb") as said:
-            text = said.read().decode()
-        os.waitpid(child, 0)
-        print(text or json.dumps("it ended without a word"), flush=True)
+    os.close(ask)
+    with os.fdopen(answer, "rb") as stream:
+        text = stream.read().decode(errors="replace")
+    os.waitpid(child, 0)
+    return text
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["serve"]:
-        serve()
-    else:
-        sys.exit(problem(sys.stdin.read()) or None)
+    sys.exit(problem(json.load(sys.stdin)) or None)

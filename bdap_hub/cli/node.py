@@ -1,0 +1,71 @@
+"""`bdap node`: root's part on each machine that runs servers, for hubs that are not root or not there."""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import pwd
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import settings
+from ..errors import BadSettings, NotAllowed
+
+
+@click.group()
+def node() -> None:
+    """Root's part on each machine that runs servers: it gives running containers folders and files."""
+
+
+@node.command("serve")
+@click.option("--account", required=True, help="The account that the hub runs as.")
+@click.option("--group", required=True, help="The group that may open the socket: one that the hub alone is in.")
+def serve(account: str, group: str) -> None:
+    """Serve this host's hub, as root, at spawning.node_socket. It does what docs/explanation/security.md lists."""
+    from ..spawning.engines import links
+
+    if os.geteuid() != 0:
+        raise NotAllowed("only root may give a running container folders", "run it by systemd, or with sudo")
+    tree = settings.load()
+    path = tree.spawning.node_socket
+    try:
+        who = {"account": pwd.getpwnam(account).pw_uid, "group": grp.getgrnam(group).gr_gid}
+    except KeyError as error:
+        raise BadSettings(f"this host has no such account or group: {error}", "name the hub's") from None
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    config = path.parent / "config.json"
+    _write(config, json.dumps({**links.rules(tree), **who, "socket": str(path)}))
+    os.execv(sys.executable, [*links.COMMAND, str(config)])  # noqa: S606  no shell is wanted
+
+
+@node.command("files")
+@click.argument("address")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def files(address: str, folder: Path) -> None:
+    """Write into FOLDER what root's part needs on the machine of the swarm at ADDRESS: its rules and certificate.
+
+    Bring it there as /etc/bdap-node, with `bdap_hub/spawning/node` as /opt/bdap-node/node.
+    """
+    from .. import certificates
+    from ..spawning.engines import links
+
+    tree = settings.load()
+    pair = certificates.for_node(tree, address)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, content in (("key.pem", pair.key), ("certificate.pem", pair.certificate), ("hub.pem", pair.trusted)):
+        _write(folder / name, content.decode())
+    _write(folder / "config.json", json.dumps(links.far_config(tree, address), indent=1))
+
+
+def _write(path: Path, text: str) -> None:
+    """For root alone to read."""
+
+    def opener(name: Any, flags: int) -> int:
+        return os.open(name, flags, 0o600)
+
+    with open(path, "w", opener=opener) as out:
+        out.write(text)

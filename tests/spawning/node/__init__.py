@@ -1,0 +1,1 @@
+"""Root's part on a machine."""
