@@ -15,9 +15,10 @@ from .service.capabilities import add_capabilities
 from .service.collections import add_collections
 from .service.cors import Cors
 from .service.descriptions import add_descriptions
-from .service.pixels import add_drawing
+from .service.pixels import add_values
 from .service.room import Room
 from .service.services import add_services
+from .service.tiles import add_tiles
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -38,7 +39,8 @@ def create_app(settings: Settings) -> FastAPI:
     add_account(app, prefix, room)
     add_collections(app, prefix, room)
     add_services(app, prefix, room)
-    add_drawing(app, prefix, room)
+    add_tiles(app, prefix, room)
+    add_values(app, prefix, room)
     add_capabilities(app, prefix, settings)  # last: it lists what is there
     add_errors(app)
     app.add_middleware(Cors, public_url=settings.hub.public_url)

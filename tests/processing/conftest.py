@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import rasterio
 from affine import Affine
 from rasterio.warp import transform_bounds
 
+from bdap_hub.catalogue.app import create_app as create_catalogue
+from bdap_hub.processing.app import create_app
 from bdap_hub.processing.engine.grid import Grid
 
 Z, X, Y = 13, 4430, 2890
@@ -156,3 +158,23 @@ def fields(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     """The root of a store with the collection `fields`, its description and its items."""
     store = tmp_path_factory.mktemp("store")
     return store, *make_collection(store, "fields", "public", "")
+
+
+@pytest.fixture(scope="module")
+def platform(hub: Any) -> Iterator[Any]:
+    """The hub with catalogue and processing, a public collection and one of project forest. `processing`: the app."""
+    settings = hub.settings
+    for name, visibility, project in (("fields", "public", ""), ("plots", "project", "forest")):
+        write_catalogue(settings.var, *make_collection(settings.store.root, name, visibility, project))
+    hub.serve(create_catalogue(settings), settings.catalogue.port)
+    hub.processing = create_app(settings)
+    hub.serve(hub.processing, settings.processing.port)
+    yield hub
+
+
+@pytest.fixture(scope="module")
+def ana(platform: Any) -> Any:
+    """A client who is logged in as ana."""
+    from .client import Client
+
+    return Client(platform, "ana")

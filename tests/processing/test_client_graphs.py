@@ -98,7 +98,7 @@ def test_the_clients_graphs_equal_numpy(name: str, fields: Any, engine: Engine) 
 
 def test_three_quantiles_are_a_picture(fields: Any, engine: Engine) -> None:
     made = compiled(GRAPHS["quantiles"], [fields[1]], fields[2])
-    assert made.undrawable == "" and engine.tile(made, Z, X, Y).startswith(b"\x89PNG")
+    assert made.drawable.undrawable == "" and engine.tile(made, Z, X, Y).startswith(b"\x89PNG")
     bounds = TILE.bounds()
     assert list(engine.histogram(made, bounds, 5)["bands"]) == ["0", "1", "2"]
 

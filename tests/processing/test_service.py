@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,57 +13,15 @@ import pytest
 import rasterio
 
 from bdap_hub.audit import latest
-from bdap_hub.catalogue.app import create_app as create_catalogue
 from bdap_hub.database import connect
-from bdap_hub.processing.app import create_app
 from bdap_hub.processing.engine.grid import Grid
 from bdap_hub.processing.processes import REGISTRY
 from bdap_hub.web import HubLogin, sign_token
 
+from .client import PREFIX, Client, tile
 from .conftest import DATES, X, Y, Z, make_collection, truth, write_catalogue
 from .graphs import arg, band, call, load, ndvi_median, node
 from .test_engine import decoded, expected_median
-
-PREFIX = "/services/processing"
-
-
-class Client:
-    """Calls the service as a person, through the hub's proxy."""
-
-    def __init__(self, hub: Any, name: str, token: str = "") -> None:
-        self.hub = hub
-        headers = {"Authorization": f"Bearer {token or hub.token(name)}"} if name or token else {}
-        self.http = httpx.Client(base_url=hub.settings.hub.public_url + PREFIX, headers=headers, timeout=60)
-
-    def post(self, graph: Any, title: str = "test") -> httpx.Response:
-        body = {"title": title, "type": "XYZ", "process": {"process_graph": graph}}
-        return self.http.post("/services", json=body)
-
-    def service(self, graph: Any) -> dict[str, Any]:
-        answer = self.post(graph)
-        assert answer.status_code == 201, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
-
-
-def tile(service: dict[str, Any], x: int = X, y: int = Y, z: int = Z, **headers: str) -> httpx.Response:
-    return httpx.get(service["url"].format(z=z, x=x, y=y), headers=headers, timeout=60)
-
-
-@pytest.fixture(scope="module")
-def platform(hub: Any) -> Iterator[Any]:
-    """The hub with catalogue and processing, a public collection and one of project forest."""
-    settings = hub.settings
-    for name, visibility, project in (("fields", "public", ""), ("plots", "project", "forest")):
-        write_catalogue(settings.var, *make_collection(settings.store.root, name, visibility, project))
-    hub.serve(create_catalogue(settings), settings.catalogue.port)
-    hub.serve(create_app(settings), settings.processing.port)
-    yield hub
-
-
-@pytest.fixture(scope="module")
-def ana(platform: Any) -> Client:
-    return Client(platform, "ana")
 
 
 def test_post_gives_a_service_whose_tiles_equal_numpy(ana: Client) -> None:
@@ -85,7 +42,7 @@ def test_a_tile_is_not_sent_twice(ana: Client) -> None:
     service = ana.service(ndvi_median())
     first = tile(service)
     etag = first.headers["etag"]
-    assert etag.startswith('"') and "private" in first.headers["cache-control"]
+    assert etag.startswith('"') and "max-age" in first.headers["cache-control"]
     assert tile(service, **{"If-None-Match": etag}).status_code == 304
     assert tile(service, x=X + 1, **{"If-None-Match": etag}).status_code == 200
     assert tile(service).content == first.content

@@ -15,7 +15,9 @@ from ...errors import TooMuch
 from ...settings import Settings
 from ..cubes.cube import Cube
 from ..cubes.extent import Bounds, overlap
-from ..drawing.png import Style, drawn, encode, layer_names, layers, style_of
+from ..drawing.drawable import Drawable, drawable, options_of, picture
+from ..drawing.layers import dates_of, layer_names, layers
+from ..drawing.png import png
 from ..graphs.graph import Graph, GraphError
 from ..graphs.interpret import Context, run
 from ..graphs.needs import margin
@@ -28,16 +30,17 @@ MAX_SIDE = 1024
 
 @dataclass(frozen=True)
 class Compiled:
-    """A graph with its plan and style, ready to be evaluated anywhere.
+    """A graph with its plan, ready to be evaluated anywhere.
 
-    `undrawable` says why tiles cannot be drawn of it ('': they can); its values can be asked for all the same.
-    `margin` is how many pixels around a grid its values depend on.
+    `result` is the shape of what it gives: dimensions and labels, on no pixel. `drawable` says how tiles are drawn, or
+    why they cannot be; its values can be asked for all the same. `margin` is how many pixels around a grid its values
+    depend on.
     """
 
     graph: Graph
     plan: Plan
-    style: Style
-    undrawable: str = ""
+    result: Cube
+    drawable: Drawable
     margin: int = 0
 
     @classmethod
@@ -46,15 +49,16 @@ class Compiled:
 
         `whole`: it will be evaluated over its whole extent, not piece by piece.
         """
-        style, around = style_of(graph), margin(graph)
+        around = margin(graph)
         result = run(graph, Context(Grid.point(0, 0), lambda node: _blank(plan.load(node)), whole=whole))
         if not isinstance(result, Cube):
             raise GraphError("ProcessGraphInvalid", "the graph's result is not a data cube", "end with one")
-        try:
-            drawn(result)
-        except GraphError as error:
-            return cls(graph, plan, style, f"{error.message}: {error.remedy}", around)
-        return cls(graph, plan, style, margin=around)
+        return cls(graph, plan, result, drawable(result, options_of(graph)), around)
+
+    @property
+    def dates(self) -> tuple[str, ...]:
+        """The dates that can be drawn, where the result has several."""
+        return dates_of(self.result)
 
 
 class Engine:
@@ -71,8 +75,10 @@ class Engine:
         self.reader.close()
 
     def tile(self, compiled: Compiled, z: int, x: int, y: int) -> bytes:
-        """The PNG of a tile."""
-        return encode(self.cube(compiled, Grid.tile(z, x, y)), compiled.style)
+        """The PNG of a tile, of the last date where there are several."""
+        style, grid = compiled.drawable.wanted(), Grid.tile(z, x, y)
+        cube = self.cube(compiled, grid.grown(style.margin))
+        return png(picture(cube, compiled.dates[-1] if compiled.dates else "", style, grid.metres))
 
     def cube(self, compiled: Compiled, grid: Grid, seen: dict[str, Any] | None = None) -> Cube:
         """The graph's result on `grid`; each node's own result is left in `seen`."""

@@ -44,11 +44,11 @@ class Grid:
     exact: bool = False
 
     @classmethod
-    def tile(cls, z: int, x: int, y: int) -> Grid:
-        """The 256 px tile of the web Mercator scheme (XYZ: y counts from the north)."""
-        resolution = 2 * math.pi * EARTH / (TILE << z)
-        left, top = -math.pi * EARTH + x * TILE * resolution, math.pi * EARTH - y * TILE * resolution
-        return cls(MERCATOR, left, top, resolution, resolution, TILE, TILE)
+    def tile(cls, z: int, x: int, y: int, size: int = TILE) -> Grid:
+        """A tile of the web Mercator scheme (XYZ: y counts from the north), `size` pixels wide and high."""
+        resolution = 2 * math.pi * EARTH / (size << z)
+        left, top = -math.pi * EARTH + x * size * resolution, math.pi * EARTH - y * size * resolution
+        return cls(MERCATOR, left, top, resolution, resolution, size, size)
 
     @classmethod
     def point(cls, lon: float, lat: float) -> Grid:
@@ -99,6 +99,14 @@ class Grid:
             return self
         left, top = self.left - margin * self.xres, self.top + margin * self.yres
         return replace(self, left=left, top=top, width=self.width + 2 * margin, height=self.height + 2 * margin)
+
+    def metres(self) -> tuple[float, float]:
+        """How wide and high a pixel in the middle of the grid is on the ground, about."""
+        if not crs_of(self.crs).is_geographic:
+            factor = math.cos(math.radians((b := self.bounds()).south / 2 + b.north / 2)) if self.crs == MERCATOR else 1
+            return self.xres * factor, self.yres * factor
+        degree = math.radians(1) * EARTH
+        return self.xres * degree * math.cos(math.radians(self.top - self.height * self.yres / 2)), self.yres * degree
 
     def inside(self, area: Bounds | Box) -> Any:
         """For each pixel whether its centre lies in a box; broadcasts to (y, x)."""

@@ -14,7 +14,7 @@ from ..graphs.graph import GraphError
 from ..graphs.spec import Sees, process
 from .filters import filter_bbox, filter_spatial
 
-FORMATS = ("GTiff", "netCDF", "Zarr", "PNG", "JSON", "GeoJSON", "CSV", "XYZ")
+FORMATS = ("GTiff", "netCDF", "Zarr", "PNG", "WEBP", "JPEG", "JSON", "GeoJSON", "CSV", "XYZ")
 _KNOWN = {name.upper() for name in FORMATS} | {"COG", "TIFF", "GEOTIFF"}
 
 

@@ -1,44 +1,19 @@
-"""Routes for pixels: tiles by signed address; points, histograms and the plan by the caller's token."""
+"""Routes for values: points, histograms and the plan, by the caller's token. Tiles stand in tiles.py."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from typing import Any
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import FastAPI, Query, Request
 
-from ...errors import BadRequest, NotFound
+from ...errors import BadRequest
 from ..cubes.extent import Bounds, box
-from ..drawing.png import empty
 from ..engine.evaluate import Compiled
-from ..engine.grid import MAX_ZOOM, Grid
-from ..engine.reader import Cache
 from .room import Room
 
-ENGINE = "2"
-"""Part of every ETag: raise it when the same plan on the same files gives other pixels."""
-HEADERS = {"Cache-Control": "private, max-age=300, must-revalidate", "Vary": "Accept"}
 
-
-def add_drawing(app: FastAPI, prefix: str, room: Room) -> None:
-    """The routes that read pixels."""
-    tiles: Cache[bytes] = Cache(room.settings.processing.tile_cache_mb * 2**20, len)
-
-    @app.get(f"{prefix}/tiles/{{identifier}}/{{z}}/{{x}}/{{y}}.png", response_class=Response)
-    async def tile(request: Request, identifier: str, z: int, x: int, y: int, sig: str = "") -> Response:
-        person = await room.rights.signed_person(identifier, sig)
-        compiled = await room.gate.run(room.compiled, identifier)
-        room.rights.check(compiled.plan, person)
-        _check_tile(z, x, y)
-        known = request.headers.get("if-none-match", "")
-        etag, image = await room.gate.run(_draw, room, tiles, compiled, (z, x, y), known, gone=request.is_disconnected)
-        headers = {**HEADERS, "ETag": etag}
-        if image is None:
-            return Response(status_code=304, headers=headers)
-        return Response(image, media_type="image/png", headers=headers)
-
+def add_values(app: FastAPI, prefix: str, room: Room) -> None:
     @app.get(f"{prefix}/services/{{identifier}}/point")
     async def point(
         request: Request,
@@ -69,21 +44,6 @@ def add_drawing(app: FastAPI, prefix: str, room: Room) -> None:
         return await room.gate.run(_explain, room, compiled)
 
 
-def _draw(
-    room: Room, tiles: Cache[bytes], compiled: Compiled, zxy: tuple[int, int, int], known: str
-) -> tuple[str, bytes | None]:
-    """The tile's ETag, and its image unless the client knows it. The ETag names all that the pixels depend on."""
-    grid = Grid.tile(*zxy)
-    if not compiled.plan.bounds.meets(grid.bounds()):
-        etag = '"empty"'
-        return etag, None if etag in known else empty()
-    content = json.dumps([ENGINE, compiled.plan.id, zxy, room.engine.touched(compiled.plan, grid)])
-    etag = f'"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
-    if etag in known:
-        return etag, None
-    return etag, tiles.get(etag, lambda: room.engine.tile(compiled, *zxy))
-
-
 def _explain(room: Room, compiled: Compiled) -> dict[str, Any]:
     """The plan as people read it: order of evaluation, files, and an estimate of the bytes behind one tile."""
     plan = compiled.plan
@@ -111,11 +71,6 @@ def _explain(room: Room, compiled: Compiled) -> dict[str, Any]:
             "pixels_per_tile": sum(len(load.steps) * len(load.bands) for load in plan.loads) * 256 * 256,
         },
     }
-
-
-def _check_tile(z: int, x: int, y: int) -> None:
-    if not (0 <= z <= MAX_ZOOM and 0 <= x < 2**z and 0 <= y < 2**z):
-        raise NotFound(f"there is no tile {z}/{x}/{y}", f"z is 0 to {MAX_ZOOM}, x and y are below 2^z")
 
 
 def _box(west: float, south: float, east: float, north: float) -> Bounds:

@@ -47,13 +47,17 @@ class Rights:
             raise NotAllowed(f"{name} has no account any more", "log in again")
         return Person(name, groups)
 
-    def check(self, plan: Plan, person: Person) -> None:
-        """NotAllowed unless the person may read every collection of the plan now."""
+    def check(self, plan: Plan, person: Person) -> bool:
+        """Whether everybody may read the plan's collections now; NotAllowed unless at least the person may."""
         policy = entitlements.policy(self.settings, shared(self.settings.database))
+        everybody = True
         for owned in map(self._now, plan.collections):
-            decision = decide(policy, person, ReadCollection(owned.id, owned.visibility, owned.project))
+            wanted = ReadCollection(owned.id, owned.visibility, owned.project)
+            decision = decide(policy, person, wanted)
             if not decision:
                 raise NotAllowed(decision.reason, "ask the project's owner for access")
+            everybody = everybody and bool(decide(policy, None, wanted))
+        return everybody
 
     def _now(self, owned: Owned) -> Owned:
         """The collection's rule as the catalogue records it at this moment; as it was planned where it has none."""

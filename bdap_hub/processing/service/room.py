@@ -17,6 +17,7 @@ from ..graphs import needs, plan
 from ..graphs.graph import Graph
 from ..graphs.parse import parse
 from ..processes import REGISTRY
+from .drawn import Drawn
 from .gate import Gate
 from .lookup import Catalogue
 from .rights import Rights
@@ -35,6 +36,7 @@ class Room:
         self.catalogue = Catalogue(settings)
         self.engine = Engine(settings)
         self.gate = Gate(workers(), settings.processing.queue)
+        self.drawn = Drawn(settings.processing.tile_cache_mb * 2**20)
         self._compiled: Cache[Compiled] = Cache(200)
 
     def compiled(self, identifier: str) -> Compiled:

@@ -99,7 +99,7 @@ def _service(
         "configuration": {"bounds": list(compiled.plan.bounds), "minzoom": 0, "maxzoom": MAX_ZOOM},
         "attributes": {
             "dates": [[step.label for step in load.steps] for load in compiled.plan.loads],
-            "undrawable": compiled.undrawable,
+            "undrawable": compiled.drawable.undrawable,
         },
         "created": row.created.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }

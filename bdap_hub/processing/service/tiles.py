@@ -1,0 +1,90 @@
+"""The route of tiles: by signed address, because map widgets send no headers, or with the caller's login."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from affine import Affine
+from fastapi import FastAPI, Request, Response
+
+from ...errors import BadRequest
+from ..cubes.cube import Cube
+from ..drawing.drawable import picture
+from ..drawing.formats import geotiff, npy, picture_as
+from ..drawing.layers import at_date, layer_names, layers
+from ..engine.evaluate import Compiled
+from ..engine.grid import Grid
+from .room import Room
+from .tile_address import Address, read_address, read_format
+
+ENGINE = "3"
+"""Part of every ETag: raise it when the same plan on the same files gives other pixels."""
+SECONDS = 300
+
+
+def add_tiles(app: FastAPI, prefix: str, room: Room) -> None:
+    @app.get(f"{prefix}/tiles/{{identifier}}/{{z}}/{{x}}/{{last}}", response_class=Response)
+    async def tile(
+        request: Request, identifier: str, z: int, x: int, last: str, sig: str = "", format: str = "", time: str = ""
+    ) -> Response:
+        person = await room.rights.signed_person(identifier, sig)
+        compiled = await room.gate.run(room.compiled, identifier)
+        everybody = room.rights.check(compiled.plan, person)
+        accept = request.headers.get("accept", "")
+        address = read_address(z, x, last, 256, read_format("png"), format, accept)
+        known = request.headers.get("if-none-match", "")
+        etag, image = await room.gate.run(
+            _draw, room, compiled, address, _date(compiled, time), known, gone=request.is_disconnected
+        )
+        headers = {
+            "Cache-Control": f"{'public' if everybody else 'private'}, max-age={SECONDS}, must-revalidate",
+            "Vary": "Accept",
+            "ETag": etag,
+        }
+        if image is None:
+            return Response(status_code=304, headers=headers)
+        return Response(image, media_type=address.form.media, headers=headers)
+
+
+def _draw(room: Room, compiled: Compiled, address: Address, date: str, known: str) -> tuple[str, bytes | None]:
+    """The tile's ETag, and its image unless the client knows it. The ETag names all that the pixels depend on."""
+    grid = address.grid
+    meets = compiled.plan.bounds.meets(grid.bounds())
+    touched = room.engine.touched(compiled.plan, grid) if meets else []
+    place = (address.z, address.x, address.y) if meets else ()
+    content = json.dumps([ENGINE, compiled.plan.id, place, address.size, address.form.name, date, touched])
+    etag = f'"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
+    if etag in known:
+        return etag, None
+    return etag, room.drawn.get(etag, lambda: _made(room, compiled, address, date))
+
+
+def _made(room: Room, compiled: Compiled, address: Address, date: str) -> bytes:
+    """The image of a tile, or its values."""
+    grid, form = address.grid, address.form
+    if form.values:
+        one = at_date(room.engine.cube(compiled, grid), date)
+        return npy(layers(one)) if form.name == "NPY" else _geotiff(one, grid)
+    style = compiled.drawable.wanted()
+    cube = room.engine.cube(compiled, grid.grown(style.margin))
+    return picture_as(picture(cube, date, style, grid.metres), form, style.background)
+
+
+def _geotiff(one: Cube, grid: Grid) -> bytes:
+    transform = Affine(grid.xres, 0, grid.left, 0, -grid.yres, grid.top)
+    return geotiff(layers(one), layer_names(one), grid.crs, transform)
+
+
+def _date(compiled: Compiled, wanted: str) -> str:
+    """The label of the date that is wanted, of which its beginning is enough; the last one where none is named."""
+    labels = compiled.dates
+    if not wanted or wanted == "default":
+        return labels[-1] if labels else ""
+    found = [label for label in labels if label == wanted] or [label for label in labels if label.startswith(wanted)]
+    if len(found) != 1:
+        shown = ", ".join(labels if len(labels) < 6 else (*labels[:2], "…", *labels[-2:]))
+        have = f"it has {shown}" if labels else "leave the time out"
+        what = "has several dates" if found else "has no date" if labels else "has no dates, so not"
+        raise BadRequest(f"the service {what} {wanted!r:.40}", have)
+    return found[0]
