@@ -35,15 +35,15 @@ def css(shown: Colour) -> str:
     return "#" + bytes(shown if shown[3] < 255 else shown[:3]).hex()
 
 
+@functools.lru_cache(maxsize=256)
 def named(name: str) -> tuple[Colour, ...]:
     """The 256 colours of a map of the library; a name that ends in _r is turned round."""
     known, plain = set(cmap.list()), name.lower()
+    if plain.endswith("_r") and plain.removesuffix("_r") in known:
+        return named(plain.removesuffix("_r"))[::-1]
     if plain in known:
         table: Any = cmap.get(plain)
         return tuple((int(r), int(g), int(b), int(a)) for r, g, b, a in (table[i] for i in range(256)))
-    turned = plain.removesuffix("_r") if plain.endswith("_r") else plain + "_r"
-    if turned in known:
-        return named(turned)[::-1]
     raise refuse(f"there is no colormap {name!r:.40}", "try viridis, rdylgn or a list of colours")
 
 
@@ -56,11 +56,7 @@ def ramp(colours: Sequence[Colour], at: Sequence[float] | None = None, count: in
 
 
 @functools.lru_cache(maxsize=256)
-def sampled(colours: tuple[Colour, ...], gamma: float = 1.0, count: int = STEPS) -> tuple[Colour, ...]:
-    """`count` of the colours of a table, its nearest at each place; gamma above 1 brings the upper ones down."""
+def sampled(colours: tuple[Colour, ...], count: int = STEPS) -> tuple[Colour, ...]:
+    """`count` of the colours of a table, its nearest at each place."""
     last = len(colours) - 1
-    return (
-        tuple(colours[round(last * (i / (count - 1)) ** (1 / gamma))] for i in range(count))
-        if count > 1
-        else (colours[last // 2],)
-    )
+    return tuple(colours[round(last * i / (count - 1))] for i in range(count)) if count > 1 else (colours[last // 2],)

@@ -118,9 +118,9 @@ def _ramp(options: Mapping[str, Any], bands: tuple[Expression, ...]) -> Kind:
         if {"min", "max", "percentiles"} & options.keys():
             raise refuse("the stops of a colormap carry their values", "leave out min, max and percentiles")
         shares = [(v - values[0]) / (values[-1] - values[0]) for v in values]
-        return Ramp(sampled(ramp(colours, shares, MOST), gamma), values[0], values[-1], bands)
+        return Ramp(sampled(ramp(colours, shares, MOST)), values[0], values[-1], gamma, bands)
     (low,), (high,) = stretch(options, 1)
-    return Ramp(sampled(_table(options), gamma), low, high, bands)
+    return Ramp(sampled(_table(options)), low, high, gamma, bands)
 
 
 def _table(options: Mapping[str, Any]) -> tuple[Colour, ...]:

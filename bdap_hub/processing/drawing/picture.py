@@ -62,7 +62,9 @@ def _chosen(bands: tuple[Expression, ...], layers: Any, known: Mapping[str, Any]
 def _flat(bands: Any, kind: Kind) -> Picture:
     match kind:
         case Ramp():
-            return Indexed(_index(bands[0], scaled(bands[0], kind.low, kind.high, 254)), (CLEAR, *kind.table))
+            return Indexed(
+                _index(bands[0], _stretched(bands[0], kind.low, kind.high, kind.gamma, 254)), (CLEAR, *kind.table)
+            )
         case Classes():
             colours = tuple(entry.colour for entry in kind.entries)
             return Indexed(_classes(bands[0], tuple(entry.value for entry in kind.entries)), (CLEAR, *colours))
@@ -112,7 +114,7 @@ def _intervals(band: Any, kind: Intervals) -> Any:
 def _composite(bands: Any, kind: Composite) -> Coloured:
     valid = np.isfinite(bands[0]) & np.isfinite(bands[1]) & np.isfinite(bands[2])
     channels = [
-        scaled(band, low, high, 255) if gamma == 1 else _bent(band, low, high, gamma)
+        _stretched(band, low, high, gamma, 255)
         for band, low, high, gamma in zip(bands, kind.low, kind.high, kind.gamma, strict=True)
     ]
     return _coloured(channels, valid)
@@ -125,17 +127,19 @@ def _coloured(channels: list[Any], valid: Any) -> Coloured:
     return Coloured(np.stack([*[channel * valid for channel in channels], alpha], axis=-1))
 
 
-def _bent(band: Any, low: float, high: float, gamma: float) -> Any:
-    """As `scaled` to 255, by a power: through a table of 4096 steps, so that shadows keep theirs."""
+def _stretched(band: Any, low: float, high: float, gamma: float, top: int) -> Any:
+    """As `scaled`, bent by a power: through a table of 4096 steps, so that shadows keep theirs."""
+    if gamma == 1:
+        return scaled(band, low, high, top)
     with np.errstate(invalid="ignore", over="ignore"):
-        share = (band - np.float32(low)) * np.float32(4095 / (high - low))
+        share = (band - np.float32(low)) * np.float32(4095 / (high - low)) + np.float32(0.5)
         step = np.nan_to_num(np.clip(share, 0, 4095), nan=0).astype(np.uint16)
-    return _curve(gamma)[step]
+    return _curve(gamma, top)[step]
 
 
 @functools.lru_cache(maxsize=64)
-def _curve(gamma: float) -> Any:
-    return np.rint(255 * (np.arange(4096) / 4095) ** (1 / gamma)).astype(np.uint8)
+def _curve(gamma: float, top: int) -> Any:
+    return np.rint(top * (np.arange(4096) / 4095) ** (1 / gamma)).astype(np.uint8)
 
 
 def _bivariate(bands: Any, kind: Bivariate) -> Indexed:

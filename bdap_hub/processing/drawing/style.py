@@ -24,11 +24,12 @@ class Shade:
 
 @dataclass(frozen=True)
 class Ramp:
-    """`low` … `high` are stretched over the 255 colours of `table`; gamma is in the table already."""
+    """`low` … `high` are stretched over the 255 colours of `table`, bent by `gamma`."""
 
     table: tuple[Colour, ...]
     low: float
     high: float
+    gamma: float = 1.0
     bands: tuple[Expression, ...] = ()
 
 
