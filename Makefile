@@ -32,7 +32,7 @@ _check:
 unit: ## the tests that need neither Docker nor a browser
 	@exec $(BOOT) unit pytest -q -m "not docker and not browser"
 
-bench: ## one area's figures beside its peer's: make bench AREA=tiles
+bench: ## one area's figures beside its peer's: make bench AREA=processing
 	@test -n "$(AREA)" || { echo "which area? make bench AREA=$$(ls bench | tr '\n' '|')"; exit 2; }
 	@exec $(BOOT) test python -m bdap_hub.demo.with_engine python -m bench.$(AREA)
 

@@ -1,0 +1,1 @@
+"""The processing service beside TiTiler and titiler-openeo: same files, tiles and size."""
