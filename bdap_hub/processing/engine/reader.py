@@ -10,18 +10,19 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import rasterio
-from rasterio.enums import Resampling
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from ...errors import Unavailable
 from ...settings import StoreSettings
-from ..graphs.plan import Source
+from ..graphs.bands import Source
 from .grid import Grid
 from .sampling import Raster, Sampler, sampler
 
@@ -33,6 +34,8 @@ DRIVERS = (
 )  # no format whose files name other files or addresses (VRT and its like)
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 UNIT = 512
+MASK = 0
+"""In place of a band's number: the mask that all bands share."""
 GDAL = {"GDAL_CACHEMAX": 64, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_NUM_THREADS": 1}
 
 
@@ -40,6 +43,10 @@ class FileUnavailable(Unavailable):
     """A file that the catalogue names is gone, damaged or unreadable."""
 
     code = "FileUnavailable"
+
+
+class Unsuitable(RasterioError):  # type: ignore[misc]
+    """A file that is sound, but of a kind that is not read here; its text ends the sentence "<href> …"."""
 
 
 class Version(NamedTuple):
@@ -85,14 +92,18 @@ class File:
 
     def __init__(self, version: Version) -> None:
         self.version = version
-        full = _open(version.path, None)
+        full, way = _open(version.path)
+        if full.count == 0:
+            raise Unsuitable("holds no single image, but several")
         if full.crs is None:
-            raise RasterioError("the file has no CRS")
-        factors = full.overviews(1)
-        self.levels = [full, *[_open(version.path, k) for k in range(len(factors))]]
+            raise Unsuitable("has no coordinate reference system")
         step = full.transform
         if step.b or step.d:
-            raise RasterioError("the file's grid is rotated")
+            raise Unsuitable("lies on a rotated grid: warp it to an upright one")
+        if any(kind.startswith("complex") for kind in full.dtypes):
+            raise Unsuitable("holds complex numbers: store amplitude or intensity")
+        self.masked = _masked(full)
+        self.levels = [full, *[_first(version.path, way, overview_level=k) for k in range(len(full.overviews(1)))]]
         sizes = tuple((level.width, level.height) for level in self.levels)
         crs = f"EPSG:{code}" if (code := full.crs.to_epsg(confidence_threshold=100)) else full.crs.to_wkt()
         self.raster = Raster(crs, step.c, step.f, step.a, -step.e, sizes)
@@ -134,8 +145,10 @@ class Reader:
         if how is None:
             return None
         window = self._guarded(source.href, lambda: self._window(file, source, how))
+        mask = replace(source, index=MASK)
+        hidden = self._guarded(source.href, lambda: self._window(file, mask, how) == 0) if file.masked else None
         nodata = file.nodata if source.nodata is None else source.nodata
-        return how.take(window, nodata, source.nearest)
+        return in_scale(how.take(window, nodata, source.nearest, hidden), source)
 
     def close(self) -> None:
         """Close all files; rasterio cannot do so any more once the interpreter ends."""
@@ -158,31 +171,63 @@ class Reader:
         dataset = file.levels[level]
         x, y = column * width, row * height
         window = Window(x, y, min(width, dataset.width - x), min(height, dataset.height - y))
-        return self._blocks.get((file.version, index, level, row, column), lambda: dataset.read(index, window=window))
+        key = (file.version, index, level, row, column)
+        return self._blocks.get(key, lambda: _pixels(dataset, index, window=window))
 
     def _guarded[T](self, href: str, act: Callable[[], T]) -> T:
         try:
             return act()
+        except Unsuitable as error:
+            raise FileUnavailable(f"{href} {error}", "tell the owner of the collection") from None
         except (RasterioError, OSError):  # GDAL's own words may hold the server's path
             raise FileUnavailable(f"{href} is damaged or not a raster", "tell the owner of the collection") from None
 
 
-def _open(path: str, level: int | None) -> Any:
-    options: dict[str, Any] = {"thread_safe": True} if level is None else {"thread_safe": True, "overview_level": level}
+def in_scale(values: Any, source: Source) -> Any:
+    """Stored numbers, which are changed, in the scale in which the source's are given."""
+    if source.gain != 1:
+        values *= source.gain
+    if source.shift:
+        values += source.shift
+    return values
+
+
+class Way(NamedTuple):
+    """With which drivers and options of GDAL a file is opened."""
+
+    drivers: Sequence[str]
+    options: dict[str, Any]
+
+
+ALONE = Way(DRIVERS, GDAL)  # no file beside it is looked at; threads share LIBERTIFF's handles without copies
+MASKED = Way(DRIVERS[1:], GDAL)  # LIBERTIFF crashes on the overviews of a file with a mask
+BESIDE = Way(DRIVERS[1:], {})
+
+
+def _open(path: str) -> tuple[Any, Way]:
+    """The file at full resolution, and the way in which its overviews are opened, too."""
     if any(os.path.lexists(path + suffix) for suffix in SIDECARS):
         _refuse_links(Path(path))
-        return _first(path, DRIVERS[1:], options)
-    with rasterio.Env(**GDAL):  # looks at no file beside this one; threads share LIBERTIFF's handles without copies
-        return _first(path, DRIVERS, options)
+        return _first(path, BESIDE), BESIDE
+    found = _first(path, ALONE)
+    return (_first(path, MASKED), MASKED) if _masked(found) else (found, ALONE)
 
 
-def _first(path: str, drivers: Sequence[str], options: dict[str, Any]) -> Any:
-    for driver in drivers[:-1]:
-        try:
-            return rasterio.open(path, driver=driver, **options)
-        except RasterioError:
-            pass
-    return rasterio.open(path, driver=drivers[-1], **options)
+def _masked(dataset: Any) -> bool:
+    """Whether it has a mask or an alpha band, beside which nodata says nothing."""
+    return any(MaskFlags.per_dataset in flags for flags in dataset.mask_flag_enums)
+
+
+def _first(path: str, way: Way, **options: Any) -> Any:
+    """The file opened by the first driver that can."""
+    options = {"thread_safe": True, **options}
+    with rasterio.Env(**way.options):
+        for driver in way.drivers[:-1]:
+            try:
+                return rasterio.open(path, driver=driver, **options)
+            except RasterioError:
+                pass
+        return rasterio.open(path, driver=way.drivers[-1], **options)
 
 
 def _refuse_links(path: Path) -> None:
@@ -190,10 +235,10 @@ def _refuse_links(path: Path) -> None:
     for beside in path.parent.glob(f"{glob.escape(path.stem)}.*"):
         foreign = beside.suffix in (".ovr", ".msk") and _start(beside) not in TIFF
         if beside.is_symlink() or foreign or beside.suffix == ".aux":
-            raise RasterioError("a file beside it is a link or of another format")
-    with _first(str(path), DRIVERS[1:], {}) as file:
+            raise Unsuitable("has a file beside it that is a link or of another format")
+    with _first(str(path), BESIDE, thread_safe=False) as file:
         if file.tags(ns="OVERVIEWS"):
-            raise RasterioError("it names another file as its overviews")
+            raise Unsuitable("names another file as its overviews")
 
 
 def _start(path: Path) -> bytes:
@@ -212,4 +257,9 @@ def _decimated(file: File, source: Source, how: Sampler) -> Any:
     window = Window(how.left * k, how.top * k, (how.right - how.left) * k, (how.bottom - how.top) * k)
     resampling = Resampling.nearest if source.nearest else Resampling.average
     shape = (how.bottom - how.top, how.right - how.left)
-    return dataset.read(source.index, window=window, out_shape=shape, resampling=resampling)
+    return _pixels(dataset, source.index, window=window, out_shape=shape, resampling=resampling)
+
+
+def _pixels(dataset: Any, index: int, **options: Any) -> Any:
+    """Stored numbers of a band, or its mask (0: hidden)."""
+    return dataset.read_masks(1, **options) if index == MASK else dataset.read(index, **options)

@@ -59,10 +59,12 @@ class Sampler:
     fx: Any
     fy: Any
 
-    def take(self, window: Any, nodata: float | None, classes: bool) -> Any:
-        """The grid's values as floats, NaN where there is no data."""
+    def take(self, window: Any, nodata: float | None, classes: bool, hidden: Any = None) -> Any:
+        """The grid's values as floats, NaN where there is no data; `hidden`: where the file's mask hides pixels."""
         kind = np.float64 if window.dtype.itemsize > 4 or window.dtype in (np.int32, np.uint32) else np.float32
         missing = _missing(window, nodata)
+        if hidden is not None:
+            missing = hidden if missing is None else missing | hidden
         if classes or self.corner is None:
             out = window.reshape(-1).take(self.nearest).astype(kind)
             holes = None if missing is None else missing.reshape(-1).take(self.nearest)

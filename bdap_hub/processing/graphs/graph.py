@@ -39,12 +39,16 @@ class Param:
 
 @dataclass(frozen=True)
 class Node:
-    """One call of a process. `name` is what the author called the node, for messages."""
+    """One call of a process. `name` is what the author called the node, for messages.
+
+    `physical`: of a process that loads, that physical values are wanted (rewrite.py).
+    """
 
     id: str
     process: str
     arguments: Mapping[str, Any]
     name: str = ""
+    physical: bool = False
 
     @functools.cached_property
     def refs(self) -> frozenset[str]:
@@ -95,8 +99,7 @@ def digest(graph: Graph) -> str:
 def canonical(value: Any) -> Any:
     """`value` as plain JSON data, the same for equal meaning."""
     if isinstance(value, Graph):
-        nodes = {n.id: {"process_id": n.process, "arguments": canonical(n.arguments)} for n in value.nodes}
-        return {"process_graph": nodes, "result": value.result}
+        return {"process_graph": {n.id: _call(n) for n in value.nodes}, "result": value.result}
     if isinstance(value, Ref):
         return {"from_node": value.node}
     if isinstance(value, Param):
@@ -106,3 +109,8 @@ def canonical(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [canonical(inner) for inner in value]
     return value
+
+
+def _call(node: Node) -> dict[str, Any]:
+    marked = {"physical": True} if node.physical else {}
+    return {"process_id": node.process, "arguments": canonical(node.arguments), **marked}

@@ -39,6 +39,7 @@ class Query:
     """One search in the catalogue, for the load_collection node of that id.
 
     `bands` are those asked for (None: all), `used` those of them whose pixels the graph looks at (None: all).
+    `physical`: values are wanted in the unit that they measure, not as they are stored.
     """
 
     node: str
@@ -48,6 +49,7 @@ class Query:
     interval: Interval
     filters: Mapping[str, Graph]
     used: tuple[Band, ...] | None = None
+    physical: bool = False
 
     def search(self, limit: int) -> dict[str, Any]:
         """The body of a STAC search; what it cannot say exactly is checked again on the items."""
@@ -83,6 +85,7 @@ def _query(node: Node, need: Need) -> Query:
         common(need.interval, interval(period)) if period else need.interval,
         node.arguments.get("properties") or {},
         used,
+        node.physical,
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .graph import Graph, GraphError, Node, Param, Ref, canonical
+from .rewrite import physical_loads
 from .schema import Schema, complaint
 from .spec import Process, Registry
 
@@ -38,7 +39,7 @@ def parse(raw: Any, registry: Registry, parameters: Iterable[str] = ()) -> Graph
     Normalised: dead branches are dropped, equal calls are merged, ids are hashes of what the node computes. It may
     refer to `parameters`, whose values come with the evaluation.
     """
-    return _normalise(_parse(raw, _Place(registry, frozenset(parameters))))
+    return _normalise(physical_loads(_parse(raw, _Place(registry, frozenset(parameters)))))
 
 
 def _parse(raw: Any, at: _Place) -> Graph:
@@ -183,9 +184,10 @@ def _normalise(graph: Graph) -> Graph:
     names: dict[str, str] = {}
     for node in graph.nodes:
         arguments = {key: _renamed(value, names) for key, value in node.arguments.items()}
-        content = json.dumps([node.process, canonical(arguments)], sort_keys=True)
+        marked = ["physical"] if node.physical else []
+        content = json.dumps([node.process, canonical(arguments), *marked], sort_keys=True)
         names[node.id] = identifier = hashlib.sha256(content.encode()).hexdigest()[:16]
-        new.setdefault(identifier, Node(identifier, node.process, arguments, node.name))
+        new.setdefault(identifier, replace(node, id=identifier, arguments=arguments))
     result = names[graph.result]
     alive, todo = set[str](), [result]
     while todo:

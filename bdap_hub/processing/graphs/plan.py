@@ -13,22 +13,13 @@ from typing import Any
 
 from ...access import Visibility
 from ..cubes.extent import WORLD, Bounds, hull, overlap, within
+from .bands import Source, Table, aliases_of, band_table, chosen, scale_of, scaled
 from .graph import Graph, GraphError, digest
 from .interpret import passes
-from .needs import Band, Query
+from .needs import Query
+from .scaling import AS_STORED, Scale
 
-VERSION = 1
-CATEGORICAL = {"SCL", "QA", "QA_PIXEL", "QA60", "BQA", "FMASK"}
-
-
-@dataclass(frozen=True)
-class Source:
-    """One band of one file. `index` counts from 1; `nearest`: classes, never interpolated."""
-
-    href: str
-    index: int = 1
-    nearest: bool = False
-    nodata: float | None = None
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -50,13 +41,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Load:
-    """What one load_collection reads."""
+    """What one load_collection reads. `scales`: how each band's values become physical ones (as scale, offset)."""
 
     node: str
     collection: str
     bands: tuple[str, ...]
     aliases: tuple[tuple[str, str], ...]
     steps: tuple[Step, ...]
+    scales: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,6 +116,7 @@ def restore(text: str) -> Plan:
             tuple(load["bands"]),
             tuple((a, b) for a, b in load["aliases"]),
             tuple(Step(step["label"], tuple(_scene(s) for s in step["scenes"])) for step in load["steps"]),
+            tuple((scale, offset) for scale, offset in load.get("scales", ())),
         )
         for load in raw["loads"]
     )
@@ -149,17 +142,19 @@ def _load(query: Query, collection: Mapping[str, Any], items: Sequence[Mapping[s
             "narrow the temporal or spatial extent",
         )
     tables = {item["id"]: band_table(item) for item in found}
-    aliases = _aliases(tables.values())
+    aliases = aliases_of(tables.values())
     have = list(dict.fromkeys(name for table in tables.values() for name in table))
-    bands = _chosen(query, have, aliases)
+    bands = chosen(query, have, aliases)
     days: dict[str, list[Mapping[str, Any]]] = {}
     for item in sorted(found, key=lambda item: (_moment(item), item["id"])):
         days.setdefault(_moment(item)[:10], []).append(item)
+    scales = {band: AS_STORED if query.physical else scale_of(band, collection, found, tables) for band in bands}
     steps = tuple(
-        Step(_moment(group[0]), tuple(_to_scene(item, tables[item["id"]], bands) for item in group))
+        Step(_moment(group[0]), tuple(_to_scene(item, tables[item["id"]], scales) for item in group))
         for group in days.values()
     )
-    return Load(query.node, query.collection, bands, tuple(sorted(aliases.items())), steps)
+    given = tuple((scale.scale, scale.offset) for scale in scales.values())
+    return Load(query.node, query.collection, bands, tuple(sorted(aliases.items())), steps, given)
 
 
 def _wanted(item: Mapping[str, Any], query: Query) -> bool:
@@ -171,65 +166,9 @@ def _wanted(item: Mapping[str, Any], query: Query) -> bool:
     )
 
 
-def band_table(item: Mapping[str, Any]) -> dict[str, tuple[Source, str]]:
-    """Band name → (source, common name) of an item's raster assets; a single-band asset goes by its key."""
-    table: dict[str, tuple[Source, str]] = {}
-    for key, asset in item.get("assets", {}).items():
-        media = str(asset.get("type", ""))
-        if "tiff" not in media and "jp2" not in media and "data" not in asset.get("roles", []):
-            continue
-        described = asset.get("bands") or asset.get("eo:bands") or [{}]
-        raster = asset.get("raster:bands") or [{}] * len(described)
-        for position, band in enumerate(described):
-            name = key if len(described) == 1 else str(band.get("name") or f"{key}.{position + 1}")
-            info = raster[position] if position < len(raster) else {}
-            nodata = band.get("nodata", info.get("nodata"))
-            classes = any("classification:classes" in part for part in (asset, band, info))
-            classes = classes or "classification" in asset.get("roles", [])
-            source = Source(
-                str(asset["href"]),
-                position + 1,
-                nearest=classes or name.upper() in CATEGORICAL,
-                nodata=float(nodata) if isinstance(nodata, (int, float)) else None,
-            )
-            table[name] = (source, str(band.get("eo:common_name") or band.get("common_name") or band.get("name") or ""))
-    return table
-
-
-def _aliases(tables: Iterable[Mapping[str, tuple[Source, str]]]) -> dict[str, str]:
-    aliases: dict[str, str] = {}
-    for table in tables:
-        for name, (_, common_name) in table.items():
-            if common_name and common_name not in table:
-                aliases.setdefault(common_name, name)
-    return aliases
-
-
-def _chosen(query: Query, have: Sequence[str], aliases: Mapping[str, str]) -> tuple[str, ...]:
-    """The bands to read: of those asked for the ones that are used."""
-
-    def found(band: Band) -> str:
-        names = (band,) if isinstance(band, str) else band
-        for name in names:
-            if (own := name if name in asked else aliases.get(name)) in asked:
-                return str(own)
-        raise GraphError(
-            "BandNotAvailable", f"{query.collection} has no band {' or '.join(map(repr, names))}",
-            f"it has {', '.join(asked)}",
-        )  # fmt: skip
-
-    asked = list(have)
-    if query.bands is not None:
-        asked = [found(name) for name in query.bands]
-        used = {found(band) for band in query.used or asked}
-        return tuple(name for name in dict.fromkeys(asked) if name in used)
-    return tuple(have) if query.used is None else tuple(dict.fromkeys(found(band) for band in query.used))
-
-
-def _to_scene(item: Mapping[str, Any], table: Mapping[str, tuple[Source, str]], bands: Sequence[str]) -> Scene:
-    return Scene(
-        str(item["id"]), Bounds(*_bbox(item)), tuple(table[band][0] if band in table else None for band in bands)
-    )
+def _to_scene(item: Mapping[str, Any], table: Table, scales: Mapping[str, Scale]) -> Scene:
+    sources = tuple(scaled(table[band], scale) if band in table else None for band, scale in scales.items())
+    return Scene(str(item["id"]), Bounds(*_bbox(item)), sources)
 
 
 def _bounds(load: Load, query: Query) -> Bounds:

@@ -18,14 +18,23 @@ FORMATS = ("GTiff", "netCDF", "Zarr", "PNG", "WEBP", "JPEG", "JSON", "GeoJSON", 
 _KNOWN = {name.upper() for name in FORMATS} | {"COG", "TIFF", "GEOTIFF"}
 
 
-@process(limits="Values are as stored, without scale and offset; one day is one time step.")
+@process(
+    limits="Values are as stored, each item's brought to the scale and offset of its collection (Sentinel-2: to no "
+    "offset), so that they do not jump; physical_values gives physical ones. One day is one time step."
+)
 def load_collection(
     ctx: Any, id: Any, spatial_extent: Any, temporal_extent: Any, bands: Any = None, properties: Any = None
 ) -> Any:
-    """Pixels of a collection as they are stored: no scale or offset is applied; nodata is no data."""
+    """Pixels of a collection in the scale of the collection (see graphs/scaling.py); nodata is no data."""
     if not spatial_extent:
         return ctx.load()
     return (filter_spatial if "type" in spatial_extent else filter_bbox)(ctx, ctx.load(), spatial_extent)
+
+
+@process
+def physical_values(data: Any) -> Any:
+    """Never runs: it is folded into the load (graphs/rewrite.py); here are the graphs in which it cannot be."""
+    raise GraphError("ProcessArgumentInvalid", "physical_values takes what a load gives", "put it right after the load")
 
 
 @process(limits=f"Formats: {', '.join(FORMATS)}, with the options that /file_formats lists.")

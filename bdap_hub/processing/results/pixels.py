@@ -15,11 +15,11 @@ from ...settings import ProcessingSettings, StoreSettings
 from ..cubes.cube import SPATIAL, Cube
 from ..engine.evaluate import Compiled, Engine
 from ..engine.grid import Grid, crs_of
-from ..engine.reader import Reader
+from ..engine.reader import Reader, in_scale
 from ..engine.sampling import Raster
+from ..graphs.bands import Source
 from ..graphs.graph import GraphError
 from ..graphs.interpret import Context, run
-from ..graphs.plan import Source
 from .lattice import Window, transform_of
 from .places import Placed, place
 
@@ -68,6 +68,10 @@ class NativeReader(Reader):
         values = self._guarded(source.href, lambda: file.levels[0].read(source.index, window=part))
         nodata = file.nodata if source.nodata is None else source.nodata
         found = as_floats(values, nodata)
+        if file.masked:
+            mask = self._guarded(source.href, lambda: file.levels[0].read_masks(1, window=part))
+            found[mask == 0] = np.nan
+        found = in_scale(found, source)
         if found.shape == (grid.height, grid.width):
             return found
         out = np.full((grid.height, grid.width), np.nan, found.dtype)

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI, Query, Request
 
-from ..graphs.plan import band_table
+from ..graphs.bands import band_table
 from .rights import caller_token
 from .room import Room
 
@@ -41,11 +41,10 @@ def add_collections(app: FastAPI, prefix: str, room: Room) -> None:
 
 def bands_of(assets: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Name and, where it is another, common name of each band that `load_collection` gives."""
-    named = {key: {"href": "", **asset} for key, asset in assets.items()}
-    found = []
-    for name, (_, common) in band_table({"assets": named}).items():
-        found.append({"name": name, **({"common_name": common} if common not in ("", name) else {})})
-    return found
+    return [
+        {"name": name, **({"common_name": band.common_name} if band.common_name not in ("", name) else {})}
+        for name, band in band_table({"assets": assets}).items()
+    ]
 
 
 def described(collection: Mapping[str, Any], bands: Sequence[Mapping[str, Any]], base: str) -> dict[str, Any]:
