@@ -4,7 +4,8 @@ BdapError
 ├── BadRequest        400  something sent is wrong: names the value and the remedy
 ├── NotLoggedIn       401  no valid session or token
 ├── NotAllowed        403  known person, refused: carries the decision's reason
-│   └── StepUp        403  a stronger or fresher login is missing: carries the address where one gets it
+│   ├── StepUp        403  a stronger or fresher login is missing: carries the address where one gets it
+│   └── TokenInvalid  403  an access token of the provider that is not, or no longer, good here
 ├── NotFound          404  no such thing, or one may not know that it exists
 ├── Conflict          409  the thing is in another state than the request needs
 ├── TooMuch           413  larger than a stated limit
@@ -59,6 +60,12 @@ class StepUp(NotAllowed):
     def public(self) -> dict[str, str]:
         """With the address as `step_up`."""
         return {**super().public(), "step_up": self.address}
+
+
+class TokenInvalid(NotAllowed):
+    """openEO's clients get themselves a new token when they read this code."""
+
+    code = "TokenInvalid"
 
 
 class NotFound(BdapError):

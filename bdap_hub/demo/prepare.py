@@ -37,6 +37,7 @@ def write_settings(var: Path, engine: Engine, bind: str, also_bind: str, store: 
         "hub": {"api_bind": bind},
         "identity": {
             "scope": ["openid", "profile", "email", "groups", "offline_access"],
+            "public_client_id": "bdap-programs",
             "step_up": {"administer": {"max_age": 3600}, "gpu": {"max_age": 900}},
         },
         "spawning": {"engine": engine, "skeleton": str(Path(__file__).parent / "notebooks")},

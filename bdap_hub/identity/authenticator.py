@@ -22,6 +22,7 @@ from ..access import Assurance
 from ..settings import Settings
 from . import people, routes, sessions
 from .assurance import Level, Levels
+from .bearer import Bearer
 from .client import Client
 from .client_auth import ClientAuth
 from .confirm import Confirmation
@@ -104,6 +105,11 @@ class EULoginAuthenticator(GenericOAuthenticator):
     def confirmation(self) -> Confirmation:
         """What the provider says of people."""
         return Confirmation(self)
+
+    @cached_property
+    def bearer(self) -> Bearer:
+        """Whose access tokens programs send."""
+        return Bearer(self)
 
     @property
     def provider(self) -> Provider:

@@ -88,6 +88,22 @@ class Client:
             raise self._useless("UserInfo", answer)
         return claims
 
+    async def introspect(self, access_token: str) -> dict[str, Any]:
+        """What the provider says of an access token (RFC 7662), asked as ourselves; Unavailable where it cannot."""
+        metadata = await self.provider.metadata()
+        if not metadata.introspection_endpoint:
+            sentence = f"the login provider {self.issuer} offers no introspection, so that tokens cannot be checked"
+            raise Unavailable(sentence, "use a hub token, or tell the platform's operators")
+        more, options = self._auth.apply(metadata)
+        fields = {"token": access_token, "token_type_hint": "access_token", **more}
+        answer = await self._patiently(
+            metadata.introspection_endpoint, method="POST", body=urlencode(fields), **options
+        )
+        stated = _json_object(answer)
+        if answer.code != 200 or not stated:
+            raise self._useless("introspection", answer)
+        return stated
+
     async def _token_request(self, fields: dict[str, str]) -> dict[str, Any] | None:
         metadata = await self.provider.metadata()
         more, options = self._auth.apply(metadata)

@@ -1,12 +1,17 @@
-"""What the platform's services ask the hub about logins: GET /hub/api/bdap/sessions/<digest>."""
+"""What the platform's services ask the hub about logins: in browsers, and of programs that bring an access token."""
 
 from __future__ import annotations
 
+from jupyterhub import orm
 from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.scopes import needs_scope
 from tornado import web
 
+from ..errors import Unavailable
 from . import sessions
+from .id_token import LoginRefused
+
+TAKE_ACCESS_TOKENS = ("processing", "catalogue")
 
 
 class SessionAPIHandler(APIHandler):
@@ -21,3 +26,27 @@ class SessionAPIHandler(APIHandler):
             raise web.HTTPError(404, "there is no such login, or it has ended")
         groups = sorted(group.name for group in user.groups)
         self.write({"person": found.person, "level": found.level, "auth_time": found.auth_time, "groups": groups})
+
+
+class AccessTokenAPIHandler(APIHandler):
+    """POST {"token"}: whose access token of the provider this is. For the services that others' programs call."""
+
+    async def post(self) -> None:
+        """{"name", "display_name", "groups"}, or {"refused", "remedy"}; 503 where the provider does not answer."""
+        if not isinstance(self.current_user, orm.Service) or self.current_user.name not in TAKE_ACCESS_TOKENS:
+            raise web.HTTPError(403, "only services that take access tokens may ask about them")
+        token = (self.get_json_body() or {}).get("token")
+        try:
+            caller = await self.authenticator.bearer.caller(token if isinstance(token, str) else "", self)
+            user = self.find_user(caller.account.name)
+            if user is None:
+                raise LoginRefused("unknown-person", "you have no account here yet", "log in once with a browser")
+        except LoginRefused as refused:
+            self.write({"refused": refused.message, "remedy": refused.remedy})
+            return
+        except Unavailable as error:
+            raise web.HTTPError(503, error.message) from None
+        if {group.name for group in user.groups} != caller.groups:  # tiles ask JupyterHub for them
+            user.sync_groups(sorted(caller.groups))
+        shown = caller.account.display_name or caller.account.name
+        self.write({"name": caller.account.name, "display_name": shown, "groups": sorted(caller.groups)})

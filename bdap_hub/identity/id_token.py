@@ -84,15 +84,15 @@ def validate(
 
 
 def _read(claims: Mapping[str, Any], expected: Expected) -> IdToken:
-    amr, acr, level = _check_mfa(claims, expected)
+    amr, acr, level = check_mfa(claims, expected)
     sid = claims.get("sid")
     return IdToken(
-        subject=_subject(claims),
+        subject=subject_of(claims),
         username=username(claims, expected),
         display_name=display_name(claims, expected),
         groups=groups(claims, expected),
         amr=amr,
-        auth_time=_auth_time(claims, expected.leeway),
+        auth_time=auth_time_of(claims, expected.leeway),
         acr=acr,
         level=level,
         sid=sid if isinstance(sid, str) and len(sid) <= 255 else "",
@@ -130,7 +130,7 @@ def _check_at_hash(claims: Mapping[str, Any], algorithm: str, access_token: str 
         raise bad("wrong-at-hash", "it does not belong to the access token that came with it")
 
 
-def _check_mfa(claims: Mapping[str, Any], expected: Expected) -> tuple[tuple[str, ...], str, str]:
+def check_mfa(claims: Mapping[str, Any], expected: Expected) -> tuple[tuple[str, ...], str, str]:
     """(amr, acr, level); refused where they prove no level, or where amr is not the list it has to be."""
     stated, acr = claims.get("amr"), claims.get("acr")
     if stated is not None and (not isinstance(stated, list) or not all(isinstance(m, str) for m in stated)):
@@ -158,7 +158,7 @@ def _check_demand(demand: Requirement, expected: Expected, proven: IdToken) -> N
         raise bad("auth-time-stale", "you entered your factors too long ago")
 
 
-def _auth_time(claims: Mapping[str, Any], leeway: float) -> float | None:
+def auth_time_of(claims: Mapping[str, Any], leeway: float) -> float | None:
     stated = claims.get("auth_time")
     if stated is None:
         return None
@@ -169,7 +169,7 @@ def _auth_time(claims: Mapping[str, Any], leeway: float) -> float | None:
     return float(stated)
 
 
-def _subject(claims: Mapping[str, Any]) -> str:
+def subject_of(claims: Mapping[str, Any]) -> str:
     value = claims.get("sub")
     if not isinstance(value, str) or not value or len(value) > 255:
         raise bad("bad-subject", "its subject is empty or too long")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from ..errors import Unavailable
 
 _REQUIRED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-_OPTIONAL = ("userinfo_endpoint", "end_session_endpoint")
+_OPTIONAL = ("userinfo_endpoint", "end_session_endpoint", "introspection_endpoint")
 # What a public key consists of (RFC 7517, 7518). Nothing else of a key is looked at or kept.
 _KEY_MEMBERS = ("kty", "kid", "use", "key_ops", "alg", "n", "e", "crv", "x", "y")
 MAX_KEYS = 100
@@ -30,6 +30,7 @@ class Metadata:
     jwks_uri: str
     userinfo_endpoint: str = ""
     end_session_endpoint: str = ""
+    introspection_endpoint: str = ""
     auth_methods: frozenset[str] = frozenset({"client_secret_basic"})
     auth_algorithms: frozenset[str] = frozenset()
     acr_values: frozenset[str] = frozenset()

@@ -85,6 +85,15 @@ def confirmed(store: Store, name: str, groups: Iterable[str]) -> Account | None:
     return found
 
 
+def stated_groups(store: Store, name: str, groups: Iterable[str]) -> Account | None:
+    """The provider has just named these groups, beside a login in a browser: what it last said of that one stays."""
+    with store.begin() as session:
+        found = session.get(Account, name)
+        if found is not None and found.groups != (named := sorted(groups)):
+            found.groups = named
+    return found
+
+
 def unanswered(store: Store, name: str) -> float:
     """The provider does not answer about this person; for how many seconds it has not."""
     with store.begin() as session:

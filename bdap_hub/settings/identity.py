@@ -83,6 +83,11 @@ class IdentitySettings(Section):
     )
     issuer: str = "http://localhost:8010"
     client_id: str = "bdap-hub"
+    public_client_id: str = Field(
+        "",
+        description="The provider's client without a secret with which programs on people's own machines log in, by "
+        "device flow with PKCE; empty: they use hub tokens.",
+    )
     client_authentication: Literal[
         "auto", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"
     ] = Field("auto", description="How we prove who we are; auto: by secret, as the provider's discovery offers.")
@@ -169,6 +174,8 @@ class IdentitySettings(Section):
                 f"client_authentication is {self.client_authentication!r}, which EU Login refuses; "
                 "use client_secret_jwt or private_key_jwt"
             )
+        if self.public_client_id and self.public_client_id == self.client_id:
+            raise ValueError("public_client_id is the platform's own client, which has a secret: register another")
         if "openid" not in self.scope:
             raise ValueError("scope lacks 'openid': the provider would not say who somebody is")
         names = [level.name for level in self.levels]

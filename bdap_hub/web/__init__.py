@@ -2,7 +2,17 @@
 
 from .app import create_service, page
 from .audit_request import client_address, note
-from .login import HubLogin, Principal
+from .login import PROVIDER, HubLogin, Principal
 from .tokens import read_token, sign_token
 
-__all__ = ["HubLogin", "Principal", "client_address", "create_service", "note", "page", "read_token", "sign_token"]
+__all__ = [
+    "PROVIDER",
+    "HubLogin",
+    "Principal",
+    "client_address",
+    "create_service",
+    "note",
+    "page",
+    "read_token",
+    "sign_token",
+]

@@ -20,12 +20,14 @@ from jupyterhub.services.auth import check_scopes
 
 from ..access import Assurance, Decision, Person, Requirement, step_up_path
 from ..certificates import client
-from ..errors import BadRequest, NotAllowed, NotLoggedIn, StepUp, Unavailable
+from ..errors import BadRequest, NotAllowed, NotLoggedIn, StepUp, TokenInvalid, Unavailable
 from ..settings import Settings
 from .tokens import read_token, sign_token
 
 STATE_SECONDS = 600
 RELEASE = "release"
+PROVIDER = "bdap"
+"""The login provider's name in openEO's tokens."""
 
 
 @dataclass(frozen=True)
@@ -189,14 +191,27 @@ class HubLogin:
         return sign_token(self._key, RELEASE, seconds, dashboard=dashboard, group=group)
 
     async def _by_bearer(self, value: str) -> Principal | None:
-        """A hub token as it is, or as openEO writes it: basic//<hub token>."""
+        """A hub token as it is, or as openEO writes it: basic//<hub token>, oidc/<provider>/<access token>."""
         method, slash, rest = value.partition("/")
         if not slash:
             return await self._by_token(value, "token")
         provider, _, token = rest.partition("/")
         if method == "basic" and not provider:
             return await self._by_token(token, "token")
+        if method == "oidc" and provider == PROVIDER and token:
+            return await self._by_access_token(token)
         raise NotLoggedIn(f"tokens of the kind {method[:20]!r} are not known here", "send a hub token")
+
+    async def _by_access_token(self, token: str) -> Principal:
+        """Whose access token of the login provider this is: the hub asks it. TokenInvalid where it is nobody's here."""
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        said = await self._cached(f"access:{digest}", "/bdap/access-token", self._token, {"token": token})
+        if said is None:
+            raise TokenInvalid(f"{self.name} takes no access tokens", "send a hub token")
+        if "refused" in said:
+            raise TokenInvalid(said["refused"], said["remedy"])
+        person = Person(name=said["name"], groups=frozenset(said["groups"]))
+        return Principal(person=person, display_name=said["display_name"])
 
     async def _by_token(self, token: str, via: Literal["cookie", "token"]) -> Principal | None:
         if not token:
@@ -224,14 +239,16 @@ class HubLogin:
         found = await self._cached(f"session:{key}", f"/bdap/sessions/{key}", self._token) if key else None
         return found if found is not None and found["person"] == name else None
 
-    async def _cached(self, key: str, path: str, token: str) -> Any:
+    async def _cached(self, key: str, path: str, token: str, body: Any = None) -> Any:
         now = time.monotonic()
         if (hit := self._cache.get(key)) and hit[0] > now:
             return hit[1]
         if len(self._cache) > 10_000:
             self._cache = {k: v for k, v in self._cache.items() if v[0] > now}
         try:
-            answer = await self.client.get(f"{self.api}{path}", headers={"Authorization": f"token {token}"})
+            headers = {"Authorization": f"token {token}"}
+            method = "GET" if body is None else "POST"
+            answer = await self.client.request(method, f"{self.api}{path}", headers=headers, json=body)
         except httpx.HTTPError:
             raise Unavailable("the hub does not answer", "try again in a moment") from None
         if answer.status_code >= 500:

@@ -48,6 +48,8 @@ c.JupyterHub.db_url = f"sqlite:///{settings.var}/hub.sqlite"
 c.JupyterHub.cookie_secret_file = f"{settings.var}/cookie_secret"
 c.Spawner.default_url = "/api"
 c.JupyterHub.log_level = "DEBUG"
+services = ("processing", "catalogue", "dashboards")
+c.JupyterHub.services = [dict(name=name, api_token=settings.secret(f"service-{name}")) for name in services]
 c.ConfigurableHTTPProxy.command = [os.environ["T_PROXY"]]
 c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.hub.proxy_api_port}"
 c.ConfigurableHTTPProxy.pid_file = f"{settings.var}/proxy.pid"
@@ -245,7 +247,8 @@ def launch(kind: str, folder: Path, stack: ExitStack, config: str = "", **identi
     bound = {"revocation_seconds": 4, **identity_settings}  # asks the provider every 2 s
     if kind == "demo":
         scope = ["openid", "profile", "email", "groups", "offline_access"]  # as `make demo` has it
-        settings = make_settings(folder / "var", identity={**bound, "scope": scope})
+        identity = {**bound, "scope": scope, "public_client_id": "bdap-programs"}
+        settings = make_settings(folder / "var", identity=identity)
         provider: Driver = DemoProvider(settings, folder)
     elif kind == "gpu":  # as many as the settings say; a process gets none, so that this runs on every machine
         identity = {**bound, "step_up": {"gpu": {"max_age": 900}}}
@@ -253,6 +256,7 @@ def launch(kind: str, folder: Path, stack: ExitStack, config: str = "", **identi
         provider = DemoProvider(settings, folder)
     elif kind == "registration":  # the demo's provider; people are approved, and accept terms
         (folder / "terms.txt").write_text(TERMS)
+        bound["public_client_id"] = "bdap-programs"
         registration = {"required": True, "terms": folder / "terms.txt", "terms_version": "2"}
         identity = {**bound, "step_up": {"administer": {"max_age": 3600}}}
         settings = make_settings(folder / "var", identity=identity, registration=registration)

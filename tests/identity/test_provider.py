@@ -84,7 +84,7 @@ NOT_OFFERED = (
     *("signup", "password/change", "password/set", "password/reset", "email", "reauthenticate", "login/code/confirm"),
     *("2fa", "2fa/authenticate", "2fa/reauthenticate", "2fa/totp/activate", "2fa/totp/deactivate"),
     *("2fa/recovery-codes", "2fa/recovery-codes/generate", "2fa/recovery-codes/download", "2fa/webauthn/add"),
-    *("identity/o/device", "identity/o/api/device/code", "identity/o/api/introspect", "identity/o/api/clients"),
+    "identity/o/api/clients",
 )
 
 

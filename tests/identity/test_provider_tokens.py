@@ -28,12 +28,13 @@ def essential(acr: Any) -> str:
 def test_discovery_says_what_is_true(application: Application) -> None:
     stated = application.metadata
     assert stated["scopes_supported"] == ["openid", "profile", "email", "groups", "offline_access"]
-    assert stated["grant_types_supported"] == ["authorization_code", "refresh_token"]
+    device = "urn:ietf:params:oauth:grant-type:device_code"
+    assert stated["grant_types_supported"] == ["authorization_code", "refresh_token", device]
     assert stated["acr_values_supported"] == [MFA] and stated["claims_parameter_supported"] is True
     assert stated["authorization_response_iss_parameter_supported"] is True
     assert stated["backchannel_logout_supported"] is stated["backchannel_logout_session_supported"] is True
     assert stated["response_types_supported"] == ["code"] and stated["code_challenge_methods_supported"] == ["S256"]
-    assert "device_authorization_endpoint" not in stated and "registration_endpoint" not in stated
+    assert stated["device_authorization_endpoint"].endswith("/device/code") and "registration_endpoint" not in stated
 
 
 def test_a_login_with_both_factors_says_so(platform: Platform, application: Application, browser: Browser) -> None:

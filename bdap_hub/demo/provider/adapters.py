@@ -7,12 +7,14 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.idp.oidc.adapter import DefaultOIDCAdapter
+from allauth.idp.oidc.models import Token
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.http import HttpRequest
 
 from .asked import MFA
 from .conf import SCOPES
+from .device import GRANT
 from .tokens import proof_behind_request
 
 
@@ -55,7 +57,7 @@ class OIDCAdapter(DefaultOIDCAdapter):
         """Only what our client may really use."""
         data["scopes_supported"] = list(SCOPES)
         data["response_types_supported"] = ["code"]
-        data["grant_types_supported"] = ["authorization_code", "refresh_token"]
+        data["grant_types_supported"] = ["authorization_code", "refresh_token", GRANT]
         data["token_endpoint_auth_methods_supported"] = ["client_secret_basic", "client_secret_post"]
         data["acr_values_supported"] = [MFA]
         data["prompt_values_supported"] = ["none", "login", "select_account"]
@@ -64,4 +66,12 @@ class OIDCAdapter(DefaultOIDCAdapter):
         data["authorization_response_iss_parameter_supported"] = True
         data["claims_supported"] = ["sub", "name", "email", "groups", "acr", "amr", "auth_time", "sid"]
         data["backchannel_logout_supported"] = data["backchannel_logout_session_supported"] = True
-        data.pop("device_authorization_endpoint", None)
+
+    def is_introspection_allowed(self, token: Any, *, caller_client: Any) -> bool:
+        """The platform alone asks, and about access tokens alone."""
+        ours = caller_client.id == settings.BDAP.identity.client_id
+        return bool(ours and token.type == Token.Type.ACCESS_TOKEN)
+
+    def populate_introspection_response(self, *, response: dict[str, Any], token: Any) -> None:
+        """With how the person logged in (RFC 9470)."""
+        response.update((token.data or {}).get("proof", {}))

@@ -23,7 +23,7 @@ from .sessions import answers_request, ask_for_login
 AFTER_ENROLMENT = "bdap_after_enrolment"
 # What is decided here; allauth understands the first otherwise, and refuses the second.
 DECIDED_HERE = ("prompt", "claims")
-_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class Authorize(AuthorizationView):
@@ -41,8 +41,8 @@ class Authorize(AuthorizationView):
             return _refuse(request, refused.error, refused.description)
         if not asked.possible:
             return _refuse(request, "unmet_authentication_requirements", "this acr is not to be had here")
-        if detour := _detour(request, asked):
-            return _refuse(request, "login_required", "") if "none" in asked.prompt else detour()
+        if leave := detour(request, asked):
+            return _refuse(request, "login_required", "") if "none" in asked.prompt else leave()
         _drop_from_query(request, DECIDED_HERE)
         response = super().dispatch(request, *args, **kwargs)
         if code := _code_in(response):
@@ -57,14 +57,14 @@ def _problem(request: HttpRequest) -> str:
         return "The application is not known here."
     if asked.get("redirect_uri", "") not in client.get_redirect_uris():
         return "The application's return address is not the registered one."
-    if asked.get("code_challenge_method") != "S256" or not _CHALLENGE.fullmatch(asked.get("code_challenge", "")):
+    if asked.get("code_challenge_method") != "S256" or not CHALLENGE.fullmatch(asked.get("code_challenge", "")):
         return "The application did not use PKCE with S256."
     if any(len(values) > 1 for _, values in asked.lists()):
         return "The application said one thing twice."
     return ""
 
 
-def _detour(request: HttpRequest, asked: Asked) -> Any:
+def detour(request: HttpRequest, asked: Asked) -> Any:
     """None for a person who may have a code now, else what sends them to enrol, or to log in with both factors."""
     here = request.get_full_path()
     again = del_query_params(here, "prompt")

@@ -22,6 +22,7 @@ SCOPES = ("openid", "profile", "email", "groups", "offline_access")
 CODE_SECONDS = 60
 ACCESS_SECONDS = 600
 SESSION_SECONDS = 8 * 3600
+DEVICE_SECONDS = 300
 
 
 def check(settings: Settings) -> tuple[str, int]:
@@ -175,6 +176,17 @@ def _allauth(folder: Path) -> dict[str, Any]:
         "IDP_OIDC_AUTHORIZATION_CODE_EXPIRES_IN": CODE_SECONDS,
         "IDP_OIDC_ACCESS_TOKEN_EXPIRES_IN": ACCESS_SECONDS,
         "IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN": SESSION_SECONDS,
+        "IDP_OIDC_DEVICE_CODE_EXPIRES_IN": DEVICE_SECONDS,
+        "IDP_OIDC_USER_CODE_FORMAT": {"numeric": False, "dashed": True, "length": 8},
+        # The platform asks about the tokens of the programs' client; see adapters.py.
+        "IDP_OIDC_INTROSPECTION_ENABLED": True,
+        "IDP_OIDC_INTROSPECTION_CROSS_CLIENT_ALLOWED": True,
+        # One hub asks for everybody, and everybody comes from the loopback address; a code has 20^8 possible values.
+        "IDP_OIDC_RATE_LIMITS": {
+            "introspect_ip": "6000/m/ip",
+            "introspect_client": "6000/m/key",
+            "device_user_code": "60/m/ip",
+        },
     }
 
 

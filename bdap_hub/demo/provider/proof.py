@@ -28,9 +28,9 @@ def proof(request: HttpRequest) -> dict[str, Any]:
     return claims
 
 
-def remember_proof(code: str, claims: dict[str, Any]) -> None:
+def remember_proof(code: str, claims: dict[str, Any], seconds: int = CODE_SECONDS) -> None:
     """Keep the proof beside the code: the token request that follows has no session."""
-    cache.set(f"bdap.proof.{fingerprint(code)}", claims, timeout=CODE_SECONDS)
+    cache.set(f"bdap.proof.{fingerprint(code)}", claims, timeout=seconds)
 
 
 def proof_of(code: str) -> dict[str, Any]:

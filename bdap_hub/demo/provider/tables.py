@@ -14,6 +14,7 @@ def ensure(settings: Settings) -> None:
     """Bring the database to where this version needs it. Django has to be set up."""
     _migrate(settings.var / "provider")
     _ensure_client(settings)
+    _ensure_public_client(settings)
     for account in read_accounts(settings):
         _ensure_account(account)
 
@@ -45,6 +46,22 @@ def _ensure_client(settings: Settings) -> None:
     client.set_redirect_uris([f"{settings.hub.public_url}/hub/oauth_callback"])
     client.set_post_logout_redirect_uris([f"{settings.hub.public_url}/hub/logout"])
     client.secret = make_password(settings.secret("oidc-client-secret"), hasher=RandomSecretHasher.algorithm)
+    client.save()
+
+
+def _ensure_public_client(settings: Settings) -> None:
+    """For programs on people's own machines: no secret, no address to return to, and people are asked."""
+    from allauth.idp.oidc.models import Client
+
+    name = settings.identity.public_client_id
+    if not name:
+        return
+    client = Client.objects.filter(id=name).first() or Client(id=name)
+    client.name, client.type = f"a program for {settings.hub.platform_name}", Client.Type.PUBLIC
+    client.skip_consent = False
+    client.set_scopes(list(SCOPES))
+    client.set_grant_types([Client.GrantType.DEVICE_CODE, Client.GrantType.REFRESH_TOKEN])
+    client.set_redirect_uris([])
     client.save()
 
 

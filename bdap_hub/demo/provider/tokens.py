@@ -12,6 +12,7 @@ from allauth.idp.oidc.views import TokenView
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
+from . import device
 from .proof import fingerprint, proof_of
 
 OFFLINE = "offline_access"
@@ -22,6 +23,8 @@ class Tokens(TokenView):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Issue tokens; each remembers how its person logged in, and the code that it came of."""
+        if request.POST.get("grant_type") == device.GRANT and (refused := device.refusal(request)):
+            return refused
         with transaction.atomic():
             response = super().post(request)
             if response.status_code == 200:
@@ -42,7 +45,7 @@ def _origin() -> dict[str, Any]:
     if request.POST.get("grant_type") == "refresh_token":
         used = get_validator_context().refresh_token
         return {name: used.data[name] for name in ("proof", "code")}
-    code = request.POST.get("code", "")
+    code = request.POST.get("device_code" if request.POST.get("grant_type") == device.GRANT else "code", "")
     return {"proof": proof_of(code), "code": fingerprint(code)}
 
 

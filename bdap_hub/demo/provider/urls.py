@@ -8,6 +8,7 @@ from django.urls import include, path
 
 from . import views
 from .authorize import Authorize
+from .device import DeviceAuthorization, DeviceCode
 from .logout import Logout
 from .tokens import Tokens
 
@@ -22,7 +23,7 @@ urlpatterns = [
     path("identity/o/authorize", Authorize.as_view()),
     path("identity/o/api/token", Tokens.as_view()),
     path("identity/o/logout", Logout.as_view()),
-    path("identity/o/device", views.nothing),
-    path("identity/o/api/device/code", views.nothing),
+    path("identity/o/device", DeviceAuthorization.as_view()),
+    path("identity/o/api/device/code", DeviceCode.as_view()),
     path("", include("allauth.idp.urls")),
 ]

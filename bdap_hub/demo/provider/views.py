@@ -13,7 +13,6 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.csrf import csrf_exempt
 
 from ... import web
 from .authorize import AFTER_ENROLMENT
@@ -58,12 +57,6 @@ def style(request: HttpRequest, name: str) -> HttpResponse:
     if name not in STYLES:
         raise Http404
     return HttpResponse(STYLES[name].read_bytes(), content_type="text/css", headers={"Cache-Control": "max-age=300"})
-
-
-@csrf_exempt
-def nothing(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    """Parts of allauth that we do not offer."""
-    raise Http404
 
 
 def platform(request: HttpRequest) -> dict[str, str]:

@@ -9,6 +9,8 @@ from typing import Any
 from fastapi import FastAPI, Request
 
 from ...errors import NotAllowed, NotLoggedIn
+from ...settings import Settings
+from ...web import PROVIDER
 from .room import Room
 
 
@@ -29,10 +31,31 @@ def add_account(app: FastAPI, prefix: str, room: Room) -> None:
             raise CredentialsInvalid("this is no token of that person", where)
         return {"access_token": token}
 
+    if room.settings.identity.public_client_id:
+
+        @app.get(f"{prefix}/credentials/oidc")
+        async def oidc() -> dict[str, Any]:
+            return {"providers": [provider(room.settings)]}
+
     @app.get(f"{prefix}/me")
     async def me(request: Request) -> dict[str, Any]:
         principal = await room.login.require(request)
         return {"user_id": principal.person.name, "name": principal.display_name or principal.person.name, "links": []}
+
+
+def provider(settings: Settings) -> dict[str, Any]:
+    """The login provider, and the client with which programs on people's own machines log in there."""
+    identity = settings.identity
+    grants = ["urn:ietf:params:oauth:grant-type:device_code+pkce", "refresh_token"]
+    return {
+        "id": PROVIDER,
+        "issuer": identity.issuer,
+        "title": settings.hub.platform_name,
+        "description": "The login of the platform, with your second factor. Log in with a browser once before.",
+        "scopes": [scope for scope in identity.scope if scope != "offline_access"],
+        "default_clients": [{"id": identity.public_client_id, "grant_types": grants}],
+        "links": [],
+    }
 
 
 def name_and_token(header: str) -> tuple[str, str]:
