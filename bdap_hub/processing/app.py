@@ -30,7 +30,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        room.gate.pool.shutdown(wait=False, cancel_futures=True)
+        room.gate.pool.close()
         room.engine.close()
 
     app.router.lifespan_context = lifespan

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +23,7 @@ from ..graphs.needs import margin
 from ..graphs.plan import Load, Plan, Step
 from .grid import Grid, crs_of
 from .reader import Reader
+from .watch import Pool, Watch
 
 MAX_SIDE = 1024
 
@@ -66,12 +66,13 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         self.limit = settings.processing.max_cube_mb * 2**20
-        self.reader = Reader(settings.store, settings.processing.block_cache_mb * 2**20)
-        self.pool = ThreadPoolExecutor(settings.processing.threads, thread_name_prefix="read")
+        self.watch = Watch(settings.store.patience)
+        self.reader = Reader(settings.store, settings.processing.block_cache_mb * 2**20, watch=self.watch)
+        self.pool = Pool(settings.processing.threads, self.watch, "read")
 
     def close(self) -> None:
         """Stop reading and close all files."""
-        self.pool.shutdown(wait=False, cancel_futures=True)
+        self.pool.close()
         self.reader.close()
 
     def tile(self, compiled: Compiled, z: int, x: int, y: int) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ from ...settings import StoreSettings
 from ..graphs.bands import Source
 from .grid import Grid
 from .sampling import Raster, Sampler, sampler
+from .watch import Watch
 
 SIDECARS = (".ovr", ".msk", ".aux.xml")
 DRIVERS = (
@@ -112,10 +114,10 @@ class File:
 
 
 class Reader:
-    """Values of sources on grids. `blocks` bytes bound the cache of decoded blocks."""
+    """Values of sources on grids. `blocks` bytes bound the cache of decoded blocks; `watch` sees its calls."""
 
-    def __init__(self, store: StoreSettings, blocks: int, files: int = 512) -> None:
-        self.store = store
+    def __init__(self, store: StoreSettings, blocks: int, files: int = 512, watch: Watch | None = None) -> None:
+        self.store, self.watch = store, watch or Watch(store.patience)
         self._files: Cache[File] = Cache(files)
         self._blocks: Cache[Any] = Cache(blocks, lambda block: int(block.nbytes))
         self._samplers: Cache[Sampler | None] = Cache(48)
@@ -123,12 +125,15 @@ class Reader:
     def version(self, href: str) -> Version:
         """Which file an href means now; FileUnavailable where there is none or it leaves the store."""
         try:
-            path = self.store.path_of(href)
-            found = path.stat()
+            with self.watch.on(place_of(href)):
+                path = self.store.path_of(href)
+                found = path.stat()
         except ValueError:
             raise FileUnavailable(f"{href} is not on the store", "tell the owner of the collection") from None
         except OSError:
             raise FileUnavailable(f"{href} cannot be opened", "tell the owner of the collection") from None
+        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for without end
+            raise FileUnavailable(f"{href} is not a file", "tell the owner of the collection")
         return Version(str(path), found.st_mtime_ns, found.st_size)
 
     def file(self, href: str) -> File:
@@ -176,7 +181,8 @@ class Reader:
 
     def _guarded[T](self, href: str, act: Callable[[], T]) -> T:
         try:
-            return act()
+            with self.watch.on(place_of(href)):
+                return act()
         except Unsuitable as error:
             raise FileUnavailable(f"{href} {error}", "tell the owner of the collection") from None
         except (RasterioError, OSError):  # GDAL's own words may hold the server's path
@@ -190,6 +196,15 @@ def in_scale(values: Any, source: Source) -> Any:
     if source.shift:
         values += source.shift
     return values
+
+
+def place_of(href: str) -> str:
+    """The part of the store that answers or hangs as a whole: a collection's folder, or a project's.
+
+    >>> place_of("/eos/data/sentinel-2/2024/x.tif")
+    '/eos/data/sentinel-2'
+    """
+    return "/".join(href.split("/")[:4])
 
 
 class Way(NamedTuple):

@@ -141,7 +141,7 @@ class Evaluator:
 def native_engine(settings: Any) -> Engine:
     """An engine whose reader takes files' own pixels."""
     engine = Engine(settings)
-    engine.reader = NativeReader(settings.store, settings.processing.block_cache_mb * 2**20)
+    engine.reader = NativeReader(settings.store, settings.processing.block_cache_mb * 2**20, watch=engine.watch)
     return engine
 
 

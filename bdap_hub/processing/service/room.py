@@ -35,7 +35,7 @@ class Room:
         self.rights = Rights(settings, self.login)
         self.catalogue = Catalogue(settings)
         self.engine = Engine(settings)
-        self.gate = Gate(workers(), settings.processing.queue)
+        self.gate = Gate(workers(), settings.processing.queue, watch=self.engine.watch)
         self.drawn = Drawn(settings.processing.tile_cache_mb * 2**20)
         self._compiled: Cache[Compiled] = Cache(200)
 

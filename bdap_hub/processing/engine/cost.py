@@ -1,0 +1,125 @@
+"""What evaluating a plan will cost, before a pixel is read: from the headers of some of its files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..cubes.extent import Bounds, overlap
+from ..graphs.bands import Source
+from ..graphs.plan import Load, Plan, Scene
+from .grid import MAX_ZOOM, TILE, Grid
+from .reader import File, Reader
+from .sampling import positions, sampler
+
+LOOKED_AT = 200
+"""Bands of files whose headers are read for a tile; beyond it the rest is taken to be like them."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """`pixels` come out of each load; `blocks` are decoded for them, which are `bytes_decoded` bytes."""
+
+    pixels: int = 0
+    blocks: int = 0
+    bytes_decoded: int = 0
+
+    def times(self, factor: float) -> Cost:
+        """So many times this."""
+        return Cost(*(math.ceil(part * factor) for part in (self.pixels, self.blocks, self.bytes_decoded)))
+
+    def plus(self, other: Cost) -> Cost:
+        """Both together."""
+        return Cost(self.pixels + other.pixels, self.blocks + other.blocks, self.bytes_decoded + other.bytes_decoded)
+
+
+def native_tile(plan: Plan, reader: Reader) -> tuple[int, int, int]:
+    """Zoom, column and row of a tile in the middle of the first scene, with pixels of about its finest file's size."""
+    scene = next(_scenes(plan))[1]
+    middle = scene.bounds if plan.bounds.west > plan.bounds.east else overlap(scene.bounds, plan.bounds)
+    lon, lat = (middle.west + middle.east) / 2, (middle.south + middle.north) / 2
+    grid = Grid.tile(*(at := tile_at(lon, lat, 12)))
+    scales = [positions(grid, reader.file(s.href).raster)[2] for s in scene.sources if s]
+    finest = max((s for s in scales if s > 0), default=1.0)
+    return tile_at(lon, lat, min(MAX_ZOOM, max(0, at[0] + round(math.log2(finest)))))
+
+
+def tile_at(lon: float, lat: float, z: int) -> tuple[int, int, int]:
+    """The tile of that zoom that holds a point."""
+    n, lat = 2**z, max(-85.05, min(85.05, lat))
+    y = (1 - math.asinh(math.tan(math.radians(lat))) / math.pi) / 2
+    return z, min(n - 1, int((lon + 180) / 360 * n)), min(n - 1, max(0, int(y * n)))
+
+
+def of_tile(plan: Plan, reader: Reader, grid: Grid) -> Cost:
+    """What one grid costs that nobody has looked at before."""
+    around = grid.bounds()
+    met = [s for _, scene in _scenes(plan) if scene.bounds.meets(around) for s in scene.sources if s]
+    total = Cost()
+    for source in met[:LOOKED_AT]:
+        total = total.plus(_of_source(source, reader, grid))
+    return total.times(len(met) / max(1, min(len(met), LOOKED_AT)))
+
+
+def of_extent(plan: Plan, reader: Reader) -> Cost:
+    """What all pixels of the plan's extent cost at full resolution, each file taken to be like its load's first."""
+    total = Cost()
+    for load in plan.loads:
+        shares = [_share(scene.bounds, plan.bounds) for step in load.steps for scene in step.scenes]
+        for band in range(len(load.bands)):
+            if (file := _first(load, band, reader)) is not None:
+                total = total.plus(_of_file(file).times(sum(shares)))
+    return total
+
+
+def _scenes(plan: Plan) -> Iterator[tuple[Load, Scene]]:
+    for load in plan.loads:
+        for step in load.steps:
+            yield from ((load, scene) for scene in step.scenes if any(scene.sources))
+
+
+def _first(load: Load, band: int, reader: Reader) -> File | None:
+    sources = (scene.sources[band] for step in load.steps for scene in step.scenes)
+    source = next((s for s in sources if s), None)
+    return None if source is None else reader.file(source.href)
+
+
+def _of_source(source: Source, reader: Reader, grid: Grid) -> Cost:
+    file = reader.file(source.href)
+    how = sampler(grid, file.raster)
+    if how is None:
+        return Cost()
+    width, height = file.units[how.level]
+    k = how.decimate
+    columns = -(-how.right * k // width) - how.left * k // width
+    rows = -(-how.bottom * k // height) - how.top * k // height
+    return Cost(TILE * TILE, rows * columns, rows * columns * width * height * _bytes(file))
+
+
+def _of_file(file: File) -> Cost:
+    raster, (width, height) = file.raster, file.units[0]
+    pixels = raster.width * raster.height
+    return Cost(pixels, -(-raster.width // width) * -(-raster.height // height), pixels * _bytes(file))
+
+
+def _bytes(file: File) -> int:
+    return int(np.dtype(file.levels[0].dtypes[0]).itemsize)
+
+
+def _share(scene: Bounds, extent: Bounds) -> float:
+    """How much of a scene lies in the extent."""
+    part = overlap(scene, extent)
+
+    def area(box: Bounds) -> float:
+        return max(0.0, box.east - box.west) * max(0.0, box.north - box.south)
+
+    return area(part) / area(scene) if area(scene) else 1.0
+
+
+def shown(cost: Cost) -> dict[str, Any]:
+    """As JSON."""
+    return {"pixels": cost.pixels, "blocks": cost.blocks, "bytes_to_decode": cost.bytes_decoded}

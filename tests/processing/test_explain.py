@@ -1,0 +1,75 @@
+"""`explain`: what it says of scales, files and costs is what happens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bdap_hub.processing.engine.grid import Grid
+from bdap_hub.processing.service.explain import explained
+
+from .conftest import CLOUD, SIZE, X, Y, Z, collection, item
+from .graphs import load, ndvi_median, node, of
+from .test_engine import compiled, engine_on
+from .test_scaling import BOX, PHYSICAL, PLAIN, S2, store
+
+BAND_BLOCKS = 4 * 9  # 512 x 512 pixels in blocks of 256, three dates of three bands
+
+
+def test_the_cost_of_a_tile_is_what_is_decoded(fields: Any) -> None:
+    engine = engine_on(fields[0])
+    made = compiled(ndvi_median(), [fields[1]], fields[2])
+    found = explained(engine.reader, made)["estimate"]
+    z, x, y = found["tile"]["zxy"]
+    assert z == Z and x in (X, X + 1) and y in (Y, Y + 1)
+    assert engine.reader._blocks.used == 0  # nothing was decoded to find out
+    engine.cube(made, Grid.tile(z, x, y))
+    assert found["tile"] == {
+        "zxy": [z, x, y],
+        "pixels": 9 * 256 * 256,
+        "blocks": len(engine.reader._blocks._entries),
+        "bytes_to_decode": engine.reader._blocks.used,
+    }
+
+
+def test_the_cost_of_the_extent_is_all_of_its_files(fields: Any) -> None:
+    made = compiled(ndvi_median(), [fields[1]], fields[2])
+    found = explained(engine_on(fields[0]).reader, made)["estimate"]
+    pixels = SIZE * SIZE
+    assert found["extent"] == {
+        "pixels": 9 * pixels,
+        "blocks": BAND_BLOCKS,
+        "bytes_to_decode": 3 * (2 * 2 + 1) * pixels,  # two bands of two bytes, SCL of one
+    }
+    west, south, east, north = BOX
+    half = {"west": west, "south": south, "east": east, "north": north}
+    made = compiled(ndvi_median(spatial_extent=half), [fields[1]], fields[2])
+    part = explained(engine_on(fields[0]).reader, made)["estimate"]["extent"]["pixels"]
+    assert part == pytest.approx(9 * pixels / 4, rel=0.01)
+
+
+def test_scales_and_what_is_done_to_stored_numbers(tmp_path: Any) -> None:
+    engine, items = store(
+        tmp_path,
+        {"2021-06-01": (2000, S2), "2022-06-01": (3000, S2), "2022-07-01": (3000, S2)},
+        on_2021={"s2:processing_baseline": "03.01"},
+        on_2022={"s2:processing_baseline": "04.00"},
+    )
+    described = collection("s", "public", "", BOX)
+    (stored,) = explained(engine.reader, compiled(PLAIN, [described], items))["loads"]
+    assert stored["values"] == "stored" and stored["scales"] == {"B04": {"scale": 0.0001, "offset": 0}}
+    assert stored["read_as"] == [{"band": "B04", "gain": 1, "shift": -1000, "items": 2}]
+    (physical,) = explained(engine.reader, compiled(PHYSICAL, [described], items))["loads"]
+    assert physical["values"] == "physical" and physical["scales"] == {"B04": {"scale": 1, "offset": 0}}
+    assert physical["read_as"] == [
+        {"band": "B04", "gain": 0.0001, "shift": -0.1, "items": 2},
+        {"band": "B04", "gain": 0.0001, "shift": 0, "items": 1},
+    ]
+
+
+def test_an_item_without_the_band_adds_no_file(fields: Any) -> None:
+    missing = item("fields", "x", "2024-08-01", BOX, CLOUD[0], {"note": {"href": "/eos/x.txt", "type": "text/plain"}})
+    raw = {"data": load(bands=["B04"]), "all": node("save_result", True, data=of("data"), format="PNG")}
+    made = compiled(raw, [fields[1]], [missing, *fields[2]])
+    assert explained(engine_on(fields[0]).reader, made)["estimate"]["files"] == 3
