@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from affine import Affine
+from pyproj import Geod
 from rasterio.crs import CRS
 from rasterio.features import geometry_mask
 from rasterio.warp import transform_bounds
@@ -19,6 +20,7 @@ from ..graphs.graph import GraphError
 
 TILE = 256
 MAX_ZOOM = 22
+GEOD = Geod(ellps="WGS84")
 
 
 @functools.lru_cache(maxsize=256)
@@ -62,6 +64,18 @@ class Grid:
             self.left + (np.arange(self.width) + 0.5) * self.xres,
             self.top - (np.arange(self.height) + 0.5) * self.yres,
         )
+
+    def ground(self) -> tuple[Any, Any]:
+        """Width and height of the pixels of each row on the ellipsoid, measured through the grid's middle column."""
+        middle, rows = self.left + self.width * self.xres / 2, self.centres()[1]
+
+        def lonlat(x: float, ys: Any) -> tuple[Any, Any]:
+            at = np.full(len(rows), x), np.broadcast_to(ys, len(rows))
+            return transformer(self.crs, DEGREES).transform(*at) if self.crs != DEGREES else at
+
+        ends = ((self.xres / 2, 0.0), (0.0, self.yres / 2))
+        wide, tall = (GEOD.inv(*lonlat(middle - dx, rows - dy), *lonlat(middle + dx, rows + dy))[2] for dx, dy in ends)
+        return wide, tall
 
     def bounds(self) -> Bounds:
         """The grid's box in degrees."""

@@ -30,6 +30,9 @@ class Place(Protocol):
     def centres(self) -> tuple[Any, Any]:
         """x of the columns' and y of the rows' centres."""
 
+    def ground(self) -> tuple[Any, Any]:
+        """Width and height of the pixels of each row."""
+
 
 @dataclass
 class Context:
@@ -163,6 +166,8 @@ class _Nowhere:
 
     def centres(self) -> tuple[Any, Any]:
         return np.zeros(1), np.zeros(1)
+
+    ground = centres
 
 
 _NOWHERE = _Nowhere()

@@ -11,6 +11,7 @@ from ..cubes.geometry import extent_of
 from ..processes import REGISTRY
 from ..processes.indices import candidates
 from .graph import Graph, GraphError, Node, Param, Ref, walk
+from .spec import Sees
 
 MOST_MARGIN = 128
 ALWAYS = Interval()
@@ -124,7 +125,9 @@ def _asked(node: Node, argument: str, own: Need) -> Need:
                 return own
             case "aggregate_temporal" | "aggregate_temporal_period":
                 return Need(own.bands, own.bounds)
-            case "apply_kernel":  # looks beyond the bounds
+            case "to_scl_dilation_mask" | "mask_scl_dilation":  # look at a band that others do not
+                return Need(None, WORLD, own.interval)
+            case focal if REGISTRY[focal].sees is Sees.NEIGHBOURS:  # looks beyond the bounds
                 return Need(own.bands, WORLD, own.interval)
             case "mask":  # data and mask must keep the same dates, so no extent goes past this point
                 return Need(own.bands)

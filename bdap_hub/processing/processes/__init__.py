@@ -12,12 +12,15 @@ from . import (
     dates,
     dimensions,
     filters,
+    focal,
     indices,
     logic,
     maths,
+    quality,
     spatial,
     statistics,
     temporal,
+    terrain,
     texts,
 )
 
@@ -31,12 +34,15 @@ __all__ = [
     "dates",
     "dimensions",
     "filters",
+    "focal",
     "indices",
     "logic",
     "maths",
+    "quality",
     "spatial",
     "statistics",
     "temporal",
+    "terrain",
     "texts",
 ]
 
