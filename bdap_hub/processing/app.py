@@ -19,6 +19,8 @@ from .service.pixels import add_values
 from .service.room import Room
 from .service.services import add_services
 from .service.tiles import add_tiles
+from .service.user_processes import add_user_processes
+from .service.validation import add_validation
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -38,6 +40,8 @@ def create_app(settings: Settings) -> FastAPI:
     add_descriptions(app, prefix)
     add_account(app, prefix, room)
     add_collections(app, prefix, room)
+    add_validation(app, prefix, room)
+    add_user_processes(app, prefix, room)
     add_services(app, prefix, room)
     add_tiles(app, prefix, room)
     add_values(app, prefix, room)

@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from bdap_hub.processing.app import create_app
 from bdap_hub.processing.service.capabilities import endpoints, openeo_path
 
-from .test_service import PREFIX, Client, ana, platform  # noqa: F401  fixtures
+from .client import PREFIX, Client
 
 FOREIGN = {"Origin": "https://editor.example"}
 EDITOR = (
@@ -29,12 +29,15 @@ EDITOR = (
     "GET /collections/fields/queryables",
     "GET /me",
     "GET /services",
+    "GET /process_graphs",
+    "GET /processes/backend",
+    "POST /validation",
 )
 """What the openEO web editor asks when somebody connects and logs in."""
 
 
 @pytest.fixture(scope="module")
-def nobody(platform: Any) -> httpx.Client:  # noqa: F811
+def nobody(platform: Any) -> httpx.Client:
     return httpx.Client(base_url=platform.settings.hub.public_url + PREFIX, timeout=60)
 
 
@@ -46,7 +49,7 @@ def test_well_known_leads_to_the_capabilities(nobody: httpx.Client) -> None:
     assert nobody.get("/conformance").json()["conformsTo"] == found["conformsTo"]
 
 
-def test_endpoints_are_the_real_routes(platform: Any) -> None:  # noqa: F811
+def test_endpoints_are_the_real_routes(platform: Any) -> None:
     app = create_app(platform.settings)
 
     @app.get(f"{PREFIX}/services/{{identifier}}/logs")
@@ -62,7 +65,7 @@ def test_endpoints_are_the_real_routes(platform: Any) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("call", EDITOR)
-def test_the_web_editors_calls_answer_across_origins(ana: Client, call: str) -> None:  # noqa: F811
+def test_the_web_editors_calls_answer_across_origins(ana: Client, call: str) -> None:
     method, path = call.split()
     asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "authorization,content-type"}
     before = httpx.options(str(ana.http.base_url) + path.lstrip("/"), headers={**FOREIGN, **asked})
@@ -70,7 +73,7 @@ def test_the_web_editors_calls_answer_across_origins(ana: Client, call: str) -> 
     assert before.headers["access-control-allow-origin"] == "*"
     assert method in before.headers["access-control-allow-methods"]
     assert "Authorization" in before.headers["access-control-allow-headers"]
-    answer = ana.http.request(method, path, headers=FOREIGN)
+    answer = ana.http.request(method, path, headers=FOREIGN, json={} if method == "POST" else None)
     assert answer.status_code == 200, answer.text
     assert answer.headers["access-control-allow-origin"] == "*"
     assert {"Location", "OpenEO-Identifier", "Link", "OpenEO-Costs"} <= set(
@@ -79,7 +82,7 @@ def test_the_web_editors_calls_answer_across_origins(ana: Client, call: str) -> 
     assert "access-control-allow-credentials" not in {**answer.headers, **before.headers}
 
 
-def test_a_cookie_counts_on_our_own_pages_only(platform: Any) -> None:  # noqa: F811
+def test_a_cookie_counts_on_our_own_pages_only(platform: Any) -> None:
     browser = platform.browser("ana")
     browser.headers["Accept"] = "application/json"
     url = f"{platform.settings.hub.public_url}{PREFIX}"
@@ -105,7 +108,7 @@ def test_a_cookie_counts_on_our_own_pages_only(platform: Any) -> None:  # noqa: 
         ("POST", "/services", 400, "BadRequest"),
     ],
 )
-def test_every_refusal_is_an_openeo_error(ana: Client, method: str, path: str, status: int, code: str) -> None:  # noqa: F811
+def test_every_refusal_is_an_openeo_error(ana: Client, method: str, path: str, status: int, code: str) -> None:
     answer = ana.http.request(method, path, headers={**FOREIGN, "Accept": "text/html,*/*"})
     said = answer.json()
     assert (answer.status_code, said["code"]) == (status, code)
@@ -113,7 +116,7 @@ def test_every_refusal_is_an_openeo_error(ana: Client, method: str, path: str, s
     assert answer.headers["access-control-allow-origin"] == "*"
 
 
-def test_an_unexpected_failure_is_one_too(platform: Any, caplog: pytest.LogCaptureFixture) -> None:  # noqa: F811
+def test_an_unexpected_failure_is_one_too(platform: Any, caplog: pytest.LogCaptureFixture) -> None:
     from fastapi.testclient import TestClient
 
     app = create_app(platform.settings)
@@ -128,7 +131,7 @@ def test_an_unexpected_failure_is_one_too(platform: Any, caplog: pytest.LogCaptu
     assert said["id"] in caplog.text and answer.headers["access-control-allow-origin"] == "*"
 
 
-def test_collections_are_those_of_the_caller(platform: Any, ana: Client, nobody: httpx.Client) -> None:  # noqa: F811
+def test_collections_are_those_of_the_caller(platform: Any, ana: Client, nobody: httpx.Client) -> None:
     ben = Client(platform, "ben")
 
     def seen(client: httpx.Client) -> set[str]:
@@ -161,7 +164,7 @@ def test_a_collection_has_dimensions_and_bands(nobody: httpx.Client) -> None:
     assert "eo:cloud_cover" in nobody.get("/collections/fields/queryables").json()["properties"]
 
 
-def test_me_and_tokens_as_openeo_writes_them(platform: Any, nobody: httpx.Client) -> None:  # noqa: F811
+def test_me_and_tokens_as_openeo_writes_them(platform: Any, nobody: httpx.Client) -> None:
     token = platform.token("ana")
     for value in (token, f"basic//{token}"):
         answer = nobody.get("/me", headers={"Authorization": f"Bearer {value}"})

@@ -5,14 +5,14 @@ from __future__ import annotations
 import graphlib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .graph import Graph, GraphError, Node, Param, Ref, canonical
 from .rewrite import physical_loads
 from .schema import Schema, complaint
-from .spec import Process, Registry
+from .spec import Parameter, Process, Registry
 
 MAX_NODES = 500
 MAX_DEPTH = 8
@@ -21,16 +21,44 @@ MAX_NESTING = 40
 
 @dataclass(frozen=True)
 class _Place:
-    """Where in a graph the parser is: the parameters known there, how deep in callbacks; `count` of nodes so far."""
+    """Where in a graph the parser is: the parameters known there, how deep in callbacks; `count` of nodes so far.
+
+    `errors` collects what is wrong; None: the first error ends it all.
+    """
 
     registry: Registry
     parameters: frozenset[str]
     depth: int = 0
     count: list[int] = field(default_factory=lambda: [0])
+    errors: list[GraphError] | None = None
+
+    def attempt[T](self, step: Callable[..., T], *arguments: Any) -> T | None:
+        """The step's result; None where it failed and its error is collected."""
+        try:
+            return step(*arguments)
+        except GraphError as error:
+            if self.errors is None:
+                raise
+            if not isinstance(error, _Collected):
+                self.errors.append(error)
+            return None
 
     def within(self, handed_in: frozenset[str]) -> _Place:
         """Inside a callback to which these parameters are handed."""
         return replace(self, parameters=self.parameters | handed_in, depth=self.depth + 1)
+
+
+class _Collected(GraphError):
+    """A part of the graph cannot be gone on with; why not has been collected."""
+
+
+def problems(raw: Any, registry: Registry, parameters: Iterable[str] = ()) -> list[GraphError]:
+    """All that is wrong with a graph, as far as it can be told at once; nothing where `parse` takes it."""
+    found: list[GraphError] = []
+    at = _Place(registry, frozenset(parameters), errors=found)
+    if (graph := at.attempt(_parse, raw, at)) is not None:
+        at.attempt(physical_loads, graph)
+    return found
 
 
 def parse(raw: Any, registry: Registry, parameters: Iterable[str] = ()) -> Graph:
@@ -48,18 +76,30 @@ def _parse(raw: Any, at: _Place) -> Graph:
     at.count[0] += len(raw)
     if at.count[0] > MAX_NODES or at.depth > MAX_DEPTH:
         raise GraphError("ProcessGraphComplexity", f"more than {MAX_NODES} nodes or {MAX_DEPTH} levels of callbacks")
-    nodes = {name: _node(name, value, at) for name, value in raw.items()}
-    results = [name for name, value in raw.items() if value.get("result") is True]
+    before = len(at.errors or ())
+    parsed = {name: at.attempt(_node, name, value, at) for name, value in raw.items()}
+    nodes = {name: node for name, node in parsed.items() if node is not None}
+    result = at.attempt(_result, raw)
+    for node in nodes.values():
+        at.attempt(_check_sources, node, raw)
+    order = at.attempt(_ordered, nodes)
+    if result is None or order is None or len(at.errors or ()) > before:
+        raise _Collected("ProcessGraphInvalid", "the process graph is not valid")
+    graph = Graph(order, result)
+    for node in graph.nodes:
+        at.attempt(_check_refs, node, graph, at.registry)
+    return graph
+
+
+def _result(raw: Mapping[str, Any]) -> str:
+    results = [name for name, value in raw.items() if isinstance(value, Mapping) and value.get("result") is True]
     if len(results) != 1:
         raise GraphError(
             "ProcessGraphInvalid",
             f"{len(results)} nodes carry 'result': true ({', '.join(results) or 'none'}); it must be exactly one",
             "mark the node that gives the result",
         )
-    graph = Graph(_ordered(nodes), results[0])
-    for node in graph.nodes:
-        _check_refs(node, graph, at.registry)
-    return graph
+    return results[0]
 
 
 def _node(name: Any, raw: Any, at: _Place) -> Node:
@@ -75,15 +115,19 @@ def _node(name: Any, raw: Any, at: _Place) -> Node:
     given = raw.get("arguments", {})
     if not isinstance(given, Mapping):
         raise GraphError("ProcessArgumentInvalid", f"node {name!r}: 'arguments' is not an object")
-    _check_names(name, process, given)
-    arguments: dict[str, Any] = {}
-    for parameter in process.parameters:
-        if parameter.name not in given:
-            continue
-        value = _value(given[parameter.name], name, at, parameter.callback)
-        _check_value(name, process, parameter.name, parameter.schemas, value)
-        arguments[parameter.name] = value
+    at.attempt(_check_names, name, process, given)
+    named = [parameter for parameter in process.parameters if parameter.name in given]
+    before = len(at.errors or ())
+    arguments = {one.name: at.attempt(_argument, name, process, one, given[one.name], at) for one in named}
+    if len(at.errors or ()) > before:
+        raise _Collected("ProcessGraphInvalid", f"node {name!r} is not valid")
     return Node(name, process.id, arguments, name)
+
+
+def _argument(node: str, process: Process, parameter: Parameter, raw: Any, at: _Place) -> Any:
+    value = _value(raw, node, at, parameter.callback)
+    _check_value(node, process, parameter.name, parameter.schemas, value)
+    return value
 
 
 def _check_names(node: str, process: Process, given: Mapping[str, Any]) -> None:
@@ -147,15 +191,18 @@ def _known(value: Any, schema: Schema) -> bool | None:
     return None
 
 
+def _check_sources(node: Node, raw: Mapping[str, Any]) -> None:
+    if unknown := [ref for ref in node.refs if ref not in raw]:
+        raise GraphError(
+            "ProcessGraphInvalid", f"node {node.name!r} takes the result of {unknown[0]!r}, which does not exist"
+        )
+
+
 def _ordered(nodes: Mapping[str, Node]) -> tuple[Node, ...]:
     edges = {name: node.refs for name, node in nodes.items()}
-    for name, refs in edges.items():
-        if unknown := [ref for ref in refs if ref not in nodes]:
-            raise GraphError(
-                "ProcessGraphInvalid", f"node {name!r} takes the result of {unknown[0]!r}, which does not exist"
-            )
     try:
-        return tuple(nodes[name] for name in graphlib.TopologicalSorter(edges).static_order())
+        order = graphlib.TopologicalSorter(edges).static_order()
+        return tuple(nodes[name] for name in order if name in nodes)
     except graphlib.CycleError as error:
         loop = " → ".join(reversed(error.args[1]))
         raise GraphError("ProcessGraphInvalid", f"the nodes {loop} wait for one another", "break the cycle") from None

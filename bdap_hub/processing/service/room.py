@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 from fastapi import FastAPI, Request
 
@@ -21,6 +22,7 @@ from .drawn import Drawn
 from .gate import Gate
 from .lookup import Catalogue
 from .rights import Rights
+from .stored_processes import UserProcesses
 from .tables import Services, StoredPlan, StoredService
 
 
@@ -37,11 +39,16 @@ class Room:
         self.engine = Engine(settings)
         self.gate = Gate(workers(), settings.processing.queue, watch=self.engine.watch)
         self.drawn = Drawn(settings.processing.tile_cache_mb * 2**20)
+        self.user_processes = UserProcesses(self.sessions)
         self._compiled: Cache[Compiled] = Cache(200)
 
     def compiled(self, identifier: str) -> Compiled:
         """The graph of that id, ready to be evaluated; NotFound if there is none."""
         return self._compiled.get(identifier, lambda: self._restored(identifier))
+
+    async def expanded(self, principal: Principal, raw: Any) -> Any:
+        """A graph as posted, with the caller's own processes put in."""
+        return await asyncio.to_thread(self.user_processes.expanded, principal.person.name, raw, REGISTRY)
 
     async def mine(self, request: Request, identifier: str) -> tuple[Principal, StoredService, Compiled]:
         """The caller's own service of that id, with the rights to its collections checked now."""

@@ -1,4 +1,4 @@
-"""Routes for secondary web services: a graph is posted once, planned, and kept; and the validation of graphs."""
+"""Routes for secondary web services: a graph is posted once, planned, and kept."""
 
 from __future__ import annotations
 
@@ -26,24 +26,13 @@ from .tables import StoredService
 
 
 def add_services(app: FastAPI, prefix: str, room: Room) -> None:
-    @app.post(f"{prefix}/validation")
-    async def validation(request: Request) -> dict[str, Any]:
-        await room.login.require(request)
-        body = await body_of(request)
-        try:
-            graph = parse(graph_of(body), REGISTRY)
-            needs.queries(graph)
-        except GraphError as error:
-            return {"errors": [error.public()]}
-        return {"errors": []}
-
     @app.post(f"{prefix}/services")
     async def create(request: Request) -> Response:
         principal = await room.login.require(request)
         body = await body_of(request)
         if str(body.get("type", "XYZ")).upper() != "XYZ":
             raise GraphError("ServiceUnsupported", f"services of type {body['type']!r} are not offered", "use XYZ")
-        raw = graph_of(body)
+        raw = await room.expanded(principal, graph_of(body))
         graph = parse(raw, REGISTRY)
         compiled = await _refusals_audited(room, request, principal, graph)
         row = await asyncio.to_thread(

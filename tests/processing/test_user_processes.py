@@ -1,0 +1,233 @@
+"""User-defined processes: put into graphs as data, and stored, listed and called over HTTP; all errors of a graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bdap_hub.processing.graphs.expand import Own, calls, expand
+from bdap_hub.processing.graphs.graph import GraphError, digest
+from bdap_hub.processing.graphs.parse import parse, problems
+from bdap_hub.processing.processes import REGISTRY
+
+from .client import Client, tile
+from .conftest import truth
+from .graphs import arg, band, call, load, node, of
+from .test_engine import decoded
+
+PARAMETERS = ({"name": "data", "schema": {}}, {"name": "top", "schema": {"type": "number"}, "default": 4000})
+STRETCH = Own(
+    "stretch",
+    {
+        "scaled": node(
+            "apply", data=arg("data"), process=call("linear_scale_range", x=arg("x"), inputMin=0, inputMax=arg("top"))
+        ),
+        "more": node("apply", True, data=of("scaled"), process=call("multiply", x=arg("x"), y=255)),
+    },
+    PARAMETERS,
+)
+TOPMOST = Own(
+    "topmost",
+    {
+        # its parameter has the name of the reducer's own
+        "max": node("reduce_dimension", data=arg("data"), reducer=call("max", data=arg("data")), dimension="t"),
+        "out": {"process_id": "stretch", "namespace": "user", "arguments": {"data": of("max")}, "result": True},
+    },
+    ({"name": "data", "schema": {}},),
+)
+OWN = {one.id: one for one in (STRETCH, TOPMOST)}
+
+
+def topmost(top: float = 4000) -> dict[str, Any]:
+    """What `topmost` does, written out."""
+    scale = call("linear_scale_range", x=arg("x"), inputMin=0, inputMax=top)
+    return {
+        "data": load(bands=["B04"]),
+        "max": node("reduce_dimension", data=of("data"), reducer=call("max", data=arg("data")), dimension="t"),
+        "scaled": node("apply", data=of("max"), process=scale),
+        "more": node("apply", True, data=of("scaled"), process=call("multiply", x=arg("x"), y=255)),
+    }
+
+
+def same(one: Any, other: Any) -> bool:
+    return digest(parse(one, REGISTRY)) == digest(parse(other, REGISTRY))
+
+
+def test_a_call_means_what_its_graph_means() -> None:
+    graph = {"data": load(bands=["B04"]), "own": node("topmost", True, data=of("data"))}
+    assert calls(graph, REGISTRY) == {"topmost"} and calls(TOPMOST.graph, REGISTRY) == {"stretch"}
+    assert same(expand(graph, OWN, REGISTRY), topmost())
+    assert not same(expand(graph, OWN, REGISTRY), topmost(3000))  # what differs is seen
+
+
+def test_values_of_parameters_reach_callbacks() -> None:
+    start = dict(list(topmost().items())[:2])
+    given = {**start, "own": node("stretch", True, data=of("max"), top=3000)}
+    assert same(expand(given, OWN, REGISTRY), topmost(3000))
+    default = {**start, "own": node("stretch", True, data=of("max"))}
+    assert same(expand(default, OWN, REGISTRY), topmost())
+
+
+def test_calls_in_callbacks_and_after_one_another() -> None:
+    double = Own("double", {"only": node("multiply", True, x=arg("x"), y=2)}, ({"name": "x", "schema": {}},))
+    inner = {"once": node("double", x=arg("x")), "twice": node("double", True, x=of("once"))}
+    plain = {"once": node("multiply", x=arg("x"), y=2), "twice": node("multiply", True, x=of("once"), y=2)}
+    graphs = [
+        {"data": load(bands=["B04"]), "out": node("apply", True, data=of("data"), process={"process_graph": body})}
+        for body in (inner, plain)
+    ]
+    assert same(expand(graphs[0], {"double": double}, REGISTRY), graphs[1])
+
+
+def test_the_standards_processes_go_before_unless_ones_own_is_wanted() -> None:
+    mine = {"max": Own("max", {"only": node("add", True, x=1, y=1)})}
+    plain = {"a": node("max", True, data=[1, 2])}
+    assert expand(plain, mine, REGISTRY) == plain
+    wanted = {"a": {**plain["a"], "namespace": "user", "arguments": {}}}
+    assert expand(wanted, mine, REGISTRY)["a"]["process_id"] == "add"
+
+
+def loops(length: int) -> dict[str, Own]:
+    names = [f"p{n}" for n in range(length)]
+    bodies = {name: {"only": node(names[(n + 1) % length], True)} for n, name in enumerate(names)}
+    return {name: Own(name, body) for name, body in bodies.items()}
+
+
+def bomb() -> dict[str, Own]:
+    """Each calls the next twice."""
+    twice = {f"p{n}": {"a": node(f"p{n + 1}"), "b": node(f"p{n + 1}", True)} for n in range(20)}
+    return {name: Own(name, body) for name, body in {**twice, "p20": {"a": node("pi", True)}}.items()}
+
+
+@pytest.mark.parametrize(
+    ("own", "arguments", "code", "words"),
+    [
+        (loops(1), {}, "ProcessGraphInvalid", "p0 → p0"),
+        (loops(3), {}, "ProcessGraphInvalid", "p0 → p1 → p2 → p0"),
+        (bomb(), {}, "ProcessGraphComplexity", "500"),
+        ({"p0": Own("p0", STRETCH.graph, PARAMETERS)}, {}, "ProcessArgumentRequired", "'data'"),
+        ({"p0": Own("p0", STRETCH.graph, PARAMETERS)}, {"data": 1, "x": 1}, "ProcessArgumentUnsupported", "'x'"),
+        ({"p0": Own("p0", STRETCH.graph, PARAMETERS)}, {"data": 1, "top": of("a")}, "ProcessArgumentInvalid", "'top'"),
+    ],
+)
+def test_what_cannot_be_put_in_is_told(own: Any, arguments: Any, code: str, words: str) -> None:
+    with pytest.raises(GraphError) as refused:
+        expand({"a": node("pi"), "call": node("p0", True, **arguments)}, own, REGISTRY)
+    assert refused.value.code == code and words in refused.value.message
+
+
+@pytest.mark.parametrize("raw", [None, 3, "x", [], {}, {"a": 1}, {"a": {"process_id": 7}}, {"a": {"process_id": {}}}])
+def test_what_is_no_graph_is_left_for_the_parser(raw: Any) -> None:
+    with pytest.raises(GraphError):
+        parse(expand(raw, OWN, REGISTRY), REGISTRY)
+
+
+def test_all_errors_are_told_at_once() -> None:
+    graph = {
+        "data": load(bands=["B04"]),
+        "unknown": node("no_such_process", x=1),
+        "arguments": node("filter_bands", data=of("data"), bands=7, more=1),
+        "missing": node("add", x=1),
+        "lost": node("absolute", x=of("nowhere")),
+        "callback": node("apply", data=of("data"), process=call("add", x=arg("x"), y="text")),
+        "cube": node("add", x=of("data"), y=1),
+    }
+    found = [(error.code, error.message) for error in problems(graph, REGISTRY)]
+    assert sorted(code for code, _ in found) == [
+        "ProcessArgumentInvalid",
+        "ProcessArgumentInvalid",
+        "ProcessArgumentRequired",
+        "ProcessArgumentUnsupported",
+        "ProcessGraphInvalid",
+        "ProcessGraphInvalid",
+        "ProcessUnsupported",
+    ]
+    names = ("unknown", "'bands'", "'more'", "missing", "nowhere", "'y'", "'result'")
+    assert all(any(name in message for _, message in found) for name in names)
+    circle = {"a": node("absolute", x=of("b")), "b": node("absolute", True, x=of("a"))}
+    (cycle,) = problems(circle, REGISTRY)
+    assert cycle.code == "ProcessGraphInvalid" and "wait for one another" in cycle.message
+    assert problems(topmost(), REGISTRY) == []
+    with pytest.raises(GraphError) as first:
+        parse(graph, REGISTRY)
+    assert (first.value.code, first.value.message) in found
+
+
+def document(own: Own, **more: Any) -> dict[str, Any]:
+    return {"process_graph": own.graph, "parameters": list(own.parameters), "summary": "Made here", **more}
+
+
+def test_stored_listed_used_and_deleted(ana: Client, platform: Any) -> None:
+    for own in (STRETCH, TOPMOST):
+        assert ana.http.put(f"/process_graphs/{own.id}", json=document(own)).status_code == 200
+    listed = ana.http.get("/process_graphs").json()["processes"]
+    assert [one["id"] for one in listed] == ["stretch", "topmost"] and "process_graph" not in listed[0]
+    assert ana.http.get("/process_graphs/topmost").json()["process_graph"] == TOPMOST.graph
+    graph = {
+        "data": load(bands=["B04"]),
+        "own": node("topmost", data=of("data")),
+        "save": node("save_result", True, data=of("own"), format="PNG"),
+    }
+    ben = Client(platform, "ben")  # they are ana's alone
+    assert ben.http.get("/process_graphs").json()["processes"] == []
+    assert ben.post(graph).json()["code"] == "ProcessUnsupported"
+    service = ana.service(graph)
+    index = decoded(tile(service).content)[0][..., 0]
+    top = np.max([truth(date)["B04"] for date in range(3)], axis=0)[:256, :256].astype(float)
+    want = np.where(top == 0, 0, 1 + np.clip(top, 0, 4000) / 4000 * 254)
+    np.testing.assert_allclose(index, want, atol=0.51)
+    assert ana.http.delete("/process_graphs/topmost").status_code == 204
+    assert ana.http.delete("/process_graphs/topmost").json()["code"] == "ProcessGraphNotFound"
+    assert ana.http.get("/process_graphs/topmost").status_code == 404
+    assert tile(service).content  # a service stays what it was
+    assert ana.http.delete("/process_graphs/stretch").status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "code"),
+    [
+        ("max", document(STRETCH), "PredefinedProcessExists"),
+        ("a-b", document(STRETCH), "BadRequest"),
+        ("mine", {}, "ProcessGraphMissing"),
+        ("mine", document(STRETCH, process_graph={}), "ProcessGraphMissing"),
+        ("mine", document(STRETCH, parameters={}), "ProcessInvalid"),
+        ("mine", document(STRETCH, parameters=[]), "ProcessParameterMissing"),
+        ("mine", document(Own("", {"a": node("mine", True)})), "ProcessGraphInvalid"),
+        ("mine", document(STRETCH, process_graph={"a": node("none", True)}), "ProcessUnsupported"),
+    ],
+)
+def test_what_is_no_process_is_not_stored(ana: Client, name: str, body: Any, code: str) -> None:
+    answer = ana.http.put(f"/process_graphs/{name}", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (400, code), answer.text
+    assert ana.http.get("/process_graphs").json()["processes"] == []
+
+
+def test_two_that_would_call_each_other_are_refused(ana: Client) -> None:
+    one = document(Own("one", {"a": node("pi", True)}))
+    assert ana.http.put("/process_graphs/one", json=one).status_code == 200
+    other = document(Own("other", {"a": node("one", True)}))
+    assert ana.http.put("/process_graphs/other", json=other).status_code == 200
+    circle = document(Own("one", {"a": node("other", True)}))
+    refused = ana.http.put("/process_graphs/one", json=circle).json()
+    assert refused["code"] == "ProcessGraphInvalid" and "one → other → one" in refused["message"]
+    for name in ("one", "other"):
+        ana.http.delete(f"/process_graphs/{name}")
+
+
+def test_validation_tells_all_and_looks_collections_up(ana: Client) -> None:
+    def told(graph: Any, **more: Any) -> list[str]:
+        answer = ana.http.post("/validation", json={"process_graph": graph, **more})
+        assert answer.status_code == 200
+        return [error["code"] for error in answer.json()["errors"]]
+
+    assert told(band("B04")) == []
+    assert told(band("B04", "none")) == ["CollectionNotFound"]
+    assert told(band("B04", "plots")) == ["PermissionsInsufficient"]
+    assert told({"a": node("nothing"), "b": node("add", True, x=1)}) == [
+        "ProcessUnsupported",
+        "ProcessArgumentRequired",
+    ]
+    assert told(STRETCH.graph, parameters=list(PARAMETERS)) == []
+    assert told(STRETCH.graph) == ["ProcessParameterMissing", "ProcessParameterMissing"]
