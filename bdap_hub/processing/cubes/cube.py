@@ -26,7 +26,9 @@ class Cube:
     """`data` has one axis for each of `dims`; `labels` names the entries of all but y and x.
 
     `aliases` maps common names (red, nir) to band names, as the catalogue gives them; `kinds` says of which openEO
-    type a dimension is (temporal, bands, geometry, other), where its name (t, bands) does not say it.
+    type a dimension is (temporal, bands, geometry, other), where its name (t, bands) does not say it. Of a vector cube
+    `features` has the GeoJSON feature, in degrees, of each label of the dimension of geometries, and `crs` is where
+    distances between them are measured.
     """
 
     data: Values
@@ -34,6 +36,8 @@ class Cube:
     labels: Mapping[str, tuple[Any, ...]]
     aliases: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
+    features: Mapping[Any, Mapping[str, Any]] = field(default_factory=dict)
+    crs: str = "EPSG:4326"
 
     def kind(self, dimension: str) -> str:
         """The openEO type of a dimension."""

@@ -11,7 +11,7 @@ import numpy as np
 from affine import Affine
 from pyproj import Geod
 from rasterio.crs import CRS
-from rasterio.features import geometry_mask
+from rasterio.features import bounds, geometry_mask
 from rasterio.warp import transform_bounds
 
 from ..cubes.extent import DEGREES, EARTH, MERCATOR, WORLD, Bounds, Box, transformer
@@ -89,11 +89,31 @@ class Grid:
 
     def covered(self, geojson: Any) -> Any:
         """For each pixel whether its centre lies in one of the polygons, or a point or line goes through it."""
+        out = np.zeros((self.height, self.width), bool)
+        rows, columns, inside = self.part(geojson)
+        out[rows, columns] = inside
+        return out
+
+    def part(self, geojson: Any) -> tuple[slice, slice, Any]:
+        """The rows and columns around some geometries, and which of their pixels these cover."""
         shapes = [moved(part, self._projected) for part in parts(geojson)]
         if not shapes:
-            return np.zeros((self.height, self.width), bool)
-        transform = Affine(self.xres, 0, self.left, 0, -self.yres, self.top)
-        return geometry_mask(shapes, out_shape=(self.height, self.width), transform=transform, invert=True)
+            return slice(0, 0), slice(0, 0), np.zeros((0, 0), bool)
+        boxes = np.array([bounds(shape) for shape in shapes])
+        (west, south), (east, north) = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+        columns = _span((west - self.left) / self.xres, (east - self.left) / self.xres, self.width)
+        rows = _span((self.top - north) / self.yres, (self.top - south) / self.yres, self.height)
+        there = self.cut(rows, columns)
+        if not there.width * there.height:
+            return rows, columns, np.zeros((there.height, there.width), bool)
+        transform = Affine(self.xres, 0, there.left, 0, -self.yres, there.top)
+        return rows, columns, geometry_mask(shapes, (there.height, there.width), transform, invert=True)
+
+    def cut(self, rows: slice, columns: slice) -> Grid:
+        """A part of the grid."""
+        left, top = self.left + columns.start * self.xres, self.top - rows.start * self.yres
+        size = {"width": columns.stop - columns.start, "height": rows.stop - rows.start}
+        return replace(self, left=left, top=top, **size)
 
     def _projected(self, positions: Any) -> Any:
         """Positions in degrees, as (n, 2), in the grid's CRS."""
@@ -136,6 +156,12 @@ class Grid:
             return (px >= west) & (px <= east) & (py >= south) & (py <= north)
         columns, rows = (xs >= west) & (xs <= east), (ys >= south) & (ys <= north)
         return rows[:, np.newaxis] & columns[np.newaxis, :]
+
+
+def _span(first: float, last: float, size: int) -> slice:
+    """The pixels between two positions, and one more on each side, as far as there are any."""
+    start = int(np.clip(np.floor(first) - 1, 0, size))
+    return slice(start, int(np.clip(np.ceil(last) + 1, start, size)))
 
 
 def _mercator(latitude: Any) -> Any:

@@ -27,6 +27,12 @@ class Place(Protocol):
     def covered(self, geojson: Any) -> Any:
         """For each pixel whether it is in one of the geometries; broadcasts to (y, x)."""
 
+    def part(self, geojson: Any) -> tuple[slice, slice, Any]:
+        """The rows and columns around some geometries, and which of their pixels these cover."""
+
+    def cut(self, rows: slice, columns: slice) -> Place:
+        """A part of it."""
+
     def centres(self) -> tuple[Any, Any]:
         """x of the columns' and y of the rows' centres."""
 
@@ -82,6 +88,15 @@ class Context:
         """The result of a callback with these parameters."""
         return run(callback, self, parameters)
 
+    def call_on(self, rows: slice, columns: slice, callback: Graph, parameters: Mapping[str, Any]) -> Any:
+        """The result of a callback on a part of the grid, which is all that it knows of."""
+        before = self.grid, self.whole
+        self.grid, self.whole = self.grid.cut(rows, columns), True
+        try:
+            return run(callback, self, parameters)
+        finally:
+            self.grid, self.whole = before
+
 
 def run(graph: Graph, ctx: Context, parameters: Mapping[str, Any] | None = None) -> Any:
     """The result of `graph`. Others are forgotten after their last use; with `ctx.keep` they stay in `ctx.seen`.
@@ -113,7 +128,7 @@ def passes(filter_graph: Graph, value: Any) -> bool:
     """Whether a property's value passes a metadata filter; a missing property never does."""
     if value is None:
         return False
-    result = run(filter_graph, Context(_NOWHERE, _nothing), {"value": value})
+    result = run(filter_graph, Context(NOWHERE, nothing), {"value": value})
     return bool(np.all(np.asarray(result) == 1))
 
 
@@ -164,14 +179,20 @@ class _Nowhere:
 
     covered = inside
 
+    def part(self, geojson: Any) -> tuple[slice, slice, Any]:
+        return slice(0, 1), slice(0, 1), np.ones((1, 1), bool)
+
+    def cut(self, rows: slice, columns: slice) -> Place:
+        return self
+
     def centres(self) -> tuple[Any, Any]:
         return np.zeros(1), np.zeros(1)
 
     ground = centres
 
 
-_NOWHERE = _Nowhere()
+NOWHERE: Place = _Nowhere()
 
 
-def _nothing(node: str) -> Cube:
+def nothing(node: str) -> Cube:
     raise GraphError("ProcessArgumentInvalid", "a metadata filter cannot load data")

@@ -12,6 +12,7 @@ from ..processes import REGISTRY
 from ..processes.indices import candidates
 from .graph import Graph, GraphError, Node, Param, Ref, walk
 from .spec import Sees
+from .zones import geometries
 
 MOST_MARGIN = 128
 ALWAYS = Interval()
@@ -96,12 +97,12 @@ def _needs(graph: Graph) -> dict[str, Need]:
         own = needs.get(node.id, Need())
         for name, value in node.arguments.items():
             for ref in (v for v in walk(value) if isinstance(v, Ref)):
-                asked = _asked(node, name, own)
+                asked = _asked(node, name, own, graph)
                 needs[ref.node] = needs[ref.node].union(asked) if ref.node in needs else asked
     return needs
 
 
-def _asked(node: Node, argument: str, own: Need) -> Need:
+def _asked(node: Node, argument: str, own: Need, graph: Graph) -> Need:
     """What `node` looks at in its argument, given what its own consumers look at."""
     if argument == "data":
         match node.process:
@@ -111,8 +112,11 @@ def _asked(node: Node, argument: str, own: Need) -> Need:
                 return replace(own, interval=common(own.interval, interval(node.arguments["extent"])))
             case "filter_bbox":
                 return replace(own, bounds=overlap(own.bounds, extent_of(node.arguments["extent"])))
-            case "filter_spatial":
-                return replace(own, bounds=overlap(own.bounds, extent_of(node.arguments["geometries"])))
+            case "filter_spatial" | "aggregate_spatial":
+                geojson = geometries(graph, node.arguments["geometries"])
+                if geojson is None:
+                    return Need(own.bands, WORLD, own.interval)
+                return replace(own, bounds=overlap(own.bounds, extent_of(geojson)))
             case "ndvi" if node.arguments.get("target_band") is None:
                 return replace(
                     own, bands=frozenset({node.arguments.get("nir", "nir"), node.arguments.get("red", "red")})

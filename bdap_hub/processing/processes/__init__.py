@@ -16,12 +16,14 @@ from . import (
     indices,
     logic,
     maths,
+    pieces,
     quality,
     spatial,
     statistics,
     temporal,
     terrain,
     texts,
+    vectors,
 )
 
 __all__ = [
@@ -38,12 +40,14 @@ __all__ = [
     "indices",
     "logic",
     "maths",
+    "pieces",
     "quality",
     "spatial",
     "statistics",
     "temporal",
     "terrain",
     "texts",
+    "vectors",
 ]
 
 REGISTRY: Registry = registered()

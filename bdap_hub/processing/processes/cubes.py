@@ -192,6 +192,8 @@ def _overlaid(ctx: Any, one: Cube, two: Cube, resolver: Any, context: Any) -> Cu
         {**two.labels, **one.labels},
         {**two.aliases, **one.aliases},
         {**two.kinds, **one.kinds},
+        {**two.features, **one.features},
+        one.crs if one.features else two.crs,
     )
 
 

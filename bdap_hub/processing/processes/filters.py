@@ -9,6 +9,7 @@ import numpy as np
 
 from ..cubes.cube import Cube
 from ..cubes.extent import box, interval, within
+from ..cubes.vectors import as_geojson
 from ..graphs.graph import GraphError
 from ..graphs.spec import process
 from .lifted import NO_DATA
@@ -53,10 +54,10 @@ def filter_bbox(ctx: Any, data: Any, extent: Any) -> Any:
     return where(data, ctx.grid.inside(box(extent)))
 
 
-@process(limits=f"{STAYS} Geometries as GeoJSON.")
+@process(limits=STAYS)
 def filter_spatial(ctx: Any, data: Any, geometries: Any) -> Any:
     """Only pixels whose centre lies in one of the geometries (points and lines: those that they touch)."""
-    return where(data, ctx.grid.covered(geometries))
+    return where(data, ctx.grid.covered(as_geojson(geometries)))
 
 
 def where(data: Cube, kept: Any, replacement: Any = NO_DATA) -> Cube:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import TooMuch
-from ..cubes.geometry import parts
 from ..cubes.values import Series, number
+from ..cubes.vectors import as_geojson, collection, features_of, vector_cube
 from ..graphs.graph import GraphError
 from ..graphs.spec import Sees, process
 from .cubes import shaped
@@ -20,31 +20,33 @@ MOST_WEIGHTS, MOST_PRODUCTS = 4096, 2**33
 BORDERS: Mapping[str, Any] = {"replicate": "edge", "reflect": "symmetric", "reflect_pixel": "reflect", "wrap": "wrap"}
 
 
-@process(limits="Geometries as GeoJSON.")
+@process
 def mask_polygon(ctx: Any, data: Any, mask: Any, replacement: Any = None, inside: Any = False) -> Any:
     """Pixels whose centre lies outside of (or inside) the polygons are replaced; no data stay."""
-    covered = ctx.grid.covered(mask)
+    covered = ctx.grid.covered(as_geojson(mask))
     kept = ~covered if inside else covered
     if replacement is None:
         return where(data, kept)
     return where(data, kept | np.isnan(data.data), number(replacement))
 
 
-@process(sees=Sees.EXTENT, limits="Geometries as GeoJSON, counted from 0.")
+@process(sees=Sees.EXTENT, limits="The labels of the geometries count from 0.")
 def aggregate_spatial(
     ctx: Any, data: Any, geometries: Any, reducer: Any, target_dimension: Any = None, context: Any = None
 ) -> Any:
-    """The pixels in each geometry put through a reducer; with `target_dimension` also how many they are."""
+    """A vector cube: the pixels in each geometry put through a reducer; with `target_dimension` also their number."""
     if target_dimension is not None and target_dimension in data.dims:
         raise GraphError("TargetDimensionExists", f"the cube has a dimension {target_dimension!r} already")
     shape, layers = data.data.shape[:-2], []
-    for geometry in parts(geometries):
-        inside = np.broadcast_to(ctx.grid.covered(geometry), data.data.shape[-2:])
-        pixels = np.moveaxis(data.data[..., inside], -1, 0)
+    features = features_of(geometries)
+    for feature in features:
+        rows, columns, inside = ctx.grid.part(collection([feature]))
+        pixels = np.moveaxis(data.data[..., rows, columns][..., inside], -1, 0)
         value = shaped(ctx.call(reducer, {"data": Series(pixels), "context": context}), shape, data)
         counts = np.full(shape, len(pixels)), np.count_nonzero(np.isfinite(pixels), axis=0)
         layers.append(np.stack([value, *counts]) if target_dimension else value)
-    flat = replace(data, dims=data.dims[:-2], data=data.data[..., 0, 0])
+    zones = vector_cube(features, getattr(geometries, "crs", "EPSG:4326"))
+    flat = replace(data, dims=data.dims[:-2], data=data.data[..., 0, 0], features=zones.features, crs=zones.crs)
     labels = tuple(range(len(layers)))
     if target_dimension is None:
         return flat.added("geometry", np.stack(layers), labels, "geometry")

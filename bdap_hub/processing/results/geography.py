@@ -15,6 +15,7 @@ from ..engine.reader import Reader
 from ..engine.sampling import Raster
 from ..graphs.graph import Graph, GraphError, Node, Ref, walk
 from ..graphs.plan import Load, Plan
+from ..graphs.zones import geometries
 from .lattice import Frame, Lattice, Window
 
 
@@ -97,7 +98,8 @@ class Geography:
         frame = _hull(found) if found else None
         if frame is None or node.process not in ("filter_bbox", "filter_spatial"):
             return frame
-        return _within(frame, node.arguments.get("extent") or node.arguments.get("geometries"), crs)
+        extent = node.arguments.get("extent") or geometries(self.graph, node.arguments.get("geometries"))
+        return _within(frame, extent, crs)
 
 
 def _cubes(node: Node, first: str) -> Iterator[str]:

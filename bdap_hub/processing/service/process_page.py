@@ -8,19 +8,14 @@ from ..processes import REGISTRY
 STANDARD = "openEO processes 2.0.0-rc.2"
 SPECIFICATIONS = "https://github.com/Open-EO/openeo-processes/tree/98ae0148287b6a59beaa9b00a506fdd6f725c098"
 _FILES = "files and addresses outside the catalogue are not read"
-_VECTORS = "there are no vector cubes yet; GeoJSON is taken where geometries are"
 _ELSEWHERE = "other services are not called"
 NOT_HERE = {
-    "apply_neighborhood": "no windows of cubes yet; `apply_kernel` and `aggregate_spatial_window` run",
-    "apply_polygon": _VECTORS,
     "ard_normalized_radar_backscatter": "needs orbits and a terrain model",
     "ard_surface_reflectance": "no atmospheric correction",
     "atmospheric_correction": "no atmospheric correction",
     "cloud_detection": "no detection; use a collection's own mask",
     "export_collection": "results are maps and values; nothing is exported yet",
     "export_workspace": "results are maps and values; nothing is exported yet",
-    "filter_vector": _VECTORS,
-    "load_geojson": _VECTORS,
     "load_stac": _FILES,
     "load_uploaded_files": _FILES,
     "load_url": _FILES,
@@ -30,10 +25,6 @@ NOT_HERE = {
     "run_udf_externally": _ELSEWHERE,
     "sar_backscatter": "needs orbits and a terrain model",
     "stac_modify": "results have no STAC metadata yet",
-    "vector_buffer": _VECTORS,
-    "vector_reproject": _VECTORS,
-    "vector_to_random_points": _VECTORS,
-    "vector_to_regular_points": _VECTORS,
 }
 """The standard's processes (and proposals) that do not run, and why."""
 HEAD = f"""# Processes

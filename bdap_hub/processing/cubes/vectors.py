@@ -1,0 +1,111 @@
+"""Vector data cubes: a dimension of geometries, each label with its GeoJSON feature. PURE.
+
+Features are kept in degrees (RFC 7946), whatever the reference system of the cube: in that distances are measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..graphs.graph import GraphError
+from .cube import Cube
+from .extent import DEGREES, transformer
+from .geometry import moved, parts
+
+GEOMETRY = "geometry"
+Feature = Mapping[str, Any]
+
+
+def features_of(geojson: Any) -> list[Feature]:
+    """The features of GeoJSON or of a vector cube, in degrees; a bare geometry becomes one. GraphError otherwise."""
+    if isinstance(geojson, Cube):
+        return [geojson.features[label] for label in geojson.labels[geometries_of(geojson)]]
+    kind = geojson.get("type") if isinstance(geojson, Mapping) else None
+    if kind == "FeatureCollection" and isinstance(geojson.get("features"), list):
+        return [feature for part in geojson["features"] for feature in features_of(part)]
+    if kind != "Feature":
+        return [feature(parts(geojson)[0])]
+    properties = geojson.get("properties") or {}
+    if not isinstance(properties, Mapping):
+        raise GraphError("ProcessArgumentInvalid", "the properties of a feature are not an object")
+    found = None if geojson.get("geometry") is None else parts(geojson)[0]
+    return [feature(found, properties, geojson.get("id"))]
+
+
+def feature(
+    geometry: Mapping[str, Any] | None, properties: Mapping[str, Any] | None = None, name: Any = None
+) -> Feature:
+    """A GeoJSON feature; without geometry it is empty."""
+    made = {"type": "Feature", "geometry": geometry, "properties": dict(properties or {})}
+    return made if name is None else {"id": name, **made}
+
+
+def collection(features: Sequence[Feature]) -> Mapping[str, Any]:
+    """A FeatureCollection of those that are not empty: what masks and filters are made of."""
+    return {"type": "FeatureCollection", "features": [one for one in features if one["geometry"] is not None]}
+
+
+def as_geojson(geometries: Any) -> Mapping[str, Any]:
+    """GeoJSON in degrees of GeoJSON or a vector cube."""
+    return collection(features_of(geometries))
+
+
+def vector_cube(features: Sequence[Feature], crs: str = DEGREES) -> Cube:
+    """A cube of these geometries without values."""
+    labels = tuple(range(len(features)))
+    kinds = {GEOMETRY: GEOMETRY}
+    data = np.full(len(features), np.nan)
+    return Cube(data, (GEOMETRY,), {GEOMETRY: labels}, kinds=kinds, features=dict(enumerate(features)), crs=crs)
+
+
+def geometries_of(cube: Cube) -> str:
+    """The dimension of geometries; GraphError where the cube has none."""
+    name = cube.only(GEOMETRY, "DimensionNotAvailable")
+    if any(label not in cube.features for label in cube.labels[name]):
+        raise GraphError("DimensionNotAvailable", f"the labels of {name!r} are no geometries any more")
+    return name
+
+
+def projected(geometry: Mapping[str, Any], crs: str, back: bool = False) -> dict[str, Any]:
+    """A geometry in degrees in another reference system, or (`back`) the way back."""
+    change = transformer(crs, DEGREES) if back else transformer(DEGREES, crs)
+
+    def move(positions: Any) -> Any:
+        out = np.stack(change.transform(*positions.T), axis=1)
+        if not np.isfinite(out).all():
+            raise GraphError("ProcessArgumentInvalid", f"a geometry reaches beyond the world of {crs}")
+        return out
+
+    return dict(geometry) if crs == DEGREES else moved(geometry, move)
+
+
+def as_features(cube: Cube) -> dict[str, Any]:
+    """The cube as GeoJSON: values as properties, named by the labels of all other dimensions."""
+    name = geometries_of(cube)
+    rest = [d for d in cube.dims if d != name]
+    values = cube.aligned((name, *rest)).reshape(len(cube.labels[name]), -1)
+    names = _names(cube, rest)
+    features = [
+        {**one, "properties": {**one["properties"], **{k: _plain(v) for k, v in zip(names, row, strict=True)}}}
+        for one, row in zip(features_of(cube), values, strict=True)
+    ]
+    return {"type": "FeatureCollection", "features": features}
+
+
+def _names(cube: Cube, rest: Sequence[str]) -> list[str]:
+    names = [""]
+    for dimension in rest:
+        names = [f"{name}~{label}" if name else str(label) for name in names for label in cube.labels[dimension]]
+    return ["value"] if names == [""] else names
+
+
+def _plain(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def changed(cube: Cube, change: Callable[[Feature], Feature]) -> dict[Any, Feature]:
+    """The cube's features after a change of each."""
+    return {label: change(one) for label, one in cube.features.items()}
