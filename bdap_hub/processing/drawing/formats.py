@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from affine import Affine
-from rasterio.errors import NotGeoreferencedWarning
+from PIL import Image
 from rasterio.io import MemoryFile
 
 from .colours import Colour
@@ -35,6 +34,8 @@ FORMATS = (
     Format("GTIFF", "image/tiff; application=geotiff", ("tif", "tiff"), values=True),
 )
 QUALITY = 85
+FEW = 64
+"""Palettes of fewer colours (classes) are never blurred by a lossy format that can do without."""
 
 
 def picture_as(picture: Picture, form: Format, background: Colour) -> bytes:
@@ -42,10 +43,16 @@ def picture_as(picture: Picture, form: Format, background: Colour) -> bytes:
     if form.name == "PNG":
         return png(picture)
     rgba = picture.rgba()
+    out = io.BytesIO()
     if form.name == "JPEG":
-        return _written("JPEG", _over(rgba, background), QUALITY=QUALITY)
-    lossless: dict[str, Any] = {"LOSSLESS": "YES"} if isinstance(picture, Indexed) and len(picture.palette) < 64 else {}
-    return _written("WEBP", rgba if (rgba[..., 3] < 255).any() else rgba[..., :3], **(lossless or {"QUALITY": QUALITY}))
+        Image.fromarray(_over(rgba, background)).save(out, "JPEG", quality=QUALITY)
+        return out.getvalue()
+    shown = Image.fromarray(rgba if (rgba[..., 3] < 255).any() else rgba[..., :3])
+    if isinstance(picture, Indexed) and len(picture.palette) < FEW:
+        shown.save(out, "WEBP", lossless=True, quality=0, method=0)
+    else:
+        shown.save(out, "WEBP", quality=QUALITY, method=1)
+    return out.getvalue()
 
 
 def npy(layers: Any) -> bytes:
@@ -72,12 +79,3 @@ def _over(rgba: Any, background: Colour) -> Any:
     share = rgba[..., 3:].astype(np.float32) / np.float32(255)
     ground = np.asarray(background[:3], np.float32)
     return np.rint(rgba[..., :3] * share + ground * (1 - share)).astype(np.uint8)
-
-
-def _written(driver: str, pixels: Any, **options: Any) -> bytes:
-    height, width, count = pixels.shape
-    with warnings.catch_warnings(), MemoryFile() as memory:
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with memory.open(driver=driver, dtype="uint8", count=count, height=height, width=width, **options) as file:
-            file.write(np.ascontiguousarray(np.moveaxis(pixels, -1, 0)))
-        return bytes(memory.read())

@@ -9,6 +9,18 @@ from fastapi import FastAPI, Response
 
 from ...errors import NotFound
 from ..processes import REGISTRY
+from .configuration import PARAMETERS
+from .style_parameters import STYLE
+
+PICTURES = {"PNG": "PNG", "WEBP": "WebP", "JPEG": "JPEG"}
+TYPES = {
+    "XYZ": {"title": "Map tiles (XYZ)", "description": "Tiles by zoom, column and row, for web maps."},
+    "WMTS": {
+        "title": "Web map tile service (OGC)",
+        "description": "WMTS 1.0.0 for GIS: KVP and RESTful.",
+    },
+    "TileJSON": {"title": "TileJSON 3.0", "description": "A document that tells MapLibre and others where tiles are."},
+}
 
 
 def add_descriptions(app: FastAPI, prefix: str) -> None:
@@ -16,19 +28,15 @@ def add_descriptions(app: FastAPI, prefix: str) -> None:
 
     @app.get(f"{prefix}/file_formats")
     async def file_formats() -> dict[str, Any]:
-        parameters = {
-            "colormap": {"type": "string", "description": "Name of a colormap, for one band.", "default": "gray"},
-            "min": {"type": ["number", "array"], "description": "Value (per band) of the first colour.", "default": 0},
-            "max": {"type": ["number", "array"], "description": "Value (per band) of the last colour.", "default": 255},
+        pictures = {
+            name: {"title": title, "gis_data_types": ["raster"], "parameters": STYLE}
+            for name, title in PICTURES.items()
         }
-        return {
-            "input": {},
-            "output": {"PNG": {"title": "PNG", "gis_data_types": ["raster"], "parameters": parameters}},
-        }
+        return {"input": {}, "output": pictures}
 
     @app.get(f"{prefix}/service_types")
     async def service_types() -> dict[str, Any]:
-        return {"XYZ": {"title": "Map tiles (XYZ)", "configuration": {}, "process_parameters": []}}
+        return {kind: {**said, "configuration": PARAMETERS, "process_parameters": []} for kind, said in TYPES.items()}
 
     @app.get(f"{prefix}/udf_runtimes")
     async def udf_runtimes() -> dict[str, Any]:

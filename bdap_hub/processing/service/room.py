@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 
 from ...database import connect
-from ...errors import NotFound
+from ...errors import NotFound, NotLoggedIn
 from ...settings import Settings
 from ...web import Principal
 from ..engine.evaluate import Compiled, Engine, workers
@@ -20,10 +20,12 @@ from ..graphs.parse import parse
 from ..processes import REGISTRY
 from .drawn import Drawn
 from .gate import Gate
+from .logs import Logs
 from .lookup import Catalogue
 from .rights import Rights
 from .stored_processes import UserProcesses
 from .tables import Services, StoredPlan, StoredService
+from .views import ServiceNotFound, View, Views
 
 
 class Room:
@@ -41,6 +43,8 @@ class Room:
         self.drawn = Drawn(settings.processing.tile_cache_mb * 2**20)
         self.user_processes = UserProcesses(self.sessions)
         self._compiled: Cache[Compiled] = Cache(200)
+        self.views = Views(self.services, self.compiled)
+        self.logs = Logs(self.sessions)
 
     def compiled(self, identifier: str) -> Compiled:
         """The graph of that id, ready to be evaluated; NotFound if there is none."""
@@ -55,10 +59,33 @@ class Room:
         principal = await self.login.require(request)
         row = await asyncio.to_thread(self.services.get, identifier, principal.person.name)
         if row is None:
-            raise NotFound(f"you have no service {identifier!r}", "GET /services lists yours")
-        compiled = await asyncio.to_thread(self.compiled, identifier)
+            raise ServiceNotFound(f"you have no service {identifier!r:.80}", "GET /services lists yours")
+        compiled = await asyncio.to_thread(self.compiled, row.plan)
         self.rights.check(compiled.plan, principal.person)
         return principal, row, compiled
+
+    async def viewed(self, request: Request, identifier: str, signature: str) -> tuple[View, bool]:
+        """A service that is switched on, for who comes with a signed address or is logged in as its owner.
+
+        With whether everybody may see it; the rights to its collections are checked now.
+        """
+        if signature:
+            person = await self.rights.signed_person(identifier, signature)
+        else:
+            principal = await self.login.principal(request)
+            if principal is None:
+                raise NotLoggedIn("a tile needs its signed address, or a login", "take the service's `url`")
+            person = principal.person
+        view = self.views.ready(identifier, person.name)
+        if view is None:
+            view = await self.gate.run(self.views.get, identifier, person.name)
+        return view, self.rights.check(view.compiled.plan, person)
+
+    async def query(self, request: Request, view: View, signature: str) -> str:
+        """What the addresses inside a document carry: the signature that it was asked with, else a new one."""
+        if not signature:
+            signature = self.rights.sign(view.row.id, await self.login.require(request))
+        return f"sig={signature}"
 
     async def planned(self, graph: Graph, principal: Principal, token: str) -> Compiled:
         """The plan of a graph from what the caller sees in the catalogue, checked by a run on no data."""

@@ -1,4 +1,4 @@
-"""Routes for secondary web services: a graph is posted once, planned, and kept."""
+"""Routes for secondary web services: a graph is posted once, planned, and kept; changed, switched off, taken down."""
 
 from __future__ import annotations
 
@@ -6,107 +6,88 @@ import asyncio
 import json
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from ... import audit
-from ...errors import BdapError, NotFound
 from ...web import Principal
-from ...web.audit_request import client_address
-from ..engine.evaluate import Compiled
-from ..engine.grid import MAX_ZOOM
-from ..graphs import needs
-from ..graphs.graph import Graph, GraphError
-from ..graphs.parse import parse
-from ..processes import REGISTRY
-from .bodies import body_of, graph_of
-from .rights import caller_token
+from . import document
+from .bodies import body_of
+from .logs import LEVELS, described
+from .posting import Draft, changed, draft_of
 from .room import Room
 from .tables import StoredService
+from .views import ServiceNotFound
 
 
 def add_services(app: FastAPI, prefix: str, room: Room) -> None:
+    base = f"{room.settings.hub.public_url}{prefix}"
+
     @app.post(f"{prefix}/services")
     async def create(request: Request) -> Response:
         principal = await room.login.require(request)
-        body = await body_of(request)
-        if str(body.get("type", "XYZ")).upper() != "XYZ":
-            raise GraphError("ServiceUnsupported", f"services of type {body['type']!r} are not offered", "use XYZ")
-        raw = await room.expanded(principal, graph_of(body))
-        graph = parse(raw, REGISTRY)
-        compiled = await _refusals_audited(room, request, principal, graph)
-        row = await asyncio.to_thread(
-            room.services.add,
-            compiled.plan.id,
-            json.dumps(raw),
-            compiled.plan.dump(),
-            principal.person.name,
-            str(body.get("title") or ""),
-        )
-        shown = _service(room, prefix, principal, row, compiled, raw)
-        location = f"{room.settings.hub.public_url}{prefix}/services/{row.id}"
-        return JSONResponse(shown, 201, {"Location": location, "OpenEO-Identifier": row.id})
+        draft = await draft_of(room, request, principal, await body_of(request))
+        row = await asyncio.to_thread(_kept, room, principal.person.name, draft)
+        shown = _described(principal, row, draft.graph)
+        return JSONResponse(shown, 201, {"Location": f"{base}/services/{row.id}", "OpenEO-Identifier": row.id})
 
     @app.get(f"{prefix}/services")
     async def services(request: Request) -> dict[str, Any]:
         principal = await room.login.require(request)
         rows = await asyncio.to_thread(room.services.of, principal.person.name)
-        base = f"{room.settings.hub.public_url}{prefix}/services"
-        return {
-            "services": [
-                {"id": row.id, "title": row.title, "type": "XYZ", "enabled": True, "url": f"{base}/{row.id}"}
-                for row in rows
-            ],
-            "links": [],
-        }
+        return {"services": [document.listed(row, base) for row in rows], "links": []}
 
     @app.get(f"{prefix}/services/{{identifier}}")
     async def service(request: Request, identifier: str) -> dict[str, Any]:
+        principal, row, _ = await room.mine(request, identifier)
+        stored = await asyncio.to_thread(room.services.plan, row.plan)
+        return _described(principal, row, json.loads(stored.graph) if stored else {})
+
+    @app.patch(f"{prefix}/services/{{identifier}}", status_code=204)
+    async def change(request: Request, identifier: str) -> Response:
         principal, row, compiled = await room.mine(request, identifier)
-        stored = await asyncio.to_thread(room.services.plan, identifier)
-        return _service(room, prefix, principal, row, compiled, json.loads(stored.graph) if stored else {})
+        draft = await changed(room, request, principal, await body_of(request), row, compiled)
+        await asyncio.to_thread(_changed, room, row, draft)
+        return Response(status_code=204)
 
     @app.delete(f"{prefix}/services/{{identifier}}", status_code=204)
     async def remove(request: Request, identifier: str) -> Response:
         principal = await room.login.require(request)
-        if not await asyncio.to_thread(room.services.remove, identifier, principal.person.name):
-            raise NotFound(f"you have no service {identifier!r}", "GET /services lists yours")
+        owner = principal.person.name
+        if not await asyncio.to_thread(room.services.remove, identifier, owner):
+            raise ServiceNotFound(f"you have no service {identifier!r:.80}", "GET /services lists yours")
+        room.views.forget(identifier, owner)
+        await asyncio.to_thread(room.logs.remove, identifier, owner)
         return Response(status_code=204)
 
+    @app.get(f"{prefix}/services/{{identifier}}/logs")
+    async def logs(
+        request: Request,
+        identifier: str,
+        offset: int = Query(0, ge=0),
+        limit: int = Query(200, ge=1, le=1000),
+        level: str = Query("debug", pattern="^(error|warning|info|debug)$"),
+    ) -> dict[str, Any]:
+        _, row, _ = await room.mine(request, identifier)
+        severe = next(known for known in LEVELS if known == level)
+        found = await asyncio.to_thread(room.logs.of, row.id, row.owner, severe, offset, limit)
+        return {"level": level, "logs": [described(entry) for entry in found], "links": []}
 
-def _service(
-    room: Room, prefix: str, principal: Principal, row: StoredService, compiled: Compiled, raw: Any
-) -> dict[str, Any]:
-    signature = room.rights.sign(row.id, principal)
-    return {
-        "id": row.id,
-        "title": row.title,
-        "type": "XYZ",
-        "enabled": True,
-        "url": f"{room.settings.hub.public_url}{prefix}/tiles/{row.id}/{{z}}/{{x}}/{{y}}.png?sig={signature}",
-        "process": {"process_graph": raw},
-        "configuration": {"bounds": list(compiled.plan.bounds), "minzoom": 0, "maxzoom": MAX_ZOOM},
-        "attributes": {
-            "dates": [[step.label for step in load.steps] for load in compiled.plan.loads],
-            "undrawable": compiled.drawable.undrawable,
-        },
-        "created": row.created.strftime("%Y-%m-%dT%H:%M:%SZ"),
-    }
+    def _described(principal: Principal, row: StoredService, graph: Any) -> dict[str, Any]:
+        view = room.views.of(row)
+        where = document.addresses(base, view, f"sig={room.rights.sign(row.id, principal)}")
+        return document.described(view, graph, where)
 
 
-async def _refusals_audited(room: Room, request: Request, principal: Principal, graph: Graph) -> Compiled:
-    try:
-        return await room.planned(graph, principal, caller_token(request, room.login))
-    except BdapError as error:
-        if error.status in (403, 404):
-            await asyncio.to_thread(
-                audit.record,
-                room.sessions,
-                person=principal.person.name,
-                action="read-collection",
-                subject=", ".join(query.collection for query in needs.queries(graph)),
-                allowed=False,
-                reason=error.message,
-                address=client_address(request),
-            )
-        raise
+def _kept(room: Room, owner: str, draft: Draft) -> StoredService:
+    plan = draft.compiled.plan
+    row = room.services.add(plan.id, json.dumps(draft.graph), plan.dump(), owner, posted=draft.posted)
+    room.views.forget(row.id, owner)
+    room.logs.write(row.id, owner, f"posted as {row.kind}")
+    return row
+
+
+def _changed(room: Room, row: StoredService, draft: Draft) -> None:
+    room.services.change(row, draft.posted, draft.stored())
+    room.views.forget(row.id, row.owner)
+    what = "switched on" if draft.posted.enabled and not row.enabled else "changed"
+    room.logs.write(row.id, row.owner, what if draft.posted.enabled else "switched off")

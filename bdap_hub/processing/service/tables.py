@@ -1,14 +1,17 @@
-"""State of the processing service: plans by the hash of their content, and who has them as a service."""
+"""State of the processing service: plans by the hash of their content, and who has them as a web service."""
 
 from __future__ import annotations
 
+import secrets
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, ForeignKey, String, Text, delete, select
+from sqlalchemy import Boolean, Connection, DateTime, ForeignKey, String, Text, delete, inspect, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
 
+from ... import database
 from ...database import Base
 
 
@@ -23,14 +26,48 @@ class StoredPlan(Base):
 
 
 class StoredService(Base):
-    """Somebody's web service on a plan. `owner` is a person's name, or dashboard:<id> for a release."""
+    """Somebody's web service on a plan. `owner` is a person's name, or dashboard:<id> for a release.
 
-    __tablename__ = "processing_services"
+    `configuration` is what the owner said, `style` the options by which it is drawn ('': the graph's), both JSON.
+    """
 
-    id: Mapped[str] = mapped_column(ForeignKey("processing_plans.id"), primary_key=True)
+    __tablename__ = "processing_web_services"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
     owner: Mapped[str] = mapped_column(String(255), primary_key=True)
+    plan: Mapped[str] = mapped_column(ForeignKey("processing_plans.id"))
+    kind: Mapped[str] = mapped_column(String(16))
     title: Mapped[str] = mapped_column(String(255))
+    description: Mapped[str] = mapped_column(Text)
+    enabled: Mapped[bool] = mapped_column(Boolean)
+    configuration: Mapped[str] = mapped_column(Text)
+    style: Mapped[str] = mapped_column(Text)
     created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+@database.step("processing", 1)
+def _own_ids(connection: Connection) -> None:
+    """Services had their plan's id; they get their own, by which several can show one plan."""
+    if "processing_services" not in inspect(connection).get_table_names():
+        return
+    connection.exec_driver_sql(
+        "INSERT INTO processing_web_services"
+        " (id, owner, plan, kind, title, description, enabled, configuration, style, created)"
+        " SELECT id, owner, id, 'XYZ', title, '', TRUE, '{}', '', created FROM processing_services"
+    )
+    connection.exec_driver_sql("DROP TABLE processing_services")
+
+
+@dataclass(frozen=True)
+class Posted:
+    """What makes a web service, apart from its plan: as it is posted, or changed later."""
+
+    kind: str = "XYZ"
+    title: str = ""
+    description: str = ""
+    enabled: bool = True
+    configuration: str = "{}"
+    style: str = ""
 
 
 class Services:
@@ -39,21 +76,39 @@ class Services:
     def __init__(self, sessions: sessionmaker[Any]) -> None:
         self.sessions = sessions
 
-    def add(self, identifier: str, graph: str, plan: str, owner: str, title: str) -> StoredService:
-        """Keep a plan (once) and make it a service of `owner`; posting the same again only changes the title."""
-        row = StoredService(id=identifier, owner=owner, title=title[:255], created=datetime.now(UTC))
+    def add(
+        self, plan: str, graph: str, content: str, owner: str, title: str = "", posted: Posted | None = None
+    ) -> StoredService:
+        """Keep a plan (once) and make it a service of `owner`; posting the same again only changes how it is called.
+
+        Its id is the plan's for plain map tiles, so that the same graph has the same address for all.
+        """
+        made = posted or Posted(title=title)
         for attempt in (1, 2):
             try:
                 with self.sessions.begin() as session:
-                    if session.get(StoredPlan, identifier) is None:
-                        session.add(StoredPlan(id=identifier, graph=graph, plan=plan))
-                        session.flush()
+                    self._keep(session, plan, graph, content)
+                    identifier = self._free(session, plan, owner, made)
+                    row = StoredService(
+                        id=identifier, owner=owner, plan=plan, created=datetime.now(UTC), **_columns(made)
+                    )
                     session.merge(row)
                 return row
             except IntegrityError:  # another process stored the same at this moment
                 if attempt == 2:
                     raise
         raise AssertionError("unreachable")
+
+    def change(self, row: StoredService, posted: Posted, plan: StoredPlan | None = None) -> None:
+        """Give a service other properties, and another plan where there is one."""
+        with self.sessions.begin() as session:
+            if plan is not None:
+                self._keep(session, plan.id, plan.graph, plan.plan)
+            found = session.get(StoredService, (row.id, row.owner))
+            if found is not None:
+                for name, value in _columns(posted).items():
+                    setattr(found, name, value)
+                found.plan = plan.id if plan is not None else found.plan
 
     def get(self, identifier: str, owner: str) -> StoredService | None:
         """The service of that id, if `owner` has it."""
@@ -78,3 +133,31 @@ class Services:
         statement = delete(StoredService).where(StoredService.id == identifier, StoredService.owner == owner)
         with self.sessions.begin() as session:
             return bool(session.execute(statement).rowcount)
+
+    def _keep(self, session: Any, identifier: str, graph: str, content: str) -> None:
+        if session.get(StoredPlan, identifier) is None:
+            session.add(StoredPlan(id=identifier, graph=graph, plan=content))
+            session.flush()
+
+    def _free(self, session: Any, plan: str, owner: str, made: Posted) -> str:
+        """The id for a service: that of an equal one of `owner`, else a free one."""
+        plain = (made.kind, made.configuration) == ("XYZ", "{}")
+        there = session.get(StoredService, (plan, owner)) if plain else None
+        if plain and (there is None or (there.plan, there.kind, there.configuration) == (plan, "XYZ", "{}")):
+            return plan
+        equal = select(StoredService.id).where(
+            StoredService.owner == owner,
+            StoredService.plan == plan,
+            StoredService.kind == made.kind,
+            StoredService.configuration == made.configuration,
+        )
+        return str(session.scalar(equal.limit(1)) or secrets.token_hex(16))
+
+
+def posted_of(row: StoredService) -> Posted:
+    """The properties of a service as it is."""
+    return Posted(**{name: getattr(row, name) for name in Posted.__dataclass_fields__})
+
+
+def _columns(posted: Posted) -> dict[str, Any]:
+    return {**posted.__dict__, "title": posted.title[:255]}

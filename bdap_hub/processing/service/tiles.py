@@ -8,15 +8,17 @@ import json
 from affine import Affine
 from fastapi import FastAPI, Request, Response
 
-from ...errors import BadRequest
+from ...errors import BadRequest, BdapError
 from ..cubes.cube import Cube
 from ..drawing.drawable import picture
 from ..drawing.formats import geotiff, npy, picture_as
 from ..drawing.layers import at_date, layer_names, layers
 from ..engine.evaluate import Compiled
 from ..engine.grid import Grid
+from .dates import alone
 from .room import Room
-from .tile_address import Address, read_address, read_format
+from .tile_address import Address, read_address
+from .views import View
 
 ENGINE = "3"
 """Part of every ETag: raise it when the same plan on the same files gives other pixels."""
@@ -28,45 +30,50 @@ def add_tiles(app: FastAPI, prefix: str, room: Room) -> None:
     async def tile(
         request: Request, identifier: str, z: int, x: int, last: str, sig: str = "", format: str = "", time: str = ""
     ) -> Response:
-        person = await room.rights.signed_person(identifier, sig)
-        compiled = await room.gate.run(room.compiled, identifier)
-        everybody = room.rights.check(compiled.plan, person)
-        accept = request.headers.get("accept", "")
-        address = read_address(z, x, last, 256, read_format("png"), format, accept)
-        known = request.headers.get("if-none-match", "")
-        etag, image = await room.gate.run(
-            _draw, room, compiled, address, _date(compiled, time), known, gone=request.is_disconnected
-        )
-        headers = {
-            "Cache-Control": f"{'public' if everybody else 'private'}, max-age={SECONDS}, must-revalidate",
-            "Vary": "Accept",
-            "ETag": etag,
-        }
-        if image is None:
-            return Response(status_code=304, headers=headers)
-        return Response(image, media_type=address.form.media, headers=headers)
+        view, everybody = await room.viewed(request, identifier, sig)
+        size, form = view.configuration.tile_size, view.configuration.form
+        address = read_address(z, x, last, size, form, format, request.headers.get("accept", ""))
+        return await answer(request, room, view, address, time, everybody)
 
 
-def _draw(room: Room, compiled: Compiled, address: Address, date: str, known: str) -> tuple[str, bytes | None]:
+async def answer(request: Request, room: Room, view: View, address: Address, time: str, everybody: bool) -> Response:
+    """A tile, or 304 where the caller has it. Why it cannot be drawn goes into the service's log."""
+    date = read_date(view.compiled, time)
+    known = request.headers.get("if-none-match", "")
+    try:
+        etag, image = await room.gate.run(_draw, room, view, address, date, known, gone=request.is_disconnected)
+    except BdapError as error:
+        if error.status != 429:
+            await room.gate.run(room.logs.failed, view.row.id, view.row.owner, error)
+        raise
+    shared = "public" if everybody else "private"
+    cache = f"{shared}, max-age={SECONDS}, must-revalidate"
+    headers = {"Cache-Control": cache, "Vary": "Accept", "ETag": etag}
+    if image is None:
+        return Response(status_code=304, headers=headers)
+    return Response(image, media_type=address.form.media, headers=headers)
+
+
+def _draw(room: Room, view: View, address: Address, date: str, known: str) -> tuple[str, bytes | None]:
     """The tile's ETag, and its image unless the client knows it. The ETag names all that the pixels depend on."""
-    grid = address.grid
+    grid, compiled = address.grid, alone(view.compiled, date)
     meets = compiled.plan.bounds.meets(grid.bounds())
     touched = room.engine.touched(compiled.plan, grid) if meets else []
     place = (address.z, address.x, address.y) if meets else ()
-    content = json.dumps([ENGINE, compiled.plan.id, place, address.size, address.form.name, date, touched])
-    etag = f'"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
+    content = [ENGINE, view.compiled.plan.id, view.digest, place, address.size, address.form.name, date, touched]
+    etag = f'"{hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]}"'
     if etag in known:
         return etag, None
-    return etag, room.drawn.get(etag, lambda: _made(room, compiled, address, date))
+    return etag, room.drawn.get(etag, lambda: _made(room, view, compiled, address, date))
 
 
-def _made(room: Room, compiled: Compiled, address: Address, date: str) -> bytes:
+def _made(room: Room, view: View, compiled: Compiled, address: Address, date: str) -> bytes:
     """The image of a tile, or its values."""
     grid, form = address.grid, address.form
     if form.values:
         one = at_date(room.engine.cube(compiled, grid), date)
         return npy(layers(one)) if form.name == "NPY" else _geotiff(one, grid)
-    style = compiled.drawable.wanted()
+    style = view.drawable.wanted()
     cube = room.engine.cube(compiled, grid.grown(style.margin))
     return picture_as(picture(cube, date, style, grid.metres), form, style.background)
 
@@ -76,10 +83,10 @@ def _geotiff(one: Cube, grid: Grid) -> bytes:
     return geotiff(layers(one), layer_names(one), grid.crs, transform)
 
 
-def _date(compiled: Compiled, wanted: str) -> str:
+def read_date(compiled: Compiled, wanted: str) -> str:
     """The label of the date that is wanted, of which its beginning is enough; the last one where none is named."""
     labels = compiled.dates
-    if not wanted or wanted == "default":
+    if not wanted or wanted in ("default", "current"):
         return labels[-1] if labels else ""
     found = [label for label in labels if label == wanted] or [label for label in labels if label.startswith(wanted)]
     if len(found) != 1:
