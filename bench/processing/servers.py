@@ -124,7 +124,7 @@ def add_service(settings: Settings, name: str, raw: Mapping[str, Any], items: Se
     graph = parse(raw, REGISTRY)
     asked = queries(graph)
     made = plan.build(graph, asked, {name: described}, {q.node: items for q in asked}, 1000)
-    Services(connect(settings.database)).add(made.id, json.dumps(raw), made.dump(), "bench", "bench")
+    Services(connect(settings.database)).add(made.id, json.dumps(raw), made.dump(), "dashboard:bench", "bench")
     release = Principal(Person("dashboard:bench", frozenset({"project-forest"})), "release")
     signature = Rights(settings, HubLogin(settings, "processing")).sign(made.id, release)
     return f"{settings.processing.url}/services/processing/tiles/{made.id}/{{z}}/{{x}}/{{y}}.png?sig={signature}"
