@@ -15,6 +15,7 @@ from .service.capabilities import add_capabilities
 from .service.collections import add_collections
 from .service.cors import Cors
 from .service.descriptions import add_descriptions
+from .service.files import add_files
 from .service.maps import add_maps
 from .service.pixels import add_values
 from .service.room import Room
@@ -43,6 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
     add_collections(app, prefix, room)
     add_validation(app, prefix, room)
     add_user_processes(app, prefix, room)
+    add_files(app, prefix, room)
     add_services(app, prefix, room)
     add_maps(app, prefix, room)
     add_tiles(app, prefix, room)

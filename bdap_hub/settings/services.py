@@ -37,6 +37,7 @@ class ProcessingSettings(ServiceSettings):
     max_cube_mb: int = Field(512, description="An evaluation that would hold more pixels at once is refused.")
     block_cache_mb: int = Field(512, description="Decoded blocks kept in memory, shared by all evaluations.")
     tile_cache_mb: int = Field(64, description="Drawn tiles kept in memory; 0 draws each anew.")
+    files_mb: int = Field(1000, description="What a person may upload to the service (/files) in all.")
     queue: int = Field(256, description="Evaluations that may wait; beyond it callers are told to come back.")
 
 

@@ -30,6 +30,7 @@ EDITOR = (
     "GET /me",
     "GET /services",
     "GET /process_graphs",
+    "GET /files",
     "GET /processes/backend",
     "POST /validation",
 )
