@@ -64,7 +64,7 @@ def _measured(place: Place, chain: Chain) -> tuple[dict[str, float], float]:
             patch.object(reader.Reader, "_block", timed("blocks", reader.Reader._block)),
             patch.object(reader, "sampler", timed("where to sample", reader.sampler)),
             patch.object(reader.Sampler, "take", timed("sampling", reader.Sampler.take)),
-            patch.object(evaluate, "encode", timed("encoding", png.encode)),
+            patch.object(evaluate, "png", timed("encoding", png.png)),
         ):
             started = time.process_time()
             for tile in tiles:

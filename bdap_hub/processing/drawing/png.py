@@ -8,6 +8,7 @@ import zlib
 from typing import Any
 
 import numpy as np
+from isal import isal_zlib
 
 from .colours import Colour
 from .picture import Indexed, Picture
@@ -37,7 +38,7 @@ def _png(pixels: Any, colour_type: int, extra: bytes = b"") -> bytes:
         rows[1:, 1:] -= flat[:-1]
         rows[1:, 0] = 2
     head = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0))
-    body = _chunk(b"IDAT", zlib.compress(rows.tobytes(), LEVEL))
+    body = _chunk(b"IDAT", isal_zlib.compress(rows, LEVEL))
     return b"\x89PNG\r\n\x1a\n" + head + extra + body + _chunk(b"IEND", b"")
 
 

@@ -38,6 +38,7 @@ TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 UNIT = 512
 MASK = 0
 """In place of a band's number: the mask that all bands share."""
+SAMPLERS = 32 * 2**20
 GDAL = {"GDAL_CACHEMAX": 64, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_NUM_THREADS": 1}
 
 
@@ -66,21 +67,37 @@ class Cache[V]:
         self.limit, self.used, self._size = limit, 0, size
         self._entries: OrderedDict[Any, V] = OrderedDict()
         self._lock = threading.Lock()
+        self._busy: dict[Any, threading.Lock] = {}
 
     def get(self, key: Any, make: Callable[[], V]) -> V:
-        """The entry, made where it is missing (two threads may make it at once; one stays)."""
+        """The entry, made where it is missing; who comes while it is made waits for it."""
+        while True:
+            with self._lock:
+                if key in self._entries:
+                    self._entries.move_to_end(key)
+                    return self._entries[key]
+                underway = self._busy.get(key)
+                if underway is None:
+                    own = self._busy[key] = threading.Lock()
+                    own.acquire()
+                    break
+            with underway:  # then look again: it may have failed
+                pass
+        try:
+            value = make()
+            self._keep(key, value)
+            return value
+        finally:
+            with self._lock:
+                del self._busy[key]
+            own.release()
+
+    def _keep(self, key: Any, value: V) -> None:
         with self._lock:
-            if key in self._entries:
-                self._entries.move_to_end(key)
-                return self._entries[key]
-        value = make()
-        with self._lock:
-            if key not in self._entries:
-                self._entries[key] = value
-                self.used += self._size(value)
+            self._entries[key] = value
+            self.used += self._size(value)
             while self.used > self.limit and self._entries:
                 self.used -= self._size(self._entries.popitem(last=False)[1])
-        return value
 
     def clear(self) -> None:
         """Forget everything."""
@@ -120,7 +137,7 @@ class Reader:
         self.store, self.watch = store, watch or Watch(store.patience)
         self._files: Cache[File] = Cache(files)
         self._blocks: Cache[Any] = Cache(blocks, lambda block: int(block.nbytes))
-        self._samplers: Cache[Sampler | None] = Cache(48)
+        self._samplers: Cache[Sampler | None] = Cache(SAMPLERS, lambda how: how.nbytes if how else 0)
 
     def version(self, href: str) -> Version:
         """Which file an href means now; FileUnavailable where there is none or it leaves the store."""
@@ -166,10 +183,18 @@ class Reader:
         width, height = file.units[how.level]
         rows = range(how.top // height, (how.bottom - 1) // height + 1)
         columns = range(how.left // width, (how.right - 1) // width + 1)
-        top, left = rows[0] * height, columns[0] * width
-        lines = [[self._block(file, source.index, how.level, row, column) for column in columns] for row in rows]
-        whole = lines[0][0] if len(rows) == len(columns) == 1 else np.block(lines)
-        return np.ascontiguousarray(whole[how.top - top : how.bottom - top, how.left - left : how.right - left])
+        out = None
+        for row in rows:
+            for column in columns:
+                block = self._block(file, source.index, how.level, row, column)
+                y, x = how.top - row * height, how.left - column * width  # of the window, in the block
+                part = block[max(y, 0) : y + how.bottom - how.top, max(x, 0) : x + how.right - how.left]
+                if len(rows) == len(columns) == 1:
+                    return part
+                if out is None:
+                    out = np.empty((how.bottom - how.top, how.right - how.left), block.dtype)
+                out[max(-y, 0) :, max(-x, 0) :][: part.shape[0], : part.shape[1]] = part
+        return out
 
     def _block(self, file: File, index: int, level: int, row: int, column: int) -> Any:
         width, height = file.units[level]
