@@ -19,7 +19,7 @@ from .positions import Raster, positions
 WEIGHT = 0.2
 """The most that one pass of smoothing may give a neighbour: with more it would show as a pattern."""
 
-__all__ = ["Raster", "Sampler", "sampler"]
+__all__ = ["Raster", "Sampler", "positions", "sampler"]
 
 
 @dataclass(frozen=True)
