@@ -16,6 +16,7 @@ from .service.collections import add_collections
 from .service.cors import Cors
 from .service.descriptions import add_descriptions
 from .service.files import add_files
+from .service.legends import add_legends
 from .service.maps import add_maps
 from .service.pixels import add_values
 from .service.room import Room
@@ -47,6 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
     add_files(app, prefix, room)
     add_services(app, prefix, room)
     add_maps(app, prefix, room)
+    add_legends(app, prefix, room)
     add_tiles(app, prefix, room)
     add_values(app, prefix, room)
     add_capabilities(app, prefix, settings)  # last: it lists what is there

@@ -85,6 +85,7 @@ def described(view: View, graph: Any, where: Addresses) -> dict[str, Any]:
             "tiles": where.tiles,
             "tilejson": where.tilejson,
             "wmts": where.wmts,
+            "legend": where.legend("png"),
             **({"style": json.loads(row.style)} if row.style else {}),
         },
     }
