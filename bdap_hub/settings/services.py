@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -39,6 +40,8 @@ class ProcessingSettings(ServiceSettings):
     tile_cache_mb: int = Field(64, description="Drawn tiles kept in memory; 0 draws each anew.")
     files_mb: int = Field(1000, description="What a person may upload to the service (/files) in all.")
     queue: int = Field(256, description="Evaluations that may wait; beyond it callers are told to come back.")
+    models: Path | None = Field(None, description="Folder of models (`<name>.onnx`) that every person may use by name.")
+    model_mb: int = Field(200, description="A model of more megabytes is refused.")
 
 
 class CatalogueSettings(ServiceSettings):

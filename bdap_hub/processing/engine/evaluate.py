@@ -22,10 +22,12 @@ from ..graphs.interpret import Context, run
 from ..graphs.needs import margin
 from ..graphs.plan import Load, Plan, Step
 from .grid import Grid, crs_of
+from .models import Models
 from .reader import Reader
 from .watch import Pool, Watch
 
 MAX_SIDE = 1024
+NO_MODELS = Models(None, 0)
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,14 @@ class Compiled:
     margin: int = 0
 
     @classmethod
-    def of(cls, graph: Graph, plan: Plan, whole: bool = False) -> Compiled:
+    def of(cls, graph: Graph, plan: Plan, whole: bool = False, models: Models | None = None) -> Compiled:
         """Checked by a run on no data: what would fail on every tile fails here, once, with the node's name.
 
         `whole`: it will be evaluated over its whole extent, not piece by piece.
         """
         around = margin(graph)
-        result = run(graph, Context(Grid.point(0, 0), lambda node: _blank(plan.load(node)), whole=whole))
+        known = (models or NO_MODELS).get
+        result = run(graph, Context(Grid.point(0, 0), lambda node: _blank(plan.load(node)), whole=whole, models=known))
         if not isinstance(result, Cube):
             raise GraphError("ProcessGraphInvalid", "the graph's result is not a data cube", "end with one")
         return cls(graph, plan, result, drawable(result, options_of(graph)), around)
@@ -66,6 +69,7 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         self.limit = settings.processing.max_cube_mb * 2**20
+        self.models = Models(settings.processing.models, settings.processing.model_mb * 2**20)
         self.watch = Watch(settings.store.patience)
         self.reader = Reader(settings.store, settings.processing.block_cache_mb * 2**20, watch=self.watch)
         self.pool = Pool(settings.processing.threads, self.watch, "read")
@@ -89,6 +93,7 @@ class Engine:
             lambda node: self.load(compiled.plan.load(node), around),
             seen={} if seen is None else seen,
             keep=seen is not None,
+            models=self.models.get,
         )
         result: Cube = run(compiled.graph, context)
         return result.cropped(compiled.margin)

@@ -45,6 +45,7 @@ class Context:
     """What processes that ask for it get: the grid, loading, and calling back.
 
     `whole`: the grid is all there is, so that statistics over y and x mean something; a tile or a point is a part.
+    `models` gives a stored model by name.
     In an export each node has the grid that the graph chose (`grids`), and `resampler` leads from one to another.
     """
 
@@ -57,6 +58,7 @@ class Context:
     whole: bool = False
     grids: Mapping[str, Place] = field(default_factory=dict)
     resampler: Callable[[str, Cube, str], Cube] | None = None
+    models: Callable[[str], Any] = lambda name: _no_model(name)
 
     def hold(self, value: Any, sign: int = 1) -> None:
         """Count a result's bytes as long as it is needed; TooMuch where a graph needs too many at once."""
@@ -169,6 +171,10 @@ def _resolve(value: Any, values: Mapping[str, Any], parameters: Mapping[str, Any
     if isinstance(value, list):
         return [_resolve(inner, values, parameters) for inner in value]
     return value
+
+
+def _no_model(name: str) -> Any:
+    raise GraphError("ModelNotFound", f"there is no model {name!r:.100}", "models are not known here")
 
 
 class _Nowhere:

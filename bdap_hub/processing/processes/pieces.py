@@ -17,6 +17,7 @@ from ..graphs.spec import Sees, process
 
 MOST_WINDOWS = 4096
 PIXELS = ("px", None)
+CHANGED = "DataCubePropertiesImmutable"
 
 
 @process(sees=Sees.EXTENT)
@@ -36,7 +37,7 @@ def apply_polygon(
             continue
         taken[rows, columns] |= inside
         part = replace(data, data=np.where(inside, data.data[..., rows, columns], fill))
-        made = _same(ctx.call_on(rows, columns, process, {"data": part, "context": context}), part)
+        made = _same(ctx.call_on(rows, columns, process, {"data": part, "context": context}), part, part)
         out[..., rows, columns] = np.where(inside, made, out[..., rows, columns])
     return replace(data, data=out)
 
@@ -50,7 +51,7 @@ def _reach(arguments: Mapping[str, Any]) -> int:
 @process(
     reach=_reach,
     limits="Windows along x and y, in pixels of the view, that count from the origin of its reference system; all "
-    "other dimensions whole. In maps a window and its overlaps may have 129 pixels a side.",
+    "other dimensions whole; these the process may change. In maps window and overlaps may have 129 pixels a side.",
 )
 def apply_neighborhood(ctx: Any, data: Any, process: Any, size: Any, overlap: Any = None, context: Any = None) -> Any:
     """Each window, with what lies around it, put through a process of cubes; what comes out around it is left."""
@@ -66,15 +67,24 @@ def apply_neighborhood(ctx: Any, data: Any, process: Any, size: Any, overlap: An
     ]
     if len(windows) > MOST_WINDOWS:
         raise TooMuch(f"there are {len(windows)} windows; the limit is {MOST_WINDOWS}", "use larger windows")
-    out = np.empty_like(data.data)
+    like: Cube | None = None
     for rows, columns in windows:
         around = slice(rows.start, rows.stop + 2 * up), slice(columns.start, columns.stop + 2 * left)
         part = replace(data, data=padded[..., around[0], around[1]])
         there = slice(rows.start - up, rows.stop + up), slice(columns.start - left, columns.stop + left)
-        made = _same(ctx.call_on(*there, process, {"data": part, "context": context}), part)
+        made = ctx.call_on(*there, process, {"data": part, "context": context})
+        like = like or _filled(made, data)
+        made = _same(made, replace(like, data=like.data[..., : part.data.shape[-2], : part.data.shape[-1]]), part)
         height, width = made.shape[-2:]
-        out[..., rows, columns] = made[..., up : height - up, left : width - left]
-    return replace(data, data=out)
+        like.data[..., rows, columns] = made[..., up : height - up, left : width - left]
+    return data if like is None else like
+
+
+def _filled(first: Any, data: Cube) -> Cube:
+    """The whole result, still without data, whose first window is known."""
+    if not isinstance(first, Cube) or first.dims[-2:] != SPATIAL:
+        raise GraphError(CHANGED, "the process gives no cube with y and x", "it may not reduce them")
+    return replace(first, data=np.full((*first.data.shape[:-2], *data.data.shape[-2:]), np.nan, first.data.dtype))
 
 
 def _sides(described: Any, what: str) -> dict[str, int | None]:
@@ -111,10 +121,9 @@ def _cuts(first: int, size: int, length: int) -> Iterator[slice]:
         start = stop
 
 
-def _same(result: Any, part: Cube) -> Any:
-    if not isinstance(result, Cube) or result.dims != part.dims or result.data.shape != part.data.shape:
-        raise GraphError(
-            "DataCubePropertiesImmutable", "the process gives a cube with other dimensions than it got",
-            "it may only change values",
-        )  # fmt: skip
+def _same(result: Any, like: Cube, part: Cube) -> Any:
+    """The data of a result that has the dimensions of `like`, and the pixels of the part that it was made of."""
+    shape = (*like.data.shape[:-2], *part.data.shape[-2:])
+    if not isinstance(result, Cube) or result.dims != like.dims or result.data.shape != shape:
+        raise GraphError(CHANGED, "the process gives a cube with other dimensions than it got", "it may change values")
     return result.data

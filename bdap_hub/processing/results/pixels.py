@@ -120,6 +120,7 @@ class Evaluator:
                 resampler=lambda node, data, method: self._resampled(node, data, method, grids),
                 seen={} if seen is None else seen,
                 keep=seen is not None,
+                models=self.engine.models.get,
             ),
         )
         return result.cropped(self.placed.margin)

@@ -95,10 +95,11 @@ class Room:
         items = {query.node: await self.catalogue.items(query, token) for query in asked}
         made = plan.build(graph, asked, found, items, self.settings.processing.max_items)
         self.rights.check(made, principal.person)
-        return await asyncio.to_thread(Compiled.of, graph, made)
+        return await asyncio.to_thread(Compiled.of, graph, made, models=self.engine.models)
 
     def _restored(self, identifier: str) -> Compiled:
         row: StoredPlan | None = self.services.plan(identifier)
         if row is None:
             raise NotFound(f"there is no service {identifier!r}", "post the graph again")
-        return Compiled.of(parse(json.loads(row.graph), REGISTRY), plan.restore(row.plan))
+        graph = parse(json.loads(row.graph), REGISTRY)
+        return Compiled.of(graph, plan.restore(row.plan), models=self.engine.models)

@@ -58,7 +58,7 @@ def _draw(room: Room, view: View, address: Address, date: str, known: str) -> tu
     """The tile's ETag, and its image unless the client knows it. The ETag names all that the pixels depend on."""
     grid, compiled = address.grid, alone(view.compiled, date)
     meets = compiled.plan.bounds.meets(grid.bounds())
-    touched = room.engine.touched(compiled.plan, grid) if meets else []
+    touched = room.engine.touched(compiled.plan, grid) + room.engine.models.versions(compiled.graph) if meets else []
     place = (address.z, address.x, address.y) if meets else ()
     content = [ENGINE, view.compiled.plan.id, view.digest, place, address.size, address.form.name, date, touched]
     etag = f'"{hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]}"'
