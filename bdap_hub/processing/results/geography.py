@@ -96,7 +96,7 @@ class Geography:
             refs = refs[:1]
         found = [frame for ref in refs if (frame := self._frame(self.graph.node(ref), crs)) is not None]
         frame = _hull(found) if found else None
-        if frame is None or node.process not in ("filter_bbox", "filter_spatial"):
+        if frame is None or node.process not in ("filter_bbox", "filter_spatial", "aggregate_spatial"):
             return frame
         extent = node.arguments.get("extent") or geometries(self.graph, node.arguments.get("geometries"))
         return _within(frame, extent, crs)
