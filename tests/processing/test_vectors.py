@@ -50,6 +50,10 @@ def several(*features: Any) -> dict[str, Any]:
     return {"type": "FeatureCollection", "features": list(features)}
 
 
+def along(x: Any, y: Any) -> list[dict[str, Any]]:
+    return [{"dimension": "x", "value": x, "unit": "px"}, {"dimension": "y", "value": y, "unit": "px"}]
+
+
 EMPTY = {"type": "Feature", "properties": {"name": "nothing"}, "geometry": None}
 FIELDS = several(polygon(3, 12, 13, 2, name="a", area=100), polygon(20, 35, 50, 15, name="b", area=600), EMPTY)
 
@@ -145,6 +149,23 @@ def test_what_cannot_be_done_is_refused_with_the_standards_code(raw: Any, code: 
     assert error.value.code == code
 
 
+BOW = {"type": "Polygon", "coordinates": [[[15, 46], [15.01, 46.01], [15.01, 46], [15, 46.01], [15, 46]]]}
+FLAT = {"type": "Polygon", "coordinates": [[[15, 46], [15, 46], [15, 46], [15, 46]]]}
+
+
+@pytest.mark.parametrize("geometry", [BOW, FLAT])
+def test_damaged_geometries_do_not_break_processes(geometry: Any) -> None:
+    for step in (
+        ("vector_buffer", {"distance": 50}),
+        ("vector_to_regular_points", {"distance": 100}),
+        ("vector_to_random_points", {"geometry_count": 3, "seed": 1}),
+        ("filter_vector", {"geometries": of("s1")}),
+    ):
+        assert len(evaluate(chain(METRES, step, geojson=geometry)).labels["geometry"]) == 1
+    with pytest.raises(GraphError):
+        evaluate(chain(METRES, ("vector_buffer", {"distance": 1e300}), geojson=geometry))
+
+
 @pytest.mark.parametrize("relation", ["intersects", "disjoint", "within", "contains"])
 def test_geometries_are_filtered_by_their_relation_to_others(relation: str) -> None:
     raw = chain(("filter_vector", {"geometries": of("base"), "relation": relation}))
@@ -163,6 +184,10 @@ def test_points_lie_at_regular_distances_in_polygons() -> None:
     assert len(one_by_one.labels["geometry"]) == 28
     with pytest.raises(TooMuch, match="100000000 points"):
         evaluate(chain(METRES, ("vector_to_regular_points", {"distance": 0.01})))
+    ten = several(*[polygon(20, 35, 50, 15)] * 10)
+    assert evaluate(chain(METRES, ("vector_to_regular_points", {"distance": 5}), geojson=ten)).features
+    with pytest.raises(TooMuch, match="of 100000 are left"):
+        evaluate(chain(METRES, ("vector_to_regular_points", {"distance": 2}), geojson=ten))
 
 
 def test_random_points_lie_inside_and_come_again_with_the_same_seed() -> None:
@@ -231,6 +256,25 @@ def test_zonal_statistics_count_their_pixels() -> None:
     np.testing.assert_array_equal(counts, [[100, 99], [600, 600], [0, 0]])
 
 
+@pytest.mark.parametrize(
+    ("process", "arguments"),
+    [
+        ("focal_statistics", {"statistic": "mean"}), ("morphology", {"operation": "open"}),
+        ("gaussian_filter", {"sigma": 1}),
+        ("edge_detection", {}), ("slope", {}), ("hillshade", {}), ("terrain_index", {"index": "tpi"}),
+        ("to_scl_dilation_mask", {}), ("apply_kernel", {"kernel": [[1]]}),
+        ("apply_neighborhood", {"process": call("absolute", x=1), "size": along(8, 8)}),
+    ],
+)  # fmt: skip
+def test_neighbourhoods_need_pixels(process: str, arguments: Any) -> None:
+    raw = zonal()
+    raw["z"].pop("result")
+    raw["f"] = node(process, True, data=of("z"), **arguments)
+    with pytest.raises(GraphError) as error:
+        evaluate(raw, a=Cube(raster().data[:1], ("bands", "y", "x"), {"bands": ("SCL",)}))
+    assert error.value.code == "DimensionNotAvailable"
+
+
 def test_a_band_of_zonal_statistics_can_be_taken_further() -> None:
     raw = zonal()
     raw["z"].pop("result")
@@ -292,10 +336,6 @@ def pieces(size: Any, overlap: Any = None) -> dict[str, Any]:
     }
 
 
-def along(x: Any, y: Any) -> list[dict[str, Any]]:
-    return [{"dimension": "x", "value": x, "unit": "px"}, {"dimension": "y", "value": y, "unit": "px"}]
-
-
 @pytest.mark.parametrize(("width", "height", "more"), [(10, 20, 0), (20, 10, 3), (None, None, 0)])
 def test_windows_are_put_through_a_process_of_cubes(width: int | None, height: int | None, more: int) -> None:
     cube = replace(raster(), data=np.nan_to_num(raster().data))
@@ -317,6 +357,7 @@ def test_windows_are_put_through_a_process_of_cubes(width: int | None, height: i
         [{"dimension": "x", "value": 100, "unit": "m"}],
         [{"dimension": "x", "value": 2.5, "unit": "px"}],
         along(0, 5),
+        along(7, 8),
     ],
 )
 def test_windows_that_are_not_done_are_refused(size: Any) -> None:

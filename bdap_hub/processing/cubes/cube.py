@@ -102,6 +102,13 @@ class Cube:
         )
         return made.arranged(ordered(made))
 
+    @property
+    def pixels(self) -> Values:
+        """The data, whose last two axes are y and x; DimensionNotAvailable where the cube has no pixels."""
+        for dimension in SPATIAL:
+            self.axis(dimension)
+        return self.data
+
     def series(self, dimension: str) -> Series:
         """The values along a dimension, as callbacks get them."""
         axis = self.axis(dimension)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+from shapely.errors import ShapelyError
 
 from ...errors import BdapError, TooMuch
 from ..cubes.cube import Cube
@@ -151,7 +152,7 @@ def _call(node: Node, values: Mapping[str, Any], ctx: Context, parameters: Mappi
         raise
     except (BdapError, MemoryError):
         raise
-    except (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError) as error:
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError, ShapelyError) as error:
         raise GraphError(
             "ProcessArgumentInvalid", f"node {node.name!r} ({node.process}) cannot work on what it gets: {error}"[:300]
         ) from error

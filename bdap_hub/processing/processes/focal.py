@@ -23,7 +23,7 @@ def focal_statistics(
 ) -> Any:
     """A statistic of the values around each pixel; no data are left out, and stay unless they are to be filled."""
     where = footprint(int(size), shape)
-    affordable(data.data, int(where.sum()))
+    affordable(data.pixels, int(where.sum()))
     if (statistic == "percentile") == (percentile is None) or not 0 <= (percentile or 0) <= 100:
         raise GraphError("ProcessArgumentInvalid", f"the percentile of {statistic!r} is {percentile}",
                          "give a `percentile` from 0 to 100 with the statistic 'percentile', and no other")  # fmt: skip
@@ -126,7 +126,7 @@ def _twice(arguments: Mapping[str, Any]) -> int:
 @process(reach=_twice, limits=VIEW)
 def morphology(data: Any, operation: Any, size: Any = 3, shape: Any = "square") -> Any:
     """Erosion and dilation, and what is made of them; no data are left out, and stay."""
-    where, values = footprint(int(size), shape), data.data
+    where, values = footprint(int(size), shape), data.pixels
     affordable(values, 2 * int(where.sum()))
     missing = np.isnan(values)
 
@@ -158,14 +158,14 @@ def gaussian_filter(data: Any, sigma: Any) -> Any:
     if not 0.1 <= sigma <= 40:
         raise GraphError("ProcessArgumentInvalid", f"sigma is {sigma} pixels", "choose 0.1 to 40")
     away = np.arange(-math.ceil(3 * sigma), math.ceil(3 * sigma) + 1)
-    affordable(data.data, 4 * len(away))
+    affordable(data.pixels, 4 * len(away))
     return replace(data, data=smoothed(data.data, np.exp(-(away**2) / (2 * sigma**2))))
 
 
 @process(reach=lambda arguments: 1, limits=VIEW)
 def edge_detection(data: Any, operator: Any = "sobel") -> Any:
     """The length of the gradient per pixel, or the Laplacian; no data next to a pixel give no data."""
-    a, b, c, d, e, f, g, h, i = shifts(data.data, np.ones((3, 3), bool))
+    a, b, c, d, e, f, g, h, i = shifts(data.pixels, np.ones((3, 3), bool))
     if operator == "laplacian":
         return replace(data, data=b + d + f + h - 4 * e)
     first, middle, last = EDGES[operator]

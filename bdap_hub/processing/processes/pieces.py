@@ -15,7 +15,7 @@ from ..cubes.vectors import collection, features_of
 from ..graphs.graph import GraphError
 from ..graphs.spec import Sees, process
 
-MOST_WINDOWS = 4096
+MOST_WINDOWS, LEAST = 65536, 8
 PIXELS = ("px", None)
 CHANGED = "DataCubePropertiesImmutable"
 
@@ -26,7 +26,7 @@ def apply_polygon(
 ) -> Any:
     """The pixels of each polygon put through a process of cubes; what no polygon covers becomes no data."""
     fill = np.asarray(number(mask_value), data.data.dtype)
-    out, taken = np.full_like(data.data, np.nan), np.zeros(data.data.shape[-2:], bool)
+    out, taken = np.full_like(data.pixels, np.nan), np.zeros(data.data.shape[-2:], bool)
     for feature in features_of(geometries):
         if not str((feature["geometry"] or {}).get("type", "Polygon")).endswith("Polygon"):
             raise GraphError("ProcessArgumentInvalid", "the geometries are not all polygons", "leave out the others")
@@ -50,13 +50,14 @@ def _reach(arguments: Mapping[str, Any]) -> int:
 
 @process(
     reach=_reach,
-    limits="Windows along x and y, in pixels of the view, that count from the origin of its reference system; all "
-    "other dimensions whole; these the process may change. In maps window and overlaps may have 129 pixels a side.",
+    limits=f"Windows of at least {LEAST} pixels along x and y, in pixels of the view, counted from the origin of its "
+    "reference system; all other dimensions whole (these the process may change). In maps window and overlaps may have "
+    "129 pixels a side.",
 )
 def apply_neighborhood(ctx: Any, data: Any, process: Any, size: Any, overlap: Any = None, context: Any = None) -> Any:
     """Each window, with what lies around it, put through a process of cubes; what comes out around it is left."""
     sides, more = _sides(size, "size"), _sides(overlap or [], "overlap")
-    tall, wide = (sides.get(d) or data.data.shape[data.axis(d)] for d in SPATIAL)
+    tall, wide = (sides.get(d) or side for d, side in zip(SPATIAL, data.pixels.shape[-2:], strict=True))
     up, left = (more.get(d) or 0 for d in SPATIAL)
     first_row, first_column = _first(ctx)
     padded = np.pad(data.data, [(0, 0)] * (data.data.ndim - 2) + [(up, up), (left, left)], constant_values=np.nan)
@@ -94,12 +95,12 @@ def _sides(described: Any, what: str) -> dict[str, int | None]:
     sides: dict[str, int | None] = {}
     for one in described:
         name, value = str(one["dimension"]), one.get("value")
-        whole = isinstance(value, (int, float)) and value == int(value) and value >= (what == "size")
+        whole = isinstance(value, (int, float)) and value == int(value) and value >= LEAST * (what == "size")
         if value is not None and not (name in SPATIAL and whole and one.get("unit") in PIXELS):
             raise GraphError(
                 "ProcessArgumentUnsupported",
                 f"a {what} of {value!r:.20} {one.get('unit') or ''} along {name!r} is not done",
-                "whole pixels (px) along x and y; null for all others",
+                f"whole pixels (px) along x and y, a size of at least {LEAST}; null for all others",
             )  # fmt: skip
         sides[name] = None if value is None else int(value)
     return sides

@@ -72,7 +72,7 @@ def to_scl_dilation_mask(
     dimension = data.only("bands", "DimensionAmbiguous")
     if len(data.names(dimension)) != 1:
         raise GraphError("ProcessArgumentInvalid", "the cube has other bands than SCL", "use filter_bands before")
-    classes = data.series(dimension).values[0]
+    classes = data.without(dimension, data.series(dimension).values[0]).pixels
     unclear = ~np.isin(classes, CLEAR if mask1_values is None else mask1_values)
     clouds = np.isin(classes, CLOUDS if mask2_values is None else mask2_values)
     if erosion_kernel_size:

@@ -37,7 +37,7 @@ def aggregate_spatial(
     """A vector cube: the pixels in each geometry put through a reducer; with `target_dimension` also their number."""
     if target_dimension is not None and target_dimension in data.dims:
         raise GraphError("TargetDimensionExists", f"the cube has a dimension {target_dimension!r} already")
-    shape, layers = data.data.shape[:-2], []
+    shape, layers = data.pixels.shape[:-2], []
     features = features_of(geometries)
     for feature in features:
         rows, columns, inside = ctx.grid.part(collection([feature]))
@@ -78,7 +78,7 @@ def apply_kernel(data: Any, kernel: Any, factor: Any = 1, border: Any = 0, repla
             f"the kernel has {weights.size} weights for {data.data.size} values",
             f"use at most {MOST_WEIGHTS} weights, and fewer dates or bands",
         )
-    height, width = data.data.shape[-2:]
+    height, width = data.pixels.shape[-2:]
     valid = np.where(np.isfinite(data.data), data.data, np.asarray(replace_invalid, data.data.dtype))
     around = [(0, 0)] * (valid.ndim - 2) + [(side // 2, side // 2) for side in weights.shape]
     if isinstance(border, str):

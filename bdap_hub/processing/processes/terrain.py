@@ -51,7 +51,7 @@ def hillshade(ctx: Any, data: Any, azimuth: Any = 315, altitude: Any = 45, z_fac
 def terrain_index(ctx: Any, data: Any, index: Any, size: Any = 3) -> Any:
     """Topographic position, ruggedness, roughness or curvature."""
     where = footprint(int(size), "square")
-    affordable(data.data, int(where.sum()))
+    affordable(data.pixels, int(where.sum()))
     if index == "curvature":
         return _like(data, _curvature(ctx, data))
     layers, heights = shifts(data.data, where), data.data.astype(np.float64)
@@ -67,7 +67,7 @@ def terrain_index(ctx: Any, data: Any, index: Any, size: Any = 3) -> Any:
 
 def _gradient(ctx: Any, data: Any) -> tuple[Any, Any]:
     """By how much heights rise for each metre to the east and to the north, by Horn's method."""
-    a, b, c, d, e, f, g, h, i = shifts(data.data.astype(np.float64), AROUND)
+    a, b, c, d, e, f, g, h, i = shifts(data.pixels.astype(np.float64), AROUND)
     wide, tall = _metres(ctx)
     east = ((c - a) + 2 * (f - d) + (i - g)) / (8 * wide)
     north = ((a - g) + 2 * (b - h) + (c - i)) / (8 * tall)

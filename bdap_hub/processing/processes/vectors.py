@@ -76,7 +76,7 @@ def vector_buffer(geometries: Any, distance: Any) -> Any:
     def buffered(one: Feature) -> Feature:
         if one["geometry"] is None:
             return one
-        return {**one, "geometry": _back(shape(projected(one["geometry"], crs)).buffer(distance), crs)}
+        return {**one, "geometry": _back(_shape(projected(one["geometry"], crs)).buffer(distance), crs)}
 
     return replace(geometries, features=changed(geometries, buffered))
 
@@ -85,12 +85,12 @@ def vector_buffer(geometries: Any, distance: Any) -> Any:
 def filter_vector(data: Any, geometries: Any, relation: Any = "intersects") -> Any:
     """Only the geometries that stand in a relation to the union of others."""
     name = geometries_of(data)
-    base = shapely.union_all([shape(one["geometry"]) for one in collection(features_of(geometries))["features"]])
+    base = shapely.union_all([_shape(one["geometry"]) for one in collection(features_of(geometries))["features"]])
     bases = [shapely.union_all(alike) for alike in _by_dimension(base)]  # GEOS compares no mixed collections
     combined = all if relation in ("disjoint", "contains") else any
 
     def kept(one: Feature) -> bool:
-        return one["geometry"] is not None and combined(PREDICATES[relation](shape(one["geometry"]), b) for b in bases)
+        return one["geometry"] is not None and combined(PREDICATES[relation](_shape(one["geometry"]), b) for b in bases)
 
     return data.select(name, [i for i, one in enumerate(features_of(data)) if kept(one)])
 
@@ -101,9 +101,10 @@ def vector_to_regular_points(data: Any, distance: Any, group: Any = True) -> Any
     crs = _in_metres(data)
     if not distance > 0:
         raise GraphError("ProcessArgumentInvalid", f"the distance is {distance}", "give metres above 0")
-    sampled = [
-        _regular(projected(one["geometry"], crs), distance) if one["geometry"] else [] for one in features_of(data)
-    ]
+    sampled: list[list[Any]] = []
+    for one in features_of(data):
+        left = MOST_POINTS - sum(map(len, sampled))
+        sampled.append(_regular(projected(one["geometry"], crs), distance, left) if one["geometry"] else [])
     return _sampled(data, sampled, crs, group)
 
 
@@ -123,7 +124,7 @@ def vector_to_random_points(
     if each > FEW_POINTS or each * len(filled) > MOST_POINTS:
         raise TooMuch(f"{each} points for each of {len(filled)} geometries are asked for", "ask for fewer")
     random = np.random.default_rng(seed)
-    sampled = [_random(shape(one["geometry"]), int(each), random) if one["geometry"] else [] for one in features]
+    sampled = [_random(_shape(one["geometry"]), int(each), random) if one["geometry"] else [] for one in features]
     return _sampled(data, sampled, DEGREES, group)
 
 
@@ -148,6 +149,12 @@ def _in_metres(data: Cube) -> str:
     return data.crs
 
 
+def _shape(geometry: Mapping[str, Any]) -> Any:
+    """A geometry for GEOS; rings that cross themselves are mended."""
+    made = shape(geometry)
+    return made if made.is_valid else shapely.make_valid(made)
+
+
 def _back(made: Any, crs: str) -> Mapping[str, Any] | None:
     return None if made.is_empty else projected(_lists(mapping(made)), crs, back=True)
 
@@ -161,16 +168,16 @@ def _lists(geometry: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": geometry["type"], "coordinates": listed(geometry["coordinates"])}
 
 
-def _regular(geometry: Mapping[str, Any], distance: float) -> list[Any]:
-    made = shape(geometry)
+def _regular(geometry: Mapping[str, Any], distance: float, left: int) -> list[Any]:
+    made = _shape(geometry)
     if geometry["type"].endswith("Point"):
         return list(shapely.get_parts(made))
     if geometry["type"].endswith("LineString"):
-        _few(made.length / distance)
+        _few(made.length / distance, left)
         lines = shapely.get_parts(made)
         return [line.interpolate(at) for line in lines for at in np.arange(0, line.length + 1e-9, distance)]
     west, south, east, north = made.bounds
-    _few((east - west) * (north - south) / distance**2)
+    _few((east - west) * (north - south) / distance**2, left)
     xs = np.arange(west + distance / 2, max(east, west + distance), distance)
     ys = np.arange(north - distance / 2, min(south, north - distance), -distance)
     points = shapely.points(*(part.ravel() for part in np.meshgrid(xs, ys)))
@@ -194,9 +201,9 @@ def _random(geometry: Any, count: int, random: Any) -> list[Any]:
     return found
 
 
-def _few(points: float) -> None:
-    if points > MOST_POINTS:
-        raise TooMuch(f"{points:.0f} points are asked for; the limit is {MOST_POINTS}", "use a larger distance")
+def _few(points: float, left: int = MOST_POINTS) -> None:
+    if points > left:
+        raise TooMuch(f"{points:.0f} points are asked for; {left} of {MOST_POINTS} are left", "use a larger distance")
 
 
 def _sampled(data: Cube, sampled: list[list[Any]], crs: str, group: bool) -> Cube:
