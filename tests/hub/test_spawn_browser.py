@@ -144,14 +144,14 @@ def test_choose_watch_work_stop_and_start_again(chosen: Platform, person: Any, l
     expect(page.locator(".free")).to_contain_text("Free now: ")
     look(page, "choose")
     page.get_by_role("radio", name="Large").check()
-    news: list[Route] = []  # kept back while one looks: else the page leads on when the server is ready
-    page.route("**/progress*", lambda route: news.append(route))
+    kept: list[Route] | None = []  # news, while one looks: else the page leads on when the server is ready
+    page.route("**/progress*", lambda route: route.continue_() if kept is None else kept.append(route))
     page.get_by_role("button", name="Start", exact=True).click()
     page.wait_for_url(re.compile(r"/hub/spawn-pending/ana|/user/ana/"))
     if "/hub/" in page.url:
         expect(page.locator("[aria-current=step]")).to_have_count(1)
         look(page, "pending")
-    page.unroute("**/progress*")
+    news, kept = kept, None  # to take the route away would let go of some by itself
     for one in news:
         one.continue_()
     work(page, artifacts)
