@@ -13,6 +13,8 @@ from bdap_hub.spawning.spawner import BdapDockerSpawner
 
 CONFIG = """
 from pathlib import Path
+from bdap_hub.spawning.lifecycle import keeper
+keeper.LOOK = 1.0  # seconds: what the hub notices by its look is noticed sooner
 from tests.faults.pausing import Phases, PausingSpawner
 PausingSpawner.phases = Phases(Path({folder!r}))
 c.JupyterHub.spawner_class = PausingSpawner

@@ -28,7 +28,7 @@ def set_clock(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ca
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LD_PRELOAD", str(library))
         patch.setenv("FAKETIME_TIMESTAMP_FILE", str(off))
-        patch.setenv("FAKETIME_NO_CACHE", "1")
+        patch.setenv("FAKETIME_CACHE_DURATION", "1")  # without, each question for the time reads the file
         patch.setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1")
         rig.platform.start_hub()
     yield lambda seconds: off.write_text(f"{seconds:+d}") and None
