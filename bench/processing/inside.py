@@ -56,6 +56,7 @@ def _measured(place: Place, chain: Chain) -> tuple[dict[str, float], float]:
             Path(folder), processing={"threads": 1, "block_cache_mb": 24}, store={"data_root": place.data}
         )
         engine = evaluate.Engine(settings)
+        engine.pool.map = map  # type: ignore[assignment,method-assign]  # all in this thread
         compiled = evaluate.Compiled.of(*_planned(place, chain))
         tiles = place.random("native", 5)
         for tile in place.random("native", 6, 4):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,11 @@ from ..graphs.graph import Graph, GraphError
 from ..graphs.interpret import Context, run
 from ..graphs.needs import margin
 from ..graphs.plan import Load, Plan, Step
+from ..graphs.streams import Stream, cut, streams
 from .grid import Grid, crs_of
 from .models import Models
 from .reader import Reader
+from .stream import Dates, reduced
 from .watch import Pool, Watch
 
 MAX_SIDE = 1024
@@ -36,7 +39,7 @@ class Compiled:
 
     `result` is the shape of what it gives: dimensions and labels, on no pixel. `drawable` says how tiles are drawn, or
     why they cannot be; its values can be asked for all the same. `margin` is how many pixels around a grid its values
-    depend on.
+    depend on. `streams` are worked through date by date, and `cut` is the graph without what comes before them.
     """
 
     graph: Graph
@@ -44,6 +47,8 @@ class Compiled:
     result: Cube
     drawable: Drawable
     margin: int = 0
+    streams: tuple[Stream, ...] = ()
+    cut: Graph = field(default=Graph((), ""), repr=False)
 
     @classmethod
     def of(cls, graph: Graph, plan: Plan, whole: bool = False, models: Models | None = None) -> Compiled:
@@ -51,12 +56,14 @@ class Compiled:
 
         `whole`: it will be evaluated over its whole extent, not piece by piece.
         """
-        around = margin(graph)
-        known = (models or NO_MODELS).get
-        result = run(graph, Context(Grid.point(0, 0), lambda node: _blank(plan.load(node)), whole=whole, models=known))
+        around, shapes = margin(graph), dict[str, Any]()
+        nowhere = Context(Grid.point(0, 0), lambda node: _blank(plan.load(node)), seen=shapes, keep=True, whole=whole)
+        nowhere.models = (models or NO_MODELS).get
+        result = run(graph, nowhere)
         if not isinstance(result, Cube):
             raise GraphError("ProcessGraphInvalid", "the graph's result is not a data cube", "end with one")
-        return cls(graph, plan, result, drawable(result, options_of(graph)), around)
+        found = streams(graph, shapes)
+        return cls(graph, plan, result, drawable(result, options_of(graph)), around, found, cut(graph, found))
 
     @property
     def dates(self) -> tuple[str, ...]:
@@ -72,7 +79,8 @@ class Engine:
         self.models = Models(settings.processing.models, settings.processing.model_mb * 2**20)
         self.watch = Watch(settings.store.patience)
         self.reader = Reader(settings.store, settings.processing.block_cache_mb * 2**20, watch=self.watch)
-        self.pool = Pool(settings.processing.threads, self.watch, "read")
+        self.threads = settings.processing.threads
+        self.pool = Pool(self.threads, self.watch, "read")
 
     def close(self) -> None:
         """Stop reading and close all files."""
@@ -88,14 +96,16 @@ class Engine:
     def cube(self, compiled: Compiled, grid: Grid, seen: dict[str, Any] | None = None) -> Cube:
         """The graph's result on `grid`; each node's own result is left in `seen`."""
         around = grid.grown(compiled.margin)
-        context = Context(
-            around,
-            lambda node: self.load(compiled.plan.load(node), around),
-            seen={} if seen is None else seen,
-            keep=seen is not None,
-            models=self.models.get,
-        )
-        result: Cube = run(compiled.graph, context)
+        context = Context(around, lambda node: self.load(compiled.plan.load(node), around), models=self.models.get)
+        if seen is None:
+            context.instead = {
+                stream.node.id: functools.partial(self._by_date, stream, compiled.plan, around)
+                for stream in compiled.streams
+            }
+            result: Cube = run(compiled.cut, context)
+        else:
+            context.seen, context.keep = seen, True
+            result = run(compiled.graph, context)
         return result.cropped(compiled.margin)
 
     def point(self, compiled: Compiled, lon: float, lat: float) -> dict[str, Any]:
@@ -144,15 +154,45 @@ class Engine:
 
     def load(self, load: Load, grid: Grid) -> Cube:
         """The pixels of a load node on a grid; TooMuch beyond the limit."""
-        shape = (len(load.steps), len(load.bands), grid.height, grid.width)
-        if (size := 4 * int(np.prod(shape))) > self.limit:
+        self._check(load, grid)
+        return self._filled(load, grid, self.pool.map)
+
+    def _check(self, load: Load, grid: Grid) -> None:
+        dates, bands = len(load.steps), len(load.bands)
+        if (size := 4 * dates * bands * grid.height * grid.width) > self.limit:
             raise TooMuch(
-                f"{shape[0]} dates of {shape[1]} bands need {size >> 20} MB; the limit is {self.limit >> 20}",
+                f"{dates} dates of {bands} bands need {size >> 20} MB; the limit is {self.limit >> 20}",
                 "narrow the temporal extent or choose fewer bands",
             )
-        around = grid.bounds()
+
+    def _by_date(self, stream: Stream, plan: Plan, grid: Grid, values: Mapping[str, Any]) -> Cube:
+        """The result of a stream's reducer. One date's bands are read side by side, several dates are each a job."""
+        ids, around = {node.id for node in stream.steps}, grid.bounds()
+        loads = {load.node: load for load in plan.loads if load.node in ids}
+        for load in loads.values():
+            self._check(load, grid)
+        mapped = self.pool.map if len(stream.labels) == 1 else map
+
+        def read(node: str, number: int) -> Cube:
+            return self._filled(replace(loads[node], steps=(loads[node].steps[number],)), grid, mapped)
+
+        def empty(number: int) -> bool:
+            return not any(_meets(load.steps[number], around) for load in loads.values())
+
+        dates = Dates(
+            stream,
+            values,
+            (grid.height, grid.width),
+            read,
+            empty,
+            lambda loader: Context(grid, loader, models=self.models.get),
+        )
+        return reduced(dates, self.pool, self.threads)
+
+    def _filled(self, load: Load, grid: Grid, mapped: Callable[..., Iterable[Any]]) -> Cube:
+        shape, around = (len(load.steps), len(load.bands), grid.height, grid.width), grid.bounds()
         jobs = [(t, b) for t, step in enumerate(load.steps) for b in range(shape[1]) if _meets(step, around)]
-        parts = self.pool.map(lambda job: self._layer(load.steps[job[0]], job[1], grid, around), jobs)
+        parts = mapped(lambda job: self._layer(load.steps[job[0]], job[1], grid, around), jobs)
         done = {job: part for job, part in zip(jobs, parts, strict=True) if part is not None}
         kind = np.result_type(np.float32, *{part.dtype for part in done.values()})
         if len(done) == shape[0] * shape[1]:

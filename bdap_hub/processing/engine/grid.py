@@ -14,11 +14,12 @@ from rasterio.crs import CRS
 from rasterio.features import bounds, geometry_mask
 from rasterio.warp import transform_bounds
 
-from ..cubes.extent import DEGREES, EARTH, MERCATOR, WORLD, Bounds, Box, transformer
+from ..cubes.extent import DEGREES, EARTH, MERCATOR, WORLD, Bounds, Box, lonlat, transformer
 from ..cubes.geometry import moved, parts
 from ..graphs.graph import GraphError
 
 TILE = 256
+HALF = math.pi * EARTH + 1e-6
 MAX_ZOOM = 22
 GEOD = Geod(ellps="WGS84")
 
@@ -82,10 +83,9 @@ class Grid:
         right, bottom = self.left + self.width * self.xres, self.top - self.height * self.yres
         if self.crs == DEGREES:
             return Bounds(self.left, bottom, right, self.top)
-        west, south, east, north = transform_bounds(
-            crs_of(self.crs), crs_of(DEGREES), self.left, bottom, right, self.top
-        )
-        return Bounds(west, south, east, north) if west <= east else WORLD
+        if self.crs == MERCATOR and self.left >= -HALF and right <= HALF:
+            return Bounds(*lonlat(self.left, bottom), *lonlat(right, self.top))
+        return _bounds(self.crs, self.left, bottom, right, self.top)
 
     def covered(self, geojson: Any) -> Any:
         """For each pixel whether its centre lies in one of the polygons, or a point or line goes through it."""
@@ -162,6 +162,12 @@ def _span(first: float, last: float, size: int) -> slice:
     """The pixels between two positions, and one more on each side, as far as there are any."""
     start = int(np.clip(np.floor(first) - 1, 0, size))
     return slice(start, int(np.clip(np.ceil(last) + 1, start, size)))
+
+
+@functools.lru_cache(maxsize=256)
+def _bounds(crs: str, left: float, bottom: float, right: float, top: float) -> Bounds:
+    west, south, east, north = transform_bounds(crs_of(crs), crs_of(DEGREES), left, bottom, right, top)
+    return Bounds(west, south, east, north) if west <= east else WORLD
 
 
 def _mercator(latitude: Any) -> Any:

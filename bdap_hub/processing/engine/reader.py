@@ -9,6 +9,7 @@ import glob
 import os
 import stat
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -39,6 +40,7 @@ UNIT = 512
 MASK = 0
 """In place of a band's number: the mask that all bands share."""
 SAMPLERS = 32 * 2**20
+FRESH, MOST_PATHS = 2.0, 20_000
 GDAL = {"GDAL_CACHEMAX": 64, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_NUM_THREADS": 1}
 
 
@@ -136,6 +138,7 @@ class Reader:
     def __init__(self, store: StoreSettings, blocks: int, files: int = 512, watch: Watch | None = None) -> None:
         self.store, self.watch = store, watch or Watch(store.patience)
         self._files: Cache[File] = Cache(files)
+        self._paths: dict[str, tuple[str, float]] = {}
         self._blocks: Cache[Any] = Cache(blocks, lambda block: int(block.nbytes))
         self._samplers: Cache[Sampler | None] = Cache(SAMPLERS, lambda how: how.nbytes if how else 0)
 
@@ -143,20 +146,39 @@ class Reader:
         """Which file an href means now; FileUnavailable where there is none or it leaves the store."""
         try:
             with self.watch.on(place_of(href)):
-                path = self.store.path_of(href)
-                found = path.stat()
+                path = self._path(href)
+                found = os.stat(path)  # noqa: PTH116  a Path costs more than the call
         except ValueError:
             raise FileUnavailable(f"{href} is not on the store", "tell the owner of the collection") from None
         except OSError:
             raise FileUnavailable(f"{href} cannot be opened", "tell the owner of the collection") from None
         if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for without end
             raise FileUnavailable(f"{href} is not a file", "tell the owner of the collection")
-        return Version(str(path), found.st_mtime_ns, found.st_size)
+        return Version(path, found.st_mtime_ns, found.st_size)
+
+    def _path(self, href: str, fresh: bool = False) -> str:
+        """The file's path without links, as it was found at most FRESH seconds ago: each look walks the whole path."""
+        known, now = self._paths.get(href), time.monotonic()
+        if known is None or fresh or now - known[1] > FRESH:
+            if len(self._paths) > MOST_PATHS:
+                self._paths.clear()
+            known = self._paths[href] = (str(self.store.path_of(href)), now)
+        return known[0]
+
+    def _opened(self, href: str, version: Version) -> File:
+        """Opened only where it still lies: since its path was found somebody may have put a link there."""
+        try:
+            lies = self._path(href, fresh=True) == version.path
+        except ValueError:
+            lies = False
+        if not lies:
+            raise Unsuitable("was moved just now: ask again")
+        return File(version)
 
     def file(self, href: str) -> File:
         """The open file of an href; FileUnavailable where GDAL cannot read it."""
         version = self.version(href)
-        return self._guarded(href, lambda: self._files.get(version, lambda: File(version)))
+        return self._guarded(href, lambda: self._files.get(version, lambda: self._opened(href, version)))
 
     def read(self, source: Source, grid: Grid) -> Any:
         """The source's values on the grid (NaN: no data); None where the two do not meet."""

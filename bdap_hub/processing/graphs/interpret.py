@@ -48,6 +48,7 @@ class Context:
     `whole`: the grid is all there is, so that statistics over y and x mean something; a tile or a point is a part.
     `models` gives a stored model by name.
     In an export each node has the grid that the graph chose (`grids`), and `resampler` leads from one to another.
+    What a node gives comes from `instead`, with the values known so far, where it is there.
     """
 
     grid: Place
@@ -60,6 +61,7 @@ class Context:
     grids: Mapping[str, Place] = field(default_factory=dict)
     resampler: Callable[[str, Cube, str], Cube] | None = None
     models: Callable[[str], Any] = lambda name: _no_model(name)
+    instead: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
 
     def hold(self, value: Any, sign: int = 1) -> None:
         """Count a result's bytes as long as it is needed; TooMuch where a graph needs too many at once."""
@@ -113,7 +115,8 @@ def run(graph: Graph, ctx: Context, parameters: Mapping[str, Any] | None = None)
             ctx.grid = ctx.grids.get(node.id, ctx.grid)
         if node.id not in values:
             with np.errstate(all="ignore"):
-                values[node.id] = _call(node, values, ctx, parameters or {})
+                instead = ctx.instead.get(node.id) if parameters is None else None
+                values[node.id] = instead(values) if instead else _call(node, values, ctx, parameters or {})
             ctx.hold(values[node.id])
         for ref in () if ctx.keep else node.refs:
             if last[ref] == node.id:
@@ -121,6 +124,12 @@ def run(graph: Graph, ctx: Context, parameters: Mapping[str, Any] | None = None)
     if parameters is not None:
         ctx.hold(values[graph.result], -1)  # from here on it is the caller's
     return values[graph.result]
+
+
+def result_of(node: Node, values: Mapping[str, Any], ctx: Context) -> Any:
+    """The result of one node, from those of the nodes that it refers to."""
+    with np.errstate(all="ignore"):
+        return _call(node, values, ctx, {})
 
 
 def _each(value: Any) -> list[Any]:

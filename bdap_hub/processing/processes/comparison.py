@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import operator
 from typing import Any
@@ -19,8 +18,11 @@ PIXELS = "On pixels NaN and no data are the same."
 
 def truth(result: Any, *operands: Any) -> Any:
     """A comparison's result on layers: 1, 0, or no data where an operand has none."""
-    missing = functools.reduce(operator.or_, (np.isnan(o) for o in operands))
-    return np.where(missing, np.float32(np.nan), np.asarray(result, np.float32))
+    out = np.array(result, np.float32)
+    for operand in operands:
+        if (missing := np.isnan(operand)).any():
+            out[np.broadcast_to(missing, out.shape)] = np.nan
+    return out
 
 
 @process

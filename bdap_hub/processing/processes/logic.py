@@ -16,16 +16,15 @@ from .lifted import logical
 @logical
 def and_(x: Any, y: Any) -> Any:
     """True if both are true."""
-    known_false = (x == 0) | (y == 0)
-    return np.where(known_false, np.float32(0), np.where(np.isnan(x) | np.isnan(y), np.float32(np.nan), np.float32(1)))
+    return _where_known((x != 0) & (y != 0), (x == 0) | (y == 0), x, y)
 
 
 @process
 @logical
 def or_(x: Any, y: Any) -> Any:
     """True if one is true."""
-    known_true = ((x != 0) & ~np.isnan(x)) | ((y != 0) & ~np.isnan(y))
-    return np.where(known_true, np.float32(1), np.where(np.isnan(x) | np.isnan(y), np.float32(np.nan), np.float32(0)))
+    known_true = ((x != 0) & (x == x)) | ((y != 0) & (y == y))
+    return _where_known(known_true, known_true, x, y)
 
 
 @process
@@ -65,6 +64,15 @@ def all_(data: Any, ignore_nodata: Any = True) -> Any:
 def any_(data: Any, ignore_nodata: Any = True) -> Any:
     """Whether one value is true."""
     return _pairwise(data, ignore_nodata, stops=1)
+
+
+def _where_known(result: Any, known: Any, x: Any, y: Any) -> Any:
+    """The result as 1 and 0; no data where an operand has none, unless what is known decides."""
+    out = np.array(result, np.float32)
+    missing = np.isnan(x) | np.isnan(y)
+    if missing.any():
+        out[missing & ~known] = np.nan
+    return out
 
 
 def _pairwise(data: Any, ignore_nodata: bool, stops: int) -> Any:

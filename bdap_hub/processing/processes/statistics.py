@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import Any
 
@@ -12,6 +13,8 @@ from ..graphs.graph import Graph, GraphError
 from ..graphs.spec import process
 from .comparison import is_valid
 from .lifted import NO_DATA, cumulative, reducer
+
+MOST_NETWORK, LEAST_NETWORK = 32, 4096
 
 
 @reducer
@@ -136,11 +139,40 @@ cumulative(
 def _ordered(data: Any, ignore_nodata: bool) -> tuple[Any, Any]:
     """The values sorted (NaN last), and how many of them count: none where one is missing that may not be ignored."""
     valid = np.count_nonzero(~np.isnan(data), axis=0)
-    return np.sort(data, axis=0), valid if ignore_nodata else np.where(valid < len(data), 0, valid)
+    return _sorted(data), valid if ignore_nodata else np.where(valid < len(data), 0, valid)
+
+
+def _sorted(data: Any) -> Any:
+    """The layers sorted, NaN last. Few large ones by a network of comparisons, which is several times faster."""
+    if not 1 < len(data) <= MOST_NETWORK or data[0].size < LEAST_NETWORK:
+        return np.sort(data, axis=0)
+    layers = list(np.where(np.isnan(data), np.asarray(np.inf, data.dtype), data))
+    for low, high in _network(len(layers)):
+        layers[low], layers[high] = np.minimum(layers[low], layers[high]), np.maximum(layers[low], layers[high])
+    return np.stack(layers)
+
+
+@functools.lru_cache(maxsize=64)
+def _network(size: int) -> tuple[tuple[int, int], ...]:
+    """Batcher's odd-even merge sort: the pairs to compare, in order (Knuth, TAOCP 5.2.2, algorithm M)."""
+    pairs, top = list[tuple[int, int]](), 1 << max(0, (size - 1).bit_length() - 1)
+    p = top
+    while p:
+        q, r, d = top, 0, p
+        while True:
+            pairs += [(i, i + d) for i in range(size - d) if i & p == r]
+            if q == p:
+                break
+            d, q, r = q - p, q >> 1, p
+        p >>= 1
+    return tuple(pairs)
 
 
 def _picked(ordered: Any, index: Any) -> Any:
-    return np.take_along_axis(ordered, np.asarray(index)[np.newaxis], axis=0)[0]
+    flat = ordered.reshape(-1)
+    size = flat.size // len(ordered)
+    places = np.broadcast_to(index, ordered.shape[1:]).reshape(-1) * size + np.arange(size)
+    return flat.take(places).reshape(ordered.shape[1:])
 
 
 def _quantile(ordered: Any, valid: Any, share: float) -> Any:
