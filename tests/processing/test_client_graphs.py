@@ -1,107 +1,117 @@
-"""Everyday idioms, as the standard `openeo` Python client 0.53 writes them, against numpy on the files' own pixels."""
+"""The standard `openeo` client 0.53, unmodified, against the real service: everyday idioms give what numpy does."""
 
 from __future__ import annotations
 
-import json
+import io
 import warnings
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import numpy as np
+import openeo
 import pytest
-from pyproj import Transformer
+from jupyter_client.manager import start_new_kernel
+from openeo import processes
+from openeo.api.process import Parameter
+from openeo.rest.datacube import THIS
 
-from bdap_hub.processing.engine.evaluate import Engine
-from bdap_hub.processing.engine.grid import Grid
-
-from .conftest import CLOUD, X, Y, Z, truth
-from .test_engine import compiled, engine_on
-
-GRAPHS = json.loads(Path(__file__).with_name("client_graphs.json").read_text())
-TILE = Grid.tile(Z, X, Y)
-
-
-def stack(name: str) -> Any:
-    """The pixels of a band on three dates in one tile, NaN for no data."""
-    pixels = np.stack([truth(date)[name][:256, :256] for date in range(3)]).astype(np.float64)
-    return np.where(pixels == 0, np.nan, pixels)
-
-
-B02, B04, B08, SCL = (stack(name) for name in ("B02", "B04", "B08", "SCL"))
-NDVI = (B08 - B04) / (B08 + B04)
-TOP = np.fmax.reduce(B04)
-
-
-def blurred() -> Any:
-    """The maximum, without data beyond the file, weighed by the kernel of the graph."""
-    around = np.fmax.reduce([np.pad(truth(date)["B04"].astype(np.float64), 1)[:258, :258] for date in range(3)])
-    weights = np.outer([1, 2, 1], [1, 2, 1]) / 16
-    return sum(weight * around[i : i + 256, j : j + 256] for (i, j), weight in np.ndenumerate(weights))
-
-
-def in_box() -> Any:
-    x, y = Transformer.from_crs(3857, 32633, always_xy=True).transform(*np.meshgrid(*TILE.centres()))
-    return (x >= 476_000) & (x <= 481_000) & (y >= 5_169_000) & (y <= 5_176_000)
-
-
-def median(values: Any) -> Any:
-    with warnings.catch_warnings(action="ignore"):
-        return np.nanmedian(values, axis=0)
-
-
-EXPECTED: dict[str, Callable[[], Any]] = {
-    "ndvi": lambda: np.fmax.reduce(NDVI),
-    "masked_median": lambda: [median(np.where((SCL == 4) | (SCL == 5), b, np.nan)) for b in (B04, B08)],
-    "filter_bands": lambda: [_first(B04), _first(B08)],
-    "monthly": lambda: [TOP],  # one date in each month
-    "kernel": lambda: [blurred()],
-    "quantiles": lambda: [np.nanquantile(B04, q, axis=0) for q in (0.25, 0.5, 0.75)],
-    "mask_polygon": lambda: [np.where(TILE.covered(_polygon()), TOP, np.nan)],
-    "linear_stretch": lambda: [np.clip(TOP, 0, 4000) / 4000 * 255],
-    "merge": lambda: [TOP, np.fmax.reduce(B08)],
-    "merge_overlap": lambda: [(TOP + np.fmin.reduce(B04)) / 2],
-    "evi": lambda: np.fmax.reduce(2.5 * (B08 - B04) / (B08 + 6 * B04 - 7.5 * B02 + 1)),
-    "condition": lambda: [np.where(TOP > 2000, 1, 0)],
-    "rename": lambda: [TOP, np.fmax.reduce(B08)],
-    "bbox_utm": lambda: [np.where(in_box(), TOP, np.nan)],
-    "properties": lambda: [np.fmax.reduce(B04[[date for date, cloud in enumerate(CLOUD) if cloud <= 50]])],
-    "count": lambda: [(B04 > 1000).sum(axis=0)],
-    "interpolated_sd": lambda: [np.nanstd(B04, axis=0, ddof=1)],
-    "power": lambda: np.fmax.reduce(np.log10(B04**2)),
-    "ndvi_band": lambda: np.fmax.reduce(NDVI),
-}
-
-
-def _first(values: Any) -> Any:
-    return np.where(np.isnan(values[0]), values[1], values[0])
-
-
-def _polygon() -> Any:
-    nodes = GRAPHS["mask_polygon"].values()
-    return next(node["arguments"]["mask"] for node in nodes if node["process_id"] == "mask_polygon")
+from .client import PREFIX
+from .conftest import DATES, X, Y, Z
+from .idioms import IDIOMS, TOP, Idiom, top
 
 
 @pytest.fixture(scope="module")
-def engine(fields: Any) -> Engine:
-    return engine_on(fields[0])
+def con(platform: Any) -> Iterator[openeo.Connection]:
+    """Connected as somebody does who has made a token at the hub."""
+    connection = openeo.connect(f"{platform.settings.hub.public_url}{PREFIX}")
+    yield connection.authenticate_basic("ana", platform.token("ana"))
+    connection.session.close()
 
 
-@pytest.mark.parametrize("name", sorted(GRAPHS))
-def test_the_clients_graphs_equal_numpy(name: str, fields: Any, engine: Engine) -> None:
+def values(cube: Any, title: str = "") -> Any:
+    """The values in the tile, through a web service that the client makes and deletes."""
+    service = cube.tiled_viewing_service("XYZ", title=title)
+    try:
+        url = service.describe_service()["url"]
+        answer = httpx.get(url.format(z=Z, x=X, y=Y).replace(".png", ".npy"), timeout=60)
+        assert answer.status_code == 200, answer.text
+        return np.load(io.BytesIO(answer.content))
+    finally:
+        service.delete_service()
+
+
+@pytest.mark.parametrize("idiom", IDIOMS, ids=lambda idiom: idiom.name)
+def test_an_idiom_gives_what_numpy_does(con: openeo.Connection, idiom: Idiom) -> None:
+    cube = idiom.cube(con)
+    assert cube.validate() == []
     with warnings.catch_warnings(action="ignore"):  # pixels without any value
-        want = np.asarray(EXPECTED[name](), np.float64)
-    got = engine.cube(compiled(GRAPHS[name], [fields[1]], fields[2]), TILE).data
-    assert np.isfinite(want).any() or name == "mask_polygon"
-    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+        want = np.asarray(idiom.want(), np.float64)
+    got = values(cube, idiom.name)
+    assert np.isfinite(want).any() and (np.isnan(want).any() or idiom.name in ("condition", "count", "kernel"))
+    np.testing.assert_allclose(got.reshape(want.shape), want, rtol=1e-4, atol=1e-5)
 
 
-def test_three_quantiles_are_a_picture(fields: Any, engine: Engine) -> None:
-    made = compiled(GRAPHS["quantiles"], [fields[1]], fields[2])
-    assert made.drawable.undrawable == "" and engine.tile(made, Z, X, Y).startswith(b"\x89PNG")
-    bounds = TILE.bounds()
-    assert list(engine.histogram(made, bounds, 5)["bands"]) == ["0", "1", "2"]
+def test_what_the_client_reads_of_the_back_end(con: openeo.Connection) -> None:
+    assert con.capabilities().api_version() == "1.2.0" and con.describe_account()["user_id"] == "ana"
+    assert con.list_collection_ids() == ["fields"] and "XYZ" in con.list_service_types()
+    assert {"PNG"} <= set(con.list_file_formats()["output"]) and "ndvi" in [p["id"] for p in con.list_processes()]
+    assert isinstance(con.list_udf_runtimes(), dict) and con.list_services() == []
+    metadata = con.collection_metadata("fields")
+    assert metadata.band_names == ["B02", "B03", "B04", "B08", "SCL"] and metadata.get_band_index("nir") == 3
+    assert metadata.temporal_dimension.extent == [f"{DATES[0]}T00:00:00Z", f"{DATES[-1]}T23:59:59Z"]
+    assert set(metadata.dimension_names()) == {"x", "y", "t", "bands"}
 
 
-def test_every_graph_has_its_answer() -> None:
-    assert set(EXPECTED) == set(GRAPHS)
+def test_validation_says_all(con: openeo.Connection) -> None:
+    cube = top(con).process("no_such_process", data=THIS).process("add", x=THIS)
+    assert [error["code"] for error in cube.validate()] == ["ProcessUnsupported", "ProcessArgumentRequired"]
+
+
+def test_a_process_of_ones_own(con: openeo.Connection) -> None:
+    data, high = Parameter.raster_cube(name="data"), Parameter.number("high", default=4000)
+    stretched = processes.apply(data, lambda x: processes.linear_scale_range(x, 0, high, 0, 255))
+    stored = con.save_user_defined_process("my_stretch", stretched, parameters=[data, high])
+    try:
+        assert [one["id"] for one in con.list_user_defined_processes()] == ["my_stretch"]
+        cube = top(con).process("my_stretch", data=THIS, high=2000)
+        assert cube.validate() == []
+        np.testing.assert_allclose(values(cube).squeeze(), np.clip(TOP, 0, 2000) / 2000 * 255, rtol=1e-4)
+    finally:
+        stored.delete()
+    assert con.list_user_defined_processes() == []
+
+
+def test_files_of_ones_own(con: openeo.Connection, tmp_path: Any) -> None:
+    here = tmp_path / "field.geojson"
+    here.write_text("{}")
+    con.upload_file(here, target="maps/field.geojson")
+    (found,) = con.list_files()
+    assert str(found.path) == "maps/field.geojson"
+    assert found.download(tmp_path / "back").read_text() == "{}"
+    found.delete()
+    assert con.list_files() == []
+
+
+def test_a_preview_in_a_notebook_loads_the_tiles(con: openeo.Connection, platform: Any) -> None:
+    """In a real kernel, as the client asks for one; the map's layer is ours, and its tiles come without any header."""
+    code = f"""
+import openeo
+con = openeo.connect("{con.root_url}").authenticate_basic("ana", "{platform.token("ana")}")
+cube = con.load_collection("fields", bands=["B04"]).reduce_dimension("t", "max")
+shown = cube.preview(center=(46.7, 14.7), zoom=12)
+print(shown.map.layers[-1].url)
+"""
+    manager, client = start_new_kernel(startup_timeout=60)
+    try:
+        said = []
+        reply = client.execute_interactive(code, timeout=60, output_hook=said.append)
+        assert reply["content"]["status"] == "ok", reply["content"]
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    url = "".join(one["content"]["text"] for one in said if one["header"]["msg_type"] == "stream").strip().split()[-1]
+    image = httpx.get(url.format(z=Z, x=X, y=Y), timeout=60)
+    assert (image.status_code, image.headers["content-type"]) == (200, "image/png"), image.text
+    for service in con.list_services():
+        con.delete(f"/services/{service['id']}")
