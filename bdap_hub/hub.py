@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyterhub.handlers.static import CacheControlStaticFilesHandler
+from tornado.web import RedirectHandler
 
 from . import certificates, entitlements, identity, subdomains, telemetry
 from .access import Person, decides_on_members
@@ -103,7 +104,11 @@ def pages(c: Any, settings: Settings) -> None:
     c.EULoginAuthenticator.further_handlers = spawn_pages.HANDLERS
     # Deprecated in favour of services, but the login page must look right before any service runs.
     static = {"path": str(WEB / "static")}
-    c.JupyterHub.extra_handlers = [(r"/bdap/([a-z]+\.(?:css|js))", CacheControlStaticFilesHandler, static)]
+    processing = f"{settings.hub.public_url}/services/processing/.well-known/openeo"
+    c.JupyterHub.extra_handlers = [
+        (r"/bdap/([a-z]+\.(?:css|js))", CacheControlStaticFilesHandler, static),
+        (r"/\.well-known/openeo", RedirectHandler, {"url": processing, "permanent": False}),
+    ]
 
 
 def spawner(c: Any, settings: Settings) -> None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from tornado.web import RequestHandler
 
-from . import access_token, people
-from .access_token import Granted, bad
+from . import introspection, people
 from .claims import groups
 from .id_token import LoginRefused
+from .introspection import Granted, bad
 from .patience import age
 from .tables import Account, aware
 
@@ -106,7 +106,7 @@ class Bearer:
         client, identity = self.authenticator.client, self.settings.identity
         expected = self.authenticator.expected
         stated = await client.introspect(token)
-        granted = access_token.read(stated, expected, identity.public_client_id)
+        granted = introspection.read(stated, expected, identity.public_client_id)
         if granted.groups is not None or identity.claims_from == "id_token":
             return granted
         told = await client.userinfo(token)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import httpx
 import pytest
 
 from .conftest import Platform
@@ -46,3 +47,11 @@ def test_the_log_says_what_processes_lack(process_platform: Platform) -> None:
 def test_the_secrets_are_the_hubs_alone(process_platform: Platform) -> None:
     secret = process_platform.settings.var / "secrets" / "hub-cookie-secret"
     assert secret.stat().st_mode & 0o077 == 0 and secret.stat().st_uid == os.geteuid()
+
+
+def test_openeo_clients_find_the_service_by_the_platforms_address(process_platform: Platform) -> None:
+    answer = httpx.get(f"{process_platform.url}/.well-known/openeo")
+    hops = 0
+    while answer.is_redirect and "/services/" not in answer.headers["Location"]:
+        answer, hops = httpx.get(answer.url.join(answer.headers["Location"])), hops + 1
+    assert answer.headers["Location"] == f"{process_platform.url}/services/processing/.well-known/openeo" and hops < 3

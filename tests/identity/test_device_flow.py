@@ -94,8 +94,9 @@ def test_a_program_is_its_person(platform: Platform, program: Program, browser: 
     assert asked(platform, tokens["access_token"], "catalogue").json() == said
     assert platform.reasons(name, "access-token") == [""]  # recorded once
     again = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], "client_id": program.client}
-    renewed = program.token_request(again).json()
-    assert asked(platform, renewed["access_token"]).json() == said
+    for _ in range(2):  # openEO's client goes on with the refresh token that it began with
+        renewed = program.token_request(again).json()
+        assert asked(platform, renewed["access_token"]).json() == said
 
 
 def test_nobody_else_may_ask_the_hub(platform: Platform, program: Program, browser: Browser) -> None:

@@ -63,6 +63,12 @@ def _granted_before(self: Any, client_id: str, code: str, request: Any, *args: A
     return DeviceCodeGrant.DEVICE_CODE_AUTHORIZED if getattr(request, "user", None) is not None else None
 
 
+def _rotates(self: Any, request: Any) -> bool:
+    """Not for programs: openEO's client goes on all day with the refresh token that it began with."""
+    return bool(request.client.type != Client.Type.PUBLIC)
+
+
+OAuthLibRequestValidator.rotate_refresh_token = _rotates
 if not hasattr(OAuthLibRequestValidator, "validate_device_code"):  # allauth 65.21 was written for oauthlib 3
     OAuthLibRequestValidator.validate_device_code = _granted_before
 

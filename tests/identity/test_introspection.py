@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bdap_hub.identity.access_token import read
 from bdap_hub.identity.assurance import Level, Levels
 from bdap_hub.identity.id_token import Expected, LoginRefused
+from bdap_hub.identity.introspection import read
 
 ISSUER, OURS, PROGRAMS = "https://login.example", "bdap-hub", "bdap-programs"
 LEVELS = Levels((Level("mfa", frozenset({"urn:mfa"}), (frozenset({"mfa"}),), two_kinds=True),))
