@@ -10,7 +10,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import ChoiceLoader, Environment, PackageLoader, select_autoescape
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .. import __version__
 from ..errors import BadRequest, BdapError, Busy, NotFound, NotLoggedIn, StepUp
@@ -23,6 +25,7 @@ CSP = (
     "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
     "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
+HEADERS = {"Content-Security-Policy": CSP, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
 
 
 def create_service(settings: Settings, name: str, title: str) -> tuple[FastAPI, HubLogin]:
@@ -37,8 +40,7 @@ def create_service(settings: Settings, name: str, title: str) -> tuple[FastAPI, 
     app.add_exception_handler(BdapError, _on_error)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.middleware("http")(_recognise)
-    app.middleware("http")(_headers)
+    app.add_middleware(Frame)
     return app, login
 
 
@@ -103,15 +105,39 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     return await _on_error(request, BadRequest(f"{where}: {first['msg']} (got {first.get('input')!r:.80})"))
 
 
-async def _recognise(request: Request, call_next: Any) -> Response:
+class Frame:
+    """Around every answer: security headers; and a login, without a click, for whom the hub knows already.
+
+    Plain ASGI: the framework's own kind of middleware costs a task and a stream for each request.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        inner = await _login_first(Request(scope, receive)) or self.app
+        await inner(scope, receive, marked)
+
+
+async def _login_first(request: Request) -> Response | None:
     """Somebody with a session at the hub who opens one of our pages is known there without a click."""
     login: HubLogin = request.app.state.login
     page_wanted = request.method == "GET" and "text/html" in request.headers.get("accept", "")
     logging_in = request.url.path.startswith(tuple(f"{login.prefix}{p}" for p in ("login", "oauth_callback", "logout")))
     if page_wanted and HUB_SESSION in request.cookies and not logging_in and not await _known(request, login):
         return login.login_redirect(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
-    response: Response = await call_next(request)
-    return response
+    return None
 
 
 async def _known(request: Request, login: HubLogin) -> bool:
@@ -120,11 +146,3 @@ async def _known(request: Request, login: HubLogin) -> bool:
         return await login.principal(request) is not None
     except BdapError:
         return True  # the page itself says what is wrong
-
-
-async def _headers(request: Request, call_next: Any) -> Response:
-    response: Response = await call_next(request)
-    response.headers.setdefault("Content-Security-Policy", CSP)
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.setdefault("Referrer-Policy", "same-origin")
-    return response
