@@ -149,6 +149,17 @@ def test_what_cannot_be_done_is_refused_with_the_standards_code(raw: Any, code: 
     assert error.value.code == code
 
 
+@pytest.mark.parametrize(("east", "kept"), [(13.5, ["a"]), (51, ["a", "b"]), (12, [])])
+def test_a_box_keeps_the_geometries_that_lie_in_it_as_a_whole(east: float, kept: list[str]) -> None:
+    metres = {"west": 500_010, "south": 5_199_500, "east": 500_000 + 10 * east, "north": 5_199_990, "crs": 32633}
+    west, south = LONLAT.transform(500_010, 5_199_500)
+    right, north = LONLAT.transform(500_000 + 10 * east, 5_199_990)
+    degrees = {"west": west, "south": south, "east": right, "north": north}
+    for extent in (metres, degrees):
+        found = features_of(evaluate(chain(("filter_bbox", {"extent": extent}))))
+        assert [one["properties"]["name"] for one in found] == kept
+
+
 BOW = {"type": "Polygon", "coordinates": [[[15, 46], [15.01, 46.01], [15.01, 46], [15, 46.01], [15, 46]]]}
 FLAT = {"type": "Polygon", "coordinates": [[[15, 46], [15, 46], [15, 46], [15, 46]]]}
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..graphs.graph import GraphError
 from .cube import Cube
-from .extent import DEGREES, transformer
+from .extent import DEGREES, Box, transformer
 from .geometry import moved, parts
 
 GEOMETRY = "geometry"
@@ -80,6 +80,25 @@ def projected(geometry: Mapping[str, Any], crs: str, back: bool = False) -> dict
         return out
 
     return dict(geometry) if crs == DEGREES else moved(geometry, move)
+
+
+def within(cube: Cube, area: Box) -> Cube:
+    """The cube with only the geometries that lie in a box as a whole."""
+    name = geometries_of(cube)
+    kept = [i for i, one in enumerate(features_of(cube)) if one["geometry"] and _inside(one["geometry"], area)]
+    return cube.select(name, kept)
+
+
+def _inside(geometry: Mapping[str, Any], area: Box) -> bool:
+    found: list[Any] = []
+
+    def seen(positions: Any) -> Any:
+        found.append(positions)
+        return positions
+
+    moved(projected(geometry, area.crs), seen)
+    x, y = np.concatenate(found).T
+    return bool(x.min() >= area.west and x.max() <= area.east and y.min() >= area.south and y.max() <= area.north)
 
 
 def as_features(cube: Cube) -> dict[str, Any]:

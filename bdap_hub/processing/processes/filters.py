@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..cubes import vectors
 from ..cubes.cube import Cube
 from ..cubes.extent import box, interval, within
-from ..cubes.vectors import as_geojson
+from ..cubes.vectors import GEOMETRY, as_geojson
 from ..graphs.graph import GraphError
 from ..graphs.spec import process
 from .lifted import NO_DATA
@@ -50,7 +51,9 @@ def filter_labels(ctx: Any, data: Any, condition: Any, dimension: Any, context: 
 
 @process(limits=f"{STAYS} Any CRS with an EPSG code; no vertical extent.")
 def filter_bbox(ctx: Any, data: Any, extent: Any) -> Any:
-    """Only pixels whose centre lies in the bounding box."""
+    """Only pixels whose centre, or geometries that as a whole, lie in the bounding box."""
+    if data.of_kind(GEOMETRY):
+        return vectors.within(data, box(extent))
     return where(data, ctx.grid.inside(box(extent)))
 
 
