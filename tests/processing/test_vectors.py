@@ -20,6 +20,7 @@ from bdap_hub.processing.graphs.graph import GraphError
 from bdap_hub.processing.graphs.interpret import Context, run
 from bdap_hub.processing.graphs.needs import queries
 from bdap_hub.processing.graphs.parse import parse
+from bdap_hub.processing.graphs.zones import folded
 from bdap_hub.processing.processes import REGISTRY
 
 from .conftest import X, Y, Z
@@ -402,3 +403,30 @@ def test_the_extent_of_geometries_is_pushed_to_the_search() -> None:
     (query,) = queries(parse(raw, REGISTRY))
     west, north = LONLAT.transform(500_100, 5_199_950)
     assert query.bounds.west == pytest.approx(west, abs=2e-5) and query.bounds.north == pytest.approx(north, abs=2e-5)
+
+
+def test_a_map_makes_its_geometries_once_and_its_points_know_nothing_of_them(fields: Any) -> None:
+    bounds = Grid.tile(Z, X, Y).bounds()
+    lon, lat = bounds.west + 0.02, bounds.north - 0.015
+    raw = {
+        "a": load(bands=["B04"]),
+        "g": node("load_geojson", data={"type": "Point", "coordinates": [lon, lat]}),
+        "p": node("vector_reproject", data=of("g"), projection=32633),
+        "b": node("vector_buffer", geometries=of("p"), distance=700),
+        "m": node("mask_polygon", data=of("a"), mask=of("b")),
+        "r": node("reduce_dimension", True, data=of("m"), reducer=call("max", data=arg("data")), dimension="t"),
+    }
+    made = compiled(raw, [fields[1]], fields[2])
+    assert [one.process for one in made.graph.nodes] == ["load_collection", "mask_polygon", "reduce_dimension"]
+    engine = engine_on(fields[0])
+    got = engine.cube(made, Grid.tile(Z, X, Y)).data[0]
+    wide, tall = Grid.tile(Z, X, Y).ground()
+    assert np.isfinite(got).sum() == pytest.approx(math.pi * 700**2 / (wide.mean() * tall.mean()), rel=0.02)
+    assert engine.point(made, lon, lat)["values"]["B04"] > 0
+    assert engine.point(made, lon + 0.02, lat)["values"]["B04"] is None
+
+
+def test_a_graph_of_geometries_alone_is_no_map_but_has_a_result() -> None:
+    graph = folded(parse(chain(METRES, ("vector_buffer", {"distance": 10})), REGISTRY))
+    assert [one.process for one in graph.nodes] == ["vector_buffer"]
+    assert len(features_of(run(graph, Context(UTM, lambda n: raster())))) == 3

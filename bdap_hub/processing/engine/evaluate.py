@@ -23,6 +23,7 @@ from ..graphs.interpret import Context, run
 from ..graphs.needs import margin
 from ..graphs.plan import Load, Plan, Step
 from ..graphs.streams import Stream, cut, streams
+from ..graphs.zones import folded
 from .grid import Grid, crs_of
 from .models import Models
 from .reader import Reader
@@ -56,6 +57,7 @@ class Compiled:
 
         `whole`: it will be evaluated over its whole extent, not piece by piece.
         """
+        graph = folded(graph)
         around, shapes = margin(graph), dict[str, Any]()
         nowhere = Context(Grid.point(0, 0), lambda node: _blank(plan.load(node)), seen=shapes, keep=True, whole=whole)
         nowhere.models = (models or NO_MODELS).get
@@ -262,6 +264,8 @@ def _values(cube: Any) -> Any:
     """The only pixel's values, by date and band; {"value": v} without either."""
 
     def nested(data: Any, dims: tuple[str, ...]) -> Any:
+        if not dims:
+            return _plain(data)
         if dims[0] == "y":
             return _plain(data[0, 0])
         return {label: nested(part, dims[1:]) for label, part in zip(cube.labels[dims[0]], data, strict=True)}

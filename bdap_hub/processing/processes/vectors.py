@@ -108,7 +108,9 @@ def vector_to_regular_points(data: Any, distance: Any, group: Any = True) -> Any
     return _sampled(data, sampled, crs, group)
 
 
-@process(limits=f"At most {FEW_POINTS} points for each geometry and {MOST_POINTS} in all.")
+@process(
+    limits=f"At most {FEW_POINTS} points for each geometry and {MOST_POINTS} in all; the same ones without a seed."
+)
 def vector_to_random_points(
     data: Any, geometry_count: Any = None, total_count: Any = None, group: Any = True, seed: Any = None
 ) -> Any:
@@ -123,7 +125,7 @@ def vector_to_random_points(
         each = min(each, total_count // max(1, len(filled)))
     if each > FEW_POINTS or each * len(filled) > MOST_POINTS:
         raise TooMuch(f"{each} points for each of {len(filled)} geometries are asked for", "ask for fewer")
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(seed or 0)
     sampled = [_random(_shape(one["geometry"]), int(each), random) if one["geometry"] else [] for one in features]
     return _sampled(data, sampled, DEGREES, group)
 
