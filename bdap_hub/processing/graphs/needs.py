@@ -121,6 +121,8 @@ def _asked(node: Node, argument: str, own: Need, graph: Graph) -> Need:
                 return replace(
                     own, bands=frozenset({node.arguments.get("nir", "nir"), node.arguments.get("red", "red")})
                 )
+            case "ml_predict" | "ml_predict_probabilities" if not node.arguments.get("dimensions"):
+                return replace(own, bands=None)
             case "compute_indices":
                 return replace(own, bands=_of_indices(node.arguments))
             case "reduce_dimension" if node.arguments["dimension"] == "bands":
