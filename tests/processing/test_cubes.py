@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pyproj import Transformer
 
+from bdap_hub.errors import TooMuch
 from bdap_hub.processing.cubes.cube import Cube
 from bdap_hub.processing.engine.grid import Grid
 from bdap_hub.processing.graphs.graph import GraphError
@@ -207,6 +208,29 @@ def test_windows() -> None:
     data = Cube(np.arange(36.0).reshape(6, 6), ("y", "x"), {})
     got = evaluate("aggregate_spatial_window", a=data, reducer=MAX, size=[3, 2]).data
     assert got[0, 0] == got[1, 2] == 8 and got[0, 3] == 11 and got[5, 5] == 35
+
+
+@pytest.mark.parametrize("align", ["upper-left", "upper-right", "lower-left", "lower-right"])
+@pytest.mark.parametrize("boundary", ["pad", "trim"])
+def test_windows_are_aligned_at_a_corner(align: str, boundary: str) -> None:
+    values = np.arange(35.0).reshape(5, 7)
+    got = evaluate(
+        "aggregate_spatial_window",
+        a=Cube(values, ("y", "x"), {}),
+        reducer=MEAN,
+        size=[3, 2],
+        boundary=boundary,
+        align=align,
+    ).data
+    flip = np.s_[:: -1 if align.startswith("lower") else 1, :: -1 if align.endswith("right") else 1]
+    turned, want = values[flip], np.empty((5, 7))
+    for top, left in itertools.product((0, 2, 4), (0, 3, 6)):
+        window = turned[top : top + 2, left : left + 3]
+        whole = window.shape == (2, 3) or boundary == "pad"
+        want[top : top + 2, left : left + 3] = window.mean() if whole else np.nan
+    np.testing.assert_allclose(got, want[flip])
+    with pytest.raises(TooMuch):
+        evaluate("aggregate_spatial_window", a=Cube(values, ("y", "x"), {}), reducer=MEAN, size=[10**6, 10**6])
 
 
 @pytest.mark.parametrize("crs", [4326, 3857, 32631, 3035])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import TooMuch
-from ..cubes.values import Series, number
+from ..cubes.values import Series, fits, number
 from ..cubes.vectors import as_geojson, collection, features_of, vector_cube
 from ..graphs.graph import GraphError
 from ..graphs.spec import Sees, process
@@ -92,20 +92,44 @@ def apply_kernel(data: Any, kernel: Any, factor: Any = 1, border: Any = 0, repla
     return replace(data, data=total * valid.dtype.type(factor))
 
 
-@process(sees=Sees.EXTENT, limits="No padding or trimming: the extent must be a whole number of windows.")
+@process(
+    sees=Sees.EXTENT, limits="The grid stays: each pixel of a window gets the window's value, or no data if trimmed."
+)
 def aggregate_spatial_window(
     ctx: Any, data: Any, reducer: Any, size: Any, boundary: Any = "pad", align: Any = "upper-left", context: Any = None
 ) -> Any:
     """The pixels of each window of some columns and rows put through a reducer, which gives all of them its value."""
     columns, rows = (int(side) for side in size)
-    *rest, height, width = data.data.shape
-    if height % rows or width % columns:
-        raise GraphError("ProcessArgumentUnsupported", f"{width} x {height} pixels are no whole number of windows")
-    split = data.data.reshape(*rest, height // rows, rows, width // columns, columns)
+    *rest, height, width = data.pixels.shape
+    padded, top, left = _whole_windows(data.pixels, rows, columns, align)
+    split = padded.reshape(*rest, padded.shape[-2] // rows, rows, padded.shape[-1] // columns, columns)
     pixels = np.moveaxis(split, -3, -2).reshape(*split.shape[:-3], split.shape[-2], rows * columns)
-    values = shaped(ctx.call(reducer, {"data": Series(np.moveaxis(pixels, -1, 0)), "context": context}),
-                    pixels.shape[:-1], data)  # fmt: skip
-    return replace(data, data=np.repeat(np.repeat(values, rows, axis=-2), columns, axis=-1))
+    values = shaped(
+        ctx.call(reducer, {"data": Series(np.moveaxis(pixels, -1, 0)), "context": context}), pixels.shape[:-1], data
+    )
+    here = np.s_[..., top : top + height, left : left + width]
+    spread = np.repeat(np.repeat(values, rows, axis=-2), columns, axis=-1)[here]
+    if boundary == "trim":
+        kept = np.zeros((height, width), bool)
+        rows_kept = slice(-top % rows if top else 0, None if top else height - height % rows)
+        columns_kept = slice(-left % columns if left else 0, None if left else width - width % columns)
+        kept[rows_kept, columns_kept] = True
+        spread = np.where(kept, spread, np.nan).astype(spread.dtype)
+    return replace(data, data=spread)
+
+
+def _whole_windows(pixels: Any, rows: int, columns: int, align: str) -> tuple[Any, int, int]:
+    """The pixels with no data added at the sides away from the corner, and how much above and to the left."""
+    height, width = -pixels.shape[-2] % rows, -pixels.shape[-1] % columns
+    fits(
+        pixels.size
+        // max(1, pixels.shape[-2] * pixels.shape[-1])
+        * (pixels.shape[-2] + height)
+        * (pixels.shape[-1] + width)
+    )
+    top, left = (height if align.startswith("lower") else 0), (width if align.endswith("right") else 0)
+    around = [(0, 0)] * (pixels.ndim - 2) + [(top, height - top), (left, width - left)]
+    return np.pad(pixels, around, constant_values=np.nan), top, left
 
 
 @process(
