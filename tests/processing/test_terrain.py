@@ -11,7 +11,10 @@ from pyproj import Geod, Transformer
 from bdap_hub.processing.cubes.cube import Cube
 from bdap_hub.processing.engine.grid import Grid
 
+from .conftest import X, Y, Z
+from .graphs import arg, call, load, node, of
 from .test_cubes import evaluate
+from .test_engine import compiled, engine_on
 
 UTM = Grid("EPSG:32633", 500_000, 5_200_000, 10, 10, 30, 20)
 GRIDS = [
@@ -111,3 +114,16 @@ def test_curvature_of_a_dome_is_positive(grid: Grid) -> None:
     dome = Cube(-((plane(grid, 1, 0).data) ** 2) / 500 - (plane(grid, 0, 1).data ** 2) / 1000, ("y", "x"), {})
     got = evaluate("terrain_index", grid, a=dome, index="curvature").data
     np.testing.assert_allclose(got[INNER], 2 / 500 + 2 / 1000, rtol=0.01)
+
+
+def test_composites_of_terrain_are_made_date_by_date(fields: Any) -> None:
+    raw = {
+        "a": load(bands=["B04"]),
+        "s": node("slope", data=of("a")),
+        "r": node("reduce_dimension", True, data=of("s"), reducer=call("max", data=arg("data")), dimension="t"),
+    }
+    made, engine = compiled(raw, [fields[1]], fields[2]), engine_on(fields[0])
+    assert len(made.streams) == 1
+    got = engine.cube(made, Grid.tile(Z, X, Y)).data[0]
+    single = [engine.cube(compiled(raw, [fields[1]], [one]), Grid.tile(Z, X, Y)).data[0] for one in fields[2]]
+    np.testing.assert_array_equal(got, np.fmax.reduce(single))
