@@ -10,8 +10,11 @@ from scipy import ndimage
 
 from bdap_hub.processing.cubes.cube import Cube
 from bdap_hub.processing.graphs.graph import GraphError
+from bdap_hub.processing.graphs.needs import queries
+from bdap_hub.processing.graphs.parse import parse
+from bdap_hub.processing.processes import REGISTRY
 
-from .graphs import arg, call, node, of
+from .graphs import arg, call, load, node, of
 from .test_cubes import evaluate
 
 QA = np.array([[21824, 22280, 55052, 54596], [24088, 1, 0, np.nan], [65535, 23888, 2**31, 2**40 + 2]])
@@ -87,6 +90,15 @@ def test_all_bands_are_masked_around_clouds() -> None:
     want = widened(scene().data[0, 0], 17, 201, 0)
     for layer in got[0]:
         np.testing.assert_array_equal(np.isnan(layer[6:]), want[6:])
+
+
+def test_of_a_masked_cube_only_the_bands_that_are_used_are_read() -> None:
+    raw = {
+        "a": load(),
+        "m": node("mask_scl_dilation", data=of("a")),
+        "i": node("compute_indices", True, data=of("m"), indices=["NDVI"], platform="sentinel-2"),
+    }
+    assert queries(parse(raw, REGISTRY))[0].used == (("B4", "B04"), ("B8", "B08"), "SCL")
 
 
 @pytest.mark.parametrize(

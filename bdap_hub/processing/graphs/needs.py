@@ -131,8 +131,11 @@ def _asked(node: Node, argument: str, own: Need, graph: Graph) -> Need:
                 return own
             case "aggregate_temporal" | "aggregate_temporal_period":
                 return Need(own.bands, own.bounds)
-            case "to_scl_dilation_mask" | "mask_scl_dilation":  # look at a band that others do not
+            case "to_scl_dilation_mask":
                 return Need(None, WORLD, own.interval)
+            case "mask_scl_dilation":  # looks at one band more
+                scl = str(node.arguments.get("scl_band_name") or "SCL")
+                return Need(None if own.bands is None else own.bands | {scl}, WORLD, own.interval)
             case focal if REGISTRY[focal].sees is Sees.NEIGHBOURS:  # looks beyond the bounds
                 return Need(own.bands, WORLD, own.interval)
             case "mask":  # data and mask must keep the same dates, so no extent goes past this point
