@@ -144,13 +144,14 @@ async def test_a_claim_brings_what_the_plan_says(
 
 
 async def hold(root: Path) -> tuple[dict[str, str], tuple[bytes, int, int, int]]:
-    """Its mounts and the file, as soon as both are there."""
+    """Its mounts and the file, as soon as both are there; the content comes last."""
     for _ in range(2000):
         with contextlib.suppress(OSError):
             fields = [line.split() for line in (root / "mountinfo").read_text().splitlines()]
             path = root / f"root{KEY}"
-            about = path.stat()
-            return {f[4]: f[5] for f in fields}, (path.read_bytes(), about.st_mode & 0o777, about.st_uid, about.st_gid)
+            if content := path.read_bytes():
+                about = path.stat()
+                return {f[4]: f[5] for f in fields}, (content, about.st_mode & 0o777, about.st_uid, about.st_gid)
         await asyncio.sleep(0.002)
     raise AssertionError("nothing was brought")
 
