@@ -113,6 +113,10 @@ def test_classes_come_from_the_collection(ana: Client, platform: Any) -> None:
     assert colours == bytes.fromhex("000000006400c8a078")
     scl = truth(0)["SCL"][:256, :256]
     np.testing.assert_array_equal(index[..., 0], np.select([scl == 4, scl == 5], [1, 2], 0))
+    assert palette(ana.service(band("SCL", "cover"))) == colours  # where nothing is said of the style, too
+    assert palette(ana.service({"data": {**load("cover", bands=["SCL"]), "result": True}})) == colours  # of three dates
+    assert len(palette(ana.service(band("SCL", "cover", "max")))) == 768  # a maximum of classes is no class
+    assert len(palette(ana.service(band("SCL")))) == 768  # this collection names none
 
 
 def test_a_service_changes_and_keeps_its_address(ana: Client) -> None:

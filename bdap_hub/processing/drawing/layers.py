@@ -22,6 +22,12 @@ def at_date(cube: Cube, label: str) -> Cube:
     return cube
 
 
+def drawn_names(result: Cube) -> tuple[str, ...]:
+    """The names of the layers that one picture of a result is made of."""
+    dates = dates_of(result)
+    return layer_names(at_date(result, dates[-1]) if dates else result)
+
+
 def layers(cube: Cube) -> Any:
     """The bands of a cube with at most one date, as (band, y, x); one dimension of another type counts as bands."""
     if cube.dims[-2:] != SPATIAL:

@@ -8,7 +8,7 @@ import json
 from fastapi import FastAPI, Request, Response
 
 from ...errors import NotFound
-from ..drawing.layers import at_date, layer_names
+from ..drawing.layers import drawn_names
 from ..drawing.layout import laid_out
 from ..drawing.legend import Legend, legend_of
 from ..drawing.sheets import measured, png, svg
@@ -36,9 +36,7 @@ def add_legends(app: FastAPI, prefix: str, room: Room) -> None:
 
 def legend_for(view: View) -> Legend:
     """The legend of a service; GraphError where it cannot be drawn."""
-    compiled = view.compiled
-    one = at_date(compiled.result, compiled.dates[-1]) if compiled.dates else compiled.result
-    return legend_of(view.drawable.wanted(), layer_names(one), view.row.title[:80])
+    return legend_of(view.drawable.wanted(), drawn_names(view.compiled.result), view.row.title[:80])
 
 
 def written(legend: Legend, extension: str) -> bytes:

@@ -11,11 +11,11 @@ import numpy as np
 from ..cubes.extent import EARTH, MERCATOR, Bounds
 from ..drawing.classes import from_stac
 from ..drawing.drawable import drawable, options_of
-from ..drawing.layers import at_date, layer_names, layers
+from ..drawing.layers import at_date, drawn_names, layer_names, layers
 from ..drawing.options import drawn_bands, unstretched
 from ..engine.evaluate import Compiled, Engine
 from ..engine.grid import Grid
-from ..graphs.graph import GraphError
+from ..graphs.graph import Graph, GraphError, Node
 from .configuration import Configuration
 from .lookup import Catalogue
 from .room import Room
@@ -23,6 +23,17 @@ from .room import Room
 SIDE = 512
 """Pixels a side of the picture of the whole extent from which percentiles are taken."""
 LIMIT = 85.06
+KEEPING = {
+    "load_collection",
+    "filter_bands",
+    "filter_temporal",
+    "filter_bbox",
+    "filter_spatial",
+    "mask",
+    "mask_polygon",
+    "save_result",
+}
+"""Processes that leave values as they are, or take them away."""
 
 
 async def resolved(room: Room, compiled: Compiled, configuration: Configuration, token: str) -> dict[str, Any] | None:
@@ -34,12 +45,40 @@ async def resolved(room: Room, compiled: Compiled, configuration: Configuration,
     options = dict(configuration.style if configuration.style is not None else options_of(compiled.graph))
     try:
         shown = drawable(compiled.result, options)
+        if not options and shows_classes(compiled):
+            return await _default(room, compiled, token)
         found = {} if shown.undrawable else await _found(room, compiled, options, token)
     except GraphError as error:
         if own and error.code == "ProcessArgumentInvalid":
             error.code = "ServiceConfigInvalid"
         raise
     return {**options, **found} if own or found else None
+
+
+def shows_classes(compiled: Compiled) -> bool:
+    """Whether what is drawn are the values of one band of classes, as they are stored. PURE."""
+    names, plan = drawn_names(compiled.result), compiled.plan
+    if len(names) != 1 or not all(map(_as_stored, compiled.graph.nodes)):
+        return False
+    loads = [load for load in plan.loads if names[0] in load.bands]
+    scenes = [(load.bands.index(names[0]), scene) for load in loads for step in load.steps for scene in step.scenes]
+    return any(source.nearest for at, scene in scenes if (source := scene.sources[at]))
+
+
+def _as_stored(node: Node) -> bool:
+    if node.process != "reduce_dimension":
+        return node.process in KEEPING
+    reducer = node.arguments["reducer"]
+    chosen = [inner.process for inner in reducer.nodes] if isinstance(reducer, Graph) else []
+    return node.arguments["dimension"] == "t" and chosen in (["first"], ["last"])
+
+
+async def _default(room: Room, compiled: Compiled, token: str) -> dict[str, Any] | None:
+    """The style of classes for which no style was given; None where the collection names no classes."""
+    try:
+        return {"classes": await _classes(room.catalogue, compiled, token)}
+    except GraphError:
+        return None
 
 
 async def _found(room: Room, compiled: Compiled, options: Mapping[str, Any], token: str) -> dict[str, Any]:
@@ -52,7 +91,7 @@ async def _found(room: Room, compiled: Compiled, options: Mapping[str, Any], tok
 
 async def _classes(catalogue: Catalogue, compiled: Compiled, token: str) -> list[dict[str, Any]]:
     """The classes that the collection, or one of its items, names for the band that is drawn."""
-    band = layer_names(compiled.result)[0]
+    band = drawn_names(compiled.result)[0]
     loads = compiled.plan.loads
     only = len(loads) == 1 and len(loads[0].bands) == 1
     for load in loads:
