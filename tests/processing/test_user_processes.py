@@ -11,6 +11,7 @@ from bdap_hub.processing.graphs.expand import Own, calls, expand
 from bdap_hub.processing.graphs.graph import GraphError, digest
 from bdap_hub.processing.graphs.parse import parse, problems
 from bdap_hub.processing.processes import REGISTRY
+from bdap_hub.web import HubLogin
 
 from .client import Client, tile
 from .conftest import truth
@@ -231,3 +232,12 @@ def test_validation_tells_all_and_looks_collections_up(ana: Client) -> None:
     ]
     assert told(STRETCH.graph, parameters=list(PARAMETERS)) == []
     assert told(STRETCH.graph) == ["ProcessParameterMissing", "ProcessParameterMissing"]
+
+
+def test_a_dashboard_keeps_no_processes(platform: Any, ana: Client) -> None:
+    release = HubLogin(platform.settings, "processing").release_token("d", "project-agriculture", 60)
+    body = document(Own("mine", {"a": node("pi", True)}))
+    refused = Client(platform, "", release).http.put("/process_graphs/mine", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (403, "PermissionsInsufficient")
+    assert ana.http.put("/process_graphs/mine", json=body).status_code == 200
+    assert ana.http.delete("/process_graphs/mine").status_code == 204

@@ -79,7 +79,7 @@ def openeo_path(path: str) -> str:
     """A route's path with its parameter named as openEO names it: clients look paths up by these names."""
     first = path.split("/")[1]
     singular = f"{first.removesuffix('s')}_id"
-    return _PARAMETER.sub(lambda match: f"{{{_NAMES.get(first, singular)}}}", path)
+    return _PARAMETER.sub(r"{\1}", _PARAMETER.sub(f"{{{_NAMES.get(first, singular)}}}", path, count=1))
 
 
 def _links(base: str) -> list[dict[str, str]]:

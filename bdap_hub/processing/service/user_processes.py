@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
-from ...errors import BadRequest, NotFound
+from ...errors import BadRequest, NotAllowed, NotFound
 from ..graphs.graph import GraphError
 from ..graphs.parse import parse
 from ..processes import REGISTRY
@@ -48,6 +48,8 @@ def add_user_processes(app: FastAPI, prefix: str, room: Room) -> None:
     @app.put(f"{prefix}/process_graphs/{{name}}")
     async def put(request: Request, name: str) -> Response:
         principal = await room.login.require(request)
+        if principal.kind != "person":
+            raise NotAllowed("a dashboard has no processes of its own", "write them out in its graphs")
         document = {**await body_of(request), "id": name}
         await asyncio.to_thread(check, stored, principal.person.name, name, document)
         await asyncio.to_thread(stored.put, principal.person.name, name, document)
