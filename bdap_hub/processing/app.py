@@ -19,6 +19,7 @@ from .service.files import add_files
 from .service.legends import add_legends
 from .service.maps import add_maps
 from .service.pixels import add_values
+from .service.result import add_result
 from .service.room import Room
 from .service.services import add_services
 from .service.tiles import add_tiles
@@ -35,8 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        room.gate.pool.close()
-        room.engine.close()
+        room.close()
 
     app.router.lifespan_context = lifespan
     prefix = room.login.prefix.rstrip("/")
@@ -51,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
     add_legends(app, prefix, room)
     add_tiles(app, prefix, room)
     add_values(app, prefix, room)
+    add_result(app, prefix, room)
     add_capabilities(app, prefix, settings)  # last: it lists what is there
     add_errors(app)
     app.add_middleware(Cors, public_url=settings.hub.public_url)

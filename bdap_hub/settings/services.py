@@ -42,6 +42,8 @@ class ProcessingSettings(ServiceSettings):
     queue: int = Field(256, description="Evaluations that may wait; beyond it callers are told to come back.")
     models: Path | None = Field(None, description="Folder of models (`<name>.onnx`) that every person may use by name.")
     model_mb: int = Field(200, description="A model of more megabytes is refused.")
+    results: int = Field(1, ge=1, description="Results of POST /result that are evaluated at once.")
+    result_mb: int = Field(2048, description="POST /result refuses what reads or holds more pixels (uncompressed).")
 
 
 class CatalogueSettings(ServiceSettings):

@@ -35,13 +35,13 @@ def engine_on(store: Path, **processing: Any) -> Engine:
     return Engine(Settings(environment="demo", store={"root": store}, processing={"port": 1, **processing}))
 
 
-def compiled(raw: Any, collections: list[Any], items: list[Any], max_items: int = 100) -> Compiled:
+def compiled(raw: Any, collections: list[Any], items: list[Any], max_items: int = 100, whole: bool = False) -> Compiled:
     graph = parse(raw, REGISTRY)
     asked = queries(graph)
     found = {q.node: [i for i in items if i["collection"] == q.collection] for q in asked}
     made = plan.build(graph, asked, {c["id"]: c for c in collections}, found, max_items)
     assert plan.restore(made.dump()) == made
-    return Compiled.of(graph, made)
+    return Compiled.of(graph, made, whole)
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,8 @@ class Compiled:
         """
         graph = folded(graph)
         around, shapes = margin(graph), dict[str, Any]()
-        nowhere = Context(Grid.point(0, 0), lambda node: _blank(plan.load(node)), seen=shapes, keep=True, whole=whole)
+        fill = 1 if whole else np.nan  # where labels depend on what is missing, nothing is
+        nowhere = Context(Grid.point(0, 0), lambda n: _blank(plan.load(n), fill), seen=shapes, keep=True, whole=whole)
         nowhere.models = (models or NO_MODELS).get
         result = run(graph, nowhere)
         if not isinstance(result, Cube):
@@ -256,8 +257,8 @@ def _cube(load: Load, data: Any) -> Cube:
     return Cube(data, ("t", "bands", "y", "x"), labels, dict(load.aliases))
 
 
-def _blank(load: Load) -> Cube:
-    return _cube(load, np.full((len(load.steps), len(load.bands), 1, 1), np.nan, np.float32))
+def _blank(load: Load, value: float) -> Cube:
+    return _cube(load, np.full((len(load.steps), len(load.bands), 1, 1), value, np.float32))
 
 
 def _values(cube: Any) -> Any:

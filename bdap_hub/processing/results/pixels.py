@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from ...settings import ProcessingSettings, StoreSettings
 from ..cubes.cube import SPATIAL, Cube
 from ..engine.evaluate import Compiled, Engine
 from ..engine.grid import Grid, crs_of
-from ..engine.reader import Reader, in_scale
+from ..engine.reader import Cache, File, Reader, in_scale
 from ..engine.sampling import Raster
+from ..engine.watch import Watch
 from ..graphs.bands import Source
 from ..graphs.graph import GraphError
 from ..graphs.interpret import Context, run
@@ -39,7 +41,8 @@ METHODS = {
     "sum": Resampling.sum,
     "rms": Resampling.rms,
 }
-STRIP = 512
+STRIP, ROWS = 512, 1024
+BLOCKS = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,10 @@ class Limits:
 class NativeReader(Reader):
     """Takes a file's own pixels as they are; other grids piece by piece, so that memory stays bounded."""
 
+    def __init__(self, store: StoreSettings, watch: Watch) -> None:
+        super().__init__(store, BLOCKS, watch=watch)
+        self._samplers = Cache(8)
+
     def read(self, source: Source, grid: Grid) -> Any:
         """The source's values on the grid (NaN: no data); None where the two do not meet."""
         file = self.file(source.href)
@@ -64,20 +71,26 @@ class NativeReader(Reader):
         )
         if inside.empty:
             return None
-        part = Pixels(inside.left, inside.top, inside.width, inside.height)
-        values = self._guarded(source.href, lambda: file.levels[0].read(source.index, window=part))
-        nodata = file.nodata if source.nodata is None else source.nodata
-        found = as_floats(values, nodata)
-        if file.masked:
-            mask = self._guarded(source.href, lambda: file.levels[0].read_masks(1, window=part))
-            found[mask == 0] = np.nan
-        found = in_scale(found, source)
+        found = self._own(file, source, inside)
         if found.shape == (grid.height, grid.width):
             return found
         out = np.full((grid.height, grid.width), np.nan, found.dtype)
         rows, columns = inside.top - top, inside.left - left
         out[rows : rows + inside.height, columns : columns + inside.width] = found
         return out
+
+    def _own(self, file: File, source: Source, inside: Window) -> Any:
+        """The file's own pixels, some rows at a time: no single call that takes long, as a hanging store's would."""
+        rows = []
+        for top in range(inside.top, inside.bottom, ROWS):
+            part = Pixels(inside.left, top, inside.width, min(ROWS, inside.bottom - top))
+            values = self._guarded(source.href, partial(file.levels[0].read, source.index, window=part))
+            found = as_floats(values, file.nodata if source.nodata is None else source.nodata)
+            if file.masked:
+                mask = self._guarded(source.href, partial(file.levels[0].read_masks, 1, window=part))
+                found[mask == 0] = np.nan
+            rows.append(in_scale(found, source))
+        return rows[0] if len(rows) == 1 else np.concatenate(rows)
 
     def _pieces(self, source: Source, grid: Grid) -> Any:
         if grid.width * grid.height <= STRIP * STRIP:
@@ -142,7 +155,7 @@ class Evaluator:
 def native_engine(settings: Any) -> Engine:
     """An engine whose reader takes files' own pixels."""
     engine = Engine(settings)
-    engine.reader = NativeReader(settings.store, settings.processing.block_cache_mb * 2**20, watch=engine.watch)
+    engine.reader = NativeReader(settings.store, engine.watch)
     return engine
 
 

@@ -9,10 +9,10 @@ from fastapi import FastAPI, Response
 
 from ...errors import NotFound
 from ..processes import REGISTRY
+from ..results.formats import listed as formats
 from .configuration import PARAMETERS
 from .style_parameters import STYLE
 
-PICTURES = {"PNG": "PNG", "WEBP": "WebP", "JPEG": "JPEG"}
 TYPES = {
     "XYZ": {"title": "Map tiles (XYZ)", "description": "Tiles by zoom, column and row, for web maps."},
     "WMTS": {
@@ -28,11 +28,7 @@ def add_descriptions(app: FastAPI, prefix: str) -> None:
 
     @app.get(f"{prefix}/file_formats")
     async def file_formats() -> dict[str, Any]:
-        pictures = {
-            name: {"title": title, "gis_data_types": ["raster"], "parameters": STYLE}
-            for name, title in PICTURES.items()
-        }
-        return {"input": {}, "output": pictures}
+        return formats(STYLE)
 
     @app.get(f"{prefix}/service_types")
     async def service_types() -> dict[str, Any]:

@@ -52,7 +52,7 @@ async def draft_of(room: Room, request: Request, principal: Principal, body: Map
     raw = await room.expanded(principal, graph_of(dict(body)))
     graph = parse(raw, REGISTRY)
     posted = _properties(Posted(kind=kind), body)
-    compiled = await _refusals_audited(room, request, principal, graph)
+    compiled = await refusals_audited(room, request, principal, graph)
     return Draft(await _styled(room, request, compiled, posted), compiled, raw)
 
 
@@ -67,7 +67,7 @@ async def changed(
     posted, raw = _properties(posted_of(row), body), None
     if body.get("process") is not None:
         raw = await room.expanded(principal, graph_of(dict(body)))
-        compiled = await _refusals_audited(room, request, principal, parse(raw, REGISTRY))
+        compiled = await refusals_audited(room, request, principal, parse(raw, REGISTRY))
     if raw is not None or "configuration" in body:
         posted = await _styled(room, request, compiled, posted)
     return Draft(posted, compiled, raw)
@@ -106,9 +106,12 @@ async def _styled(room: Room, request: Request, compiled: Compiled, posted: Post
     return replace(posted, style="" if style is None else json.dumps(style))
 
 
-async def _refusals_audited(room: Room, request: Request, principal: Principal, graph: Graph) -> Compiled:
+async def refusals_audited(
+    room: Room, request: Request, principal: Principal, graph: Graph, whole: bool = False
+) -> Compiled:
+    """The plan of a graph for the caller; a refusal goes into the audit log."""
     try:
-        return await room.planned(graph, principal, caller_token(request, room.login))
+        return await room.planned(graph, principal, caller_token(request, room.login), whole)
     except BdapError as error:
         if error.status in (403, 404):
             await asyncio.to_thread(

@@ -18,6 +18,7 @@ from ..graphs import needs, plan
 from ..graphs.graph import Graph
 from ..graphs.parse import parse
 from ..processes import REGISTRY
+from ..results.pixels import native_engine
 from .drawn import Drawn
 from .gate import Gate
 from .logs import Logs
@@ -42,9 +43,20 @@ class Room:
         self.gate = Gate(workers(), settings.processing.queue, watch=self.engine.watch)
         self.drawn = Drawn(settings.processing.tile_cache_mb * 2**20)
         self.user_processes = UserProcesses(self.sessions)
+        self.native = native_engine(settings)
+        self.heavy = Gate(settings.processing.results, settings.processing.results * 8)
+        self.scratch = settings.var / "processing"
+        self.scratch.mkdir(parents=True, exist_ok=True)
         self._compiled: Cache[Compiled] = Cache(200)
         self.views = Views(self.services, self.compiled)
         self.logs = Logs(self.sessions)
+
+    def close(self) -> None:
+        """Stop evaluating and close all files."""
+        for gate in (self.gate, self.heavy):
+            gate.pool.close()
+        for engine in (self.engine, self.native):
+            engine.close()
 
     def compiled(self, identifier: str) -> Compiled:
         """The graph of that id, ready to be evaluated; NotFound if there is none."""
@@ -87,15 +99,18 @@ class Room:
             signature = self.rights.sign(view.row.id, await self.login.require(request))
         return f"sig={signature}"
 
-    async def planned(self, graph: Graph, principal: Principal, token: str) -> Compiled:
-        """The plan of a graph from what the caller sees in the catalogue, checked by a run on no data."""
+    async def planned(self, graph: Graph, principal: Principal, token: str, whole: bool = False) -> Compiled:
+        """The plan of a graph from what the caller sees in the catalogue, checked by a run on no data.
+
+        `whole`: for a result over the whole extent, not for tiles.
+        """
         asked = needs.queries(graph)
         names = sorted({query.collection for query in asked})
         found = {name: await self.catalogue.collection(name, token) for name in names}
         items = {query.node: await self.catalogue.items(query, token) for query in asked}
         made = plan.build(graph, asked, found, items, self.settings.processing.max_items)
         self.rights.check(made, principal.person)
-        return await asyncio.to_thread(Compiled.of, graph, made, models=self.engine.models)
+        return await asyncio.to_thread(Compiled.of, graph, made, whole, self.engine.models)
 
     def _restored(self, identifier: str) -> Compiled:
         row: StoredPlan | None = self.services.plan(identifier)
