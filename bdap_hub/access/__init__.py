@@ -18,7 +18,7 @@ from .model import (
     StoreGrant,
     Visibility,
 )
-from .paths import problem_of
+from .paths import problem_of, results_folder
 from .requests import (
     Administer,
     BuildImage,
@@ -80,6 +80,7 @@ __all__ = [
     "over",
     "pin_of",
     "problem_of",
+    "results_folder",
     "role_in",
     "size_of",
     "step_up_path",

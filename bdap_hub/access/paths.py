@@ -5,6 +5,8 @@ Links are not looked at here: who mounts a folder resolves it first.
 
 from __future__ import annotations
 
+import hashlib
+import string
 import unicodedata
 
 from .model import Decision, Person, Policy, Project
@@ -12,6 +14,7 @@ from .requests import ReadPath, WritePath
 from .rules import member, no, over, proven, see, unknown, yes
 
 LONGEST = 1024
+_PLAIN = frozenset(string.ascii_lowercase + string.digits + "-_.@")
 
 
 def problem_of(path: str, mount: str) -> str:
@@ -38,7 +41,9 @@ def problem_of(path: str, mount: str) -> str:
 
 
 def read(policy: Policy, person: Person, request: ReadPath) -> Decision:
-    """Whether they may read below the path: what is open, their projects' folders, and what is granted."""
+    """Whether they may read below the path: what is open, their projects' folders, what is granted, own results."""
+    if request.path.startswith(f"{policy.mount.rstrip('/')}/results/"):
+        return _own_results(policy, person, request.path)
     mine = _asking(policy, person, request.project, request.path)
     if isinstance(mine, Decision):
         return mine
@@ -65,6 +70,24 @@ def write(policy: Policy, person: Person, request: WritePath) -> Decision:
         return granted
     where = f"a server of project {request.project}" if request.project else person.name
     return no("store-grant", f"{where} may not write {request.path}")
+
+
+def results_folder(name: str) -> str:
+    """The folder, below <mount>/results, of the results of a person's jobs: the name itself where it is a plain one.
+
+    >>> results_folder("ana"), results_folder("../ana")
+    ('ana', '~7b4ed09b5f7b8bcf36ea3d3b')
+    """
+    plain = name[:1].isalnum() and len(name) <= 64 and all(c in _PLAIN for c in name)
+    return name if plain else f"~{hashlib.sha256(name.encode()).hexdigest()[:24]}"
+
+
+def _own_results(policy: Policy, person: Person, path: str) -> Decision:
+    """Nobody but who made them reads the results of jobs."""
+    parts = path.removeprefix(f"{policy.mount.rstrip('/')}/results/").split("/")
+    if parts[0] != results_folder(person.name) or any(part in ("", ".", "..") for part in parts):
+        return no("own-results", f"{path[:80]!r} are not results of {person.name}")
+    return yes("own-results", f"{path} is a result of {person.name}")
 
 
 def _asking(policy: Policy, person: Person, name: str, path: str) -> list[Project] | Decision:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,11 +12,14 @@ from ..settings import Settings
 from ..web import create_service
 from .service.account import add_account
 from .service.answers import add_errors
+from .service.areas import add_areas
 from .service.capabilities import add_capabilities
 from .service.collections import add_collections
 from .service.cors import Cors
 from .service.descriptions import add_descriptions
 from .service.files import add_files
+from .service.job_results import add_job_results, dispatcher
+from .service.jobs import add_jobs
 from .service.legends import add_legends
 from .service.maps import add_maps
 from .service.pixels import add_values
@@ -35,7 +39,11 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        room.dispatcher = dispatcher(room)
+        serving = asyncio.create_task(room.dispatcher.serve())
         yield
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
         room.close()
 
     app.router.lifespan_context = lifespan
@@ -52,6 +60,9 @@ def create_app(settings: Settings) -> FastAPI:
     add_tiles(app, prefix, room)
     add_values(app, prefix, room)
     add_result(app, prefix, room)
+    add_jobs(app, prefix, room)
+    add_job_results(app, prefix, room)
+    add_areas(app, prefix, room)
     add_capabilities(app, prefix, settings)  # last: it lists what is there
     add_errors(app)
     app.add_middleware(Cors, public_url=settings.hub.public_url)

@@ -28,6 +28,18 @@ class ServiceSettings(Section):
         return f"http://{local(self.bind)}:{self.port}"
 
 
+class JobSettings(Section):
+    """Batch jobs of the processing service."""
+
+    workers: int = Field(1, ge=0, description="Jobs that run at once; 0: none is run here.")
+    memory_mb: int = Field(4096, ge=512, description="What a job's process may hold; beyond it the job fails.")
+    hours: float = Field(24, gt=0, description="A job that runs longer fails.")
+    nice: int = Field(10, ge=0, le=19, description="How far jobs stand back behind maps (as of nice).")
+    most_mb: int = Field(2_000_000, description="A job that reads or holds more pixels (uncompressed) is refused.")
+    quota_mb: int = Field(100_000, description="Results that a person may keep; beyond it no job is started.")
+    queued: int = Field(100, description="Jobs of a person that may wait or run.")
+
+
 class ProcessingSettings(ServiceSettings):
     """The tile and value service."""
 
@@ -43,6 +55,7 @@ class ProcessingSettings(ServiceSettings):
     models: Path | None = Field(None, description="Folder of models (`<name>.onnx`) that every person may use by name.")
     model_mb: int = Field(200, description="A model of more megabytes is refused.")
     results: int = Field(1, ge=1, description="Results of POST /result that are evaluated at once.")
+    jobs: JobSettings = JobSettings()
     result_mb: int = Field(2048, description="POST /result refuses what reads or holds more pixels (uncompressed).")
 
 

@@ -8,6 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from ..access import results_folder
 from .section import Section
 
 
@@ -62,24 +63,36 @@ class StoreSettings(Section):
         """The host's folder of the projects' own folders, seen as <mount>/projects/<project>."""
         return _resolved((self.root / "projects").absolute())
 
+    @property
+    def results(self) -> Path:
+        """The host's folder of the results of people's jobs; no server mounts it: the services alone read it."""
+        return _resolved((self.root / "results").absolute())
+
+    def results_of(self, person: str) -> Path:
+        """The folder of one person's results."""
+        return self.results / results_folder(person)
+
     def path_of(self, href: str) -> Path:
         """The host's path of a href such as /eos/data/x.tif; ValueError if it leaves the store.
 
         Members write in their project's folder: a link there leads to no other project's.
         """
-        for name, folder in (("data", self.data), ("projects", self.projects)):
+        for name, folder in self._areas():
             prefix = f"{self.mount.rstrip('/')}/{name}/"
             if href.startswith(prefix):
                 path = (folder / href[len(prefix) :]).resolve()
-                own = folder / href[len(prefix) :].partition("/")[0] if name == "projects" else folder
+                own = folder / href[len(prefix) :].partition("/")[0] if name != "data" else folder
                 if path.is_relative_to(folder) and path.is_relative_to(own.resolve()):
                     return path
                 raise ValueError(f"{href!r} leaves the store")
         raise ValueError(f"{href!r} is not under {self.mount}/data or {self.mount}/projects")
 
+    def _areas(self) -> tuple[tuple[str, Path], ...]:
+        return ("data", self.data), ("projects", self.projects), ("results", self.results)
+
     def href_of(self, path: Path) -> str:
         """The href of a file on the host, such as /eos/data/x.tif; ValueError if it is not in the store."""
-        for name, folder in (("data", self.data), ("projects", self.projects)):
+        for name, folder in self._areas():
             if (resolved := path.resolve()).is_relative_to(folder):
                 return f"{self.mount.rstrip('/')}/{name}/{resolved.relative_to(folder).as_posix()}"
         raise ValueError(f"{path} is not in the store ({self.data} or {self.projects})")

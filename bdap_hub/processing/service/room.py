@@ -17,6 +17,8 @@ from ..engine.reader import Cache
 from ..graphs import needs, plan
 from ..graphs.graph import Graph
 from ..graphs.parse import parse
+from ..jobs.dispatcher import Dispatcher
+from ..jobs.tables import Jobs
 from ..processes import REGISTRY
 from ..results.pixels import native_engine
 from .drawn import Drawn
@@ -30,7 +32,9 @@ from .views import ServiceNotFound, View, Views
 
 
 class Room:
-    """What the routes share: engine, state, rights, catalogue, and compiled graphs."""
+    """What the routes share: engine, state, rights, catalogue, and compiled graphs. `dispatcher` runs jobs."""
+
+    dispatcher: Dispatcher
 
     def __init__(self, settings: Settings, app: FastAPI) -> None:
         self.settings = settings
@@ -50,6 +54,7 @@ class Room:
         self._compiled: Cache[Compiled] = Cache(200)
         self.views = Views(self.services, self.compiled)
         self.logs = Logs(self.sessions)
+        self.jobs = Jobs(self.sessions)
 
     def close(self) -> None:
         """Stop evaluating and close all files."""

@@ -1,0 +1,150 @@
+"""Jobs in the database: what was posted, where each stands, who runs it. States change in one statement each."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Float, Integer, String, Text, delete, func, select, update
+from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
+
+from ...database import Base
+
+ACTIVE = ("queued", "running")
+
+
+class StoredJob(Base):
+    """A batch job of `owner`. `graph` is as posted; `plan` is made when it is queued; `usage` is JSON.
+
+    `beat` is when who runs it last said so, `attempts` how often it was begun.
+    """
+
+    __tablename__ = "processing_jobs"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(255), index=True)
+    title: Mapped[str] = mapped_column(String(255), default="")
+    description: Mapped[str] = mapped_column(Text, default="")
+    process: Mapped[str] = mapped_column(Text)
+    graph: Mapped[str] = mapped_column(Text, default="")
+    plan: Mapped[str] = mapped_column(Text, default="")
+    status: Mapped[str] = mapped_column(String(16), index=True)
+    progress: Mapped[float] = mapped_column(Float, default=0.0)
+    log_level: Mapped[str] = mapped_column(String(8), default="info")
+    budget: Mapped[float | None] = mapped_column(Float, nullable=True)
+    usage: Mapped[str] = mapped_column(Text, default="{}")
+    size: Mapped[int] = mapped_column(BigInteger, default=0)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    updated: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    queued: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), nullable=True)
+    beat: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), nullable=True)
+
+
+class Jobs:
+    """The few statements that routes and dispatcher need."""
+
+    def __init__(self, sessions: sessionmaker[Any]) -> None:
+        self.sessions = sessions
+
+    def add(self, owner: str, process: dict[str, Any], **fields: Any) -> StoredJob:
+        """Keep a new job."""
+        now = _now()
+        row = StoredJob(
+            id=secrets.token_hex(8), owner=owner, process=json.dumps(process), status="created",
+            created=now, updated=now, progress=0.0, size=0, attempts=0, usage="{}", graph="", plan="", **fields,
+        )  # fmt: skip
+        with self.sessions.begin() as session:
+            session.add(row)
+        return row
+
+    def get(self, identifier: str, owner: str | None = None) -> StoredJob | None:
+        """The job of that id, if `owner` has it; None as owner: whoever has it."""
+        with self.sessions() as session:
+            found: StoredJob | None = session.get(StoredJob, identifier)
+        return found if found is not None and owner in (None, found.owner) else None
+
+    def of(self, owner: str, limit: int = 1000) -> list[StoredJob]:
+        """Somebody's jobs, newest first."""
+        query = select(StoredJob).where(StoredJob.owner == owner).order_by(StoredJob.created.desc()).limit(limit)
+        with self.sessions() as session:
+            return list(session.scalars(query))
+
+    def stored(self, owner: str) -> int:
+        """Bytes of all results that somebody has."""
+        with self.sessions() as session:
+            return int(session.scalar(select(func.sum(StoredJob.size)).where(StoredJob.owner == owner)) or 0)
+
+    def change(self, identifier: str, **fields: Any) -> bool:
+        """Other properties; False where the job is queued or running meanwhile, or gone."""
+        return self._move(identifier, ("created", "finished", "error", "canceled"), **fields)
+
+    def queue(self, identifier: str, graph: str, plan: str) -> bool:
+        """To be run as soon as there is a place; False where it is queued or running already."""
+        fields = {"status": "queued", "graph": graph, "plan": plan, "progress": 0.0, "attempts": 0, "queued": _now()}
+        return self.change(identifier, size=0, usage="{}", **fields)
+
+    def cancel(self, identifier: str) -> bool:
+        """Not to be run, or no longer; False where it is neither queued nor running."""
+        return self._move(identifier, ACTIVE, status="canceled")
+
+    def claim(self) -> StoredJob | None:
+        """The queued job whose turn it is, now running; None where there is none. No two get the same."""
+        with self.sessions() as session:
+            waiting = list(session.execute(_waiting()))
+            running = Counter(session.scalars(select(StoredJob.owner).where(StoredJob.status == "running")))
+        for identifier, _ in sorted(waiting, key=lambda row: running[row[1]]):  # stable: the oldest of equals first
+            with self.sessions.begin() as session:
+                taken = session.execute(
+                    update(StoredJob)
+                    .where(StoredJob.id == identifier, StoredJob.status == "queued")
+                    .values(status="running", beat=_now(), updated=_now(), attempts=StoredJob.attempts + 1)
+                )
+            if taken.rowcount:
+                return self.get(identifier)
+        return None
+
+    def beat(self, identifier: str, progress: float) -> bool:
+        """Say that a job is being run; False where it should not be any more."""
+        return self._move(identifier, ("running",), beat=_now(), progress=progress)
+
+    def end(self, identifier: str, status: str, **fields: Any) -> bool:
+        """A running job's end; False where it was canceled or deleted meanwhile."""
+        return self._move(identifier, ("running",), status=status, **fields)
+
+    def orphans(self, seconds: float) -> list[StoredJob]:
+        """Jobs that are running by their state, though nobody has said so for some time."""
+        query = select(StoredJob).where(
+            StoredJob.status == "running", StoredJob.beat < _now() - timedelta(seconds=seconds)
+        )
+        with self.sessions() as session:
+            return list(session.scalars(query))
+
+    def waiting(self, owner: str) -> int:
+        """How many jobs of somebody are queued or running."""
+        query = select(func.count()).where(StoredJob.owner == owner, StoredJob.status.in_(ACTIVE))
+        with self.sessions() as session:
+            return int(session.scalar(query) or 0)
+
+    def remove(self, identifier: str) -> None:
+        """Forget a job."""
+        with self.sessions.begin() as session:
+            session.execute(delete(StoredJob).where(StoredJob.id == identifier))
+
+    def _move(self, identifier: str, states: Iterable[str], **fields: Any) -> bool:
+        statement = update(StoredJob).where(StoredJob.id == identifier, StoredJob.status.in_(tuple(states)))
+        with self.sessions.begin() as session:
+            return bool(session.execute(statement.values(updated=_now(), **fields)).rowcount)
+
+
+def _waiting() -> Any:
+    query = select(StoredJob.id, StoredJob.owner).where(StoredJob.status == "queued")
+    return query.order_by(StoredJob.queued).limit(500)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,248 @@
+"""Batch jobs over HTTP with a real worker process: states, results as STAC with signed files, and who gets them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pystac
+import pytest
+import rasterio
+
+from bdap_hub.database import connect
+from bdap_hub.processing.jobs.contract import Event, Outcome, Task, restore
+from bdap_hub.processing.jobs.dispatcher import Dispatcher
+from bdap_hub.processing.jobs.local import LocalRunner
+from bdap_hub.processing.jobs.tables import Jobs
+from bdap_hub.settings import Settings
+
+from .client import Client
+from .conftest import DATES, make_collection, write_catalogue
+from .graphs import load, ndvi_median, node, of
+from .test_engine import compiled
+from .test_exports import BANDS, saved, want
+
+DEADLINE = 240
+
+
+def make(client: Client, graph: Any, **more: Any) -> str:
+    answer = client.http.post("/jobs", json={"process": {"process_graph": graph}, **more})
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["location"].endswith(f"/jobs/{answer.headers['openeo-identifier']}")
+    return answer.headers["openeo-identifier"]
+
+
+def ended(client: Client, job: str) -> str:
+    """The state in which a started job ends."""
+    until = time.monotonic() + DEADLINE
+    while (state := client.http.get(f"/jobs/{job}").json()["status"]) in ("queued", "running"):
+        assert time.monotonic() < until, client.http.get(f"/jobs/{job}/logs").json()
+        time.sleep(0.2)
+    return str(state)
+
+
+def finished(client: Client, graph: Any, **more: Any) -> str:
+    job = make(client, graph, **more)
+    assert client.http.post(f"/jobs/{job}/results").status_code == 202
+    assert ended(client, job) == "finished", client.http.get(f"/jobs/{job}/logs").json()
+    return job
+
+
+@pytest.fixture(scope="module")
+def done(platform: Any) -> str:
+    """A finished job of ana."""
+    return finished(Client(platform, "ana"), saved("GTiff"), title="Two bands", description="of three dates")
+
+
+def test_the_results_are_stac_with_files_that_equal_the_sources(ana: Client, done: str) -> None:
+    found = ana.http.get(f"/jobs/{done}/results")
+    assert found.status_code == 200 and found.headers["openeo-costs"] == "0"
+    collection = found.json()
+    assert collection["openeo:status"] == "finished" and collection["title"] == "Two bands"
+    assert pystac.Collection.from_dict(collection).extent.temporal.intervals[0][0].isoformat()[:10] == DATES[0]
+    assert list(collection["assets"]) == [f"result_{d}.tif" for d in DATES]
+    for number, asset in enumerate(collection["assets"].values()):
+        content = httpx.get(asset["href"], timeout=60).content
+        assert asset["file:checksum"] == "1220" + hashlib.sha256(content).hexdigest()
+        assert asset["file:size"] == len(content) and "cloud-optimized" in asset["type"]
+        with rasterio.open(io.BytesIO(content)) as file:
+            for band, name in enumerate(BANDS):
+                np.testing.assert_array_equal(file.read(band + 1), want(number, name))
+                statistics = asset["raster:bands"][band]["statistics"]
+                assert statistics["maximum"] == np.nanmax(want(number, name))
+    items = [link["href"] for link in collection["links"] if link["rel"] == "item"]
+    item = httpx.get(items[1], timeout=60).json()
+    assert item["properties"]["datetime"] == f"{DATES[1]}T10:00:00Z" and item["properties"]["proj:code"] == "EPSG:3857"
+    assert item["properties"]["processing:expression"]["expression"] == saved("GTiff")
+    assert httpx.get(item["assets"][f"result_{DATES[1]}.tif"]["href"]).status_code == 200
+
+
+def test_what_is_on_the_store_is_whole_and_its_owners(ana: Client, platform: Any, done: str) -> None:
+    folder = platform.settings.store.results_of("ana") / done
+    assert pystac.Collection.from_file(str(folder / "collection.json")).id == done
+    assert {path.name for path in folder.iterdir()} >= {"collection.json", *(f"result_{d}.tif" for d in DATES)}
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_a_job_tells_what_it_is_and_what_it_took(ana: Client, done: str) -> None:
+    job = ana.http.get(f"/jobs/{done}").json()
+    assert (job["title"], job["description"], job["progress"]) == ("Two bands", "of three dates", 100)
+    assert job["process"]["process_graph"] == saved("GTiff")
+    assert job["usage"]["cpu"]["value"] > 0 and job["usage"]["memory"]["value"] > 10
+    assert done in [row["id"] for row in ana.http.get("/jobs").json()["jobs"]]
+    logs = [entry["message"] for entry in ana.http.get(f"/jobs/{done}/logs").json()["logs"]]
+    assert logs[0] == "queued" and "512 x 512 pixels, 6 layers read for each" in logs and logs[-1] == "finished"
+    assert ana.http.get(f"/jobs/{done}/estimate").json()["size"] == 6 * 512 * 512 * 4
+
+
+def test_nobody_else_gets_anything(ana: Client, platform: Any, done: str) -> None:
+    other = finished(ana, {**ndvi_median(), "save": node("save_result", True, data=of("median"), format="netCDF")})
+    ben = Client(platform, "ben")
+    for method, path in (
+        ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/logs"), ("GET", "/estimate"),
+        ("GET", "/results"), ("POST", "/results"), ("DELETE", "/results"),
+    ):  # fmt: skip
+        refused = ben.http.request(method, f"/jobs/{done}{path}", json={} if method == "PATCH" else None)
+        assert (refused.status_code, refused.json()["code"]) == (404, "JobNotFound")
+        assert Client(platform, "", "forged").http.request(method, f"/jobs/{done}{path}").status_code == 401
+    address = next(iter(ana.http.get(f"/jobs/{done}/results").json()["assets"].values()))["href"]
+    foreign = next(iter(ana.http.get(f"/jobs/{other}/results").json()["assets"].values()))["href"]
+    plain, _, signature = address.partition("?sig=")
+    assert httpx.get(address).status_code == 200
+    assert httpx.get(plain).status_code == 401 and httpx.get(address[:-3]).status_code == 401
+    assert httpx.get(f"{plain}?sig={foreign.partition('?sig=')[2]}").status_code == 403
+    folder = plain.rpartition("/")[0]
+    for name in ("nothing.tif", "..%2F..%2Fx"):
+        assert httpx.get(f"{folder}/{name}?sig={signature}").status_code == 404
+
+
+def test_results_close_with_their_collection(ana: Client, platform: Any) -> None:
+    settings = platform.settings
+    described, items = make_collection(settings.store.root, "dune", "public", "")
+    write_catalogue(settings.var, described, items)
+    graph = {**saved("GTiff"), "data": load("dune", bands=["B04"], temporal_extent=[DATES[0], DATES[1]])}
+    job = finished(ana, graph)
+    (asset,) = ana.http.get(f"/jobs/{job}/results").json()["assets"].values()
+    assert httpx.get(asset["href"]).status_code == 200
+    write_catalogue(settings.var, {**described, "bdap:visibility": "project", "bdap:project": "forest"}, items)
+    assert httpx.get(asset["href"]).status_code == 403
+    assert ana.http.get(f"/jobs/{job}/results").status_code == 403
+    assert ana.http.post(f"/jobs/{job}/results").status_code == 403
+
+
+def test_states_and_their_errors(ana: Client) -> None:
+    job = make(ana, saved("GTiff"), title="a")
+    assert ana.http.get(f"/jobs/{job}").json()["status"] == "created"
+    early = ana.http.get(f"/jobs/{job}/results")
+    assert (early.status_code, early.json()["code"]) == (400, "JobNotStarted")
+    assert ana.http.patch(f"/jobs/{job}", json={"title": "b"}).status_code == 204
+    assert ana.http.get(f"/jobs/{job}").json()["title"] == "b"
+    assert ana.http.patch(f"/jobs/{job}", json={"plan": "gold"}).json()["code"] == "BillingPlanInvalid"
+    broken = {"process": {"process_graph": {"a": node("nothing", True)}}}
+    assert ana.http.patch(f"/jobs/{job}", json=broken).json()["code"] == "ProcessUnsupported"
+    assert ana.http.post("/jobs", json={"title": "x"}).json()["code"] == "ProcessGraphMissing"
+    assert ana.http.delete(f"/jobs/{job}").status_code == 204
+    assert ana.http.get(f"/jobs/{job}").status_code == 404
+
+
+def test_a_job_that_fails_says_why(ana: Client) -> None:
+    job = make(ana, {"data": load(bands=["B04"]), "save": node("save_result", True, data=of("data"), format="PNG")})
+    assert ana.http.post(f"/jobs/{job}/results").status_code == 202
+    assert ended(ana, job) == "error"
+    failed = ana.http.get(f"/jobs/{job}/results")
+    assert failed.status_code == 424 and "3 dates" in failed.json()["message"]
+    last = ana.http.get(f"/jobs/{job}/logs", params={"level": "error"}).json()["logs"][-1]
+    assert last["level"] == "error" and "3 dates" in last["message"]
+
+
+def task(fields: Any, folder: Path, **more: Any) -> Task:
+    """The masked median of the fields, as a runner gets it."""
+    raw = {**ndvi_median(), "save": node("save_result", True, data=of("median"), format="GTiff")}
+    settings = Settings(environment="demo", store={"root": fields[0]}, processing={"port": 1})
+    made = compiled(raw, [fields[1]], fields[2], whole=True)
+    store, processing = (part.model_dump(mode="json") for part in (settings.store, settings.processing))
+    first = Task("j1", "", "", raw, made.plan.dump(), str(folder / "j1"), store, processing, 2048, 1, 1000)
+    return replace(first, **more)
+
+
+def test_a_task_survives_its_way_to_another_machine(fields: Any, tmp_path: Path) -> None:
+    made = task(fields, tmp_path)
+    assert restore(made.dump()) == made
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "code"),
+    [
+        ({}, "finished", ""),
+        ({"most_mb": 1}, "error", "ProcessGraphComplexity"),
+        ({"memory_mb": 60}, "error", ""),
+        ({"hours": 1e-9}, "error", "JobTooLong"),
+    ],
+)
+def test_a_worker_process_keeps_to_its_limits(
+    fields: Any, tmp_path: Path, more: dict[str, Any], status: str, code: str
+) -> None:
+    events: list[Event] = []
+    outcome = LocalRunner().run(task(fields, tmp_path, **more), events.append, lambda: False)
+    assert outcome.status == status and (not code or outcome.code == code), outcome
+    assert (tmp_path / "j1").is_dir() == (status == "finished")
+
+
+def test_a_worker_that_is_not_wanted_any_more_is_ended(fields: Any, tmp_path: Path) -> None:
+    asked: list[float] = []
+    outcome = LocalRunner().run(task(fields, tmp_path), lambda event: None, lambda: bool(asked.append(1) or True))
+    assert outcome.status == "canceled" and asked and not (tmp_path / "j1").exists()
+
+
+class Fake:
+    """A runner that only says how tasks end (a fake at the edge: nothing is computed)."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome, self.tasks = outcome, list[Task]()
+
+    def run(self, task: Task, report: Callable[[Event], None], cancelled: Callable[[], bool]) -> Outcome:
+        self.tasks.append(task)
+        return self.outcome
+
+
+async def _allowed(row: Any) -> None:
+    return None
+
+
+async def test_jobs_that_the_last_service_left_running_start_again_once(settings: Settings) -> None:
+    jobs, logs = Jobs(connect(settings.database)), list[str]()
+    row = jobs.add("ana", {"process_graph": {}})
+    runner = Fake(Outcome("error", "Internal", "as told"))
+    writer = lambda row, message, *rest: logs.append(message)  # noqa: E731
+    for attempt in (1, 2):
+        if attempt == 1:
+            jobs.queue(row.id, "{}", "{}")
+        claimed = jobs.claim()
+        assert claimed is not None and claimed.attempts == attempt and claimed.status == "running"
+        assert jobs.claim() is None  # nobody gets it twice
+        found = Dispatcher(settings, jobs, runner, _allowed, writer, lost=-1)  # the service that ran it has gone
+        found._recover()
+        state = jobs.get(row.id)
+        assert state is not None and state.status == ("queued" if attempt == 1 else "error")
+    assert logs == [
+        "the service ended while the job ran: it starts again",
+        "the service ended 2 times while the job ran",
+    ]
+
+
+def test_who_has_none_running_comes_first(settings: Settings) -> None:
+    jobs = Jobs(connect(settings.database))
+    order = [jobs.add(owner, {}).id for owner in ("ana", "ana", "ben")]
+    for identifier in order:
+        assert jobs.queue(identifier, "{}", "{}")
+    claimed = [jobs.claim() for _ in range(3)]
+    assert [row.id for row in claimed if row] == [order[0], order[2], order[1]]
+    assert not jobs.change(order[0], title="x")  # running: locked
+    assert jobs.cancel(order[0]) and not jobs.beat(order[0], 1.0) and jobs.change(order[0], title="x")
