@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -84,6 +86,7 @@ class Engine:
         self.reader = Reader(settings.store, settings.processing.block_cache_mb * 2**20, watch=self.watch)
         self.threads = settings.processing.threads
         self.pool = Pool(self.threads, self.watch, "read")
+        self._evaluated, self._lock = 0, threading.Lock()
 
     def close(self) -> None:
         """Stop reading and close all files."""
@@ -100,16 +103,32 @@ class Engine:
         """The graph's result on `grid`; each node's own result is left in `seen`."""
         around = grid.grown(compiled.margin)
         context = Context(around, lambda node: self.load(compiled.plan.load(node), around), models=self.models.get)
-        if seen is None:
-            context.instead = {
-                stream.node.id: functools.partial(self._by_date, stream, compiled.plan, around)
-                for stream in compiled.streams
-            }
-            result: Cube = run(compiled.cut, context)
-        else:
-            context.seen, context.keep = seen, True
-            result = run(compiled.graph, context)
+        with self._counted():
+            if seen is None:
+                context.instead = {
+                    stream.node.id: functools.partial(self._by_date, stream, compiled.plan, around)
+                    for stream in compiled.streams
+                }
+                result: Cube = run(compiled.cut, context)
+            else:
+                context.seen, context.keep = seen, True
+                result = run(compiled.graph, context)
         return result.cropped(compiled.margin)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._lock:
+            self._evaluated += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._evaluated -= 1
+
+    @property
+    def _crowded(self) -> bool:
+        """Whether each processor has an evaluation of its own: then handing parts of them around gains nothing."""
+        return self._evaluated >= workers()
 
     def point(self, compiled: Compiled, lon: float, lat: float) -> dict[str, Any]:
         """The values at a point, from the pixels that hold it at full resolution, and those of each step before."""
@@ -158,7 +177,7 @@ class Engine:
     def load(self, load: Load, grid: Grid) -> Cube:
         """The pixels of a load node on a grid; TooMuch beyond the limit."""
         self._check(load, grid)
-        return self._filled(load, grid, self.pool.map)
+        return self._filled(load, grid, map if self._crowded else self.pool.map)
 
     def _check(self, load: Load, grid: Grid) -> None:
         dates, bands = len(load.steps), len(load.bands)
@@ -174,7 +193,7 @@ class Engine:
         loads = {load.node: load for load in plan.loads if load.node in ids}
         for load in loads.values():
             self._check(load, grid)
-        mapped = self.pool.map if len(stream.labels) == 1 else map
+        mapped = self.pool.map if len(stream.labels) == 1 and not self._crowded else map
 
         def read(node: str, number: int) -> Cube:
             return self._filled(replace(loads[node], steps=(loads[node].steps[number],)), grid, mapped)
@@ -190,7 +209,7 @@ class Engine:
             empty,
             lambda loader: Context(grid, loader, models=self.models.get),
         )
-        return reduced(dates, self.pool, self.threads)
+        return reduced(dates, None if self._crowded else self.pool, self.threads)
 
     def _filled(self, load: Load, grid: Grid, mapped: Callable[..., Iterable[Any]]) -> Cube:
         shape, around = (len(load.steps), len(load.bands), grid.height, grid.width), grid.bounds()

@@ -73,8 +73,8 @@ class _Date:
         return self.known[identifier]
 
 
-def reduced(dates: Dates, pool: Pool, threads: int) -> Cube:
-    """The result of the stream's reducer."""
+def reduced(dates: Dates, pool: Pool | None, threads: int) -> Cube:
+    """The result of the stream's reducer; without a pool this thread does all of it."""
     stream = dates.stream
     make = RUNNING.get(stream.running)
     found = _Found(dates, pool, threads)
@@ -107,7 +107,7 @@ class _Found:
     """What comes of each date, several at a time in the pool."""
 
     dates: Dates
-    pool: Pool
+    pool: Pool | None
     threads: int
     like: Any = None
     rest: tuple[int, ...] = ()
@@ -115,13 +115,13 @@ class _Found:
 
     def layers(self, numbers: Sequence[int], running: Running | None) -> Iterator[Any]:
         """The values of the dates in this order; no more of them ahead than it takes to keep the threads busy."""
-        ahead = 1 if running is not None and running.may_end else 2 * self.threads
+        ahead = 1 if self.pool is None or (running is not None and running.may_end) else 2 * self.threads
         waiting: deque[tuple[int, Job | None]] = deque()
         for number in numbers:
             waiting.append((number, self._asked(number, alone=len(numbers) == 1)))
             if len(waiting) >= ahead:
                 yield self._layer(*waiting.popleft())
-                ahead = min(2 * ahead, 2 * self.threads)
+                ahead = min(2 * ahead, 2 * self.threads) if self.pool else 1
         try:
             while waiting:
                 yield self._layer(*waiting.popleft())
@@ -132,12 +132,12 @@ class _Found:
 
     def _asked(self, number: int, alone: bool) -> Job | None:
         """The job of a date; None where this thread does it: the only one, whose bands are read side by side."""
-        if alone or self.dates.empty(number):
+        if self.pool is None or alone or self.dates.empty(number):
             return None
         return self.pool.submit(lambda: self.dates.of(number))
 
     def _layer(self, number: int, job: Job | None) -> Any:
-        if job is not None:
+        if job is not None and self.pool is not None:
             (cube,) = self.pool.watch.results([job])
         elif self.dates.empty(number):
             cube = self.nothing = self.nothing if self.nothing is not None else self.dates.of(number)
