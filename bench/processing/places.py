@@ -43,8 +43,8 @@ class Place:
         return [_with_assets(item, lambda a: {**a, "roles": ["data", "classification"]}) for item in self.items]
 
     def local(self) -> list[dict[str, Any]]:
-        """The items with the machine's own paths, and without raster:bands, which make TiTiler warn at each tile."""
-        return [_with_assets(item, self._localised) for item in self.items]
+        """The items with the machine's own paths, and without links and raster:bands, which TiTiler minds."""
+        return [{**_with_assets(item, self._localised), "links": []} for item in self.items]
 
     def merged(self) -> dict[str, Any]:
         """All dates as one item, for TiTiler: <band>_<date> for each asset."""
