@@ -117,15 +117,15 @@ class _Found:
         """The values of the dates in this order; no more of them ahead than it takes to keep the threads busy."""
         ahead = 1 if self.pool is None or (running is not None and running.may_end) else 2 * self.threads
         waiting: deque[tuple[int, Job | None]] = deque()
-        for number in numbers:
-            waiting.append((number, self._asked(number, alone=len(numbers) == 1)))
-            if len(waiting) >= ahead:
-                yield self._layer(*waiting.popleft())
-                ahead = min(2 * ahead, 2 * self.threads) if self.pool else 1
         try:
+            for number in numbers:
+                waiting.append((number, self._asked(number, alone=len(numbers) == 1)))
+                if len(waiting) >= ahead:
+                    yield self._layer(*waiting.popleft())
+                    ahead = min(2 * ahead, 2 * self.threads) if self.pool else 1
             while waiting:
                 yield self._layer(*waiting.popleft())
-        finally:
+        finally:  # over early, or failed: what nobody has begun need not be done
             for _, job in waiting:
                 if job is not None:
                     job.done.cancel()
