@@ -11,14 +11,18 @@ import httpx
 import numpy as np
 import openeo
 import pytest
+import rasterio
 from jupyter_client.manager import start_new_kernel
 from openeo import processes
 from openeo.api.process import Parameter
 from openeo.rest.datacube import THIS
+from rasterio.features import geometry_mask
+from rasterio.warp import transform_geom
 
+from . import idioms
 from .client import PREFIX
-from .conftest import DATES, X, Y, Z
-from .idioms import IDIOMS, TOP, Idiom, top
+from .conftest import DATES, X, Y, Z, truth
+from .idioms import IDIOMS, POLYGON, TOP, Idiom, top
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,30 @@ def test_an_idiom_gives_what_numpy_does(con: openeo.Connection, idiom: Idiom) ->
     got = values(cube, idiom.name)
     assert np.isfinite(want).any() and (np.isnan(want).any() or idiom.name in ("condition", "count", "kernel"))
     np.testing.assert_allclose(got.reshape(want.shape), want, rtol=1e-4, atol=1e-5)
+
+
+def test_the_mean_in_a_polygon_for_each_date(con: openeo.Connection, platform: Any) -> None:
+    """Synchronously, on the file's own pixels."""
+    cube = idioms.fields(con, "B04").aggregate_spatial(POLYGON, "mean")
+    assert cube.validate() == []
+    got = cube.execute()
+    with rasterio.open(platform.settings.store.root / f"data/fields/{DATES[0]}/B04.tif") as file:
+        there = transform_geom("EPSG:4326", file.crs, POLYGON)
+        inside = geometry_mask([there], file.shape, file.transform, invert=True)
+    pixels = [truth(date)["B04"][inside].astype(np.float64) for date in range(len(DATES))]
+    want = [one[one > 0].mean() for one in pixels]
+    assert inside.any() and not inside.all()
+    assert [label[:10] for label in got] == list(DATES)
+    np.testing.assert_allclose([zones[0][0] for zones in got.values()], want, rtol=1e-6)
+
+
+def test_a_download_is_the_file_pixel_for_pixel(con: openeo.Connection, tmp_path: Any) -> None:
+    top(con).download(tmp_path / "top.tif", format="GTiff")
+    want = np.max([truth(date)["B04"] for date in range(len(DATES))], axis=0)
+    with rasterio.open(tmp_path / "top.tif") as file:
+        got = file.read(1, masked=True).filled(0)
+        assert file.crs.to_epsg() == 3857
+    np.testing.assert_array_equal(got, want)
 
 
 def test_what_the_client_reads_of_the_back_end(con: openeo.Connection) -> None:

@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import openeo
 import pytest
+import rasterio
 from openeo.rest.auth.config import RefreshTokenStore
 from playwright.sync_api import Browser, Page
 
@@ -127,6 +128,9 @@ def test_a_laptop_logs_in_and_works(platform: Platform, page: Page, artifacts: P
     tile = service.describe_service()["url"].format(z=Z, x=X, y=Y)
     got = np.load(io.BytesIO(httpx.get(tile.replace(".png", ".npy"), timeout=60).content))
     np.testing.assert_allclose(got.squeeze(), TOP)
+    cube.download(tmp_path / "top.tif", format="GTiff")
+    with rasterio.open(tmp_path / "top.tif") as file:
+        np.testing.assert_array_equal(np.nan_to_num(TOP), file.read(1, masked=True).filled(0)[:256, :256])
     # the next time the refresh token is enough
     again = openeo.Connection(url, refresh_token_store=tokens).authenticate_oidc(display=pytest.fail)
     assert again.describe_account()["user_id"] == ANA

@@ -31,6 +31,7 @@ CALLS = (
     ("get", "/process_graphs", {}),
     ("get", "/process_graphs/{process_graph_id}", {"process_graph_id": "my_process"}),
     ("get", "/files", {}),
+    ("get", "/jobs", {}),
     ("post", "/validation", {}),
 )
 
