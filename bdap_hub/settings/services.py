@@ -51,6 +51,11 @@ class ProcessingSettings(ServiceSettings):
     block_cache_mb: int = Field(512, description="Decoded blocks kept in memory, shared by all evaluations.")
     tile_cache_mb: int = Field(64, description="Drawn tiles kept in memory; 0 draws each anew.")
     files_mb: int = Field(1000, description="What a person may upload to the service (/files) in all.")
+    stac_origins: tuple[str, ...] = Field(
+        (),
+        description="STAC APIs and documents that load_stac may ask besides the catalogue here, such as "
+        "https://stac.example.org/api. Their files must lie on the store.",
+    )
     queue: int = Field(256, description="Evaluations that may wait; beyond it callers are told to come back.")
     models: Path | None = Field(None, description="Folder of models (`<name>.onnx`) that every person may use by name.")
     model_mb: int = Field(200, description="A model of more megabytes is refused.")

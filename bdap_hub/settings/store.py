@@ -72,8 +72,8 @@ class StoreSettings(Section):
         """The folder of one person's results."""
         return self.results / results_folder(person)
 
-    def path_of(self, href: str) -> Path:
-        """The host's path of a href such as /eos/data/x.tif; ValueError if it leaves the store.
+    def path_of(self, href: str, links: bool = True) -> Path:
+        """The host's path of a href such as /eos/data/x.tif; ValueError if it leaves the store, or goes over a link.
 
         Members write in their project's folder: a link there leads to no other project's.
         """
@@ -82,6 +82,8 @@ class StoreSettings(Section):
             if href.startswith(prefix):
                 path = (folder / href[len(prefix) :]).resolve()
                 own = folder / href[len(prefix) :].partition("/")[0] if name != "data" else folder
+                if not links and path != folder / href[len(prefix) :]:
+                    raise ValueError(f"{href!r} goes over a link")
                 if path.is_relative_to(folder) and path.is_relative_to(own.resolve()):
                     return path
                 raise ValueError(f"{href!r} leaves the store")

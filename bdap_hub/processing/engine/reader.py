@@ -145,11 +145,11 @@ class Reader:
     def version(self, href: str) -> Version:
         """Which file an href means now; FileUnavailable where there is none or it leaves the store."""
         try:
-            with self.watch.on(place_of(href)):
+            with self.watch.on(self._place(href)):
                 path = self._path(href)
                 found = os.stat(path)  # noqa: PTH116  a Path costs more than the call
         except ValueError:
-            raise FileUnavailable(f"{href} is not on the store", "tell the owner of the collection") from None
+            raise FileUnavailable(f"{href} is not on the store, or a link", "name the file itself") from None
         except OSError:
             raise FileUnavailable(f"{href} cannot be opened", "tell the owner of the collection") from None
         if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for without end
@@ -162,23 +162,36 @@ class Reader:
         if known is None or fresh or now - known[1] > FRESH:
             if len(self._paths) > MOST_PATHS:
                 self._paths.clear()
-            known = self._paths[href] = (str(self.store.path_of(href)), now)
+            known = self._paths[href] = (str(self.store.path_of(href, links=False)), now)
         return known[0]
 
     def _opened(self, href: str, version: Version) -> File:
         """Opened only where it still lies: since its path was found somebody may have put a link there."""
-        try:
-            lies = self._path(href, fresh=True) == version.path
-        except ValueError:
-            lies = False
-        if not lies:
+        if not self._lies(href, version):
             raise Unsuitable("was moved just now: ask again")
         return File(version)
+
+    def _lies(self, href: str, version: Version) -> bool:
+        try:
+            return self._path(href, fresh=True) == version.path
+        except ValueError:
+            return False
 
     def file(self, href: str) -> File:
         """The open file of an href; FileUnavailable where GDAL cannot read it."""
         version = self.version(href)
         return self._guarded(href, lambda: self._files.get(version, lambda: self._opened(href, version)))
+
+    def text(self, href: str, most: int) -> bytes:
+        """A document on the store, of at most so many bytes."""
+        version = self.version(href)
+        if version.size > most:
+            raise FileUnavailable(f"{href} is larger than {most >> 20} MB", "split it")
+        with self.watch.on(self._place(href)):
+            if not self._lies(href, version):
+                raise FileUnavailable(f"{href} was moved just now", "ask again")
+            with os.fdopen(os.open(version.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+                return file.read(most)
 
     def read(self, source: Source, grid: Grid) -> Any:
         """The source's values on the grid (NaN: no data); None where the two do not meet."""
@@ -226,9 +239,13 @@ class Reader:
         key = (file.version, index, level, row, column)
         return self._blocks.get(key, lambda: _pixels(dataset, index, window=window))
 
+    def _place(self, href: str) -> str:
+        """The part of the store that answers or hangs as a whole: a collection's folder, or a project's."""
+        return "/".join(href.split("/")[: self.store.mount.rstrip("/").count("/") + 3])
+
     def _guarded[T](self, href: str, act: Callable[[], T]) -> T:
         try:
-            with self.watch.on(place_of(href)):
+            with self.watch.on(self._place(href)):
                 return act()
         except Unsuitable as error:
             raise FileUnavailable(f"{href} {error}", "tell the owner of the collection") from None
@@ -243,15 +260,6 @@ def in_scale(values: Any, source: Source) -> Any:
     if source.shift:
         values += source.shift
     return values
-
-
-def place_of(href: str) -> str:
-    """The part of the store that answers or hangs as a whole: a collection's folder, or a project's.
-
-    >>> place_of("/eos/data/sentinel-2/2024/x.tif")
-    '/eos/data/sentinel-2'
-    """
-    return "/".join(href.split("/")[:4])
 
 
 class Way(NamedTuple):

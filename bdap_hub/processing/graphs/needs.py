@@ -11,6 +11,7 @@ from ..cubes.geometry import extent_of
 from ..processes import REGISTRY
 from ..processes.indices import candidates
 from .graph import Graph, GraphError, Node, Param, Ref, walk
+from .rewrite import LOADS
 from .spec import Sees
 from .zones import geometries
 
@@ -38,7 +39,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Query:
-    """One search in the catalogue, for the load_collection node of that id.
+    """What the load node of that id asks for: of a collection by its id, or of what load_stac or load_result name.
 
     `bands` are those asked for (None: all), `used` those of them whose pixels the graph looks at (None: all).
     `physical`: values are wanted in the unit that they measure, not as they are stored.
@@ -52,6 +53,7 @@ class Query:
     filters: Mapping[str, Graph]
     used: tuple[Band, ...] | None = None
     physical: bool = False
+    process: str = "load_collection"
 
     def search(self, limit: int) -> dict[str, Any]:
         """The body of a STAC search; what it cannot say exactly is checked again on the items."""
@@ -69,7 +71,7 @@ class Query:
 def queries(graph: Graph) -> tuple[Query, ...]:
     """The catalogue query of each load_collection, in the graph's order."""
     needs = _needs(graph)
-    return tuple(_query(node, needs[node.id]) for node in graph.nodes if node.process == "load_collection")
+    return tuple(_query(node, needs[node.id]) for node in graph.nodes if node.process in LOADS)
 
 
 def _query(node: Node, need: Need) -> Query:
@@ -81,13 +83,14 @@ def _query(node: Node, need: Need) -> Query:
         raise GraphError("NoDataAvailable", f"node {node.name!r}: the graph's spatial extents do not meet")
     return Query(
         node.id,
-        str(node.arguments["id"]),
+        str(node.arguments["url" if node.process == "load_stac" else "id"]),
         tuple(str(b) for b in asked) if asked else None,
         bounds,
         common(need.interval, interval(period)) if period else need.interval,
         node.arguments.get("properties") or {},
         used,
         node.physical,
+        node.process,
     )
 
 

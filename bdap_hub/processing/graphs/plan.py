@@ -53,11 +53,12 @@ class Load:
 
 @dataclass(frozen=True)
 class Owned:
-    """A collection that the plan reads, with what access decides by."""
+    """A collection that the plan reads, or a folder of the store, with what access decides by."""
 
     id: str
     visibility: Visibility
     project: str
+    kind: str = "collection"
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,11 @@ def build(
     collections: Mapping[str, Mapping[str, Any]],
     items: Mapping[str, Sequence[Mapping[str, Any]]],
     max_items: int,
+    owned: Sequence[Owned] | None = None,
 ) -> Plan:
     """The plan of `graph`, from the STAC collections by id and the items found for each query's node.
+
+    `owned`: what is read, where it is not just these collections.
 
     Raises GraphError: NoDataAvailable, BandNotAvailable, or too many items (with their number).
     """
@@ -101,7 +105,8 @@ def build(
     bounds = boxes[0] if boxes else WORLD
     for other in boxes[1:]:
         bounds = hull(bounds, other)
-    owned = tuple(_owned(collections[name]) for name in sorted({q.collection for q in queries}))
+    every = [owned_of(collections[q.collection]) for q in queries] if owned is None else owned
+    owned = tuple(sorted(set(every), key=lambda one: (one.kind, one.id)))
     content = json.dumps([VERSION, digest(graph), [asdict(load) for load in loads], [asdict(o) for o in owned]])
     return Plan(hashlib.sha256(content.encode()).hexdigest()[:32], loads, owned, bounds)
 
@@ -179,7 +184,8 @@ def _bounds(load: Load, query: Query) -> Bounds:
     return overlap(around, query.bounds)
 
 
-def _owned(collection: Mapping[str, Any]) -> Owned:
+def owned_of(collection: Mapping[str, Any]) -> Owned:
+    """What access decides by for a collection of the catalogue."""
     visibility = collection.get("bdap:visibility", "project")
     return Owned(str(collection["id"]), visibility, str(collection.get("bdap:project", "")))
 

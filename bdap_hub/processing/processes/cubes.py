@@ -26,6 +26,32 @@ def load_collection(
     ctx: Any, id: Any, spatial_extent: Any, temporal_extent: Any, bands: Any = None, properties: Any = None
 ) -> Any:
     """Pixels of a collection in the scale of the collection (see graphs/scaling.py); nodata is no data."""
+    return _loaded(ctx, spatial_extent)
+
+
+@process(
+    limits="The catalogue here, STAC documents on the store by path, and servers that the operator lists; files on the "
+    "store. Values and time steps as in load_collection."
+)
+def load_stac(
+    ctx: Any,
+    url: Any,
+    spatial_extent: Any = None,
+    temporal_extent: Any = None,
+    bands: Any = None,
+    properties: Any = None,
+) -> Any:
+    """Pixels of what STAC documents describe."""
+    return _loaded(ctx, spatial_extent)
+
+
+@process(limits="Values and time steps as in load_collection.")
+def load_result(ctx: Any, id: Any, spatial_extent: Any = None, temporal_extent: Any = None, bands: Any = None) -> Any:
+    """Pixels of one's own files and results."""
+    return _loaded(ctx, spatial_extent)
+
+
+def _loaded(ctx: Any, spatial_extent: Any) -> Any:
     if not spatial_extent:
         return ctx.load()
     return (filter_spatial if "type" in spatial_extent else filter_bbox)(ctx, ctx.load(), spatial_extent)

@@ -10,6 +10,8 @@ from ..graphs.graph import Graph, Node
 ONE_BY_ONE = frozenset(
     {
         "load_collection",
+        "load_result",
+        "load_stac",
         "filter_bands",
         "filter_bbox",
         "filter_spatial",

@@ -63,20 +63,22 @@ class Catalogue:
             found += answer.get("features", [])
             matched = answer.get("numberMatched") or answer.get("context", {}).get("matched") or 0
             if max(len(found), matched) > self.max_items and not query.filters:
-                self._too_many(query, max(len(found), matched))
+                raise too_many(query.collection, max(len(found), matched), self.max_items)
             following = _next(answer)
             if following is None or not answer.get("features"):
                 return found
             if len(found) > 20 * self.max_items:  # filters on properties may still thin them out, up to here
-                self._too_many(query, len(found))
+                raise too_many(query.collection, len(found), self.max_items)
             body = {**body, **following}
 
-    def _too_many(self, query: Query, count: int) -> None:
-        raise GraphError(
-            "ProcessGraphComplexity",
-            f"the graph needs {count} items of {query.collection}; the limit is {self.max_items}",
-            "narrow the temporal or spatial extent",
-        )
+    async def item(self, collection: str, identifier: str, token: str) -> Mapping[str, Any]:
+        """One item by its id; CollectionNotFound if the caller does not see one."""
+        answer = await self._ask("GET", f"collections/{quote(collection)}/items/{quote(identifier)}", token)
+        if answer is None:
+            raise CollectionNotFound(
+                "CollectionNotFound", f"there is no item {identifier!r} of {collection}", "look into the catalogue"
+            )
+        return answer
 
     async def _ask(self, method: str, path: str, token: str, body: Any = None) -> Mapping[str, Any] | None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -95,6 +97,15 @@ class Catalogue:
             raise Unavailable(f"the catalogue answers {answer.status_code}", "try again in a moment")
         result: Mapping[str, Any] = answer.json()
         return result
+
+
+def too_many(what: str, count: int, limit: int) -> GraphError:
+    """More items than a graph may need."""
+    return GraphError(
+        "ProcessGraphComplexity",
+        f"the graph needs {count} items of {what}; the limit is {limit}",
+        "narrow the temporal or spatial extent",
+    )
 
 
 def _next(answer: Mapping[str, Any]) -> dict[str, Any] | None:

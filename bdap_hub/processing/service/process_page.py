@@ -16,7 +16,6 @@ NOT_HERE = {
     "cloud_detection": "no detection; use a collection's own mask",
     "export_collection": "results are maps and values; nothing is exported yet",
     "export_workspace": "results are maps and values; nothing is exported yet",
-    "load_stac": _FILES,
     "load_uploaded_files": _FILES,
     "load_url": _FILES,
     "run_ogcapi": _ELSEWHERE,

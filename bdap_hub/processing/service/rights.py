@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ... import entitlements
-from ...access import Person, ReadCollection, decide
+from ...access import Person, Policy, ReadCollection, ReadPath, decide
 from ...database import shared
 from ...errors import NotAllowed
 from ...settings import Settings
@@ -14,6 +17,7 @@ from ...web import HubLogin, Principal, read_token, sign_token
 from ..graphs.plan import Owned, Plan
 
 PURPOSE = "tile"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Rights:
@@ -47,15 +51,50 @@ class Rights:
 
     def check(self, plan: Plan, person: Person) -> bool:
         """Whether everybody may read the plan's collections now; NotAllowed unless at least the person may."""
-        policy = entitlements.policy(self.settings, shared(self.settings.database))
-        everybody = True
-        for owned in map(self._now, plan.collections):
-            wanted = ReadCollection(owned.id, owned.visibility, owned.project)
+        policy, everybody = self._policy(), True
+        for owned in plan.collections:
+            wanted = self._path(owned.id) if owned.kind == "path" else _collection(self._now(owned))
             decision = decide(policy, person, wanted)
             if not decision:
                 raise NotAllowed(decision.reason, "ask the project's owner for access")
             everybody = everybody and bool(decide(policy, None, wanted))
         return everybody
+
+    def read(self, path: str, person: Person) -> None:
+        """NotAllowed unless the person may read below the path of the store now."""
+        if not (decision := decide(self._policy(), person, self._path(path))):
+            raise NotAllowed(decision.reason, "ask the owner of the folder for access")
+
+    def covering(self, folders: Sequence[str], person: Person) -> tuple[Owned, ...]:
+        """Folders that hold these, as few as the person may read now; NotAllowed where they may not read one."""
+        policy, found = self._policy(), dict[str, Owned]()
+        for folder in folders:
+            whole = self._whole(folder)
+            if not decide(policy, person, self._path(whole)):
+                self.read(folder, person)
+                whole = folder
+            rule = self._path(whole)
+            found[whole] = Owned(whole, rule.visibility, rule.owner, "path")
+        return tuple(found.values())
+
+    def _whole(self, folder: str) -> str:
+        """The folder of the collection or project that holds a folder."""
+        for area in ("data", "projects"):
+            root = f"{self.settings.store.mount.rstrip('/')}/{area}/"
+            if folder.startswith(root):
+                return root + folder.removeprefix(root).partition("/")[0]
+        return folder
+
+    def _policy(self) -> Policy:
+        return entitlements.policy(self.settings, shared(self.settings.database))
+
+    def _path(self, path: str) -> ReadPath:
+        """The question for a path, with the rule of the collection that lies there."""
+        data = f"{self.settings.store.mount.rstrip('/')}/data/"
+        name = path.removeprefix(data).partition("/")[0] if path.startswith(data) else ""
+        known = NAME.fullmatch(name) and (self.settings.var / "catalogue" / name / "collection.json").exists()
+        rule = self._now(Owned(name, "project", "")) if known else Owned(name, "people", "")
+        return ReadPath(path, "", rule.visibility, rule.project)
 
     def _now(self, owned: Owned) -> Owned:
         """The collection's rule as the catalogue records it at this moment; as it was planned where it has none."""
@@ -66,10 +105,22 @@ class Rights:
             return owned
         known = self._rules.get(owned.id)
         if known is None or known[0] != stamp:
-            found = json.loads(path.read_text())
-            rule = Owned(owned.id, found.get("bdap:visibility", "project"), str(found.get("bdap:project") or ""))
+            rule = _recorded(owned.id, path)
             known = self._rules[owned.id] = (stamp, rule)
         return known[1]
+
+
+def _recorded(name: str, path: Path) -> Owned:
+    """A collection's rule by its record; one that cannot be read counts as nobody's."""
+    try:
+        found = json.loads(path.read_text())
+        return Owned(name, found.get("bdap:visibility", "project"), str(found.get("bdap:project") or ""))
+    except (OSError, ValueError, AttributeError):
+        return Owned(name, "project", "")
+
+
+def _collection(owned: Owned) -> ReadCollection:
+    return ReadCollection(owned.id, owned.visibility, owned.project)
 
 
 def caller_token(request: Any, login: HubLogin) -> str:

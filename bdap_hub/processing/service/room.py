@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -26,6 +27,7 @@ from .gate import Gate
 from .logs import Logs
 from .lookup import Catalogue
 from .rights import Rights
+from .sources import Sources
 from .stored_processes import UserProcesses
 from .tables import Services, StoredPlan, StoredService
 from .views import ServiceNotFound, View, Views
@@ -51,6 +53,7 @@ class Room:
         self.heavy = Gate(settings.processing.results, settings.processing.results * 8)
         self.scratch = settings.var / "processing"
         self.scratch.mkdir(parents=True, exist_ok=True)
+        self.sources = Sources(settings, self.rights, self.catalogue, self.engine.reader, self.gate.run)
         self._compiled: Cache[Compiled] = Cache(200)
         self.views = Views(self.services, self.compiled)
         self.logs = Logs(self.sessions)
@@ -110,10 +113,12 @@ class Room:
         `whole`: for a result over the whole extent, not for tiles.
         """
         asked = needs.queries(graph)
-        names = sorted({query.collection for query in asked})
-        found = {name: await self.catalogue.collection(name, token) for name in names}
-        items = {query.node: await self.catalogue.items(query, token) for query in asked}
-        made = plan.build(graph, asked, found, items, self.settings.processing.max_items)
+        found = {query.node: await self.sources.of(query, principal, token) for query in asked}
+        collections = {str(one.collection["id"]): one.collection for one in found.values()}
+        asked = tuple(replace(query, collection=str(found[query.node].collection["id"])) for query in asked)
+        items = {node: one.items for node, one in found.items()}
+        owned = [each for one in found.values() for each in one.owned]
+        made = plan.build(graph, asked, collections, items, self.settings.processing.max_items, owned)
         self.rights.check(made, principal.person)
         return await asyncio.to_thread(Compiled.of, graph, made, whole, self.engine.models)
 

@@ -38,9 +38,9 @@ async def errors(room: Room, principal: Principal, body: Mapping[str, Any], toke
     except GraphError as error:
         return [error]
     found: list[BdapError] = []
-    for name in sorted({query.collection for query in asked}):
+    for query in {(one.process, one.collection): one for one in asked}.values():
         try:
-            await room.catalogue.collection(name, token)
+            await room.sources.may(query, principal, token)
         except BdapError as error:
             if error.status >= 500:
                 raise

@@ -1,0 +1,55 @@
+"""A raster file as an item of its own: what its header tells of place, time and bands."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Any
+
+from rasterio.enums import ColorInterp
+from rasterio.errors import RasterioError
+from rasterio.warp import transform_bounds
+
+from ..cubes.extent import DEGREES
+from .grid import crs_of
+from .reader import File, FileUnavailable, Reader
+
+
+def item_of_raster(reader: Reader, href: str) -> dict[str, Any]:
+    """The STAC item of a file on the store; FileUnavailable where it cannot be read, or lies nowhere on Earth."""
+    file = reader.file(href)
+    data = file.levels[0]
+    count = data.count - (data.colorinterp[-1] is ColorInterp.alpha)
+    classes = ["classification"] if data.colorinterp[0] is ColorInterp.palette else []
+    bands = [_band(data, index) for index in range(count)]
+    asset = {"href": href, "type": "image/tiff", "roles": ["data", *classes], "raster:bands": bands, "eo:bands": bands}
+    name = PurePosixPath(href).stem
+    properties = {"datetime": _when(file).isoformat()}
+    return {"id": name, "bbox": _degrees(file, href), "properties": properties, "assets": {name: asset}}
+
+
+def _band(data: Any, index: int) -> dict[str, Any]:
+    name = data.descriptions[index] or f"b{index + 1}"
+    return {"name": name, "scale": data.scales[index], "offset": data.offsets[index]}
+
+
+def _when(file: File) -> datetime:
+    """What the header says, else when the file was written."""
+    try:
+        found = datetime.strptime(file.levels[0].tags().get("TIFFTAG_DATETIME", ""), "%Y:%m:%d %H:%M:%S")
+    except ValueError:
+        return datetime.fromtimestamp(file.version.mtime // 10**9, UTC)
+    return found.replace(tzinfo=UTC)
+
+
+def _degrees(file: File, href: str) -> list[float]:
+    raster = file.raster
+    right, bottom = raster.left + raster.width * raster.xres, raster.top - raster.height * raster.yres
+    x, y = sorted((raster.left, right)), sorted((bottom, raster.top))
+    try:
+        west, south, east, north = transform_bounds(crs_of(raster.crs), crs_of(DEGREES), x[0], y[0], x[1], y[1])
+    except RasterioError:
+        raise FileUnavailable(f"{href} lies nowhere on Earth", "correct its coordinate reference system") from None
+    if raster.crs == DEGREES and east > 180:
+        east -= 360
+    return [west, south, east, north]
