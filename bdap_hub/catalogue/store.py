@@ -152,13 +152,15 @@ def _hits(collection: Collection, search: Search) -> list[int]:
 
 
 def _overlaps(boxes: NDArray[np.float64], box: tuple[float, float, float, float]) -> NDArray[np.bool_]:
-    """Boxes that touch the box; west > east means that it crosses the antimeridian."""
+    """Boxes that touch the box; west > east means that one crosses the antimeridian."""
     west, south, east, north = box
     rows = (boxes[:, 1] <= north) & (boxes[:, 3] >= south)
     if west <= east:
         columns = (boxes[:, 0] <= east) & (boxes[:, 2] >= west)
     else:
         columns = (boxes[:, 2] >= west) | (boxes[:, 0] <= east)
+    crossing = boxes[:, 0] > boxes[:, 2]
+    columns = np.where(crossing, (boxes[:, 0] <= east) | (boxes[:, 2] >= west) | (west > east), columns)
     return np.asarray(rows & columns)
 
 

@@ -50,6 +50,15 @@ def five(tmp_path: Path) -> Catalogue:
     return stock(tmp_path, [item(n, n * 2.0, 45, f"2025-0{n + 3}-01", n * 20.0) for n in range(5)])
 
 
+@pytest.mark.parametrize(
+    ("bbox", "found"),
+    [([179, 45, 179.9, 46], [1]), ([-179.9, 45, -179, 46], [1]), ([170, 45, -179, 46], [1]), ([0, 45, 170, 46], [2])],
+)
+def test_an_item_across_the_antimeridian(tmp_path: Path, bbox: list[float], found: list[int]) -> None:
+    crossing = item(1, 178, 45, "2025-01-01", 0) | {"bbox": [178, 45, -178, 46]}
+    assert ids(stock(tmp_path, [crossing, item(2, 10, 45, "2025-01-01", 0)]), bbox=bbox) == found
+
+
 def ids(catalogue: Catalogue, **body: Any) -> list[int]:
     return [int(i["id"][1:]) for i in find(catalogue.collections().values(), from_body(body)).items]
 

@@ -18,7 +18,7 @@ DEGREES, MERCATOR = "EPSG:4326", "EPSG:3857"
 
 
 class Bounds(NamedTuple):
-    """West, south, east, north in degrees (EPSG:4326)."""
+    """West, south, east, north in degrees (EPSG:4326). East is beyond 180 where it crosses the antimeridian."""
 
     west: float
     south: float
@@ -27,11 +27,12 @@ class Bounds(NamedTuple):
 
     def meets(self, other: Bounds) -> bool:
         """Whether the two share a point."""
-        return (
-            self.west <= other.east
-            and other.west <= self.east
-            and self.south <= other.north
-            and other.south <= self.north
+        if self.south > other.north or other.south > self.north:
+            return False
+        if self.west <= other.east and other.west <= self.east:
+            return True
+        return (self.east > 180 and other.west <= self.east - 360 and self.west - 360 <= other.east) or (
+            other.east > 180 and self.west <= other.east - 360 and other.west - 360 <= self.east
         )
 
 
@@ -51,8 +52,16 @@ def hull(a: Bounds, b: Bounds) -> Bounds:
 
 
 def overlap(a: Bounds, b: Bounds) -> Bounds:
-    """What both cover (upside down where they do not meet)."""
-    return Bounds(max(a.west, b.west), max(a.south, b.south), min(a.east, b.east), min(a.north, b.north))
+    """What both cover (upside down where they do not meet); around both parts where these are two."""
+    found = Bounds(max(a.west, b.west), max(a.south, b.south), min(a.east, b.east), min(a.north, b.north))
+    for one, other in ((a, b), (b, a)):
+        if one.east > 180:
+            if other.east - other.west >= 360:
+                return found._replace(west=one.west, east=one.east)
+            west, east = max(one.west - 360, other.west), min(one.east - 360, other.east)
+            if west <= east:
+                found = found._replace(west=west, east=east if found.west > found.east else max(east, found.east))
+    return found
 
 
 class Box(NamedTuple):

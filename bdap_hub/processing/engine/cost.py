@@ -40,7 +40,7 @@ class Cost:
 def native_tile(plan: Plan, reader: Reader) -> tuple[int, int, int]:
     """Zoom, column and row of a tile in the middle of the first scene, with pixels of about its finest file's size."""
     scene = next(_scenes(plan))[1]
-    middle = scene.bounds if plan.bounds.west > plan.bounds.east else overlap(scene.bounds, plan.bounds)
+    middle = overlap(scene.bounds, plan.bounds)
     lon, lat = (middle.west + middle.east) / 2, (middle.south + middle.north) / 2
     grid = Grid.tile(*(at := tile_at(lon, lat, 12)))
     scales = [positions(grid, reader.file(s.href).raster)[2] for s in scene.sources if s]
@@ -52,7 +52,7 @@ def tile_at(lon: float, lat: float, z: int) -> tuple[int, int, int]:
     """The tile of that zoom that holds a point."""
     n, lat = 2**z, max(-85.05, min(85.05, lat))
     y = (1 - math.asinh(math.tan(math.radians(lat))) / math.pi) / 2
-    return z, min(n - 1, int((lon + 180) / 360 * n)), min(n - 1, max(0, int(y * n)))
+    return z, int((lon + 180) / 360 * n) % n, min(n - 1, max(0, int(y * n)))
 
 
 def of_tile(plan: Plan, reader: Reader, grid: Grid) -> Cost:
@@ -117,7 +117,7 @@ def _share(scene: Bounds, extent: Bounds) -> float:
     def area(box: Bounds) -> float:
         return max(0.0, box.east - box.west) * max(0.0, box.north - box.south)
 
-    return area(part) / area(scene) if area(scene) else 1.0
+    return min(1.0, area(part) / area(scene)) if area(scene) else 1.0
 
 
 def shown(cost: Cost) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..cubes.extent import transformer
-from .grid import Grid
+from .grid import Grid, crs_of
 
 TOLERANCE = 0.0005
 NODES = (7, 15)
@@ -42,6 +42,12 @@ class Raster:
         """Rows at full resolution."""
         return self.sizes[0][1]
 
+    @functools.cached_property
+    def turn(self) -> float:
+        """Columns around the Earth, of a file in degrees that goes on beyond 180; 0 for others."""
+        beyond = self.left + self.width * self.xres > 180 and crs_of(self.crs).is_geographic
+        return 360 / self.xres if beyond else 0.0
+
 
 def positions(grid: Grid, raster: Raster) -> tuple[Any, Any, float]:
     """Column and row of each grid pixel's centre (pixel corners are whole numbers), and file pixels per grid pixel."""
@@ -63,7 +69,8 @@ def _in_file(grid: Grid, raster: Raster, across: Any, down: Any) -> tuple[Any, A
     if grid.crs != raster.crs:
         x, y = transformer(grid.crs, raster.crs).transform(x, y)
     with np.errstate(invalid="ignore"):
-        return (x - raster.left) / raster.xres, (raster.top - y) / raster.yres
+        columns, rows = (x - raster.left) / raster.xres, (raster.top - y) / raster.yres
+    return np.where(columns < 0, columns + raster.turn, columns) if raster.turn else columns, rows
 
 
 def _scale(columns: Any, rows: Any, shape: tuple[int, int]) -> float:

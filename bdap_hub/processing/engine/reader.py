@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import rasterio
-from rasterio.enums import MaskFlags, Resampling
+from rasterio.enums import Interleaving, MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
@@ -37,6 +37,8 @@ DRIVERS = (
 )  # no format whose files name other files or addresses (VRT and its like)
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 UNIT = 512
+MOST_BLOCK = 512 << 20
+"""Bytes that may be decoded to get at one pixel: a few bytes on disk can claim to be more than the memory holds."""
 MASK = 0
 """In place of a band's number: the mask that all bands share."""
 SAMPLERS = 32 * 2**20
@@ -123,6 +125,8 @@ class File:
             raise Unsuitable("lies on a rotated grid: warp it to an upright one")
         if any(kind.startswith("complex") for kind in full.dtypes):
             raise Unsuitable("holds complex numbers: store amplitude or intensity")
+        if (size := _decoded_at_once(full)) > MOST_BLOCK:
+            raise Unsuitable(f"is stored in blocks of {size >> 20} MB: store it in tiles")
         self.masked = _masked(full)
         self.levels = [full, *[_first(version.path, way, overview_level=k) for k in range(len(full.overviews(1)))]]
         sizes = tuple((level.width, level.height) for level in self.levels)
@@ -320,6 +324,13 @@ def _unit(dataset: Any) -> tuple[int, int]:
     """Width and height of what is read and cached at once: the file's blocks, unless they are odd."""
     height, width = dataset.block_shapes[0]
     return (width, height) if 128 <= width <= 2048 and 128 <= height <= 2048 else (UNIT, UNIT)
+
+
+def _decoded_at_once(dataset: Any) -> int:
+    """The bytes of the largest block, with all bands where they are stored together."""
+    blocks = zip(dataset.block_shapes, dataset.dtypes, strict=True)
+    sizes = [height * width * np.dtype(kind).itemsize for (height, width), kind in blocks]
+    return sum(sizes) if dataset.interleaving is Interleaving.pixel else max(sizes)
 
 
 def _decimated(file: File, source: Source, how: Sampler) -> Any:

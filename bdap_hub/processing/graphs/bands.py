@@ -10,6 +10,7 @@ from .graph import GraphError
 from .needs import Band, Query
 from .scaling import AS_STORED, Scale, declared, is_sentinel2, onto, reference
 
+CLASSES = ("classification:classes", "classification:bitfields")
 CATEGORICAL = {"SCL", "QA", "QA_PIXEL", "QA60", "BQA", "FMASK"}
 
 
@@ -52,7 +53,7 @@ def band_table(item: Mapping[str, Any]) -> dict[str, Stored]:
             name = key if len(described) == 1 else str(band.get("name") or f"{key}.{position + 1}")
             info = raster[position] if position < len(raster) else {}
             common = str(band.get("eo:common_name") or band.get("common_name") or band.get("name") or "")
-            classes = any("classification:classes" in part for part in (asset, band, info))
+            classes = any(key in part for key in CLASSES for part in (asset, band, info))
             classes = classes or "classification" in asset.get("roles", []) or name.upper() in CATEGORICAL
             nodata = _nodata(band.get("nodata", info.get("nodata", asset.get("nodata"))))
             source = Source(str(asset.get("href", "")), position + 1, nearest=classes, nodata=nodata)

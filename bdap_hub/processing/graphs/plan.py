@@ -198,4 +198,4 @@ def _moment(item: Mapping[str, Any]) -> str:
 def _bbox(item: Mapping[str, Any]) -> tuple[float, float, float, float]:
     bbox: list[float] = item.get("bbox") or list(WORLD)
     west, south, east, north = bbox if len(bbox) == 4 else (bbox[0], bbox[1], bbox[3], bbox[4])
-    return float(west), float(south), float(east), float(north)
+    return float(west), float(south), float(east) + 360 * (west > east), float(north)
