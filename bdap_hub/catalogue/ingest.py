@@ -60,12 +60,14 @@ def ingest(
     *,
     scale: float | None = None,
     offset: float | None = None,
+    nodata: float | None = None,
     pattern: str = "",
     prune: bool = False,
 ) -> Report:
     """Add or update the collection; BadRequest where the request itself is wrong, Report.errors per acquisition.
 
-    `datetime` dates what names no date, `scale` and `offset` are for integer bands without any of their own,
+    `datetime` dates what names no date, `scale` and `offset` are for integer bands without any of their own, `nodata`
+    for bands that declare none,
     `pattern` is a regular expression with the groups band and date, `prune` drops items whose files are gone.
     """
     folder = _checked(settings, folder, collection_id, visibility, project)
@@ -79,7 +81,7 @@ def ingest(
             collection_id, title or collection_id, visibility, project, settings.store.href_of(folder)
         )
         collections.announce(home, head)
-        work = _Work(settings, folder, collection_id, home, items.Scaling(scale, offset))
+        work = _Work(settings, folder, collection_id, home, items.Scaling(scale, offset, nodata))
         report = _all(work, found, progress)
         _prune(work, {a.id for a in found}, report, prune)
         collections.summarise(settings, home, head, folder)

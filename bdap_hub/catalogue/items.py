@@ -50,10 +50,11 @@ TITLES = {"SCL": "Scene classification", "CLDPRB": "Cloud probability", "AOT": "
 
 @dataclass(frozen=True)
 class Scaling:
-    """Scale and offset that the operator gives; None: what the item or the header says."""
+    """What the operator gives; None: what the item or the header says. `nodata` is for bands that have none."""
 
     scale: float | None = None
     offset: float | None = None
+    nodata: float | None = None
 
 
 def build(
@@ -209,6 +210,8 @@ def _raster_bands(
             merged["offset"] = 0
         if band not in CLASSES and not found["data_type"].startswith(("float", "uint8")):
             merged |= {k: v for k, v in (("scale", scaling.scale), ("offset", scaling.offset)) if v is not None}
+        if band not in CLASSES and scaling.nodata is not None:
+            merged.setdefault("nodata", int(scaling.nodata) if scaling.nodata.is_integer() else scaling.nodata)
         result.append(merged)
     return result
 

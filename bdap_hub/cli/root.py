@@ -96,6 +96,7 @@ def catalogue() -> None:
 @click.option("--datetime", default=None, help="Date of files that name none, e.g. 2025-06-01.")
 @click.option("--scale", type=float, default=None, help="Factor from stored to physical values, where no header says.")
 @click.option("--offset", type=float, default=None, help="What is added after the factor, where no header says.")
+@click.option("--nodata", type=float, default=None, help="Value without data of bands that declare none, e.g. 65535.")
 @click.option("--pattern", default="", help="Regular expression with the groups `date` and `band` for file names.")
 @click.option("--prune", is_flag=True, help="Drop items whose files are gone.")
 def catalogue_ingest(folder: Path, collection: str, title: str, **options: Any) -> None:

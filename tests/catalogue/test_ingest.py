@@ -165,6 +165,14 @@ def test_scale_and_offset_can_be_given(stocked: Settings) -> None:
     assert assets["SCL"]["raster:bands"][0]["scale"] == 1.0
 
 
+def test_nodata_is_given_to_bands_that_declare_none(stocked: Settings) -> None:
+    write_tif(stocked.store.data / "bare" / "20240101_B04.tif", nodata=None)
+    write_tif(stocked.store.data / "bare" / "20240101_B08.tif")
+    run(stocked, "bare", "bare", nodata=65535.0)
+    assets = items_of(stocked, "bare")["20240101"]["assets"]
+    assert [assets[band]["raster:bands"][0]["nodata"] for band in ("B04", "B08")] == [65535, 0]
+
+
 def stac_item(offset: float, applied: bool | None) -> dict[str, Any]:
     properties: dict[str, Any] = {"datetime": "2023-08-15T09:57:57Z", "eo:cloud_cover": 12.5}
     if applied is not None:

@@ -11,6 +11,7 @@ import pytest
 from affine import Affine
 
 from bdap_hub.processing.engine.grid import Grid
+from bdap_hub.processing.graphs.bands import as_given
 from bdap_hub.processing.graphs.graph import GraphError
 from bdap_hub.processing.graphs.needs import queries
 from bdap_hub.processing.graphs.parse import parse
@@ -108,6 +109,28 @@ def test_a_series_across_baseline_4_does_not_jump(tmp_path: Path) -> None:
         found["properties"] = {"datetime": found["properties"]["datetime"]}
         found["assets"]["B04"]["raster:bands"] = [{"nodata": 0}]
     assert series(engine, items, PLAIN) == [2000, 3000, 3000, 2000]
+
+
+def test_raw_products_with_the_shift_declared_by_hand(tmp_path: Path) -> None:
+    """As `bdap catalogue ingest --scale 0.0001 --offset -0.1` writes them: no property tells the mission."""
+    engine, items = store(tmp_path, {"2022-06-01": (3000, S2)})
+    assert series(engine, items, PLAIN) == [2000]
+    engine, items = store(tmp_path, {"2022-06-01": (3000, {"scale": 0.0001, "offset": -0.2})})  # not that shift
+    assert series(engine, items, PLAIN) == [3000]
+
+
+def test_the_collection_says_in_which_scale_values_are_given() -> None:
+    """Clients apply scale and offset by the collection's metadata: these must fit what load_collection gives."""
+    raw = {"scale": 0.0001, "offset": -0.1}
+    assets = {"B04": {"bands": [{"raster:scale": 0.0001, "raster:offset": -0.1}], "raster:bands": [raw]}}
+    other = {"lwir": {"raster:bands": [{"scale": 0.00341802, "offset": 149}]}, "SCL": {"roles": ["data"]}}
+    assert as_given(assets | other) == {
+        "B04": {
+            "bands": [{"raster:scale": 0.0001, "raster:offset": 0}],
+            "raster:bands": [{"scale": 0.0001, "offset": 0}],
+        },
+        **other,
+    }
 
 
 def test_other_scales_are_brought_to_the_collections(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from .graph import GraphError
 from .needs import Band, Query
-from .scaling import AS_STORED, Scale, declared, is_sentinel2, onto, reference
+from .scaling import AS_STORED, Scale, declared, is_sentinel2, is_shift, onto, reference
 
 CLASSES = ("classification:classes", "classification:bitfields")
 CATEGORICAL = {"SCL", "QA", "QA_PIXEL", "QA60", "BQA", "FMASK"}
@@ -104,7 +104,23 @@ def scale_of(
     """In which scale a band's values are given, at whichever dates: the one that its collection declares."""
     described = band_table({"assets": collection.get("item_assets", {})}).get(band)
     own = [tables[item["id"]][band].scale for item in items if band in tables[item["id"]]]
-    return reference(described.scale if described else None, own, any(map(is_sentinel2, items)))
+    sentinel2 = any(map(is_sentinel2, items)) or any(is_shift(band, scale) for scale in own)
+    return reference(described.scale if described else None, own, sentinel2)
+
+
+def as_given(assets: Mapping[str, Any]) -> dict[str, Any]:
+    """A collection's `item_assets` with the offsets that loaded values have: Sentinel-2's have none."""
+
+    def band(key: str, raw: Mapping[str, Any]) -> dict[str, Any]:
+        shifted = is_shift(key, declared({}, raw)) or is_shift(str(raw.get("name")), declared({}, raw))
+        zeros = {name: 0 for name in ("offset", "raster:offset") if shifted and name in raw}
+        return {**raw, **zeros}
+
+    lists = ("bands", "raster:bands")
+    return {
+        key: {**asset, **{name: [band(key, raw) for raw in asset[name]] for name in lists if name in asset}}
+        for key, asset in assets.items()
+    }
 
 
 def scaled(band: Stored, wanted: Scale) -> Source:

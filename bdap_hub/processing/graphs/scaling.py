@@ -60,8 +60,18 @@ def onto(own: Scale, wanted: Scale) -> tuple[float, float]:
 
 
 def is_sentinel2(item: Mapping[str, Any]) -> bool:
-    """Whether the item says which processing baseline of Sentinel-2 it is of, or what was done to its offset."""
-    return _shifted(item.get("properties", {})) is not None
+    """Whether the item says that it is of Sentinel-2."""
+    properties = item.get("properties", {})
+    return _named(properties) or _shifted(properties) is not None
+
+
+def is_shift(name: str, scale: Scale) -> bool:
+    """Whether a band has the name and the offset that Sentinel-2's have since baseline 4."""
+    return name in MSI and scale.offset != 0 and _exact(scale.offset / scale.scale) == -SHIFT
+
+
+def _named(properties: Mapping[str, Any]) -> bool:
+    return "sentinel-2" in f"{properties.get('constellation')} {properties.get('platform')}".lower()
 
 
 def _shifted(properties: Mapping[str, Any]) -> bool | None:
@@ -70,10 +80,7 @@ def _shifted(properties: Mapping[str, Any]) -> bool | None:
     applied = properties.get("earthsearch:boa_offset_applied")
     if applied is True:
         return False
-    if (
-        baseline is None
-        and "sentinel-2" in str(properties.get("constellation", properties.get("platform", ""))).lower()
-    ):
+    if baseline is None and _named(properties):
         baseline = _number(properties.get("processing:version"))
     return None if baseline is None else baseline >= BASELINE
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI, Query, Request
 
-from ..graphs.bands import band_table
+from ..graphs.bands import as_given, band_table
 from .rights import caller_token
 from .room import Room
 
@@ -61,6 +61,7 @@ def described(collection: Mapping[str, Any], bands: Sequence[Mapping[str, Any]],
     return {
         **{key: value for key, value in collection.items() if not key.startswith("bdap:folder")},
         "stac_extensions": sorted({*collection.get("stac_extensions", ()), DATACUBE}),
+        **({"item_assets": as_given(collection["item_assets"])} if "item_assets" in collection else {}),
         "cube:dimensions": dimensions,
         "summaries": {**collection.get("summaries", {}), "eo:bands": list(bands), "bands": in_stac_1_1},
         "links": _links(collection, base),
