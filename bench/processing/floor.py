@@ -20,8 +20,8 @@ def blocks_of(paths: Sequence[Path], tile: tuple[int, int, int]) -> list[Block]:
     """The compressed blocks of some files that a tile's pixels lie in."""
     import rasterio
 
+    from bdap_hub.processing.engine.files import File, Version
     from bdap_hub.processing.engine.grid import Grid
-    from bdap_hub.processing.engine.reader import File, Version
     from bdap_hub.processing.engine.sampling import sampler
 
     found: list[Block] = []

@@ -12,8 +12,9 @@ import numpy as np
 from ..cubes.extent import Bounds, overlap
 from ..graphs.bands import Source
 from ..graphs.plan import Load, Plan, Scene
+from .files import File
 from .grid import MAX_ZOOM, TILE, Grid
-from .reader import File, Reader
+from .reader import Reader
 from .sampling import positions, sampler
 
 LOOKED_AT = 200

@@ -11,8 +11,9 @@ from rasterio.errors import RasterioError
 from rasterio.warp import transform_bounds
 
 from ..cubes.extent import DEGREES
+from .files import File
 from .grid import crs_of
-from .reader import File, FileUnavailable, Reader
+from .reader import FileUnavailable, Reader
 
 
 def item_of_raster(reader: Reader, href: str) -> dict[str, Any]:

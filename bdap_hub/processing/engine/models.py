@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..graphs.graph import Graph, GraphError
-from .reader import Cache
+from .cache import Cache
 
 if TYPE_CHECKING:
     from .onnx_model import Model

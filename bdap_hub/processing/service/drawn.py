@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from ..engine.reader import Cache
+from ..engine.cache import Cache
 
 
 class Drawn:

@@ -13,8 +13,8 @@ from ...database import connect
 from ...errors import NotFound, NotLoggedIn
 from ...settings import Settings
 from ...web import Principal
+from ..engine.cache import Cache
 from ..engine.evaluate import Compiled, Engine, workers
-from ..engine.reader import Cache
 from ..graphs import needs, plan
 from ..graphs.graph import Graph
 from ..graphs.parse import parse
