@@ -14,6 +14,7 @@ from affine import Affine
 
 from bdap_hub.processing.engine.grid import Grid
 from bdap_hub.processing.engine.reader import FileUnavailable, Reader
+from bdap_hub.processing.engine.watch import Watch
 from bdap_hub.processing.graphs.bands import Source
 from bdap_hub.processing.results.pixels import NativeReader
 from bdap_hub.settings import StoreSettings
@@ -73,7 +74,7 @@ def test_an_alpha_band_hides_pixels_of_the_others(tmp_path: Path) -> None:
     bands[3] = 255
     bands[3, :50, :50] = 0
     written(tmp_path, bands, photometric="rgb", alpha="yes")
-    own = NativeReader(StoreSettings(root=tmp_path), 2**24).read(Source(HREF, 3), GRID)
+    own = NativeReader(StoreSettings(root=tmp_path), Watch(5)).read(Source(HREF, 3), GRID)
     for got in (read(tmp_path, band=3, nearest=True), own):
         np.testing.assert_array_equal(np.isnan(got), bands[3, :256, :256] == 0)
         np.testing.assert_array_equal(got[60:], bands[2, 60:256, :256])

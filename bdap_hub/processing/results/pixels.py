@@ -14,9 +14,11 @@ from rasterio.windows import Window as Pixels
 
 from ...settings import ProcessingSettings, StoreSettings
 from ..cubes.cube import SPATIAL, Cube
+from ..engine.cache import Cache
 from ..engine.evaluate import Compiled, Engine
+from ..engine.files import File
 from ..engine.grid import Grid, crs_of
-from ..engine.reader import Cache, File, Reader, in_scale
+from ..engine.reader import Reader, in_scale
 from ..engine.sampling import Raster
 from ..engine.watch import Watch
 from ..graphs.bands import Source

@@ -58,7 +58,7 @@ def item_of(raw: Any, place: str, join: Join, root: str) -> dict[str, Any]:
         datetime.fromisoformat(str(properties.get("datetime") or properties.get("start_datetime")))
         bbox = [float(v) for v in raw.get("bbox") or around(raw.get("geometry"))]
         assets = {str(key): _asset(asset, place, join) for key, asset in dict(raw.get("assets") or {}).items()}
-    except (TypeError, ValueError, AttributeError, GraphError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, GraphError):
         raise wrong(place, f"gives no date, place or files that can be read for {shown}") from None
     if len(bbox) not in (4, 6):
         raise wrong(place, f"gives the item {shown} a bbox of {len(bbox)} numbers")
