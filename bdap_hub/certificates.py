@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -120,6 +121,23 @@ def for_node(settings: Settings, address: str) -> Pair:
     lasts = timedelta(days=365 * PAIR_YEARS)
     key, certificate = _signed(settings, NODES, "node", address, lasts, [ExtendedKeyUsageOID.SERVER_AUTH])
     return Pair(key, certificate, Path(files(settings, "hub-ca")[1]).read_bytes())
+
+
+def serves_node(settings: Settings, address: str, certificate: Path) -> bool:
+    """Whether that certificate is of this platform, for that address, and does not end soon."""
+    if not certificate.is_file():
+        return False
+    ensure(settings)
+    found = x509.load_pem_x509_certificate(certificate.read_bytes())
+    authority = x509.load_pem_x509_certificate(Path(files(settings, NODES)[1]).read_bytes())
+    names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    if ip_address(address) not in names.get_values_for_type(x509.IPAddress):
+        return False
+    try:
+        found.verify_directly_issued_by(authority)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return found.not_valid_after_utc > datetime.now(UTC) + RENEW
 
 
 def _signed(

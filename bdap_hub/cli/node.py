@@ -48,17 +48,32 @@ def serve(account: str, group: str) -> None:
 def files(address: str, folder: Path) -> None:
     """Write into FOLDER what root's part needs on the machine of the swarm at ADDRESS: its rules and certificate.
 
-    Bring it there as /etc/bdap-node, with `bdap_hub/spawning/node` as /opt/bdap-node/node.
+    Bring it there as /etc/bdap-node, with `bdap_hub/spawning/node` as /opt/bdap-node/node. A certificate that is good
+    for two more years stays.
     """
+    changed = write_files(settings.load(), address, folder)
+    click.echo(f"{', '.join(changed)} written" if changed else "all is up to date")
+
+
+def write_files(tree: settings.Settings, address: str, folder: Path, there: str = "/etc/bdap-node") -> list[str]:
+    """What `files` does: the names of what is new; `there`: the folder's place on that machine."""
     from .. import certificates
     from ..spawning.engines import links
 
-    tree = settings.load()
-    pair = certificates.for_node(tree, address)
+    wanted = {"config.json": json.dumps(links.far_config(tree, address, there), indent=1)}
+    if not certificates.serves_node(tree, address, folder / "certificate.pem"):
+        pair = certificates.for_node(tree, address)
+        found = {"key.pem": pair.key, "certificate.pem": pair.certificate, "hub.pem": pair.trusted}
+        wanted |= {name: content.decode() for name, content in found.items()}
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name, content in (("key.pem", pair.key), ("certificate.pem", pair.certificate), ("hub.pem", pair.trusted)):
-        _write(folder / name, content.decode())
-    _write(folder / "config.json", json.dumps(links.far_config(tree, address), indent=1))
+    new = [name for name, text in wanted.items() if not _is(folder / name, text)]
+    for name in new:
+        _write(folder / name, wanted[name])
+    return new
+
+
+def _is(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text() == text
 
 
 def _write(path: Path, text: str) -> None:

@@ -30,7 +30,8 @@ class HubSettings(Section):
     internal_ssl: bool | None = Field(
         None,
         description="Hub, proxy, people's servers and the services' way to the hub speak TLS, each proving who it is "
-        "by a certificate of the hub's own. Empty: yes with spawning.engine: docker, else no.",
+        "by a certificate of the hub's own. Empty: yes with spawning.engine: docker, with swarm where "
+        "spawning.swarm.node_port is set, else no.",
     )
     platform_name: str = "BDAP Hub"
 

@@ -113,6 +113,11 @@ class SpawningSettings(Section):
     )
 
     @property
+    def certifies(self) -> bool:
+        """Whether servers can be given certificates: on many machines root's part does that."""
+        return self.engine == "docker" or (self.engine == "swarm" and self.swarm.node_port > 0)
+
+    @property
     def gpu_count(self) -> int | None:
         """How many GPUs are stated here; None where the driver is asked."""
         return len(self.gpus) if isinstance(self.gpus, tuple) else self.gpus

@@ -105,7 +105,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{name} requires the level {demand.level!r}; known: {sorted(levels)}")
         self._groups_apart()
         if self.hub.internal_ssl is None:
-            self.hub = self.hub.model_copy(update={"internal_ssl": self.spawning.engine == "docker"})
+            self.hub = self.hub.model_copy(update={"internal_ssl": self.spawning.certifies})
         if self.hub.has_subdomains and urlsplit(self.dashboards.origin).hostname == self.hub.host:
             raise ValueError(
                 f"dashboards.origin is {self.dashboards.origin!r}, under which people's servers have their names: give "

@@ -41,6 +41,7 @@ STARTING = (
     Progress("starting", "Creating your container"),
     Progress("starting", "Starting JupyterLab"),
 )
+PLACES = 3  # machines that are tried
 LOOK = 1.0  # seconds between two questions to the engine about a server that starts
 CLAIMED, COLD = 0.05, 0.25  # seconds within which none listens
 OFTEN, SELDOM = 0.01, 0.2  # seconds between two knocks at its door: the longer it takes, the fewer
@@ -146,12 +147,14 @@ class BdapDockerSpawner(WaitsForGpus, UsesStore, HasCredentials, Recheck, Certif
     async def _create(self, command: list[str], title: str) -> None:
         """Make the container; its image is pulled where it is missing."""
         arguments = self.plan, command, {**self.get_env(), **self.waits}, self.port
-        try:
-            self.object_id = await self.engine.create(*arguments)
-        except ImageMissing:
-            await self._pulls.have(self.plan.image, title, self._tell)
-            self._tell(None)
-            self.object_id = await self.engine.create(*arguments)
+        for _ in range(PLACES):  # after a pull another machine may be the best one
+            try:
+                self.object_id = await self.engine.create(*arguments)
+                return
+            except ImageMissing as error:
+                await self._pulls.have(self.plan.image, title, self._tell, error.node)
+                self._tell(None)
+        self.object_id = await self.engine.create(*arguments)
 
     def _tell(self, pulling: Progress | None) -> None:
         self.pulling = pulling

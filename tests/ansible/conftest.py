@@ -132,10 +132,13 @@ def _inventory(folder: Path, address: str, key: Path, archive: bool) -> Path:
         "engine_environment": {"DOCKER_ALLOW_IPV6_ON_IPV4_INTERFACE": "1"},
         "platform_version": os.environ.get("BDAP_DEPLOY_VERSION", "HEAD"),
     }
+    # the same host as a machine of a swarm, for root's part there
+    host["bdap_settings"] = {"spawning": {"swarm": {"address": address, "node_port": 7420}}}
     if archive:
         host["platform_images_archive"] = "/images.tar"
     # JSON is YAML.
-    (inventory / "hosts.yml").write_text(json.dumps({"bdap": {"hosts": {"bdap-demo": host}}}))
+    groups = {name: {"hosts": {"bdap-demo": host}} for name in ("bdap", "bdap_nodes")}
+    (inventory / "hosts.yml").write_text(json.dumps(groups))
     return inventory
 
 

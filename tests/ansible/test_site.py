@@ -20,14 +20,12 @@ pytestmark = [
 SERVERS = ("docker", "ps", "--quiet", "--filter=name=-ana$")
 # The hub's API and sshd, both on the gateway's address: the first is for servers, the second is not.
 REACHES = """
-import os, socket
-from urllib.parse import urlsplit
+import socket, sys
 def reaches(port):
     with socket.socket() as s:
         s.settimeout(3)
-        return s.connect_ex((hub.hostname, port)) == 0
-hub = urlsplit(os.environ["JUPYTERHUB_API_URL"])
-print([reaches(hub.port), reaches(22)])
+        return s.connect_ex((sys.argv[1], port)) == 0
+print([reaches(int(sys.argv[2])), reaches(22)])
 """
 
 
@@ -74,7 +72,28 @@ def test_a_person_logs_in_and_gets_a_server(host: Any) -> None:
     # the hub is not root here: root's part beside it has made the one that waited hers
     assert host.shell("docker", "inspect", "--format", '{{index .Config.Labels "bdap.kind"}}', container) == "warm\n"
     assert host.shell("docker", "exec", container, "stat", "-c", "%u", "/proc/1") == "20000\n"
-    assert host.shell("docker", "exec", container, "python3", "-c", REACHES) == "[True, False]\n"
+    command = ("env", "BDAP_CONFIG=/etc/bdap/bdap.yaml", "/opt/bdap-hub/venv/bin/bdap", "settings")
+    hub = json.loads(host.shell(*command))["hub"]
+    api = (hub["api_bind"], str(hub["api_port"]))
+    assert host.shell("docker", "exec", container, "python3", "-c", REACHES, *api) == "[True, False]\n"
+
+
+# As the hub's account: what root's part of a machine answers it.
+ASK = """
+import asyncio, sys
+from bdap_hub import settings
+from bdap_hub.spawning.engines import links
+link = links.far("here", sys.argv[1], 7420, links.trust(settings.load()), keep=False)
+print(asyncio.run(link.ask("hello"))["lacks"] == "")
+"""
+
+
+def test_the_machines_of_a_swarm_have_roots_part(host: Any) -> None:
+    assert recap(host.play("nodes.yml"))["failed"] == 0
+    assert recap(host.play("nodes.yml"))["changed"] == 0
+    assert recap(host.play("nodes.yml", "--check", "--diff"))["changed"] == 0
+    command = ("setpriv", "--reuid=bdap", "--regid=bdap", "--init-groups", "env", "BDAP_CONFIG=/etc/bdap/bdap.yaml")
+    assert host.shell(*command, "/opt/bdap-hub/venv/bin/python", "-c", ASK, host.address) == "True\n"
 
 
 def test_it_comes_back_after_parts_die_and_the_persons_server_lives_on(host: Any) -> None:

@@ -21,7 +21,7 @@ CONFIGURATION = """
 version: 0.1
 log: {{level: warn}}
 storage: {{filesystem: {{rootdirectory: "{folder}/data"}}}}
-http: {{addr: "127.0.0.1:{port}", secret: x}}
+http: {{addr: "{host}", secret: x}}
 """
 LOGIN = """\
 auth: {{htpasswd: {{realm: test, path: "{folder}/htpasswd"}}}}
@@ -44,14 +44,14 @@ class Registry:
 
 
 @contextlib.contextmanager
-def running(folder: Path, login: bool = True) -> Iterator[Registry]:
+def running(folder: Path, login: bool = True, address: str = "127.0.0.1") -> Iterator[Registry]:
     """It, from when it answers until the end of the block; with `login`, for ACCOUNT alone."""
     if (program := shutil.which("docker-registry")) is None:
         pytest.fail("there is no docker-registry: run `make test` once, it installs it")
-    host = f"127.0.0.1:{free_port()}"
+    host = f"{address}:{free_port()}"
     (folder / "htpasswd").write_text(f"{ACCOUNT[0]}:{HASHED}\n")
     configuration = CONFIGURATION + (LOGIN if login else "")
-    (folder / "config.yml").write_text(configuration.format(folder=folder, port=host.rpartition(":")[2]))
+    (folder / "config.yml").write_text(configuration.format(folder=folder, host=host))
     process = subprocess.Popen([program, "serve", str(folder / "config.yml")], stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 30

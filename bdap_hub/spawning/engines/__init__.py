@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 
 from ...settings import Settings
 from .claimed import Claimed
 from .contract import ABSENT, Engine, File, Found, ImageFacts, ImageMissing, Node, Pull, State, now
 from .docker import DockerEngine
+from .links import Parts
 from .login import Login
 from .swarm import SwarmEngine
 
@@ -29,13 +29,18 @@ __all__ = [
 
 def engine_of(settings: Settings) -> Engine:
     """The engine of these settings; one object for the whole process."""
-    spawning = settings.spawning
-    return _engine(spawning.engine, spawning.node, settings.var.resolve(), spawning.registry)
+    spawning, var = settings.spawning, settings.var.resolve()
+    key = (spawning.engine, spawning.node, var, spawning.registry, spawning.swarm.node_port)
+    if key not in _engines:
+        _engines.setdefault(key, _made(settings, var))
+    return _engines[key]
 
 
-@lru_cache
-def _engine(kind: str, node: str, var: Path, registry: str) -> Engine:
-    login = Login(registry, var / "secrets")
-    return (
-        SwarmEngine(login=login) if kind == "swarm" else DockerEngine(node, claimed=Claimed(var / "warm"), login=login)
-    )
+_engines: dict[tuple[object, ...], Engine] = {}
+
+
+def _made(settings: Settings, var: Path) -> Engine:
+    login = Login(settings.spawning.registry, var / "secrets")
+    if settings.spawning.engine == "swarm":
+        return SwarmEngine(login=login, parts=Parts(settings) if settings.spawning.swarm.node_port else None)
+    return DockerEngine(settings.spawning.node, claimed=Claimed(var / "warm"), login=login)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 KIND = "warm"  # in the label bdap.kind, of those that wait and those that waited
+CAPABILITIES = ("SETUID", "SETGID", "SETPCAP")  # of those that wait: to become somebody, and to give up even these
 WAITS = "--warm-"  # in the name of those that wait
 
 

@@ -21,9 +21,10 @@ Phase = Literal["absent", "created", "waiting", "running", "ending", "ended", "l
 
 
 class ImageMissing(Unavailable):
-    """The image is not where the server was to run."""
+    """The image is not where the server was to run: on `node`, or '' for no one machine."""
 
     code = "ImageMissing"
+    node = ""
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,6 +18,7 @@ from ... import certificates
 from ...errors import BadSettings, Unavailable
 from ...settings import Settings
 from .. import node as part
+from .contract import File, Node
 
 LARGEST = 2**22
 CONNECTS = 0.5  # seconds; a machine that is gone delays nobody
@@ -34,10 +36,10 @@ class Stream:
 
 
 class Link:
-    """To one machine's part. What is asked at the same time goes by connections of its own, which are kept."""
+    """To one machine's part. What is asked at the same time goes by connections of its own, which stay if `keep`."""
 
-    def __init__(self, name: str, open_it: Callable[[], Awaitable[Stream]]) -> None:
-        self.name, self._open = name, open_it
+    def __init__(self, name: str, open_it: Callable[[], Awaitable[Stream]], keep: bool = True) -> None:
+        self.name, self._open, self._keep = name, open_it, keep
         self._idle: WeakKeyDictionary[Any, list[Stream]] = WeakKeyDictionary()  # by loop
 
     async def ask(
@@ -86,10 +88,12 @@ class Link:
         except (OSError, ValueError):
             return None
         finally:
-            if whole:
+            if whole and self._keep:
                 idle.append(stream)
             else:
                 stream.writer.close()
+        if not self._keep:
+            await stream.ended()
         if "failed" in said:
             raise Unavailable(f"{self.name}: {said['failed'][-300:]}", "look at the log of the machine's root part")
         return said
@@ -116,7 +120,12 @@ def rules(settings: Settings) -> dict[str, Any]:
     }
 
 
-def far_config(settings: Settings, address: str, folder: str = "/etc/bdap-node") -> dict[str, Any]:
+def written(files: Sequence[File]) -> list[dict[str, Any]]:
+    """Files, as root's part takes them. PURE."""
+    return [{**asdict(file), "content": base64.b64encode(file.content).decode()} for file in files]
+
+
+def far_config(settings: Settings, address: str, folder: str) -> dict[str, Any]:
     """What root's part on another machine is told; `folder`: where its certificate lies there."""
     swarm = settings.spawning.swarm
     if not swarm.node_port or not swarm.address:
@@ -158,14 +167,39 @@ def local(path: Path) -> Link:
     return Link("this host", open_it)
 
 
-def far(name: str, address: str, port: int, trust: ssl.SSLContext) -> Link:
+def far(name: str, address: str, port: int, trust: ssl.SSLContext, keep: bool = True) -> Link:
     """To another machine, whose certificate names that address."""
 
     async def open_it() -> Stream:
         reader, writer = await asyncio.open_connection(address, port, ssl=trust, server_hostname=address, limit=LARGEST)
         return Stream(reader, writer, writer.wait_closed)
 
-    return Link(name, open_it)
+    return Link(name, open_it, keep)
+
+
+class Parts:
+    """Root's part on the machines of a swarm. `keep`: connections stay, for who asks from one loop alone."""
+
+    def __init__(self, settings: Settings, keep: bool = False) -> None:
+        self._settings, self._keep = settings, keep
+        self._trust: ssl.SSLContext | None = None
+        self._links: dict[tuple[str, str], Link] = {}
+
+    def of(self, node: Node) -> Link:
+        """The link to that machine; Unavailable where the settings say that machines have no such part."""
+        port = self._settings.spawning.swarm.node_port
+        if not port:
+            raise Unavailable("machines have no root part: spawning.swarm.node_port is 0", "see the how-to")
+        self._trust = self._trust or trust(self._settings)
+        key = (node.name, node.address)
+        if key not in self._links:
+            self._links[key] = far(*key, port, self._trust, self._keep)
+        return self._links[key]
+
+    async def close(self) -> None:
+        """Give up what is kept."""
+        for link in self._links.values():
+            await link.close()
 
 
 def trust(settings: Settings) -> ssl.SSLContext:

@@ -6,7 +6,7 @@ names its node is not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from ...errors import Unavailable
 from ..plan import SpawnPlan
@@ -16,18 +16,27 @@ OLDEST = 26  # Docker's major version: older swarms end running servers whenever
 STATES = {"paused": "takes no new servers", "drained": "is being emptied", "down": "does not answer"}
 
 
-def choose(nodes: Iterable[Node], used: Mapping[str, int], plan: SpawnPlan) -> Node:
-    """The fitting node with most memory to spare, those with GPUs last for who needs none.
-
-    `used`: bytes of memory promised to servers, by node. Unavailable says of each node why it does not fit.
-    """
-    reasons = {node.name: unfit(node, plan) for node in nodes}
-    fitting = [node for node in nodes if not reasons[node.name]]
-    if not fitting:
+def choose(nodes: Sequence[Node], used: Mapping[str, int], plan: SpawnPlan) -> Node:
+    """The first of `ranked`. Unavailable says of each node why it does not fit."""
+    found = ranked(nodes, used, plan)
+    if not found:
+        reasons = {node.name: unfit(node, plan) for node in nodes}
         listed = "; ".join(f"{name} {reason}" for name, reason in sorted(reasons.items())) or "the swarm has none"
         raise Unavailable(f"no node can run this server now: {listed}", "try again later, or ask the operator")
-    wasted = {node.name: bool(node.resources) and not plan.gpus for node in fitting}
-    return min(fitting, key=lambda one: (wasted[one.name], used.get(one.name, 0) - one.memory, one.name))
+    return found[0]
+
+
+def ranked(nodes: Iterable[Node], used: Mapping[str, int], plan: SpawnPlan) -> list[Node]:
+    """The fitting nodes, the one with most memory to spare first, those with GPUs last for who needs none.
+
+    `used`: bytes of memory promised to servers, by node.
+    """
+
+    def wasted(node: Node) -> bool:
+        return bool(node.resources) and not plan.gpus
+
+    fitting = [node for node in nodes if not unfit(node, plan)]
+    return sorted(fitting, key=lambda one: (wasted(one), used.get(one.name, 0) - one.memory, one.name))
 
 
 def unfit(node: Node, plan: SpawnPlan) -> str:

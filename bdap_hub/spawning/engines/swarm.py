@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,36 +15,45 @@ from typing import Any
 from docker.errors import APIError, NotFound
 
 from ... import errors
-from ..plan import SWARMS_NETWORK, Limits, Placement, SpawnPlan
+from ..plan import SpawnPlan
 from . import place, swarm_arguments, swarm_states
 from .client import connect
-from .contract import ABSENT, Engine, File, Found, ImageFacts, ImageMissing, Node, Pull, State, Tell
+from .contract import ABSENT, Engine, File, Found, Node, State
 from .docker import failed
 from .lane import Lane
+from .links import Link, Parts, written
 from .login import Login
-from .swarm_calls import HOLDER, forget, scale, secrets_of
+from .swarm_calls import HOLDER, forget, name_of, promised, scale, secrets_of, service_of
+from .swarm_images import SwarmImages
 from .swarm_setup import image_of, ready
 
 LOOK = 0.1  # seconds between two looks at what starts or ends
 PATIENCE = swarm_arguments.GRACE + 15.0  # seconds for a task to end
+CPU_SECONDS = 1.0
 SETTLE = 30.0  # a node that was away gets no new GPU server before it has ended what it was to end meanwhile
 
 
-class SwarmEngine(Engine):
-    """Services by their names. `lane` leads to a manager of the swarm."""
+class SwarmEngine(SwarmImages, Engine):
+    """Services by their names. `lane` leads to a manager of the swarm, `parts` to root's part on its machines."""
 
-    def __init__(self, lane: Lane | None = None, logs: Lane | None = None, login: Login | None = None) -> None:
+    def __init__(
+        self,
+        lane: Lane | None = None,
+        logs: Lane | None = None,
+        login: Login | None = None,
+        parts: Parts | None = None,
+    ) -> None:
         self._lane = lane or Lane("swarm", connect)
         self._logs = logs or Lane("swarm-logs", connect, threads=4)  # the manager asks the node: that may take time
         self._pulls = Lane("swarm-pulls", connect, threads=4)
-        self._login = login or Login()
+        self._login, self._parts = login or Login(), parts
         self._placing = threading.Lock()
         self._away: dict[str, float] = {}  # when a node was last seen not to answer
         self._has: set[tuple[str, str]] = set()  # images that are known to be on a node
 
     async def prepare(self, network: str, labels: Mapping[str, str]) -> str:
         """Nothing to make: each node has a bridge of its own; but the swarm must be one to rely on."""
-        await self._ask(ready)
+        await self.ask(ready)
         return ""
 
     async def create(
@@ -56,7 +64,11 @@ class SwarmEngine(Engine):
         port: int,
         files: Sequence[File] = (),
     ) -> str:
-        """Choose a node, and make the service with no task yet. Unavailable, with the reasons, where no node fits."""
+        """Choose a node, and make the service with no task yet. Unavailable, with the reasons, where no node fits.
+
+        ImageMissing names the node where it is known to lack the image: then one can see how far its pull is.
+        """
+        await self._there(plan)
 
         def work(client: Any) -> str:
             image = image_of(client, plan.image)
@@ -75,17 +87,31 @@ class SwarmEngine(Engine):
                     forget(client, [one["SecretID"] for one in secrets])
                     raise
 
-        return str(await self._ask(work))
+        return str(await self.ask(work))
 
     def _choose(self, client: Any, plan: SpawnPlan) -> tuple[str, str]:
-        """(the swarm's id, name) of the node for it."""
-        said = client.nodes()
-        used: dict[str, int] = {}
-        for one in client.services(filters={"label": "bdap.kind=server"}):
-            name = one["Spec"]["Labels"].get(swarm_arguments.NODE, "")
-            used[name] = used.get(name, 0) + one["Spec"]["TaskTemplate"]["Resources"]["Limits"]["MemoryBytes"]
+        """(the swarm's id, name) of the node for it. Conflict where the name is taken by one that was claimed."""
+        said, used = client.nodes(), self._used(client, plan.name)
         node = place.choose(self._nodes(said), used, plan)
         return next(one["ID"] for one in said if one["Description"]["Hostname"] == node.name), node.name
+
+    def _used(self, client: Any, name: str = "") -> dict[str, int]:
+        used: dict[str, int] = {}
+        for one in client.services(filters={"label": "bdap.kind=server"}):
+            node, memory = promised(one)
+            used[node] = used.get(node, 0) + memory
+            if name and name_of(one) == name:
+                raise errors.Conflict(f"there is a service {name!r} already", "remove it first")
+        return used
+
+    async def order(self, plan: SpawnPlan) -> list[Node]:
+        """The nodes where that server may run, the one where it would be started first."""
+
+        def work(client: Any) -> list[Node]:
+            return place.ranked(self._nodes(client.nodes()), self._used(client), plan)
+
+        found: list[Node] = await self.ask(work)
+        return found
 
     def _nodes(self, said: Sequence[Mapping[str, Any]]) -> list[Node]:
         """By name. One that was away names no GPUs until it has had time to end what was taken from it."""
@@ -96,14 +122,14 @@ class SwarmEngine(Engine):
 
     async def start(self, name: str) -> None:
         """One task instead of none."""
-        await self._ask(lambda client: scale(client, name, 1))
+        await self.ask(lambda client: scale(client, name, 1))
 
     async def state(self, name: str) -> State:
         """By its last task and that task's node."""
 
         def work(client: Any) -> State:
             try:
-                service = client.inspect_service(name)
+                service = service_of(client, name)
             except NotFound:
                 return ABSENT
             tasks = client.tasks(filters={"service": service["ID"]})
@@ -112,7 +138,7 @@ class SwarmEngine(Engine):
                 self._has.add((state.node, service["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]))
             return state
 
-        found: State = await self._ask(work)
+        found: State = await self.ask(work)
         return found
 
     def _by_id(self, client: Any, tasks: Sequence[Mapping[str, Any]]) -> dict[str, Node]:
@@ -128,21 +154,46 @@ class SwarmEngine(Engine):
 
         def work(client: Any) -> tuple[str, int]:
             with contextlib.suppress(NotFound):
-                for task in client.tasks(filters={"service": name, "desired-state": "running"}):
+                service = service_of(client, name)["ID"]
+                for task in client.tasks(filters={"service": service, "desired-state": "running"}):
                     for one in (task["Status"].get("PortStatus") or {}).get("Ports") or ():
                         if one["TargetPort"] == port and one.get("PublishedPort"):
                             node = swarm_states.node_of(client.inspect_node(task["NodeID"]))
                             return node.address, int(one["PublishedPort"])
             raise errors.NotFound(f"the service {name!r} does not run")
 
-        found: tuple[str, int] = await self._ask(work)
+        found: tuple[str, int] = await self.ask(work)
         return found
+
+    async def give(self, name: str, files: Sequence[File]) -> None:
+        """By root's part of its node."""
+        container, link = await self._at(name)
+        await link.ask("put", container=container, files=written(files))
+
+    async def cpu_seconds(self, name: str) -> float | None:
+        """As root's part of its node counts; None where nodes have none."""
+        if self._parts is None:
+            return None
+        container, link = await self._at(name)
+        return float(await link.ask("cpu", seconds=CPU_SECONDS, container=container))
+
+    async def _at(self, name: str) -> tuple[str, Link]:
+        """(the whole id of its container, the link to its node)."""
+
+        def work(client: Any) -> tuple[str, Node]:
+            for task in client.tasks(filters={"service": service_of(client, name)["ID"], "desired-state": "running"}):
+                if container := (task["Status"].get("ContainerStatus") or {}).get("ContainerID"):
+                    return container, swarm_states.node_of(client.inspect_node(task["NodeID"]))
+            raise errors.NotFound(f"the service {name!r} does not run")
+
+        container, node = await self.ask(work)
+        return container, self._part(node)
 
     async def stop(self, name: str, grace: float = 10) -> None:
         """No task instead of one: the node ends it, after the grace that was fixed when it was made."""
         with contextlib.suppress(errors.NotFound):
             if (await self.state(name)).phase in ("created", "waiting", "running"):
-                await self._ask(lambda client: scale(client, name, 0))
+                await self.ask(lambda client: scale(client, name, 0))
             await self._until_finished(name)
 
     async def _until_finished(self, name: str) -> bool:
@@ -150,13 +201,14 @@ class SwarmEngine(Engine):
 
         def unfinished(client: Any) -> bool:
             with contextlib.suppress(NotFound):
-                tasks = swarm_states.unfinished(client.tasks(filters={"service": name}))
+                service = service_of(client, name)["ID"]
+                tasks = swarm_states.unfinished(client.tasks(filters={"service": service}))
                 up = {one["ID"] for one in client.nodes() if one["Status"]["State"] == "ready"} if tasks else ()
                 return any(task.get("NodeID") in up for task in tasks)  # one that has no node yet ends at once
             return False
 
         deadline = time.monotonic() + PATIENCE
-        while await self._ask(unfinished):
+        while await self.ask(unfinished):
             if time.monotonic() >= deadline:
                 return False
             await asyncio.sleep(LOOK)
@@ -165,22 +217,23 @@ class SwarmEngine(Engine):
     async def remove(self, name: str) -> None:
         """Not before its task has ended: a service that is gone says nothing of a container that still holds a GPU."""
         with contextlib.suppress(errors.NotFound):
-            await self._ask(lambda client: scale(client, name, 0))
+            await self.ask(lambda client: scale(client, name, 0))
             if not await self._until_finished(name):
                 raise errors.Unavailable(f"the service {name!r} does not end", "look at it with `docker service ps`")
 
         def work(client: Any) -> None:
             with contextlib.suppress(NotFound):
-                client.remove_service(name)
+                client.remove_service(service_of(client, name)["ID"])
             forget(client, [one["ID"] for one in client.secrets(filters={"label": f"{HOLDER}={name}"})])
 
-        await self._ask(work)
+        await self.ask(work)
 
     async def logs(self, name: str, lines: int = 15) -> str:
         """What its container wrote last."""
 
         def work(client: Any) -> bytes:
-            parts = client.service_logs(name, stdout=True, stderr=True, tail=lines, is_tty=False)
+            service = service_of(client, name)["ID"]
+            parts = client.service_logs(service, stdout=True, stderr=True, tail=lines, is_tty=False)
             return b"".join(parts)
 
         try:
@@ -199,7 +252,7 @@ class SwarmEngine(Engine):
             nodes = self._by_id(client, [task for one in services for task in tasks.get(one["ID"], ())])
             return [
                 Found(
-                    one["Spec"]["Name"],
+                    name_of(one),
                     one["Spec"].get("Labels") or {},
                     swarm_states.state_of(one, tasks.get(one["ID"], ()), nodes),
                     swarm_states.created(one),
@@ -207,63 +260,15 @@ class SwarmEngine(Engine):
                 for one in services
             ]
 
-        return sorted(await self._ask(work), key=lambda one: one.name)
+        return sorted(await self.ask(work), key=lambda one: one.name)
 
     async def nodes(self) -> list[Node]:
         """The machines of the swarm."""
-        found: list[Node] = await self._ask(lambda client: self._nodes(client.nodes()))
+        found: list[Node] = await self.ask(lambda client: self._nodes(client.nodes()))
         return found
 
-    async def has_image(self, reference: str, node: str = "") -> bool:
-        """A manager knows its own images only; of the other nodes, what has run there or was pulled by us."""
-        try:
-            image = await self._ask(lambda client: image_of(client, reference))
-        except ImageMissing:
-            return False
-        return not node or (node, image) in self._has
-
-    async def image(self, reference: str) -> ImageFacts:
-        """As the manager has it."""
-        found = await self._ask(lambda client: client.inspect_image(reference))
-        return ImageFacts((found.get("Config") or {}).get("Labels") or {}, int(found["Size"]))
-
-    async def pull(self, reference: str, node: str = "", tell: Tell = lambda pull: None) -> None:
-        """A task that does nothing, on each node in turn: the node fetches its image. How far that is, nobody says."""
-        image = await self._named(reference)
-        wanted = [one.name for one in await self.nodes() if node in ("", one.name) and one.state == "ready"]
-        for one in wanted:
-            tell(Pull(0, 0, f"fetching on {one}"))
-            await self._fetch(image, one)
-            self._has.add((one, image))
-
-    async def _named(self, reference: str) -> str:
-        """By digest; the manager fetches what it does not have, and so learns it."""
-        with contextlib.suppress(ImageMissing):
-            return str(await self._ask(lambda client: image_of(client, reference)))
-        with contextlib.suppress(APIError):
-            await self._pulls.call("pull", reference, auth_config=self._login.of(reference), seconds=3600)
-        return str(await self._ask(lambda client: image_of(client, reference)))
-
-    async def _fetch(self, image: str, node: str) -> None:
-        digest = hashlib.sha256(f"{image} {node}".encode()).hexdigest()[:16]
-        plan = _nothing(image, node, f"bdap-pull-{digest}")
-        await self.remove(plan.name)
-        await self.create(plan, ["true"], {}, 1)
-        try:
-            await self.start(plan.name)
-            state = await self._at_the_end(plan.name)
-        finally:
-            await self.remove(plan.name)
-        if state.phase != "ended" or state.exit_code != 0:
-            raise ImageMissing(f"the image {image} is not on {node}: {state.words}", "load or push it, and try again")
-
-    async def _at_the_end(self, name: str) -> State:
-        while True:
-            if not (state := await self.state(name)).alive:
-                return state
-            await asyncio.sleep(LOOK)
-
-    async def _ask(self, work: Callable[[Any], Any]) -> Any:
+    async def ask(self, work: Callable[[Any], Any]) -> Any:
+        """What the manager says; its errors as ours."""
         try:
             return await self._lane.run(work)
         except NotFound as error:
@@ -276,23 +281,3 @@ def _settled(node: Node, away: float | None, now: float) -> Node:
     if away is None or node.state == "down" or now - away > SETTLE:
         return node
     return Node(node.name, node.state, node.cpus, node.memory, node.address, node.engine, node.labels)
-
-
-def _nothing(image: str, node: str, name: str) -> SpawnPlan:
-    """A task that has the image fetched, and ends."""
-    return SpawnPlan(
-        image=image,
-        name=name,
-        hostname="pull",
-        uid=65534,
-        gid=65534,
-        groups=(),
-        working_dir="/",
-        mounts=(),
-        limits=Limits(64 * 2**20, 0.1, 50),
-        gpus=(),
-        network=SWARMS_NETWORK,
-        environment={},
-        labels={"bdap.kind": "pull"},
-        placement=Placement(node),
-    )

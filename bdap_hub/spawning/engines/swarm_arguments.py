@@ -5,14 +5,19 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ...errors import BadSettings
 from ..plan import SpawnPlan
 from ..store.mounts import Mount
+from .claimed import CAPABILITIES, KIND
 from .contract import File
 
 NODE, STOPPED = "bdap.node", "bdap.stopped"  # labels of a service: where it runs, and that it was asked to end
+NAME, MEMORY = "bdap.name", "bdap.memory"  # of one that waited and was claimed: its plan's name and memory
+# One that waits begins when root's part has brought its secret: a swarm's own would stay mounted in it for good.
+BEGINS = 'until [ -e /run/bdap/go ]; do sleep 0.05; done; rm /run/bdap/go; exec "$@"'
 GRACE = 10
 BILLION = 10**9
 # every field of a plan; `cdi` is a single engine's way to the GPUs that `gpus` names
@@ -60,6 +65,19 @@ def service(
             "Networks": [{"Target": plan.network}],
         },
     }
+
+
+def waiting(
+    template: SpawnPlan, name: str, image: str, node: tuple[str, str], program: str, port: int, install: str
+) -> dict[str, Any]:
+    """The same for a container that waits: nobody's yet, and able to become somebody."""
+    labels = {"bdap.hub": install, "bdap.kind": KIND}
+    found = service(replace(template, name=name, labels=labels), image, node, [program], {}, port)
+    inside = found["task_template"]["ContainerSpec"]
+    inside["Args"] = ["sh", "-c", BEGINS, "waits", program]
+    inside["CapabilityAdd"] = [f"CAP_{one}" for one in CAPABILITIES]
+    inside["Init"] = False  # the program itself is, as the person
+    return {**found, "mode": {"Replicated": {"Replicas": 1}}}
 
 
 def container(

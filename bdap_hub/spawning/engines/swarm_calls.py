@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from docker.errors import APIError
+from docker.errors import APIError, NotFound
 
 from ... import errors
 from . import swarm_arguments
@@ -16,21 +16,61 @@ from .contract import File
 HOLDER = "bdap.holder"  # label of a secret: whose it is
 
 
+def service_of(client: Any, name: str) -> dict[str, Any]:
+    """The service of that server: of its name, or one that waited and was claimed. NotFound where there is none."""
+    try:
+        return dict(client.inspect_service(name))
+    except NotFound:
+        for one in client.services(filters={"label": f"{swarm_arguments.NAME}={name}"}):
+            return dict(one)
+        raise
+
+
+def name_of(service: Mapping[str, Any]) -> str:
+    """The server's."""
+    return str((service["Spec"].get("Labels") or {}).get(swarm_arguments.NAME) or service["Spec"]["Name"])
+
+
+def promised(service: Mapping[str, Any]) -> tuple[str, int]:
+    """(node, bytes of memory) of a server."""
+    labels = service["Spec"]["Labels"]
+    limit = service["Spec"]["TaskTemplate"]["Resources"]["Limits"]["MemoryBytes"]
+    return labels.get(swarm_arguments.NODE, ""), int(labels.get(swarm_arguments.MEMORY, limit))
+
+
 def scale(client: Any, name: str, replicas: int) -> None:
     """Another number of tasks, unless it is that already. NotFound where there is no such service."""
-    for _ in range(20):
-        found = client.inspect_service(name)
-        spec = found["Spec"]
+    stopped = {} if replicas else {swarm_arguments.STOPPED: "true"}
+
+    def change(spec: Mapping[str, Any]) -> tuple[Mapping[str, str], int] | None:
         if spec["Mode"]["Replicated"]["Replicas"] == replicas:
+            return None
+        return {**(spec.get("Labels") or {}), **stopped}, replicas
+
+    _update(client, name, change)
+
+
+def label(client: Any, service: str, labels: Mapping[str, str]) -> None:
+    """Other labels in the place of its own; its task runs on. NotFound where there is no such service."""
+    _update(client, service, lambda spec: (labels, spec["Mode"]["Replicated"]["Replicas"]))
+
+
+def _update(
+    client: Any, name: str, change: Callable[[Mapping[str, Any]], tuple[Mapping[str, str], int] | None]
+) -> None:
+    for _ in range(20):
+        found = service_of(client, name)
+        spec = found["Spec"]
+        if (wanted := change(spec)) is None:
             return
-        labels = {**(spec.get("Labels") or {}), **({} if replicas else {swarm_arguments.STOPPED: "true"})}
+        labels, replicas = wanted
         try:
             client.update_service(
                 found["ID"],
                 found["Version"]["Index"],
                 task_template=spec["TaskTemplate"],
                 name=spec["Name"],
-                labels=labels,
+                labels=dict(labels),
                 mode={"Replicated": {"Replicas": replicas}},
                 endpoint_spec=spec["EndpointSpec"],
             )

@@ -56,17 +56,18 @@ class Pulls:
         self._failed: dict[tuple[str, str], float] = {}
 
     async def have(
-        self, reference: str, title: str = "", tell: Callable[[Progress], None] = lambda progress: None
+        self, reference: str, title: str = "", tell: Callable[[Progress], None] = lambda progress: None, node: str = ""
     ) -> None:
-        """Wait until some node has the image; ImageMissing, with the reason, if it fails.
+        """Wait until that node ('': some) has the image; ImageMissing, with the reason, if it fails.
 
         `tell` says that it has begun, and how far it is.
         """
-        if await self._engine.has_image(reference):
+        if await self._engine.has_image(reference, node):
             return
-        task = self._pull(reference, "")
+        task = self._pull(reference, node)
+        key = self._same(reference, node) or (reference, node)
         while not task.done():
-            pull, since = self._news[self._same(reference, "") or (reference, "")]
+            pull, since = self._news[key]
             tell(progress(title or reference, pull, time.monotonic() - since))
             await asyncio.wait({task}, timeout=0.5)
         return task.result()
@@ -106,18 +107,21 @@ class Pulls:
             await asyncio.sleep(AGAIN)
 
     async def _look(self, references: set[str]) -> None:
-        for node in [node.name for node in await self._engine.nodes() if node.state == "ready"]:
-            for reference in sorted(references):
-                key, now = (reference, node), time.monotonic()
-                if self._failed.get(key, -AFTER_FAILURE) + AFTER_FAILURE > now:
-                    continue
-                if await self._engine.has_image(reference, node):
-                    continue
-                try:
+        nodes = [node.name for node in await self._engine.nodes() if node.state == "ready"]
+        await asyncio.gather(*(self._look_on(node, references) for node in nodes))
+
+    async def _look_on(self, node: str, references: set[str]) -> None:
+        """One image after the other, beside the other nodes."""
+        for reference in sorted(references):
+            key, now = (reference, node), time.monotonic()
+            if self._failed.get(key, -AFTER_FAILURE) + AFTER_FAILURE > now:
+                continue
+            try:
+                if not await self._engine.has_image(reference, node):
                     await self._pull(*key)
-                except BdapError as error:
-                    self._failed[key] = now
-                    log.warning("%s is not pulled ahead: %s", reference, error)
+            except BdapError as error:
+                self._failed[key] = now
+                log.warning("%s is not pulled ahead on %s: %s", reference, node, error)
 
 
 _pulls: dict[str, Pulls] = {}

@@ -13,7 +13,7 @@ WAITING, SERVER = "warm", "server"  # in the label bdap.kind
 CLAIM = "/run/bdap/"  # where a waiting container has its secret; root's own
 FOR_THE_PERSON = "/run/bdap-tls/"
 NEVER_OVER = ("/proc", "/sys", "/dev")
-LIMITS = {"Memory", "MemorySwap", "CpuPeriod", "CpuQuota", "PidsLimit"}
+LIMITS = {"Memory", "MemorySwap", "NanoCpus", "PidsLimit"}
 
 
 class Refused(Exception):
@@ -49,11 +49,11 @@ class Rules:
             raise Refused(f"the propagation {mount['propagation']} is not for servers")
         return {**mount, "root": root, "rest": source[len(root) :].strip("/")}
 
-    def file(self, file: Mapping[str, Any]) -> None:
-        """Certificates and the like, for a person to read; and a waiting container's secret."""
+    def file(self, file: Mapping[str, Any], begins: bool) -> None:
+        """Certificates and the like, for a person to read; and the secret of a container that begins to wait."""
         path, owners = str(file["path"]), (int(file["uid"]), int(file["gid"]))
         persons = path.startswith(FOR_THE_PERSON) and min(owners) >= self.lowest
-        roots = path.startswith(CLAIM) and owners == (0, 0)
+        roots = begins and path.startswith(CLAIM) and owners == (0, 0)
         if not _plain(path) or not (persons or roots) or int(file["mode"]) & ~0o600:
             raise Refused(f"no such file is written: {path}")
 

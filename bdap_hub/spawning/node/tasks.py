@@ -93,7 +93,7 @@ class Tasks:
         if claims and not found.waits:
             raise Refused("the container does not wait: it is somebody's")
         for file in files:
-            self._rules.file(file)
+            self._rules.file(file, begins=found.kind == WAITING)
         wanted = {
             "pid": found.pid,
             "container": found.id,

@@ -8,8 +8,10 @@ from ...settings import Settings
 from ..engines import engine_of, links
 from ..engines.claimed import Claimed
 from ..engines.docker import DockerEngine
+from ..engines.swarm import SwarmEngine
 from .pool import WarmPool
 from .slots import DockerSlots, elsewhere
+from .swarm_slots import SwarmSlots
 from .waits import Waits
 
 __all__ = ["WarmPool", "pool_of"]
@@ -31,4 +33,6 @@ def waits_of(settings: Settings) -> Waits | None:
         claimed = engine.claimed or Claimed(settings.var.resolve() / "warm")
         link = links.child(links.rules(settings)) if os.geteuid() == 0 else links.local(spawning.node_socket)
         return DockerSlots(engine.lane, claimed, settings.install_id, link, spawning.node, spawning.warm.patience)
+    if isinstance(engine, SwarmEngine) and spawning.swarm.node_port:
+        return SwarmSlots(engine, settings.install_id, links.Parts(settings, keep=True), spawning.warm.patience)
     return None

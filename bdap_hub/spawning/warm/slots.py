@@ -17,14 +17,14 @@ from docker.errors import APIError, NotFound
 
 from ...errors import Unavailable
 from ..engines import File
-from ..engines.claimed import KIND, WAITS, Claimed
+from ..engines.claimed import CAPABILITIES, KIND, WAITS, Claimed
 from ..engines.docker import archive
-from ..engines.docker_arguments import host_config
+from ..engines.docker_arguments import PERIOD, host_config
 from ..engines.lane import Lane
-from ..engines.links import Link
+from ..engines.links import Link, written
+from ..node.tasks import VERSION
 from ..plan import SpawnPlan
 from .waits import (
-    CAPABILITIES,
     FOLDER,
     PATIENCE,
     READY,
@@ -34,9 +34,7 @@ from .waits import (
     Waits,
     claim_of,
     folders,
-    limits,
     no_files,
-    written,
 )
 
 LABEL = "bdap.warm"  # of an image whose containers can wait: the program in it that does
@@ -145,10 +143,18 @@ class DockerSlots(Waits):
         await self._link.ask("put", container=slot.container, **wanted)
 
     async def _settle(self, slot: Slot, plan: SpawnPlan) -> None:
+        wanted = {
+            "Memory": plan.limits.memory,
+            "MemorySwap": plan.limits.memory,
+            "CpuPeriod": PERIOD,
+            "CpuQuota": int(plan.limits.cpus * PERIOD),
+            "PidsLimit": plan.limits.pids,
+        }
+
         def work(client: Any) -> None:
             # docker-py's own update_container does not know of processes
             address = client._url("/containers/{0}/update", slot.container)
-            client._raise_for_status(client._post_json(address, data=limits(plan)))
+            client._raise_for_status(client._post_json(address, data=wanted))
             client.rename(slot.container, plan.name)
 
         await self._lane.run(work)
@@ -184,6 +190,8 @@ async def lacking(link: Link, install: str) -> str:
         return error.message
     if said["install"] != install:
         return f"root's part on {link.name} is another platform's"
+    if said["version"] != VERSION:
+        return f"root's part on {link.name} is of another release: bring it the present one"
     return str(said["lacks"])
 
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..engines import File
-from ..engines.docker_arguments import PERIOD
 from ..plan import SpawnPlan
 
 FOLDER = "/run/bdap"
-CAPABILITIES = ("SETUID", "SETGID", "SETPCAP")  # to become somebody, and to give up even these
 READY, PATIENCE = 60.0, 2.0  # seconds
 FilesAt = Callable[[str], Sequence[File]]
 """What a server is to find there, by the address that it has. Called in a thread."""
@@ -101,22 +98,6 @@ class Waits(ABC):
 def folders(plan: SpawnPlan) -> list[dict[str, Any]]:
     """Its mounts, as root's part takes them. PURE."""
     return [asdict(mount) for mount in plan.mounts]
-
-
-def written(files: Sequence[File]) -> list[dict[str, Any]]:
-    """Files, as root's part takes them. PURE."""
-    return [{**asdict(file), "content": base64.b64encode(file.content).decode()} for file in files]
-
-
-def limits(plan: SpawnPlan) -> dict[str, int]:
-    """The plan's, in the engine's words. PURE."""
-    return {
-        "Memory": plan.limits.memory,
-        "MemorySwap": plan.limits.memory,
-        "CpuPeriod": PERIOD,
-        "CpuQuota": int(plan.limits.cpus * PERIOD),
-        "PidsLimit": plan.limits.pids,
-    }
 
 
 def claim_of(secret: str, plan: SpawnPlan, command: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:

@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from bdap_hub.settings import Settings
 from bdap_hub.spawning.engines import Engine, State
 from bdap_hub.spawning.engines.docker import DockerEngine
+from bdap_hub.spawning.engines.links import Parts
 from bdap_hub.spawning.engines.swarm import SwarmEngine
 from bdap_hub.spawning.plan import Limits, Placement, SpawnPlan
+from tests.conftest import make_settings
 from tests.spawning.swarm.machines import NETWORK, Machines
 
 PORT = 8888
@@ -99,6 +102,20 @@ class Rig:
         return await self.engine.logs(name, 100)
 
 
+@pytest.fixture(scope="package")
+def beside(machines: Machines) -> Settings:
+    """Of a hub whose machines have root's part."""
+    swarm = {"address": machines.host, "node_port": 7420}
+    found = make_settings(machines.folder / "contract/var", spawning={"engine": "swarm", "swarm": swarm})
+    machines.serve_parts(found)
+    return found
+
+
+@pytest.fixture
+def parts(beside: Settings) -> Parts:
+    return Parts(beside)
+
+
 @pytest.fixture(params=["docker", "swarm"])
 async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Rig]:
     """Each engine in turn; every server is gone afterwards."""
@@ -106,9 +123,10 @@ async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[R
         found = Rig(DockerEngine("here"), request.getfixturevalue("network"), tmp_path, Placement())
     else:
         machines: Machines = request.getfixturevalue("machines")
-        engine = SwarmEngine(machines.lane(), machines.lane())
+        engine = SwarmEngine(machines.lane(), machines.lane(), parts=request.getfixturevalue("parts"))
         await engine.prepare(NETWORK, {})
-        found = Rig(engine, NETWORK, machines.folder, Placement(labels={"bdap.servers": "true"}))
+        placement = Placement(labels={"bdap.servers": "true"})
+        found = Rig(engine, NETWORK, machines.folder, placement, request.getfixturevalue("beside").install_id)
     yield found
     for name in found.made:
         await found.engine.remove(name)

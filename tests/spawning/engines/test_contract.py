@@ -9,8 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bdap_hub.errors import Conflict, NotFound
+from bdap_hub.errors import Conflict, NotFound, Unavailable
 from bdap_hub.spawning.engines import File, ImageMissing
+from bdap_hub.spawning.engines.docker import DockerEngine
 from bdap_hub.spawning.images import platform as images
 from bdap_hub.spawning.plan import Limits, Mount
 
@@ -133,6 +134,46 @@ async def test_files_are_there_from_the_start_and_nobody_elses(rig: Rig) -> None
     said = await rig.says(rig.plan("ana"), script, files=[file])
     assert said.startswith("400 20011 20012\nvery secret") and said.count("secret") == 1
     assert "No such file" in await rig.says(rig.plan("ben"), script + " 2>&1")
+
+
+async def test_files_are_given_to_a_running_server(rig: Rig) -> None:
+    script = """until [ -e /run/bdap-tls/ready ]; do sleep 0.1; done
+    stat -c '%a %u %g' /run/bdap-tls/key.pem; cat /run/bdap-tls/key.pem; test -w /run/bdap-tls || echo kept"""
+    name = await rig.run(rig.plan(), f"exec 'sh', '-c', <<'END'\n{script}\nEND\n")
+    await rig.until(name, lambda state: state.phase == "running")
+    files = [
+        File("/run/bdap-tls/key.pem", b"very secret\n", 20011, 20012),
+        File("/run/bdap-tls/ready", b"", 20011, 20012),
+    ]
+    await rig.engine.give(name, files)
+    await rig.until(name, lambda state: state.phase == "ended")
+    assert await rig.engine.logs(name) == "400 20011 20012\nvery secret\nkept\n"
+    with pytest.raises((NotFound, Unavailable)):
+        await rig.engine.give(rig.plan("ben").name, files)
+
+
+async def test_what_is_known_of_an_image(rig: Rig) -> None:
+    facts = await rig.engine.image(rig.plan().image)
+    assert facts.bytes > 2**20 and isinstance(facts.labels, dict)
+    with pytest.raises(NotFound):
+        await rig.engine.image("bdaptest/nowhere:1")
+
+
+async def test_how_much_it_has_computed(rig: Rig) -> None:
+    name = await rig.run(rig.plan(), "for (1 .. 20_000_000) { $x += $_ } sleep 60")
+    await rig.until(name, lambda state: state.phase == "running")
+    try:
+        await rig.engine.cpu_seconds(name)
+    except Unavailable as error:  # of this host's control groups some are not mounted
+        assert "cannot read" in error.message and isinstance(rig.engine, DockerEngine)
+        return
+    for _ in range(100):
+        if (used := await rig.engine.cpu_seconds(name)) and used > 0.1:
+            break
+        await asyncio.sleep(0.1)
+    assert used and 0.1 < used < 60
+    with pytest.raises((NotFound, Unavailable)):
+        await rig.engine.cpu_seconds(rig.plan("ben").name)
 
 
 async def test_servers_are_found_by_their_labels(rig: Rig) -> None:

@@ -133,7 +133,7 @@ def mount(source: str, target: str, read_only: bool = True) -> dict[str, Any]:
 
 CLAIM = {"uid": 20000, "gid": 20001, "groups": [20002], "command": ["x"]}
 KEY = {"path": "/run/bdap-tls/key.pem", "content": "a2V5", "uid": 20000, "gid": 20001, "mode": 0o400}
-LIMITS = {"Memory": 2**28, "MemorySwap": 2**28, "CpuPeriod": 100_000, "CpuQuota": 50_000, "PidsLimit": 99}
+LIMITS = {"Memory": 2**28, "MemorySwap": 2**28, "NanoCpus": 5 * 10**8, "PidsLimit": 99}
 
 
 def test_only_folders_files_and_ids_that_servers_have(part: Path, slot: Any, store: Path) -> None:

@@ -16,6 +16,9 @@ from typing import Any
 import docker
 import pytest
 
+from bdap_hub.cli.node import write_files
+from bdap_hub.settings import Settings
+from bdap_hub.spawning import node as part
 from bdap_hub.spawning.engines.lane import Lane
 from bdap_hub.spawning.host import propagation_of
 from bdap_hub.spawning.images import debian
@@ -87,6 +90,7 @@ class Machines:
 
     def _start(self, node: str) -> None:
         daemon: dict[str, Any] = {"hosts": ["unix:///var/run/docker.sock", self.socket(node)], "icc": False}
+        daemon["insecure-registries"] = [f"{self.host}/32"]  # one that a test runs on this host
         if node == "node3":
             daemon["node-generic-resources"] = [f"{gpu}=1" for gpu in GPUS]
             daemon["labels"] = ["bdap.gpu.model=NVIDIA Fake", "bdap.gpu.memory=80G"]
@@ -118,6 +122,42 @@ class Machines:
     def _load(self, node: str, archive: Path) -> None:
         with archive.open("rb") as data:
             self.clients[node].load_image(data)
+
+    def load(self, image: str, *nodes: str) -> None:
+        """Have an image of this host's on those machines."""
+        archive = self.folder / "image.tar"
+        with archive.open("wb") as out:
+            subprocess.run(["docker", "save", image], stdout=out, check=True)
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(lambda node: self._load(node, archive), nodes))
+        archive.unlink()
+
+    def serve_parts(self, settings: Settings) -> None:
+        """Root's part of each machine for that hub, brought and started as docs/how-to/many-nodes.md says."""
+        for node in NODES:
+            place, name = f"/etc/bdap-{settings.install_id}", f"{self.prefix}-{node}"
+            own = self.folder / f"{node}-{settings.install_id}"
+            write_files(settings, self.address(node), own, place)
+            run("docker", "exec", name, "mkdir", "-p", f"/opt/bdap-{settings.install_id}")
+            run("docker", "cp", str(own), f"{name}:{place}")
+            run("docker", "cp", str(Path(part.__file__).parent), f"{name}:/opt/bdap-{settings.install_id}/node")
+            self.start_part(node, settings.install_id)
+
+    def start_part(self, node: str, install: str) -> None:
+        """As its unit does; returns when it listens."""
+        log = f"/run/bdap-{install}.log"
+        program = f"python3 -I -S /opt/bdap-{install}/node /etc/bdap-{install}/config.json"
+        command = f"echo $$ >/run/bdap-{install}.pid; exec {program} >{log} 2>&1"
+        run("docker", "exec", "-d", f"{self.prefix}-{node}", "sh", "-c", command)
+        for _ in range(100):
+            if "ready" in self.sh(node, f"cat {log} 2>&1; true"):
+                return
+            time.sleep(0.1)
+        raise AssertionError(self.sh(node, f"cat {log}"))
+
+    def end_part(self, node: str, install: str) -> None:
+        """It is gone, with the processes of who spoke to it."""
+        self.sh(node, f"kill $(cat /run/bdap-{install}.pid)")
 
     def _change(self, node: str, change: Callable[[dict[str, Any]], None]) -> None:
         manager = self.clients["node1"]
