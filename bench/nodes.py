@@ -41,7 +41,7 @@ def running(machines: Machines, kind: str) -> Iterator[tuple[Hub, Platform]]:
             "swarm": {"address": machines.host, "node_port": PORTS[kind]},
             "warm": POOLS[kind],
         },
-        hub={"api_bind": machines.host},
+        hub={"api_bind": machines.host, "internal_ssl": True},
         **{name: {"bind": machines.host} for name in ("processing", "catalogue", "dashboards")},
     )
     machines.serve_parts(settings)

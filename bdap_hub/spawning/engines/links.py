@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -93,7 +94,8 @@ class Link:
             else:
                 stream.writer.close()
         if not self._keep:
-            await stream.ended()
+            with suppress(OSError):  # also one that takes its time
+                await asyncio.wait_for(stream.ended(), CONNECTS)
         if "failed" in said:
             raise Unavailable(f"{self.name}: {said['failed'][-300:]}", "look at the log of the machine's root part")
         return said
@@ -142,7 +144,14 @@ def far_config(settings: Settings, address: str, folder: str) -> dict[str, Any]:
     }
 
 
-def child(config: Mapping[str, Any]) -> Link:
+def here(settings: Settings, keep: bool = True) -> Link:
+    """To root's part of this host, as this process reaches it."""
+    if os.geteuid() == 0:
+        return child(rules(settings), keep)
+    return local(settings.spawning.node_socket, keep)
+
+
+def child(config: Mapping[str, Any], keep: bool = True) -> Link:
     """Of a hub that is root itself: its end is the child's."""
 
     async def open_it() -> Stream:
@@ -154,17 +163,17 @@ def child(config: Mapping[str, Any]) -> Link:
         process.stdin.write(json.dumps(dict(config)).encode() + b"\n")
         return Stream(process.stdout, process.stdin, process.wait)
 
-    return Link("this host", open_it)
+    return Link("this host", open_it, keep)
 
 
-def local(path: Path) -> Link:
+def local(path: Path, keep: bool = True) -> Link:
     """By the socket of `bdap node serve`."""
 
     async def open_it() -> Stream:
         reader, writer = await asyncio.open_unix_connection(str(path), limit=LARGEST)
         return Stream(reader, writer, writer.wait_closed)
 
-    return Link("this host", open_it)
+    return Link("this host", open_it, keep)
 
 
 def far(name: str, address: str, port: int, trust: ssl.SSLContext, keep: bool = True) -> Link:

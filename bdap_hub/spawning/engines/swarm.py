@@ -10,6 +10,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from docker.errors import APIError, NotFound
@@ -31,6 +32,16 @@ LOOK = 0.1  # seconds between two looks at what starts or ends
 PATIENCE = swarm_arguments.GRACE + 15.0  # seconds for a task to end
 CPU_SECONDS = 1.0
 SETTLE = 30.0  # a node that was away gets no new GPU server before it has ended what it was to end meanwhile
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A running server: `container` is the whole id of its container on `node`."""
+
+    name: str
+    container: str
+    labels: Mapping[str, str]
+    node: Node
 
 
 class SwarmEngine(SwarmImages, Engine):
@@ -188,6 +199,29 @@ class SwarmEngine(SwarmImages, Engine):
 
         container, node = await self.ask(work)
         return container, self._part(node)
+
+    async def placed(self, labels: Mapping[str, str]) -> list[Placed]:
+        """Running servers with these labels, and where they are."""
+
+        def work(client: Any) -> list[Placed]:
+            services = client.services(filters={"label": [f"{key}={value}" for key, value in labels.items()]})
+            of = {one["ID"]: one for one in services}
+            nodes = {one["ID"]: swarm_states.node_of(one) for one in client.nodes()} if services else {}
+            running = client.tasks(filters={"desired-state": "running"}) if services else []
+            found = []
+            for task in running:
+                container = (task["Status"].get("ContainerStatus") or {}).get("ContainerID")
+                node, runs = nodes.get(task.get("NodeID", "")), task["Status"]["State"] == "running"
+                if runs and container and node and node.state != "down" and (one := of.get(task.get("ServiceID", ""))):
+                    found.append(Placed(name_of(one), container, one["Spec"]["Labels"], node))
+            return found
+
+        found: list[Placed] = await self.ask(work)
+        return found
+
+    def part_of(self, node: Node) -> Link:
+        """Root's part of that node; Unavailable where nodes have none."""
+        return self._part(node)
 
     async def stop(self, name: str, grace: float = 10) -> None:
         """No task instead of one: the node ends it, after the grace that was fixed when it was made."""

@@ -11,9 +11,12 @@ import ctypes
 import errno
 import json
 import os
+import select
+import signal
 import socket
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -198,19 +201,22 @@ def problem(wanted: dict[str, Any]) -> str:
     return ""
 
 
-def in_child(wanted: dict[str, Any]) -> str:
-    """The same in a process that is for nothing else; '' when all of it is done."""
+def in_child(work: Callable[[], str], seconds: float = 30.0) -> str:
+    """What `work` says in a process that is for nothing else. OSError where it hangs, as on a dead store."""
     answer, ask = os.pipe()
     child = os.fork()
     if not child:
         said = "it ended without a word"
         try:
-            said = problem(wanted)
+            said = work()
         finally:
             os.write(ask, said.encode()[:60_000])
             os._exit(0)
     os.close(ask)
     with os.fdopen(answer, "rb") as stream:
+        if not select.select([stream], [], [], seconds)[0]:
+            os.kill(child, signal.SIGKILL)  # nobody waits for it: not even that may end it at once
+            raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
         text = stream.read().decode(errors="replace")
     os.waitpid(child, 0)
     return text

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from typing import Any
 from . import namespaces
 from .dockerd import Engine
 from .rules import SERVER, WAITING, Refused, Rules, identity, limits, reference
+from .stale import Mount, stale, there
 
 VERSION = 1  # of what is said between hub and part
 SOCKET = "run/bdap/claim"
-HANDS_OVER = 2.0  # seconds
+HANDS_OVER, LOOKS = 2.0, 5.0  # seconds
 LARGEST = 2**22
 Say = Callable[[Any], None]
 
@@ -103,9 +105,35 @@ class Tasks:
         }
         if limits:
             self._limit(found, limits)
-        if said := namespaces.in_child(wanted):
-            raise OSError(0, said)
+        _carried_out(wanted)
         yield {"done": None}
+
+    def mend(self, servers: list[dict[str, Any]]) -> Iterator[Any]:
+        """Give servers the store back whose mounts have died: {container: places that were mended, or what is wrong}.
+
+        Each with the mounts that it is to have; nothing is mounted where nothing was.
+        """
+        told: dict[str, Any] = {}
+        wanted = [(one["container"], [self._rules.mount(mount) for mount in one["mounts"]]) for one in servers]
+        every = {mount["source"]: mount for _, mounts in wanted for mount in mounts}
+        devices = json.loads(namespaces.in_child(lambda: json.dumps(_devices(every.values())), LOOKS))
+        for container, mounts in wanted:
+            try:
+                told[container] = self._mend(container, mounts, devices)
+            except (OSError, Refused) as error:
+                told[container] = str(error)
+        yield {"done": told}
+
+    def _mend(self, container: str, mounts: list[dict[str, Any]], devices: Mapping[str, str]) -> list[str]:
+        found = self._container(container, WAITING, SERVER)
+        info = Path(f"/proc/{found.pid}/mountinfo").read_text()
+        known = tuple(Mount(one["source"], one["target"], one["read_only"], one["propagation"]) for one in mounts)
+        places = there(info)
+        dead = [one.target for one in stale(known, info, devices) if one.target in places]
+        if dead:
+            again = [mount for mount in mounts if mount["target"] in dead]
+            _carried_out({"pid": found.pid, "container": found.id, "mounts": again, "replace": True})
+        return dead
 
     def _limit(self, found: Container, wanted: Mapping[str, int]) -> None:
         limits(wanted)
@@ -154,6 +182,23 @@ class Tasks:
         return known
 
 
+def _carried_out(wanted: dict[str, Any]) -> None:
+    if said := namespaces.in_child(lambda: namespaces.problem(wanted)):
+        raise OSError(0, said)
+
+
+def _devices(mounts: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """major:minor, as mountinfo writes it, of what lies at each source; nothing of those that are not there."""
+    found = {}
+    for mount in mounts:
+        with suppress(OSError):
+            place = namespaces.beneath(mount["root"], mount["rest"])
+            number = os.fstat(place).st_dev
+            os.close(place)
+            found[mount["source"]] = f"{os.major(number)}:{os.minor(number)}"
+    return found
+
+
 def cpu_seconds(pid: int, groups: str = "/sys/fs/cgroup") -> float:
     """Of all processes in that one's control group, by the kernel's own count: version 1 or 2."""
     lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
@@ -176,6 +221,7 @@ OPERATIONS: Mapping[str, Callable[..., Iterator[Any]]] = {
     "waits": Tasks.waits,
     "put": Tasks.put,
     "hand": Tasks.hand,
+    "mend": Tasks.mend,
     "cpu": Tasks.cpu,
     "image": Tasks.image,
     "pull": Tasks.pull,

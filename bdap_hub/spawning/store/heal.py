@@ -1,4 +1,4 @@
-"""Gives running servers the store back whose mount has died under them, without a new start.
+"""Gives running servers the store back whose mount has died under them, without a new start, by root's part.
 
 A bind of a folder inside a network mount stays with the mount that died, whatever the propagation: it is replaced.
 """
@@ -7,82 +7,91 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
-from docker.errors import APIError
-
-from ...errors import Unavailable
+from ...errors import BdapError, Unavailable
 from ...settings import Settings
+from ..engines import engine_of, links
 from ..engines.claimed import Claimed
 from ..engines.client import client
-from ..node import namespaces
-from . import children, mounts
+from ..engines.swarm import SwarmEngine
+from . import mounts
 
 log = logging.getLogger(__name__)
-AT_ONCE = 4
+SECONDS = 30.0  # for all servers of a machine
 
 
 @dataclass(frozen=True)
 class Running:
-    """A person's container on this host: `pid` is its first process."""
+    """A person's server; `container` is its whole id, `link` leads to root's part of its machine."""
 
     name: str
     container: str
-    pid: int
     mounts: tuple[mounts.Mount, ...]
+    link: links.Link
 
 
 async def running(settings: Settings) -> list[Running]:
-    """The servers of this install that the engine of this host runs; Unavailable where it does not answer."""
-    return await asyncio.to_thread(_running, settings.install_id, Claimed(settings.var.resolve() / "warm"))
+    """The servers of this install that have the store; Unavailable where the engine does not answer."""
+    engine = engine_of(settings)
+    if isinstance(engine, SwarmEngine):
+        placed = await engine.placed({"bdap.hub": settings.install_id, "bdap.kind": "server"})
+        found = [(one.name, one.container, one.labels, engine.part_of(one.node)) for one in placed]
+    else:
+        here = await asyncio.to_thread(_here, settings.install_id, Claimed(settings.var.resolve() / "warm"))
+        found = [(*one, link(settings)) for one in here]
+    wanted = [(name, container, mounts.read(labels.get(mounts.LABEL, "")), to) for name, container, labels, to in found]
+    return [Running(*one) for one in wanted if one[2]]
 
 
-def _running(install: str, claimed: Claimed) -> list[Running]:
-    engine, found = client(), []
-    for row in engine.containers(filters={"label": f"bdap.hub={install}", "status": "running"}):
-        labels = claimed.labels(row["Id"]) or row["Labels"]
-        wanted = mounts.read(labels.get(mounts.LABEL, ""))
-        if not wanted:
-            continue
-        try:
-            pid = engine.inspect_container(row["Id"])["State"]["Pid"]
-        except APIError as error:  # gone meanwhile
-            log.info("%s: %s", row["Names"], error)
-            continue
-        if pid:
-            found.append(Running(row["Names"][0].lstrip("/"), row["Id"], pid, wanted))
-    return found
+def _here(install: str, claimed: Claimed) -> list[tuple[str, str, Mapping[str, str]]]:
+    rows = client().containers(filters={"label": f"bdap.hub={install}", "status": "running"})
+    return [(row["Names"][0].lstrip("/"), row["Id"], claimed.labels(row["Id"]) or row["Labels"]) for row in rows]
 
 
-def sources(servers: Iterable[Running]) -> list[str]:
-    """The folders of the host that lie at the servers' mounts."""
-    return sorted({top.source for server in servers for top in mounts.tops(server.mounts)})
+async def possible(settings: Settings) -> bool:
+    """Whether root's part is there to do it."""
+    if settings.spawning.engine == "swarm":
+        return settings.spawning.swarm.node_port > 0
+    try:
+        said = await link(settings).ask("hello")
+    except BdapError:
+        return False
+    return bool(said["install"] == settings.install_id and not said["lacks"])
 
 
-async def heal(servers: Iterable[Running], devices: Mapping[str, str], seconds: float) -> dict[str, str]:
+def link(settings: Settings) -> links.Link:
+    """To root's part of this host, beside that of starts: a store that hangs holds up none."""
+    if settings.install_id not in _links:
+        _links[settings.install_id] = links.here(settings)
+    return _links[settings.install_id]
+
+
+_links: dict[str, links.Link] = {}
+
+
+async def heal(servers: Sequence[Running]) -> dict[str, str]:
     """Replace what is dead; by server, why it could not be."""
-    gate, failed = asyncio.Semaphore(AT_ONCE), dict[str, str]()
+    by_link: dict[links.Link, list[Running]] = {}
+    for server in servers:
+        by_link.setdefault(server.link, []).append(server)
+    found = await asyncio.gather(*(_heal(to, of) for to, of in by_link.items()))
+    return {name: why for failed in found for name, why in failed.items()}
 
-    async def one(server: Running) -> None:
-        async with gate:
-            try:
-                await _heal(server, devices, seconds)
-            except (OSError, Unavailable) as error:
-                failed[server.name] = getattr(error, "message", str(error))
-                log.error("The store could not be given back to %s: %s", server.name, failed[server.name])
 
-    await asyncio.gather(*map(one, servers))
+async def _heal(to: links.Link, servers: Sequence[Running]) -> dict[str, str]:
+    wanted = [{"container": one.container, "mounts": [asdict(mount) for mount in one.mounts]} for one in servers]
+    try:
+        told = await to.ask("mend", SECONDS, servers=wanted)
+    except Unavailable as error:
+        told = {one.container: error.message for one in servers}
+    failed = {}
+    for server in servers:
+        said = told[server.container]
+        if isinstance(said, str):
+            failed[server.name] = said
+            log.error("The store could not be given back to %s: %s", server.name, said)
+        elif said:
+            log.warning("The store is back in %s: %s", server.name, ", ".join(said))
     return failed
-
-
-async def _heal(server: Running, devices: Mapping[str, str], seconds: float) -> None:
-    mountinfo = Path(f"/proc/{server.pid}/mountinfo").read_text()  # noqa: ASYNC240  the kernel's, at once
-    dead = mounts.stale(server.mounts, mountinfo, devices)
-    if not dead:
-        return
-    wanted: dict[str, Any] = {"pid": server.pid, "container": server.container, "replace": True}
-    await children.ask(namespaces, {**wanted, "mounts": [asdict(mount) for mount in dead]}, seconds)
-    log.warning("The store is back in %s: %s", server.name, ", ".join(mount.target for mount in dead))

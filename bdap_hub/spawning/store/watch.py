@@ -24,13 +24,15 @@ from . import children, heal
 log = logging.getLogger(__name__)
 REMOUNT_SECONDS = 60.0
 REMOUNT_LOOKS = 3
+PART_SECONDS = 10.0
 BEAT, BEAT_SECONDS = "store-watch", 60.0  # the file in `var` by which a hub knows that somebody heals
 
 
 class StoreWatch:
     """What is known of the store of these settings; one object a process. `lost`: why, '' while it answers.
 
-    Mounting and healing need root. A hub without it leaves both to `bdap store watch` (`records` False: the hub does).
+    Healing is root's part's, mounting root's: a hub that is not leaves it to `bdap store watch` (`records` False: the
+    hub does).
     """
 
     def __init__(self, settings: Settings, *, records: bool = True) -> None:
@@ -41,7 +43,8 @@ class StoreWatch:
         self.unhealed: dict[str, str] = {}
         self.task: asyncio.Task[None] | None = None
         self._healed: Mapping[str, str] | None = None
-        self._remounted = self._looked = float("-inf")
+        self.part = False  # whether root's part heals for this process
+        self._remounted = self._looked = self._asked = self._mended = float("-inf")
         self._roots = (str(settings.store.data), str(settings.store.projects))
 
     async def look(self, sources: Iterable[str] = ()) -> Mapping[str, str]:
@@ -93,15 +96,27 @@ class StoreWatch:
             if self.acts:
                 await self._remount()
             return
-        if self.acts and self.settings.spawning.engine != "process" and (devices != self._healed or self.unhealed):
+        await self._ask_part()
+        if self.part and (devices != self._healed or self.unhealed or self._due()):
             await self._heal(devices)
+
+    async def _ask_part(self) -> None:
+        """Whether running servers can be healed; not asked in each round."""
+        if self.settings.spawning.engine == "process" or time.monotonic() - self._asked < PART_SECONDS:
+            return
+        self._asked = time.monotonic()
+        self.part = await heal.possible(self.settings)
+
+    def _due(self) -> bool:
+        """On many machines each has a mount of its own, of which this host's says nothing."""
+        far = self.settings.spawning.engine == "swarm"
+        return far and time.monotonic() - self._mended > self.settings.store.look_seconds
 
     async def _heal(self, devices: Mapping[str, str]) -> None:
         self._healed = devices  # now: a server may ask for another round meanwhile
         try:
-            servers = await heal.running(self.settings)
-            known = await self.look(sources=heal.sources(servers))
-            self.unhealed = await heal.heal(servers, known, self.settings.store.patience)
+            self.unhealed = await heal.heal(await heal.running(self.settings))
+            self._mended = time.monotonic()
         except BaseException:
             self._healed = None
             raise
@@ -137,7 +152,7 @@ class StoreWatch:
     def heals(self) -> bool:
         """Whether running servers get the store back: from this process, or from a watch beside it."""
         try:
-            return self.acts or time.time() - (self.settings.var / BEAT).stat().st_mtime < BEAT_SECONDS
+            return self.acts or self.part or time.time() - (self.settings.var / BEAT).stat().st_mtime < BEAT_SECONDS
         except OSError:
             return False
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from ...settings import Settings
 from ..engines import engine_of, links
 from ..engines.claimed import Claimed
@@ -31,7 +29,7 @@ def waits_of(settings: Settings) -> Waits | None:
     engine, spawning = engine_of(settings), settings.spawning
     if isinstance(engine, DockerEngine) and not elsewhere():
         claimed = engine.claimed or Claimed(settings.var.resolve() / "warm")
-        link = links.child(links.rules(settings)) if os.geteuid() == 0 else links.local(spawning.node_socket)
+        link = links.here(settings)
         return DockerSlots(engine.lane, claimed, settings.install_id, link, spawning.node, spawning.warm.patience)
     if isinstance(engine, SwarmEngine) and spawning.swarm.node_port:
         return SwarmSlots(engine, settings.install_id, links.Parts(settings, keep=True), spawning.warm.patience)

@@ -8,7 +8,7 @@ import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -65,13 +65,14 @@ def ask(path: Path, op: str, **wanted: Any) -> Any:
     return said.get("failed", said.get("done"))
 
 
-def container(**labels: str) -> Iterator[Any]:
+def container(volumes: Sequence[str] = (), **labels: str) -> Iterator[Any]:
     engine = docker.from_env()
     made = engine.containers.run(
         "bdap/debian:trixie",
         ["perl", "-e", WAITS],
         name=f"bdaptest-part-{secrets.token_hex(3)}",
         labels=labels,
+        volumes=list(volumes),
         detach=True,
         network_mode="none",
     )
@@ -180,6 +181,30 @@ def test_what_is_claimed_gets_no_more_folders(part: Path, slot: Any, store: Path
     finally:
         slot.exec_run(["mv", "/run/bdap/away", "/run/bdap/claim"])
     assert ask(part, "put", container=slot.id, mounts=own) is None  # the control
+
+
+def test_a_server_gets_the_store_back_where_it_was(part: Path, store: Path) -> None:
+    """Another file system lies at the source now, as after a mount that died; the bind stays with the old one."""
+    own = {"bdap.hub": INSTALL, "bdap.kind": "server"}
+    data, wanted = store / "data", mount(f"{store}/data", "/eos/data")
+    for server in container(volumes=[f"{data}:/eos/data:ro"], **own):
+
+        def mend(one: dict[str, Any], server: Any = server) -> Any:
+            return ask(part, "mend", servers=[{"container": server.id, "mounts": [one]}])
+
+        assert mend(wanted) == {server.id: []}
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", data], check=True)
+        try:
+            (data / "new").write_text("pixels")
+            assert server.exec_run(["cat", "/eos/data/new"]).exit_code
+            assert mend(mount(f"{store}/data", "/eos/more")) == {server.id: []}  # nothing was there
+            assert "refused" in mend(mount("/etc", "/eos/data"))
+            assert mend(wanted) == {server.id: ["/eos/data"]}
+            assert server.exec_run(["cat", "/eos/data/new"]).output == b"pixels"
+            assert server.exec_run(["touch", "/eos/data/x"]).exit_code
+            assert server.exec_run(["ls", "/eos/more"]).exit_code
+        finally:
+            subprocess.run(["umount", "-l", data], check=True)
 
 
 def test_a_link_in_a_container_leads_nowhere(part: Path, slot: Any) -> None:

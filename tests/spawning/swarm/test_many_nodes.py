@@ -59,6 +59,7 @@ def platform(machines: Machines) -> Iterator[Platform]:
                 found.stop(name)
         finally:
             found.close()
+            machines.open()
 
 
 class Person:

@@ -25,6 +25,9 @@ from bdap_hub.spawning.engines.swarm import SwarmEngine
 from bdap_hub.spawning.images.pulls import Pulls
 from bdap_hub.spawning.page.progress import Progress
 from bdap_hub.spawning.plan import Limits, Placement, SpawnPlan
+from bdap_hub.spawning.store.heal import Running, heal
+from bdap_hub.spawning.store.mounts import LABEL, Mount
+from bdap_hub.spawning.store.mounts import written as mounted
 from tests.conftest import make_settings
 from tests.images.registry import ACCOUNT, Registry, running
 
@@ -119,6 +122,31 @@ async def test_a_machine_that_hangs_delays_nobody(settings: Settings, machines: 
     finally:
         run("docker", "unpause", f"{machines.prefix}-node3")
     await parts.of(node).ask("hello")
+
+
+async def test_a_server_on_a_machine_gets_the_store_back(settings: Settings, machines: Machines) -> None:
+    """The machine's own mount has died and come back; what the hub's host has is something else."""
+    data = settings.store.data
+    data.mkdir(parents=True, exist_ok=True)
+    mounts = (Mount(str(data), "/eos/data"),)
+    labels = {"bdap.hub": settings.install_id, "bdap.kind": "server", LABEL: mounted(mounts)}
+    wanted = replace(plan("bdap/debian:trixie", "node2"), mounts=mounts, labels=labels)
+    engine = SwarmEngine(machines.lane(), machines.lane(), parts=Parts(settings))
+    await engine.create(wanted, ["sleep", "600"], {}, 1)
+    try:
+        await engine.start(wanted.name)
+        for _ in range(300):
+            if placed := await engine.placed({"bdap.hub": settings.install_id}):
+                break
+            await asyncio.sleep(0.1)
+        server = Running(wanted.name, placed[0].container, mounts, engine.part_of(placed[0].node))
+        machines.sh("node2", f"mount -t tmpfs tmpfs {data} && echo pixels > {data}/new")
+        assert machines.exec(wanted.name, "cat /eos/data/new")[0]
+        assert await heal([server]) == {}
+        assert machines.exec(wanted.name, "cat /eos/data/new") == (0, "pixels")
+    finally:
+        machines.sh("node2", f"umount -l {data} || true")
+        await engine.remove(wanted.name)
 
 
 @pytest.fixture

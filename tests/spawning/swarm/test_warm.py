@@ -54,7 +54,7 @@ def platform(machines: Machines) -> Iterator[Platform]:
     settings: Settings = make_settings(
         folder / "var",
         spawning={"engine": "swarm", "memory": "700M", "idle_timeout": 0, "swarm": swarm, "warm": warm},
-        hub={"api_bind": machines.host},
+        hub={"api_bind": machines.host, "internal_ssl": True},
         **{name: {"bind": machines.host} for name in ("processing", "catalogue", "dashboards")},
     )
     machines.serve_parts(settings)
