@@ -12,7 +12,7 @@ import rasterio.features
 from affine import Affine
 
 from bdap_hub.processing.cubes.cube import Cube
-from bdap_hub.processing.cubes.vectors import as_features, features_of
+from bdap_hub.processing.cubes.vectors import features_of
 from bdap_hub.processing.engine.grid import Grid
 from bdap_hub.processing.graphs.graph import GraphError
 from bdap_hub.processing.graphs.interpret import Context, run
@@ -20,6 +20,7 @@ from bdap_hub.processing.graphs.needs import queries
 from bdap_hub.processing.graphs.parse import parse
 from bdap_hub.processing.graphs.zones import folded
 from bdap_hub.processing.processes import REGISTRY
+from bdap_hub.processing.results.plainfiles import as_features
 
 from .conftest import X, Y, Z
 from .geometries import (

@@ -101,30 +101,6 @@ def _inside(geometry: Mapping[str, Any], area: Box) -> bool:
     return bool(x.min() >= area.west and x.max() <= area.east and y.min() >= area.south and y.max() <= area.north)
 
 
-def as_features(cube: Cube) -> dict[str, Any]:
-    """The cube as GeoJSON: values as properties, named by the labels of all other dimensions."""
-    name = geometries_of(cube)
-    rest = [d for d in cube.dims if d != name]
-    values = cube.aligned((name, *rest)).reshape(len(cube.labels[name]), -1)
-    names = _names(cube, rest)
-    features = [
-        {**one, "properties": {**one["properties"], **{k: _plain(v) for k, v in zip(names, row, strict=True)}}}
-        for one, row in zip(features_of(cube), values, strict=True)
-    ]
-    return {"type": "FeatureCollection", "features": features}
-
-
-def _names(cube: Cube, rest: Sequence[str]) -> list[str]:
-    names = [""]
-    for dimension in rest:
-        names = [f"{name}~{label}" if name else str(label) for name in names for label in cube.labels[dimension]]
-    return ["value"] if names == [""] else names
-
-
-def _plain(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
 def changed(cube: Cube, change: Callable[[Feature], Feature]) -> dict[Any, Feature]:
     """The cube's features after a change of each."""
     return {label: change(one) for label, one in cube.features.items()}

@@ -128,7 +128,7 @@ def open_writer(evaluator: Evaluator, first: Cube, folder: Path, split: bool, si
     if name == "Zarr":
         return Zarr(folder, like, grid, Storage.of(asked, like.data), side)
     style = evaluator.compiled.drawable.wanted() if name in PICTURES else GRAY
-    return Collected(name, folder, like, grid, graph, style)
+    return Collected(name, folder, like, grid, style)
 
 
 def needs_whole(graph: Graph) -> bool:

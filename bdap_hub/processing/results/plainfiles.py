@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from ..cubes.cube import SPATIAL, Cube
-from ..cubes.geometry import parts
+from ..cubes.vectors import features_of, geometries_of
 from ..drawing.drawable import picture
 from ..drawing.formats import FORMATS, picture_as
 from ..drawing.layers import layers
 from ..drawing.style import Style
 from ..engine.grid import Grid
-from ..graphs.graph import Graph, GraphError
+from ..graphs.graph import GraphError
 from .lattice import Window
 from .storage import Tally, Written
 
@@ -32,9 +31,9 @@ ORDER = {"temporal": 0, "geometry": 1, "bands": 3}
 class Collected:
     """Keeps all values in memory and writes them at the end."""
 
-    def __init__(self, name: str, folder: Path, like: Cube, grid: Grid, graph: Graph, style: Style) -> None:
+    def __init__(self, name: str, folder: Path, like: Cube, grid: Grid, style: Style) -> None:
         self.spatial = like.dims[-2:] == SPATIAL
-        self.name, self.like, self.grid, self.graph, self.style = name, like, grid, graph, style
+        self.name, self.like, self.grid, self.style = name, like, grid, style
         self.path = folder / f"result.{name.lower()}"
         shape = (*like.data.shape[:-2], grid.height, grid.width) if self.spatial else like.data.shape
         if name != "PNG" and int(np.prod(shape)) > MOST_VALUES:
@@ -66,7 +65,7 @@ class Collected:
         elif self.name == "CSV":
             _write_csv(self.path, cube, self.grid)
         else:
-            made = as_json(cube, self.grid) if self.name == "JSON" else as_features(cube, self.graph)
+            made = as_json(cube, self.grid) if self.name == "JSON" else as_features(cube)
             self.path.write_text(json.dumps(made, allow_nan=False))
         tally = Tally()
         tally.add(self.data)
@@ -87,24 +86,15 @@ def as_json(cube: Cube, grid: Grid) -> Any:
     return _nulls(cube.data) if geometry else _nested(cube.data, cube)
 
 
-def as_features(cube: Cube, graph: Graph) -> dict[str, Any]:
-    """The geometries that the values are of, with these as properties: band, or date and band."""
-    geometries = _geometries(graph)
-    if len(geometries) != len(cube.labels.get("geometry", ())) or cube.dims[-2:] == SPATIAL:
+def as_features(cube: Cube) -> dict[str, Any]:
+    """The geometries that the values are of, with these beside their properties: band, or date and band."""
+    if not cube.of_kind("geometry") or cube.dims[-2:] == SPATIAL:
         raise GraphError("FormatUnsuitable", "GeoJSON is for statistics of geometries", "end with aggregate_spatial")
-    features = []
-    for geometry, values in zip(geometries, cube.series("geometry").values, strict=True):
-        left = cube.without("geometry", values)
-        properties = {"_".join(map(str, key)) or "value": value for key, value in _items(left)}
-        features.append({"type": "Feature", "geometry": geometry, "properties": properties})
+    name, features = geometries_of(cube), []
+    for feature, values in zip(features_of(cube), cube.series(name).values, strict=True):
+        own = {"_".join(map(str, key)) or "value": value for key, value in _items(cube.without(name, values))}
+        features.append({**feature, "properties": {**feature["properties"], **own}})
     return {"type": "FeatureCollection", "features": features}
-
-
-def _geometries(graph: Graph) -> Sequence[Mapping[str, Any]]:
-    for node in reversed(graph.nodes):
-        if node.process == "aggregate_spatial" and "geometries" in node.constant:
-            return parts(node.arguments["geometries"])
-    return ()
 
 
 def _write_csv(path: Path, cube: Cube, grid: Grid) -> None:
