@@ -85,6 +85,9 @@ def _answer(made: Platform, call: Call) -> tuple[int, Any]:
         return 201, {"id": f"s{number}", "url": url, "configuration": {"bounds": BOUNDS, "minzoom": 0, "maxzoom": 16}}
     if call.path.endswith("/point"):
         return 200, {"lon": 0, "lat": 0, "values": made.values}
+    if call.path.endswith("/timeseries"):
+        series = {band: {"mean": [value] * len(DAYS)} for band, value in made.values.items()}
+        return 200, {"dates": [f"{day}T10:15:00Z" for day in DAYS], "series": series}
     if call.path.endswith("/histogram"):
         return 200, {"bins": [0, 0.5, 1], "counts": [3, 4]}
     if call.path.endswith("/collections"):

@@ -65,18 +65,16 @@ def test_search_follows_its_pages(services: Platform) -> None:
     assert [body.get("token") for body in services.posted("/search")] == [None, "1", "2"]
 
 
-def test_a_time_series_asks_for_each_day(services: Platform) -> None:
-    series = NDVI.timeseries(8.6, 45.6)
-    assert series == [(day, 0.625) for day in DAYS]
-    extents = {
-        tuple(node["arguments"]["temporal_extent"])
-        for body in services.posted("/services")
-        for node in body["process"]["process_graph"].values()
-        if node["process_id"] == "load_collection"
-    }
-    assert extents == {("2025-04-18", "2025-04-19"), ("2025-06-15", "2025-06-16"), ("2025-07-10", "2025-07-11")}
+def test_a_time_series_is_one_request(services: Platform) -> None:
+    assert NDVI.timeseries(8.6, 45.6) == [(day, 0.625) for day in DAYS]
+    assert len(services.posted("/services")) == 1
+    assert services.calls[-1].path.endswith("/services/s1/timeseries")
+    assert services.calls[-1].query == {"lon": ["8.6"], "lat": ["45.6"]}
     with pytest.raises(bdap.BadCube, match="no dates any more"):
         NDVI.median().timeseries(8.6, 45.6)
+    services.values = {"B04": 1.0, "B08": None}
+    with pytest.raises(bdap.BadCube, match="has the bands B04, B08"):
+        NDVI.timeseries(8.6, 45.6)
 
 
 def test_collections_are_a_table_with_their_words_escaped(services: Platform) -> None:

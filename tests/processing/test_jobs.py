@@ -102,6 +102,16 @@ def test_a_job_tells_what_it_is_and_what_it_took(ana: Client, done: str) -> None
     assert ana.http.get(f"/jobs/{done}/estimate").json()["size"] == 6 * 512 * 512 * 4
 
 
+def test_results_are_loaded_by_who_made_them(ana: Client, platform: Any, done: str) -> None:
+    graph = {"data": node("load_result", id=done), "save": node("save_result", True, data=of("data"), format="GTiff")}
+    answer = ana.http.post("/result", json={"process": {"process_graph": graph}})
+    assert answer.status_code == 200, answer.text
+    with rasterio.open(io.BytesIO(answer.content)) as file:
+        np.testing.assert_array_equal(file.read(1), want(0, "B04"))
+    refused = Client(platform, "ben").http.post("/result", json={"process": {"process_graph": graph}})
+    assert (refused.status_code, refused.json()["code"]) == (404, "JobNotFound")
+
+
 def test_nobody_else_gets_anything(ana: Client, platform: Any, done: str) -> None:
     other = finished(ana, {**ndvi_median(), "save": node("save_result", True, data=of("median"), format="netCDF")})
     ben = Client(platform, "ben")

@@ -39,6 +39,7 @@ class Failed(BdapError):
 def add_job_results(app: FastAPI, prefix: str, room: Room) -> None:
     base = f"{room.settings.hub.public_url}{prefix}/jobs"
     key = room.settings.secret("signing")
+    room.sources.job = partial(result_place, room)
 
     @app.get(f"{prefix}/jobs/{{identifier}}/results")
     async def results(request: Request, identifier: str, partial_: bool = Query(False, alias="partial")) -> Response:
@@ -94,6 +95,11 @@ def result_files(room: Room, person: Person, job: str) -> Path:
     _finished(room, row)
     room.rights.check(plan.restore(row.plan), person)
     return folder_of(room.settings, row)
+
+
+async def result_place(room: Room, job: str, person: Person) -> str:
+    """The same folder as people's paths name it, such as /eos/results/ana/0123456789abcdef."""
+    return room.settings.store.href_of(await asyncio.to_thread(result_files, room, person, job))
 
 
 def _finished(room: Room, row: StoredJob) -> None:

@@ -14,8 +14,8 @@ NOT_HERE = {
     "ard_surface_reflectance": "no atmospheric correction",
     "atmospheric_correction": "no atmospheric correction",
     "cloud_detection": "no detection; use a collection's own mask",
-    "export_collection": "results are maps and values; nothing is exported yet",
-    "export_workspace": "results are maps and values; nothing is exported yet",
+    "export_collection": "results are files, by `save_result`; nothing is put into the catalogue",
+    "export_workspace": "results of jobs lie in their owner's folder on the store already",
     "load_uploaded_files": _FILES,
     "load_url": _FILES,
     "run_ogcapi": _ELSEWHERE,
@@ -23,7 +23,7 @@ NOT_HERE = {
     "run_udf": "no code of users runs in the service",
     "run_udf_externally": _ELSEWHERE,
     "sar_backscatter": "needs orbits and a terrain model",
-    "stac_modify": "results have no STAC metadata yet",
+    "stac_modify": "the STAC of results is written by the service",
 }
 """The standard's processes (and proposals) that do not run, and why."""
 HEAD = f"""# Processes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from . import client as clients
@@ -10,14 +9,10 @@ from . import filters
 from .client import Client, TileService
 from .errors import BadCube
 from .graph import Node
-from .maths import pixels
-from .walk import with_extent, without_time
+from .walk import without_time
 
 if TYPE_CHECKING:
     from .cube import Cube
-
-THREADS = 4
-MAX_DAYS = 400
 
 
 def client_of(cube: Cube) -> Client:
@@ -52,22 +47,11 @@ def items(cube: Cube, load: Node) -> list[dict[str, Any]]:
 
 
 def timeseries(cube: Cube, lon: float, lat: float) -> list[tuple[str, float | None]]:
-    """(day, value) for each day of the cube, asked in parallel; the cube must still have its dates."""
+    """(day, value) for each day of the cube, by one request; the cube must still have its dates."""
     if without_time(cube._node):
         raise BadCube("this cube has no dates any more", "ask for the time series before .median() and the like")
-    days = cube.dates()
-    if len(days) > MAX_DAYS:
-        raise BadCube(f"the cube has {len(days)} days; a time series takes at most {MAX_DAYS}", "use between()")
-
-    def on(day: str) -> tuple[str, float | None]:
-        found = value(_on_day(cube, day), lon, lat)
-        if isinstance(found, dict):
-            raise BadCube(f"the cube has the bands {', '.join(found)}", "choose one with .band(name) first")
-        return day, found
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(on, days))
-
-
-def _on_day(cube: Cube, day: str) -> Cube:
-    return cube._as(pixels(with_extent(cube._node, filters.interval(day, day)))).first()
+    dates, series = client_of(cube).timeseries(service(cube), lon, lat)
+    if len(series) != 1:
+        raise BadCube(f"the cube has the bands {', '.join(series)}", "choose one with .band(name) first")
+    (values,) = series.values()
+    return [(date[:10], value) for date, value in zip(dates, values, strict=True)]

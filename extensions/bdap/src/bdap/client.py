@@ -70,6 +70,14 @@ class Client:
         answer = self._call("processing", "GET", f"/services/{service.id}/point", params={"lon": lon, "lat": lat})
         return dict(answer["values"])
 
+    def timeseries(
+        self, service: TileService, lon: float, lat: float
+    ) -> tuple[list[str], dict[str, list[float | None]]]:
+        """The dates of a service's graph, and each band's values at a place on these."""
+        path = f"/services/{service.id}/timeseries"
+        answer = self._call("processing", "GET", path, params={"lon": lon, "lat": lat})
+        return list(answer["dates"]), {band: list(found["mean"]) for band, found in answer["series"].items()}
+
     def histogram(
         self, service: TileService, bbox: tuple[float, float, float, float], bins: int
     ) -> tuple[list[float], list[int]]:

@@ -1,8 +1,8 @@
-"""Walks through a graph's nodes: what it loads, whether time is still there, the same for one day. PURE."""
+"""Walks through a graph's nodes: what it loads, whether time is still there. PURE."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from .errors import BadCube
@@ -37,17 +37,6 @@ def without_time(node: Node) -> bool:
     return bool(above) and all(without_time(each) for each in above)
 
 
-def with_extent(node: Node, extent: list[str]) -> Node:
-    """The same graph over another time: [start, end)."""
-
-    def change(each: Node) -> Node:
-        if each.process != "load_collection":
-            return each
-        return Node(each.process, {**each.arguments, "temporal_extent": extent})
-
-    return _rebuild(node, change, {})
-
-
 def _nodes(value: Any, seen: set[int]) -> Iterator[Node]:
     if isinstance(value, Node) and id(value) not in seen:
         seen.add(id(value))
@@ -57,13 +46,3 @@ def _nodes(value: Any, seen: set[int]) -> Iterator[Node]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _nodes(item, seen)
-
-
-def _rebuild(node: Node, change: Callable[[Node], Node], done: dict[int, Node]) -> Node:
-    if id(node) not in done:
-        arguments = {
-            key: _rebuild(value, change, done) if isinstance(value, Node) else value
-            for key, value in node.arguments.items()
-        }
-        done[id(node)] = change(Node(node.process, arguments))
-    return done[id(node)]
