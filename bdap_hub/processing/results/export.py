@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ def open_writer(evaluator: Evaluator, first: Cube, folder: Path, split: bool, si
     asked = wanted(graph, spatial)
     grid: Grid = evaluator.placed.lattice.grid(evaluator.placed.window)
     kind = np.result_type(first.data.dtype, *precision(evaluator))
-    like = Cube(first.data.astype(kind, copy=False), first.dims, first.labels, first.aliases, first.kinds)
+    like = replace(first, data=first.data.astype(kind, copy=False))
     name = asked.format.name
     if name == "GTiff":
         return GeoTiffs(folder, like, grid, Storage.of(asked, like.data), split)

@@ -59,7 +59,7 @@ class Collected:
 
     def close(self) -> list[Written]:
         """Write the file."""
-        cube = Cube(self.data, self.like.dims, self.like.labels, self.like.aliases, self.like.kinds)
+        cube = replace(self.like, data=self.data)
         if self.name in PICTURES:
             self.path.write_bytes(self._picture(cube))
         elif self.name == "CSV":
