@@ -57,9 +57,11 @@ class ProcessingSettings(ServiceSettings):
         "https://stac.example.org/api. Their files must lie on the store.",
     )
     queue: int = Field(256, description="Evaluations that may wait; beyond it callers are told to come back.")
+    deadline: float = Field(60, gt=0, description="Seconds after which the evaluation of a tile or of values ends.")
     models: Path | None = Field(None, description="Folder of models (`<name>.onnx`) that every person may use by name.")
     model_mb: int = Field(200, description="A model of more megabytes is refused.")
     results: int = Field(1, ge=1, description="Results of POST /result that are evaluated at once.")
+    result_deadline: float = Field(600, gt=0, description="Seconds after which the evaluation of POST /result ends.")
     jobs: JobSettings = JobSettings()
     result_mb: int = Field(2048, description="POST /result refuses what reads or holds more pixels (uncompressed).")
 

@@ -14,9 +14,10 @@ import rasterio
 import rioxarray  # noqa: F401  the accessor .rio
 import xarray
 
+from bdap_hub.processing.engine.cancel import CallerGone, Cancel, under
 from bdap_hub.processing.graphs.graph import GraphError
 from bdap_hub.processing.results import export as exports
-from bdap_hub.processing.results.export import Cancelled, Extent, block_side, check, export, extent_of
+from bdap_hub.processing.results.export import Extent, block_side, check, export, extent_of
 from bdap_hub.processing.results.pixels import Evaluator
 from bdap_hub.settings import Settings
 
@@ -255,7 +256,13 @@ def test_blocks_fit_into_memory(layers: int, limit_mb: int) -> None:
 
 def test_who_has_gone_stops_it(fields: Any, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(exports, "block_side", lambda extent, limit: 128)
-    asked: list[int] = []
-    with pytest.raises(Cancelled):
-        export(evaluator(fields, saved("netCDF")), tmp_path, cancelled=lambda: len(asked) > 3 or bool(asked.append(1)))
-    assert len(asked) == 4
+    seen, stop = list[int](), Cancel()
+
+    def progress(done: int, total: int) -> None:
+        seen.append(done)
+        if done == 3:
+            stop.now(CallerGone())
+
+    with under(stop), pytest.raises(CallerGone):
+        export(evaluator(fields, saved("netCDF")), tmp_path, progress=progress)
+    assert seen == [0, 1, 2, 3]

@@ -26,6 +26,7 @@ from ..graphs.needs import margin
 from ..graphs.plan import Load, Plan, Step
 from ..graphs.streams import Stream, cut, streams
 from ..graphs.zones import folded
+from .cancel import check
 from .grid import Grid, crs_of
 from .models import Models
 from .reader import Reader
@@ -102,7 +103,7 @@ class Engine:
     def cube(self, compiled: Compiled, grid: Grid, seen: dict[str, Any] | None = None) -> Cube:
         """The graph's result on `grid`; each node's own result is left in `seen`."""
         around = grid.grown(compiled.margin)
-        context = Context(around, lambda node: self.load(compiled.plan.load(node), around), models=self.models.get)
+        context = self._context(around, lambda node: self.load(compiled.plan.load(node), around))
         with self._counted():
             if seen is None:
                 context.instead = {
@@ -129,6 +130,9 @@ class Engine:
     def _crowded(self) -> bool:
         """Whether each processor has an evaluation of its own: then handing parts of them around gains nothing."""
         return self._evaluated >= workers()
+
+    def _context(self, grid: Grid, loader: Callable[[str], Cube]) -> Context:
+        return Context(grid, loader, models=self.models.get, check=check)
 
     def point(self, compiled: Compiled, lon: float, lat: float) -> dict[str, Any]:
         """The values at a point, from the pixels that hold it at full resolution, and those of each step before."""
@@ -207,7 +211,7 @@ class Engine:
             (grid.height, grid.width),
             read,
             empty,
-            lambda loader: Context(grid, loader, models=self.models.get),
+            functools.partial(self._context, grid),
         )
         return reduced(dates, None if self._crowded else self.pool, self.threads)
 

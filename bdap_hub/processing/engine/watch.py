@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from ...errors import Unavailable
+from .cancel import check, current, under
 
 SLOW = 0.5
 """Seconds after which another thread takes the place of one that waits for the store."""
@@ -36,18 +37,20 @@ class StoreAway(Unavailable):
 
 
 class Job:
-    """Something that a Pool does. Its result, or StoreAway before it is there, is in `done`."""
+    """Something that a Pool does for an evaluation. Its result, or StoreAway before it is there, is in `done`."""
 
     def __init__(self, work: Callable[[], Any], spare: Callable[[], None]) -> None:
         self.work, self.done, self.spared, self.given_up = work, Future[Any](), False, False
         self._spare, self._lock = spare, threading.Lock()
+        self._cancel = current()
 
     def run(self) -> None:
         """Do it, in this thread, unless nobody waits for it any more."""
         if not self.done.set_running_or_notify_cancel():
             return
         try:
-            result = self.work()
+            with under(self._cancel):
+                result = self.work()
         except BaseException as error:  # the waiter's to handle, whatever it is
             self._end(self.done.set_exception, error)
         else:
@@ -101,7 +104,11 @@ class Watch:
 
     @contextmanager
     def on(self, place: str) -> Iterator[None]:
-        """Around each call into the store; StoreAway, at once, while another call to this place hangs."""
+        """Around each call into the store; StoreAway, at once, while another call to this place hangs.
+
+        Here evaluations that are cancelled end.
+        """
+        check()
         job = getattr(self._here, "job", None)
         if (self._hanging and self._refused(place)) or (job and job.given_up):
             raise StoreAway(place)

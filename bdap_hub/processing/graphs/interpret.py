@@ -46,7 +46,7 @@ class Context:
     """What processes that ask for it get: the grid, loading, and calling back.
 
     `whole`: the grid is all there is, so that statistics over y and x mean something; a tile or a point is a part.
-    `models` gives a stored model by name.
+    `models` gives a stored model by name. `check` is asked before each step, and raises where it is to end.
     In an export each node has the grid that the graph chose (`grids`), and `resampler` leads from one to another.
     What a node gives comes from `instead`, with the values known so far, where it is there.
     """
@@ -61,6 +61,7 @@ class Context:
     grids: Mapping[str, Place] = field(default_factory=dict)
     resampler: Callable[[str, Cube, str], Cube] | None = None
     models: Callable[[str], Any] = lambda name: _no_model(name)
+    check: Callable[[], None] = lambda: None
     instead: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
 
     def hold(self, value: Any, sign: int = 1) -> None:
@@ -114,6 +115,8 @@ def run(graph: Graph, ctx: Context, parameters: Mapping[str, Any] | None = None)
         if parameters is None:
             ctx.grid = ctx.grids.get(node.id, ctx.grid)
         if node.id not in values:
+            if parameters is None:
+                ctx.check()
             with np.errstate(all="ignore"):
                 instead = ctx.instead.get(node.id) if parameters is None else None
                 values[node.id] = instead(values) if instead else _call(node, values, ctx, parameters or {})
@@ -128,6 +131,7 @@ def run(graph: Graph, ctx: Context, parameters: Mapping[str, Any] | None = None)
 
 def result_of(node: Node, values: Mapping[str, Any], ctx: Context) -> Any:
     """The result of one node, from those of the nodes that it refers to."""
+    ctx.check()
     with np.errstate(all="ignore"):
         return _call(node, values, ctx, {})
 

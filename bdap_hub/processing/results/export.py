@@ -12,6 +12,7 @@ import numpy as np
 
 from ..cubes.cube import SPATIAL, Cube
 from ..drawing.style import GRAY
+from ..engine import cancel
 from ..engine.grid import Grid
 from ..graphs.graph import Graph, GraphError, Node
 from ..graphs.spec import Sees
@@ -30,10 +31,6 @@ COPIES = 4
 SHARE = 2
 """A block may take this part of the memory that an evaluation may hold."""
 Progress = Callable[[int, int], None]
-
-
-class Cancelled(Exception):
-    """Whoever asked for the result does not want it any more."""
 
 
 @dataclass(frozen=True)
@@ -89,20 +86,18 @@ def export(
     folder: Path,
     split: bool = False,
     progress: Progress = lambda done, total: None,
-    cancelled: Callable[[], bool] = lambda: False,
 ) -> list[Written]:
     """Write a graph's result into `folder`, by its save_result; `split`: a GeoTIFF for each date.
 
-    Raises Cancelled as soon as `cancelled` says so, leaving what is written so far to the caller.
+    Where the evaluation is cancelled it ends, leaving what is written so far to the caller.
     """
     extent, whole = extent_of(evaluator), evaluator.placed.window
     side = block_side(extent, evaluator.engine.limit)
     parts = [whole] if extent.whole else list(blocks(whole, side))
     writer: Writer | None = None
     for number, part in enumerate(parts):
-        if cancelled():
-            raise Cancelled
         progress(number, len(parts))
+        cancel.check()
         cube = evaluator.cube(part, whole=extent.whole)
         if writer is None:
             writer = open_writer(evaluator, cube, folder, split, side)

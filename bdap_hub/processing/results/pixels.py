@@ -15,6 +15,7 @@ from rasterio.windows import Window as Pixels
 from ...settings import ProcessingSettings, StoreSettings
 from ..cubes.cube import SPATIAL, Cube
 from ..engine.cache import Cache
+from ..engine.cancel import check
 from ..engine.evaluate import Compiled, Engine
 from ..engine.files import File
 from ..engine.grid import Grid, crs_of
@@ -136,6 +137,7 @@ class Evaluator:
                 seen={} if seen is None else seen,
                 keep=seen is not None,
                 models=self.engine.models.get,
+                check=check,
             ),
         )
         return result.cropped(self.placed.margin)

@@ -27,24 +27,26 @@ def add_areas(app: FastAPI, prefix: str, room: Room) -> None:
 
     async def read(request: Request, identifier: str, reading: values.Reading, given: Any) -> dict[str, Any]:
         """What `reading` gives of the caller's service; `given`: a geometry, or how to find one in the body."""
-        _, _, compiled = await room.mine(request, identifier)
+        _, row, compiled = await room.mine(request, identifier)
         shape = given(await body_of(request)) if callable(given) else given
-        return await room.gate.run(lambda: reading(_evaluator(room, compiled), shape), gone=request.is_disconnected)
+        return await room.gate.run(
+            lambda: reading(_evaluator(room, compiled), shape), gone=request.is_disconnected, person=row.owner
+        )
 
     @app.get(f"{service}/points")
     async def points(request: Request, identifier: str, lon: str, lat: str, chain: bool = True) -> dict[str, Any]:
-        _, _, compiled = await room.mine(request, identifier)
-        return await at(request, compiled, _pairs(lon, lat), chain)
+        _, row, compiled = await room.mine(request, identifier)
+        return await at(request, row.owner, compiled, _pairs(lon, lat), chain)
 
     @app.post(f"{service}/points")
     async def posted_points(request: Request, identifier: str, chain: bool = True) -> dict[str, Any]:
-        _, _, compiled = await room.mine(request, identifier)
-        return await at(request, compiled, _positions(await body_of(request)), chain)
+        _, row, compiled = await room.mine(request, identifier)
+        return await at(request, row.owner, compiled, _positions(await body_of(request)), chain)
 
-    async def at(request: Request, compiled: Compiled, places: list[Any], chain: bool) -> dict[str, Any]:
+    async def at(request: Request, owner: str, compiled: Compiled, places: list[Any], chain: bool) -> dict[str, Any]:
         if len(places) > MOST_POINTS:
             raise TooMuch(f"{len(places)} points are asked for; the limit is {MOST_POINTS}", "ask in several requests")
-        return await room.gate.run(_points, room, compiled, places, chain, gone=request.is_disconnected)
+        return await room.gate.run(_points, room, compiled, places, chain, gone=request.is_disconnected, person=owner)
 
     @app.get(f"{service}/statistics")
     async def statistics(request: Request, identifier: str, bbox: str) -> dict[str, Any]:

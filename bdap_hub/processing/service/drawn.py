@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from ..engine.cache import Cache
+from ..engine.cancel import CallerGone, TooLate, check
 
 
 class Drawn:
@@ -19,24 +20,38 @@ class Drawn:
         self._lock = threading.Lock()
 
     def get(self, key: str, make: Callable[[], bytes]) -> bytes:
-        """The image of a key, drawn where it is missing; who comes while it is drawn waits for it."""
+        """The image of a key, drawn where it is missing; who comes while it is drawn waits for it.
+
+        Where it is drawn for one who has gone meanwhile, who waits draws it.
+        """
         with self._lock:
             self.asked += 1
-            underway = self._busy.get(key)
-            own = self._busy.setdefault(key, Future())
-        if underway is not None:
-            return underway.result()
+        while True:
+            with self._lock:
+                underway = self._busy.get(key)
+                own = self._busy.setdefault(key, Future())
+            if underway is None:
+                return self._draw(key, make, own)
+            try:
+                return underway.result()
+            except (CallerGone, TooLate):
+                check()
+
+    def _draw(self, key: str, make: Callable[[], bytes], own: Future[bytes]) -> bytes:
         try:
             image = self._kept.get(key, lambda: self._counted(make))
         except BaseException as error:
+            self._over(key)
             own.set_exception(error)
             raise
         else:
+            self._over(key)
             own.set_result(image)
             return image
-        finally:
-            with self._lock:
-                del self._busy[key]
+
+    def _over(self, key: str) -> None:
+        with self._lock:
+            del self._busy[key]
 
     def _counted(self, make: Callable[[], bytes]) -> bytes:
         with self._lock:

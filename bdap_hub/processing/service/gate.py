@@ -1,4 +1,4 @@
-"""Back-pressure: so many evaluations at once, so many waiting, the rest is told to come back."""
+"""Back-pressure: so many evaluations at once, persons in turn, so many waiting; the rest is told to come back."""
 
 from __future__ import annotations
 
@@ -6,44 +6,89 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ...errors import Busy
+from ...errors import BdapError
+from ..engine.cancel import CallerGone, Cancel, TooLate
 from ..engine.watch import Pool, Watch
+from .turns import Turns, busy
+
+LOOK = 0.25
+"""Seconds between two looks whether the caller is still there."""
+Gone = Callable[[], Awaitable[bool]]
 
 
 class Gate:
     """Runs blocking work in `workers` threads; at most `queue` callers wait, each at most `patience` seconds.
 
-    Work that waits for a store that hangs gives its place to others, until `watch` gives it up.
+    Work ends at its next read or step when its caller has gone, or after `deadline` seconds. Work that waits for a
+    store that hangs gives its place to others, until `watch` gives it up.
     """
 
-    def __init__(self, workers: int, queue: int, patience: float = 30, watch: Watch | None = None) -> None:
+    def __init__(
+        self,
+        workers: int,
+        queue: int,
+        patience: float = 30,
+        watch: Watch | None = None,
+        deadline: float = float("inf"),
+    ) -> None:
         self.pool = Pool(workers, watch or Watch(patience), "evaluate")
-        self.queue, self.patience, self.waiting = queue, patience, 0
-        self._slots = asyncio.Semaphore(workers)
+        self.patience, self.deadline = patience, deadline
+        self.turns = Turns(workers, queue)
 
-    async def run[T](
-        self, work: Callable[..., T], *arguments: Any, gone: Callable[[], Awaitable[bool]] | None = None
-    ) -> T:
-        """The result of `work`; Busy where too many wait already, or when the caller has gone meanwhile."""
-        if self.waiting >= self.queue:
-            raise Busy("the processing service is busy", "try again in a moment", retry_after=2)
-        self.waiting += 1
+    async def run[T](self, work: Callable[..., T], *arguments: Any, gone: Gone | None = None, person: str = "") -> T:
+        """The result of `work`. Busy where too many wait already, TooLate after the deadline.
+
+        `person`: for whom; each has their turn. `gone`: whether the caller has gone, which ends it.
+        """
+        await self._turn(person, gone)
+        loop, cancel = asyncio.get_running_loop(), Cancel()
+        place = _Once(self.turns.give)
+        job = self.pool.submit(
+            lambda: cancel.run(lambda: work(*arguments)), lambda: loop.call_soon_threadsafe(place.give)
+        )
+        done = asyncio.wrap_future(job.done)
+        done.add_done_callback(lambda _: place.give())
         try:
-            async with asyncio.timeout(self.patience):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise Busy("the processing service is busy", "try again in a moment", retry_after=5) from None
-        finally:
-            self.waiting -= 1
-        loop, place = asyncio.get_running_loop(), _Once(self._slots.release)
+            reason = await _over(done, gone, self.deadline)
+        except BaseException:
+            cancel.now(CallerGone())
+            raise
+        if reason is not None:
+            cancel.now(reason)
+            raise reason
+        return done.result()  # type: ignore[no-any-return]
+
+    async def _turn(self, person: str, gone: Gone | None) -> None:
+        """Wait for a place."""
+        place = asyncio.get_running_loop().create_future()
+        self.turns.ask(person, place)
         try:
-            if gone is not None and await gone():
-                raise Busy("the caller has gone")
-            job = self.pool.submit(lambda: work(*arguments), lambda: loop.call_soon_threadsafe(place.give))
-            result: T = await asyncio.wrap_future(job.done)
-            return result
-        finally:
-            place.give()
+            reason = await _over(place, gone, self.patience)
+            if reason is None:
+                place.result()
+            if isinstance(reason, CallerGone) or (reason is None and gone is not None and await gone()):
+                raise CallerGone
+            if reason is not None:
+                raise busy(5)
+        except BaseException:
+            self.turns.forget(person, place)
+            raise
+
+
+async def _over(future: asyncio.Future[Any], gone: Gone | None, seconds: float) -> BdapError | None:
+    """Wait until it is done; else the reason to wait no longer: the caller has gone, or time is up."""
+    future.add_done_callback(lambda f: f.cancelled() or f.exception())  # nobody may be left to ask for it
+    now = asyncio.get_running_loop().time
+    until = now() + seconds
+    while not future.done():
+        await asyncio.wait({future}, timeout=max(0, min(LOOK, until - now())))
+        if future.done():
+            break
+        if now() >= until:
+            return TooLate(seconds)
+        if gone is not None and await gone():
+            return CallerGone()
+    return None
 
 
 class _Once:

@@ -82,7 +82,9 @@ def add_jobs(app: FastAPI, prefix: str, room: Room) -> None:
         row = await mine(room, request, identifier)
         principal = await owner_of(room, request)
         compiled, _ = await _planned(room, request, principal, row)
-        extent = await room.heavy.run(lambda: extent_of(Evaluator(room.settings, compiled, room.native)))
+        extent = await room.heavy.run(
+            lambda: extent_of(Evaluator(room.settings, compiled, room.native)), person=row.owner
+        )
         return {
             "costs": 0,
             "size": extent.bytes_written,
@@ -112,7 +114,7 @@ def add_jobs(app: FastAPI, prefix: str, room: Room) -> None:
             return Response(status_code=202)  # openEO: no error
         await asyncio.to_thread(_quota, room, row.owner)
         compiled, raw = await _planned(room, request, principal, row)
-        await room.heavy.run(_check_size, room, compiled)
+        await room.heavy.run(_check_size, room, compiled, person=row.owner)
         if await asyncio.to_thread(room.jobs.queue, row.id, json.dumps(raw), compiled.plan.dump()):
             await asyncio.to_thread(shutil.rmtree, folder_of(room.settings, row), True)
             await asyncio.to_thread(write_log, room, row, "queued", "info")

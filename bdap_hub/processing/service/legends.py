@@ -25,7 +25,7 @@ def add_legends(app: FastAPI, prefix: str, room: Room) -> None:
         if extension not in MEDIA:
             raise NotFound(f"there is no legend.{extension:.20}", "take legend.png, legend.svg or legend.json")
         view, everybody = await room.viewed(request, identifier, sig)
-        content = await room.gate.run(written, legend_for(view), extension)
+        content = await room.gate.run(written, legend_for(view), extension, person=view.row.owner)
         shared = "public" if everybody else "private"
         etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
         headers = {"Cache-Control": f"{shared}, max-age={SECONDS}, must-revalidate", "ETag": etag}

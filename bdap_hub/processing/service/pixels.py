@@ -21,8 +21,10 @@ def add_values(app: FastAPI, prefix: str, room: Room) -> None:
         lon: float = Query(ge=-180, le=180, allow_inf_nan=False),
         lat: float = Query(ge=-90, le=90, allow_inf_nan=False),
     ) -> dict[str, Any]:
-        _, _, compiled = await room.mine(request, identifier)
-        return await room.gate.run(room.engine.point, compiled, lon, lat, gone=request.is_disconnected)
+        _, row, compiled = await room.mine(request, identifier)
+        return await room.gate.run(
+            room.engine.point, compiled, lon, lat, gone=request.is_disconnected, person=row.owner
+        )
 
     @app.get(f"{prefix}/services/{{identifier}}/histogram")
     async def histogram(
@@ -34,14 +36,16 @@ def add_values(app: FastAPI, prefix: str, room: Room) -> None:
         north: float,
         bins: int = Query(50, ge=1, le=1000),
     ) -> dict[str, Any]:
-        _, _, compiled = await room.mine(request, identifier)
+        _, row, compiled = await room.mine(request, identifier)
         bounds = _box(west, south, east, north)
-        return await room.gate.run(room.engine.histogram, compiled, bounds, bins, gone=request.is_disconnected)
+        return await room.gate.run(
+            room.engine.histogram, compiled, bounds, bins, gone=request.is_disconnected, person=row.owner
+        )
 
     @app.get(f"{prefix}/explain/{{identifier}}")
     async def explain(request: Request, identifier: str) -> dict[str, Any]:
-        _, _, compiled = await room.mine(request, identifier)
-        return await room.gate.run(explained, room.engine.reader, compiled)
+        _, row, compiled = await room.mine(request, identifier)
+        return await room.gate.run(explained, room.engine.reader, compiled, person=row.owner)
 
 
 def _box(west: float, south: float, east: float, north: float) -> Bounds:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-import threading
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,13 @@ from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
-from ...errors import BadRequest, Busy
+from ...errors import BadRequest
+from ..engine import cancel
 from ..engine.evaluate import Compiled
 from ..graphs.graph import GraphError
 from ..graphs.parse import parse
 from ..processes import REGISTRY
-from ..results.export import Cancelled, check, export, extent_of
+from ..results.export import check, export, extent_of
 from ..results.formats import FORMATS, wanted
 from ..results.pixels import Evaluator
 from ..results.storage import Written
@@ -43,8 +42,9 @@ def add_result(app: FastAPI, prefix: str, room: Room) -> None:
         compiled = await refusals_audited(room, request, principal, graph, whole=True)
         folder = Path(tempfile.mkdtemp(prefix="result-", dir=room.scratch))
         try:
-            async with _gone(request) as gone:
-                written = await room.heavy.run(_write, room, compiled, folder, gone, gone=request.is_disconnected)
+            written = await room.heavy.run(
+                _write, room, compiled, folder, gone=request.is_disconnected, person=principal.person.name
+            )
         except BaseException:
             await asyncio.to_thread(shutil.rmtree, folder, True)
             raise
@@ -65,28 +65,14 @@ def check_terms(body: Mapping[str, Any]) -> None:
         raise BadRequest(f"{body['log_level']!r:.60} is not a level of logs", f"use {', '.join(LEVELS)}")
 
 
-def _write(room: Room, compiled: Compiled, folder: Path, gone: threading.Event) -> list[Written]:
-    evaluator = Evaluator(room.settings, compiled, room.native)
-    check(extent_of(evaluator), room.settings.processing.result_mb, JOB)
+def _write(room: Room, compiled: Compiled, folder: Path) -> list[Written]:
+    """The files of the result; none is left where the evaluation fails or is cancelled."""
     try:
-        return export(evaluator, folder, cancelled=gone.is_set)
-    except Cancelled:
-        raise Busy("the caller has gone") from None
-
-
-@asynccontextmanager
-async def _gone(request: Request) -> AsyncIterator[threading.Event]:
-    """An event that is set when the caller has gone, or the block is left."""
-    event = threading.Event()
-
-    async def watch() -> None:
-        while not await request.is_disconnected():  # noqa: ASYNC110  no event tells us
-            await asyncio.sleep(0.5)
-        event.set()
-
-    task = asyncio.create_task(watch())
-    try:
-        yield event
-    finally:
-        task.cancel()
-        event.set()
+        evaluator = Evaluator(room.settings, compiled, room.native)
+        check(extent_of(evaluator), room.settings.processing.result_mb, JOB)
+        written = export(evaluator, folder)
+        cancel.check()
+    except BaseException:
+        shutil.rmtree(folder, True)
+        raise
+    return written

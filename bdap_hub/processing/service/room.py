@@ -46,11 +46,14 @@ class Room:
         self.rights = Rights(settings, self.login)
         self.catalogue = Catalogue(settings)
         self.engine = Engine(settings)
-        self.gate = Gate(workers(), settings.processing.queue, watch=self.engine.watch)
+        self.gate = Gate(
+            workers(), settings.processing.queue, watch=self.engine.watch, deadline=settings.processing.deadline
+        )
         self.drawn = Drawn(settings.processing.tile_cache_mb * 2**20)
         self.user_processes = UserProcesses(self.sessions)
         self.native = native_engine(settings)
-        self.heavy = Gate(settings.processing.results, settings.processing.results * 8)
+        results = settings.processing.results
+        self.heavy = Gate(results, results * 8, watch=self.native.watch, deadline=settings.processing.result_deadline)
         self.scratch = settings.var / "processing"
         self.scratch.mkdir(parents=True, exist_ok=True)
         self.sources = Sources(settings, self.rights, self.catalogue, self.engine.reader, self.gate.run)
@@ -98,7 +101,9 @@ class Room:
             person = principal.person
         view = self.views.ready(identifier, person.name)
         if view is None:
-            view = await self.gate.run(self.views.get, identifier, person.name)
+            view = await self.gate.run(
+                self.views.get, identifier, person.name, gone=request.is_disconnected, person=person.name
+            )
         return view, self.rights.check(view.compiled.plan, person)
 
     async def query(self, request: Request, view: View, signature: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 
@@ -41,10 +42,12 @@ async def answer(request: Request, room: Room, view: View, address: Address, tim
     date = read_date(view.compiled, time)
     known = request.headers.get("if-none-match", "")
     try:
-        etag, image = await room.gate.run(_draw, room, view, address, date, known, gone=request.is_disconnected)
+        etag, image = await room.gate.run(
+            _draw, room, view, address, date, known, gone=request.is_disconnected, person=view.row.owner
+        )
     except BdapError as error:
         if error.status != 429:
-            await room.gate.run(room.logs.failed, view.row.id, view.row.owner, error)
+            await asyncio.to_thread(room.logs.failed, view.row.id, view.row.owner, error)
         raise
     shared = "public" if everybody else "private"
     cache = f"{shared}, max-age={SECONDS}, must-revalidate"
