@@ -13,8 +13,15 @@ from sqlalchemy import BigInteger, DateTime, Float, Integer, String, Text, delet
 from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
 
 from ...database import Base
+from ...errors import NotFound
 
 ACTIVE = ("queued", "running")
+
+
+class JobNotFound(NotFound):
+    """There is no such job, or it is somebody else's."""
+
+    code = "JobNotFound"
 
 
 class StoredJob(Base):

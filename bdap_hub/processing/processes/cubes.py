@@ -45,7 +45,9 @@ def load_stac(
     return _loaded(ctx, spatial_extent)
 
 
-@process(limits="By path; there are no jobs yet. Values and time steps as in load_collection.")
+@process(
+    limits="One's own jobs by id or address, GeoTIFF alone; files by path. Values and time steps as in load_collection."
+)
 def load_result(ctx: Any, id: Any, spatial_extent: Any = None, temporal_extent: Any = None, bands: Any = None) -> Any:
     """Pixels of one's own files and results."""
     return _loaded(ctx, spatial_extent)

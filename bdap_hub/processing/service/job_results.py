@@ -21,8 +21,8 @@ from ..graphs import plan
 from ..graphs.graph import GraphError
 from ..jobs.dispatcher import Dispatcher, folder_of
 from ..jobs.local import LocalRunner
-from ..jobs.tables import StoredJob
-from .jobs import LOGS, JobNotFound, mine, write_log
+from ..jobs.tables import JobNotFound, StoredJob
+from .jobs import LOGS, mine, write_log
 from .logs import described
 from .room import Room
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from fastapi import FastAPI, Query, Request, Response
 
-from ...errors import BadRequest, BdapError, NotAllowed, NotFound
+from ...errors import BadRequest, BdapError, NotAllowed
 from ...web import Principal
 from ..engine.evaluate import Compiled
 from ..graphs.graph import GraphError
 from ..graphs.parse import parse
 from ..jobs.dispatcher import folder_of
-from ..jobs.tables import ACTIVE, StoredJob
+from ..jobs.tables import ACTIVE, JobNotFound, StoredJob
 from ..processes import REGISTRY
 from ..results.export import check, extent_of
 from ..results.formats import wanted
@@ -28,12 +28,6 @@ from .room import Room
 
 LOGS = "job:{}"
 FIELDS = ("title", "description", "process", "plan", "budget", "log_level")
-
-
-class JobNotFound(NotFound):
-    """There is no such job, or it is somebody else's."""
-
-    code = "JobNotFound"
 
 
 def add_jobs(app: FastAPI, prefix: str, room: Room) -> None:

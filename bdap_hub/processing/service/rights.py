@@ -9,24 +9,30 @@ from pathlib import Path
 from typing import Any
 
 from ... import entitlements
-from ...access import Person, Policy, ReadCollection, ReadPath, decide
+from ...access import Person, Policy, ReadCollection, ReadPath, decide, results_folder
 from ...database import shared
 from ...errors import NotAllowed
 from ...settings import Settings
 from ...web import HubLogin, Principal, read_token, sign_token
-from ..graphs.plan import Owned, Plan
+from ..engine.cache import Cache
+from ..graphs.plan import Owned, Plan, restore
+from ..jobs.tables import JobNotFound, Jobs
 
 PURPOSE = "tile"
+MOST_JOBS = 50
+"""So many jobs may stand behind a graph: those whose results it reads, those whose results these have read …"""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Rights:
     """Signs tile URLs for principals and finds out later what these principals may read now."""
 
-    def __init__(self, settings: Settings, login: HubLogin) -> None:
-        self.settings, self.login = settings, login
+    def __init__(self, settings: Settings, login: HubLogin, jobs: Jobs | None = None) -> None:
+        self.settings, self.login, self.jobs = settings, login, jobs
         self._key = settings.secret("signing")
         self._rules: dict[str, tuple[int, Owned]] = {}
+        self._read: Cache[tuple[Owned, ...]] = Cache(500)
+        self._results = f"{settings.store.mount.rstrip('/')}/results/"
 
     def sign(self, plan: str, principal: Principal) -> str:
         """The signature of a tile URL, bound to one plan and one principal."""
@@ -50,15 +56,37 @@ class Rights:
         return Person(name, groups)
 
     def check(self, plan: Plan, person: Person) -> bool:
-        """Whether everybody may read the plan's collections now; NotAllowed unless at least the person may."""
+        """Whether everybody may read the plan's collections now; NotAllowed unless at least the person may.
+
+        The results of a job are its owner's alone, as long as they are there and what the job read may be read.
+        """
+        return self._check(plan.collections, person, set())
+
+    def _check(self, collections: Sequence[Owned], person: Person, jobs: set[str]) -> bool:
         policy, everybody = self._policy(), True
-        for owned in plan.collections:
+        for owned in collections:
+            if owned.kind == "job":
+                everybody = False
+                if owned.id not in jobs:
+                    jobs.add(owned.id)
+                    self._check(self._behind(owned.id, person, len(jobs)), person, jobs)
+                continue
             wanted = self._path(owned.id) if owned.kind == "path" else _collection(self._now(owned))
             decision = decide(policy, person, wanted)
             if not decision:
                 raise NotAllowed(decision.reason, "ask the project's owner for access")
             everybody = everybody and bool(decide(policy, None, wanted))
         return everybody
+
+    def _behind(self, job: str, person: Person, count: int) -> tuple[Owned, ...]:
+        """What somebody's own job has read; NotFound where they have no such job with results, NotAllowed as ever."""
+        row = self.jobs.get(job, person.name) if self.jobs else None
+        if row is None or row.status != "finished":
+            raise JobNotFound(f"you have no job {job!r:.80} with results", "GET /jobs lists yours")
+        if count > MOST_JOBS:
+            raise NotAllowed(f"more than {MOST_JOBS} jobs were made of one another's results", "load fewer of them")
+        self.read(f"{self._results}{results_folder(row.owner)}/{job}", person)
+        return self._read.get((job, row.updated), lambda: restore(row.plan).collections)
 
     def read(self, path: str, person: Person) -> None:
         """NotAllowed unless the person may read below the path of the store now."""
@@ -69,6 +97,11 @@ class Rights:
         """Folders that hold these, as few as the person may read now; NotAllowed where they may not read one."""
         policy, found = self._policy(), dict[str, Owned]()
         for folder in folders:
+            if folder.startswith(self._results):
+                self.read(folder, person)
+                job = folder.removeprefix(self._results).partition("/")[2].partition("/")[0]
+                found[job] = Owned(job, "people", "", "job")
+                continue
             whole = self._whole(folder)
             if not decide(policy, person, self._path(whole)):
                 self.read(folder, person)

@@ -43,7 +43,8 @@ class Room:
         self.login = app.state.login
         self.sessions = connect(settings.database)
         self.services = Services(self.sessions)
-        self.rights = Rights(settings, self.login)
+        self.jobs = Jobs(self.sessions)
+        self.rights = Rights(settings, self.login, self.jobs)
         self.catalogue = Catalogue(settings)
         self.engine = Engine(settings)
         self.gate = Gate(
@@ -60,7 +61,6 @@ class Room:
         self._compiled: Cache[Compiled] = Cache(200)
         self.views = Views(self.services, self.compiled)
         self.logs = Logs(self.sessions)
-        self.jobs = Jobs(self.sessions)
 
     def close(self) -> None:
         """Stop evaluating and close all files."""

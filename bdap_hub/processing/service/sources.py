@@ -20,9 +20,9 @@ from ...settings import Settings
 from ...web import Principal
 from ..engine.headers import item_of_raster
 from ..engine.reader import FileUnavailable, Reader
-from ..graphs.graph import GraphError
 from ..graphs.needs import Query
 from ..graphs.plan import Owned, owned_of
+from ..jobs.tables import JobNotFound
 from . import stac
 from .address import Address, address_of, allowed
 from .lookup import Catalogue, too_many
@@ -72,6 +72,8 @@ class Sources:
             await self.catalogue.collection(at.name, token)
         elif at.kind == "path":
             self.rights.read(at.name, principal.person)
+        elif at.kind == "job":
+            await self.job(at.name, principal.person)
 
     async def of(self, query: Query, principal: Principal, token: str) -> Found:
         """What a load reads; GraphError, NotAllowed or NotFound where it may not or cannot be read."""
@@ -87,7 +89,8 @@ class Sources:
             case "elsewhere":
                 return await self._walked(query, at.name, self._download, stac.on_web, principal.person)
             case "job":
-                place = await self.job(at.name, principal.person)
+                found = await self._stored(query, await self.job(at.name, principal.person), principal.person)
+                return replace(found, items=[stac.by_band(item) for item in found.items])
             case _:
                 place = at.name
         return await self._stored(query, place, principal.person)
@@ -193,4 +196,4 @@ def _parsed(text: bytes, place: str) -> Document:
 
 
 async def _no_jobs(identifier: str, person: Person) -> str:
-    raise GraphError("JobNotFound", f"you have no job {identifier!r} with results here", "GET /jobs lists yours")
+    raise JobNotFound(f"you have no job {identifier!r:.80}", "GET /jobs lists yours")

@@ -68,6 +68,19 @@ def item_of(raw: Any, place: str, join: Join, root: str) -> dict[str, Any]:
     return {"id": raw["id"], "bbox": bbox, "properties": properties, "assets": here}
 
 
+def by_band(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The item of a job's result: a file of one band goes by that band's name, which is the same on all dates."""
+    assets = {}
+    for key, asset in item["assets"].items():
+        if not asset["href"].endswith(RASTERS):
+            raise GraphError(
+                "FormatUnsuitable", f"{key} is no raster that is read here", "save the result of the job as GTiff"
+            )
+        names = [str(band.get("name")) for band in asset["eo:bands"]]
+        assets[names[0] if len(names) == 1 else key] = asset
+    return {**item, "assets": assets}
+
+
 def assets_of(collection: Mapping[str, Any]) -> dict[str, Any]:
     """The `item_assets` of a collection, if they can be read."""
     try:
