@@ -51,6 +51,7 @@ _lock:
 	cd images/base && $(LOCK) $(IMAGE) requirements.in -o requirements.lock
 	cd images/lab && $(LOCK) $(IMAGE) requirements.in -c ../base/requirements.lock -o requirements.lock
 	cd images/dashboard && $(LOCK) $(IMAGE) requirements.in -c ../base/requirements.lock -o requirements.lock
+	cd images/udf && $(LOCK) $(IMAGE) requirements.in -c ../base/requirements.lock -o requirements.lock
 	cd images/gpu && for variant in cuda cpu; do \
 	    $(LOCK) $(IMAGE) $$variant.in -c ../lab/requirements.lock -o $$variant.lock || exit 1; done
 	for folder in bdap_hub/demo/node tests/identity/fidelity; do \

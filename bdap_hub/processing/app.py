@@ -48,7 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app.router.lifespan_context = lifespan
     prefix = room.login.prefix.rstrip("/")
-    add_descriptions(app, prefix)
+    add_descriptions(app, prefix, room)
     add_account(app, prefix, room)
     add_collections(app, prefix, room)
     add_validation(app, prefix, room)

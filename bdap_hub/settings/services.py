@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from .hub import local
-from .section import Section
+from .section import Bytes, Section
 
 # The services that people's servers and dashboards call over the network.
 SERVERS_USE = ("processing", "catalogue", "dashboards")
@@ -40,6 +40,18 @@ class JobSettings(Section):
     queued: int = Field(100, description="Jobs of a person that may wait or run.")
 
 
+class UdfSettings(Section):
+    """Code of people in process graphs (`run_udf`), in sandboxes of the Docker engine on the service's host."""
+
+    workers: int = Field(0, ge=0, description="Sandboxes at once; 0: no code of people runs.")
+    warm: int = Field(1, ge=0, description="Sandboxes that wait, started, for the next graph.")
+    image: str = "bdap/udf:latest"
+    memory: Bytes = Field("1G", description="Memory of a sandbox.")
+    seconds: float = Field(30, gt=0, description="A call that takes longer ends its sandbox.")
+    array_mb: int = Field(128, ge=1, le=1024, description="An array of more megabytes is neither sent nor taken.")
+    idle_seconds: float = Field(120, gt=0, description="A graph's sandbox that nobody uses so long is thrown away.")
+
+
 class ProcessingSettings(ServiceSettings):
     """The tile and value service."""
 
@@ -59,6 +71,7 @@ class ProcessingSettings(ServiceSettings):
     queue: int = Field(256, description="Evaluations that may wait; beyond it callers are told to come back.")
     deadline: float = Field(60, gt=0, description="Seconds after which the evaluation of a tile or of values ends.")
     models: Path | None = Field(None, description="Folder of models (`<name>.onnx`) that every person may use by name.")
+    udf: UdfSettings = UdfSettings()
     model_mb: int = Field(200, description="A model of more megabytes is refused.")
     results: int = Field(1, ge=1, description="Results of POST /result that are evaluated at once.")
     result_deadline: float = Field(600, gt=0, description="Seconds after which the evaluation of POST /result ends.")

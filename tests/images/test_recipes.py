@@ -33,7 +33,7 @@ def hashes() -> dict[str, str]:
 
 def test_parents_come_before_children(checkout: Path) -> None:
     names = recipes.names()
-    assert {"tools", "base", "lab", "dashboard", "gpu", "hub"} <= set(names)
+    assert {"tools", "base", "lab", "dashboard", "gpu", "hub", "udf"} <= set(names)
     for name in names:
         assert all(names.index(parent) < names.index(name) for parent in recipes.recipe(name).parents)
 
@@ -57,7 +57,7 @@ def make_executable(path: Path) -> None:
     path.chmod(0o755)
 
 
-EVERYTHING = {"tools", "base", "lab", "dashboard", "gpu"}
+EVERYTHING = {"tools", "base", "lab", "dashboard", "gpu", "udf"}
 CHANGES = {
     "a lock": (append, "images/lab/requirements.lock", {"lab", "gpu"}),
     "a Dockerfile": (append, "images/dashboard/Dockerfile", {"dashboard"}),

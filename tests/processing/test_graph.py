@@ -34,7 +34,12 @@ BAD = [
     ),
     ("missing required", {"a": node("load_collection", True, id="x")}, "ProcessArgumentRequired", "'spatial_extent'"),
     ("no process", {"a": {"arguments": {}, "result": True}}, "ProcessGraphInvalid", "node 'a'"),
-    ("unknown process", {"a": node("run_udf", True)}, "ProcessUnsupported", "node 'a': process 'run_udf'"),
+    (
+        "unknown process",
+        {"a": node("cloud_detection", True)},
+        "ProcessUnsupported",
+        "node 'a': process 'cloud_detection'",
+    ),
     ("unknown namespace", {"a": {**load(), "namespace": "me", "result": True}}, "ProcessUnsupported", "node 'a'"),
     ("missing argument", {"a": node("load_collection", True)}, "ProcessArgumentRequired", "needs 'id'"),
     ("unknown argument", {"a": {**load(spam=1), "result": True}}, "ProcessArgumentUnsupported", "no argument 'spam'"),

@@ -106,7 +106,7 @@ def test_explain_names_files_and_bytes(ana: Client, platform: Any) -> None:
     ("graph", "status", "code"),
     [
         ({}, 400, "ProcessGraphMissing"),
-        ({"a": node("run_udf", True)}, 400, "ProcessUnsupported"),
+        ({"a": node("cloud_detection", True)}, 400, "ProcessUnsupported"),
         (band("B99"), 400, "BandNotAvailable"),
         (band("B04", "nowhere"), 404, "CollectionNotFound"),
     ],

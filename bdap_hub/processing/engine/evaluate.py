@@ -21,11 +21,12 @@ from ..drawing.drawable import Drawable, drawable, options_of, picture
 from ..drawing.layers import dates_of, layer_names, layers
 from ..drawing.png import png
 from ..graphs.graph import Graph, GraphError
-from ..graphs.interpret import Context, run
+from ..graphs.interpret import Context, no_code, run
 from ..graphs.needs import margin
 from ..graphs.plan import Load, Plan, Step
 from ..graphs.streams import Stream, cut, streams
 from ..graphs.zones import folded
+from ..udf.pool import Owner, Udfs
 from .cancel import check
 from .grid import Grid, crs_of
 from .models import Models
@@ -55,7 +56,9 @@ class Compiled:
     cut: Graph = field(default=Graph((), ""), repr=False)
 
     @classmethod
-    def of(cls, graph: Graph, plan: Plan, whole: bool = False, models: Models | None = None) -> Compiled:
+    def of(
+        cls, graph: Graph, plan: Plan, whole: bool = False, models: Models | None = None, udfs: Udfs | None = None
+    ) -> Compiled:
         """Checked by a run on no data: what would fail on every tile fails here, once, with the node's name.
 
         `whole`: it will be evaluated over its whole extent, not piece by piece.
@@ -65,6 +68,7 @@ class Compiled:
         fill = 1 if whole else np.nan  # where labels depend on what is missing, nothing is
         nowhere = Context(Grid.point(0, 0), lambda n: _blank(plan.load(n), fill), seen=shapes, keep=True, whole=whole)
         nowhere.models = (models or NO_MODELS).get
+        nowhere.udfs = code_of(plan, udfs)
         result = run(graph, nowhere)
         if not isinstance(result, Cube):
             raise GraphError("ProcessGraphInvalid", "the graph's result is not a data cube", "end with one")
@@ -88,10 +92,13 @@ class Engine:
         self.threads = settings.processing.threads
         self.pool = Pool(self.threads, self.watch, "read")
         self._evaluated, self._lock = 0, threading.Lock()
+        self.udfs: Udfs | None = None
 
     def close(self) -> None:
         """Stop reading and close all files."""
         self.pool.close()
+        if self.udfs is not None:
+            self.udfs.close()
         self.reader.close()
 
     def tile(self, compiled: Compiled, z: int, x: int, y: int) -> bytes:
@@ -104,6 +111,7 @@ class Engine:
         """The graph's result on `grid`; each node's own result is left in `seen`."""
         around = grid.grown(compiled.margin)
         context = self._context(around, lambda node: self.load(compiled.plan.load(node), around))
+        context.udfs = code_of(compiled.plan, self.udfs)
         with self._counted():
             if seen is None:
                 context.instead = {
@@ -264,6 +272,11 @@ class Engine:
             max(1, -(-(right - left) // k)),
             max(1, -(-(bottom - top) // k)),
         )
+
+
+def code_of(plan: Plan, udfs: Udfs | None) -> Callable[[str, Any, Any], Any]:
+    """What runs the code of a plan's graph, in sandboxes that are nobody else's."""
+    return no_code if udfs is None else functools.partial(udfs.run, Owner(plan.person, plan.id))
 
 
 def workers() -> int:

@@ -130,6 +130,11 @@ class Watch:
                 return
         jobs.put(None)  # for the other threads
 
+    def spare(self) -> None:
+        """This thread waits for something that is not the store: another takes its place."""
+        if (job := getattr(self._here, "job", None)) is not None:
+            job.spare()
+
     def start(self) -> None:
         """Look after the calls from now on."""
         with self._lock:

@@ -91,6 +91,15 @@ def walk(value: Any) -> Iterator[Any]:
             yield from walk(inner)
 
 
+def holds_code(graph: Graph) -> bool:
+    """Whether a graph, or a callback in it, runs code that a person wrote."""
+    return any(
+        node.process == "run_udf"
+        or any(isinstance(value, Graph) and holds_code(value) for value in walk(node.arguments))
+        for node in graph.nodes
+    )
+
+
 def digest(graph: Graph) -> str:
     """A hash that is the same for all graphs that compute the same in the same way."""
     return hashlib.sha256(json.dumps(canonical(graph), sort_keys=True).encode()).hexdigest()

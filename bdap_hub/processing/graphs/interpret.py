@@ -46,7 +46,9 @@ class Context:
     """What processes that ask for it get: the grid, loading, and calling back.
 
     `whole`: the grid is all there is, so that statistics over y and x mean something; a tile or a point is a part.
-    `models` gives a stored model by name. `check` is asked before each step, and raises where it is to end.
+    `models` gives a stored model by name, `udfs` what some code gives for an array. `check` is asked before each step,
+    and raises where it is to end. While a callback runs, `around` is the cube that it is run for, and the dimension
+    that it works along.
     In an export each node has the grid that the graph chose (`grids`), and `resampler` leads from one to another.
     What a node gives comes from `instead`, with the values known so far, where it is there.
     """
@@ -62,6 +64,8 @@ class Context:
     resampler: Callable[[str, Cube, str], Cube] | None = None
     models: Callable[[str], Any] = lambda name: _no_model(name)
     check: Callable[[], None] = lambda: None
+    udfs: Callable[[str, Any, Any], Any] = lambda code, given, context: no_code(code, given, context)
+    around: tuple[Cube, str] | None = None
     instead: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
 
     def hold(self, value: Any, sign: int = 1) -> None:
@@ -90,9 +94,13 @@ class Context:
                 "leave it out of a map",
             )
 
-    def call(self, callback: Graph, parameters: Mapping[str, Any]) -> Any:
-        """The result of a callback with these parameters."""
-        return run(callback, self, parameters)
+    def call(self, callback: Graph, parameters: Mapping[str, Any], cube: Cube | None = None, along: str = "") -> Any:
+        """The result of a callback with these parameters, of which the main one is a cube's data along a dimension."""
+        before, self.around = self.around, None if cube is None else (cube, along)
+        try:
+            return run(callback, self, parameters)
+        finally:
+            self.around = before
 
     def call_on(self, rows: slice, columns: slice, callback: Graph, parameters: Mapping[str, Any]) -> Any:
         """The result of a callback on a part of the grid, which is all that it knows of."""
@@ -189,6 +197,11 @@ def _resolve(value: Any, values: Mapping[str, Any], parameters: Mapping[str, Any
 
 def _no_model(name: str) -> Any:
     raise GraphError("ModelNotFound", f"there is no model {name!r:.100}", "models are not known here")
+
+
+def no_code(code: str, given: Any, context: Any) -> Any:
+    """The refusal where no code of people runs."""
+    raise GraphError("UdfNotAvailable", "no code of people runs here", "use the processes that are there")
 
 
 class _Nowhere:

@@ -10,7 +10,7 @@ from ..cubes.extent import WORLD, Bounds, Interval, common, hull, interval, over
 from ..cubes.geometry import extent_of
 from ..processes import REGISTRY
 from ..processes.indices import candidates
-from .graph import Graph, GraphError, Node, Param, Ref, walk
+from .graph import Graph, GraphError, Node, Param, Ref, holds_code, walk
 from .rewrite import LOADS
 from .spec import Sees
 from .zones import geometries
@@ -130,6 +130,8 @@ def _asked(node: Node, argument: str, own: Need, graph: Graph) -> Need:
                 return replace(own, bands=_of_indices(node.arguments))
             case "reduce_dimension" if node.arguments["dimension"] == "bands":
                 return replace(own, bands=_labels_used(node.arguments["reducer"]))
+            case _ if holds_code(Graph((node,), node.id)):  # whatever it looks at, it gets
+                return Need(None, own.bounds)
             case "apply" | "save_result" | "reduce_dimension" | "mask_polygon" | "inspect":
                 return own
             case "aggregate_temporal" | "aggregate_temporal_period":

@@ -14,7 +14,7 @@ from typing import Any
 from ...access import Visibility
 from ..cubes.extent import WORLD, Bounds, hull, overlap, within
 from .bands import Source, Table, aliases_of, band_table, chosen, scale_of, scaled
-from .graph import Graph, GraphError, digest
+from .graph import Graph, GraphError, digest, holds_code
 from .interpret import passes
 from .needs import Query
 from .scaling import AS_STORED, Scale
@@ -63,12 +63,16 @@ class Owned:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that tiles, values and histograms of a graph need. `id` is the hash of its content."""
+    """All that tiles, values and histograms of a graph need. `id` is the hash of its content.
+
+    `person` is whose plan it is, where the graph holds code: its sandboxes and results are nobody else's.
+    """
 
     id: str
     loads: tuple[Load, ...]
     collections: tuple[Owned, ...]
     bounds: Bounds
+    person: str = ""
 
     def load(self, node: str) -> Load:
         """What the load_collection node of that id reads."""
@@ -93,6 +97,7 @@ def build(
     items: Mapping[str, Sequence[Mapping[str, Any]]],
     max_items: int,
     owned: Sequence[Owned] | None = None,
+    person: str = "",
 ) -> Plan:
     """The plan of `graph`, from the STAC collections by id and the items found for each query's node.
 
@@ -107,8 +112,10 @@ def build(
         bounds = hull(bounds, other)
     every = [owned_of(collections[q.collection]) for q in queries] if owned is None else owned
     owned = tuple(sorted(set(every), key=lambda one: (one.kind, one.id)))
-    content = json.dumps([VERSION, digest(graph), [asdict(load) for load in loads], [asdict(o) for o in owned]])
-    return Plan(hashlib.sha256(content.encode()).hexdigest()[:32], loads, owned, bounds)
+    whose = person if holds_code(graph) else ""
+    parts = [VERSION, digest(graph), [asdict(load) for load in loads], [asdict(o) for o in owned]]
+    content = json.dumps([*parts, whose] if whose else parts)
+    return Plan(hashlib.sha256(content.encode()).hexdigest()[:32], loads, owned, bounds, whose)
 
 
 def restore(text: str) -> Plan:
@@ -125,7 +132,9 @@ def restore(text: str) -> Plan:
         )
         for load in raw["loads"]
     )
-    return Plan(raw["id"], loads, tuple(Owned(**o) for o in raw["collections"]), Bounds(*raw["bounds"]))
+    return Plan(
+        raw["id"], loads, tuple(Owned(**o) for o in raw["collections"]), Bounds(*raw["bounds"]), raw.get("person", "")
+    )
 
 
 def _scene(raw: Mapping[str, Any]) -> Scene:

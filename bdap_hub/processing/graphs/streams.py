@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..cubes.cube import Cube
-from .graph import Graph, Node, Param, Ref, walk
+from .graph import Graph, Node, Param, Ref, holds_code, walk
 
 EACH = frozenset(
     {
@@ -64,7 +64,8 @@ def streams(graph: Graph, shapes: Mapping[str, Any]) -> tuple[Stream, ...]:
     for node in graph.nodes:
         data = node.arguments.get("data")
         over_time = node.process == "reduce_dimension" and node.arguments["dimension"] == TIME
-        if over_time and isinstance(data, Ref) and data.node in each:
+        whole = any(_foreign(value) for value in node.arguments.values() if isinstance(value, Graph))
+        if over_time and not whole and isinstance(data, Ref) and data.node in each:
             found.append(_stream(node, graph, each, shapes))
     return tuple(stream for stream in found if stream is not None)
 
@@ -101,7 +102,7 @@ def _each(node: Node, shapes: Mapping[str, Any], each: set[str]) -> bool:
 
 def _foreign(callback: Graph) -> bool:
     """Whether a callback starts code of a person, which is better asked once."""
-    return any(node.process == "run_udf" for node in callback.nodes)
+    return holds_code(callback)
 
 
 def cut(graph: Graph, found: Sequence[Stream]) -> Graph:

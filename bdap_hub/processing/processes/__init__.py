@@ -24,6 +24,7 @@ from . import (
     temporal,
     terrain,
     texts,
+    udf,
     vectors,
 )
 
@@ -49,6 +50,7 @@ __all__ = [
     "temporal",
     "terrain",
     "texts",
+    "udf",
     "vectors",
 ]
 

@@ -91,7 +91,7 @@ def reduce_dimension(ctx: Any, data: Any, reducer: Any, dimension: Any, context:
     if dimension in SPATIAL:
         ctx.want_whole("reduce_dimension over y or x")
     along = data.series(dimension)
-    values = ctx.call(reducer, {"data": along, "context": context})
+    values = ctx.call(reducer, {"data": along, "context": context}, data, dimension)
     return data.without(dimension, shaped(values, along.values.shape[1:], data))
 
 
@@ -109,7 +109,7 @@ def reduce_spatial(ctx: Any, data: Any, reducer: Any, context: Any = None) -> An
 @process
 def apply(ctx: Any, data: Any, process: Any, context: Any = None) -> Any:
     """Each value put through a process."""
-    values = ctx.call(process, {"x": data.data, "context": context})
+    values = ctx.call(process, {"x": data.data, "context": context}, data)
     return replace(data, data=shaped(values, data.data.shape, data))
 
 
@@ -119,7 +119,7 @@ def apply_dimension(
 ) -> Any:
     """The values along a dimension put through a process that gives an array."""
     labels, along = data.names(dimension), data.series(dimension)
-    values = _stacked(ctx.call(process, {"data": along, "context": context}), along, data)
+    values = _stacked(ctx.call(process, {"data": along, "context": context}, data, dimension), along, data)
     numbered = tuple(range(len(values)))
     if target_dimension in (None, dimension):
         kept = labels if len(values) == len(labels) else numbered

@@ -16,7 +16,7 @@ from ...settings import ProcessingSettings, StoreSettings
 from ..cubes.cube import SPATIAL, Cube
 from ..engine.cache import Cache
 from ..engine.cancel import check
-from ..engine.evaluate import Compiled, Engine
+from ..engine.evaluate import Compiled, Engine, code_of
 from ..engine.files import File
 from ..engine.grid import Grid, crs_of
 from ..engine.reader import Reader, in_scale
@@ -138,6 +138,7 @@ class Evaluator:
                 keep=seen is not None,
                 models=self.engine.models.get,
                 check=check,
+                udfs=code_of(plan, self.engine.udfs),
             ),
         )
         return result.cropped(self.placed.margin)

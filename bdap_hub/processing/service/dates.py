@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..engine.evaluate import Compiled
-from ..graphs.graph import Graph, Node
+from ..graphs.graph import Graph, Node, holds_code
 
 ONE_BY_ONE = frozenset(
     {
@@ -59,6 +59,8 @@ def keeps_dates_apart(graph: Graph) -> bool:
 
 
 def _keeps(node: Node) -> bool:
+    if holds_code(Graph((node,), node.id)):
+        return False
     if node.process in ALONG:
         return node.arguments.get("dimension") == "bands"
     return node.process in ONE_BY_ONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -9,8 +10,11 @@ from fastapi import FastAPI, Response
 
 from ...errors import NotFound
 from ..processes import REGISTRY
+from ..processes.udf import RUNTIME, VERSION
 from ..results.formats import listed as formats
+from ..udf.pool import Udfs
 from .configuration import PARAMETERS
+from .room import Room
 from .style_parameters import STYLE
 
 TYPES = {
@@ -23,7 +27,7 @@ TYPES = {
 }
 
 
-def add_descriptions(app: FastAPI, prefix: str) -> None:
+def add_descriptions(app: FastAPI, prefix: str, room: Room) -> None:
     """What the service can do: for everybody, without login."""
 
     @app.get(f"{prefix}/file_formats")
@@ -36,7 +40,7 @@ def add_descriptions(app: FastAPI, prefix: str) -> None:
 
     @app.get(f"{prefix}/udf_runtimes")
     async def udf_runtimes() -> dict[str, Any]:
-        return {}  # no code of users runs in the service
+        return await asyncio.to_thread(runtimes, room.engine.udfs)
 
     listed = {"processes": [REGISTRY[name].document() for name in sorted(REGISTRY)], "links": []}
     content = json.dumps(listed, allow_nan=False, separators=(",", ":")).encode()  # once: it is long
@@ -50,3 +54,20 @@ def add_descriptions(app: FastAPI, prefix: str) -> None:
         if namespace != "backend":
             raise NotFound(f"there is no namespace {namespace[:100]!r}", "GET /process_graphs lists your own processes")
         return await processes()
+
+
+def runtimes(udfs: Udfs | None) -> dict[str, Any]:
+    """Where code of people runs, as the sandbox itself says; nothing where none does."""
+    said = udfs.runtime() if udfs is not None else None
+    if said is None:
+        return {}
+    libraries = {name: {"version": version} for name, version in said["libraries"].items()}
+    return {
+        RUNTIME: {
+            "title": f"Python {said['python']}",
+            "description": "`apply_datacube(cube: xarray.DataArray, context: dict)`, without network and files.",
+            "type": "language",
+            "default": VERSION,
+            "versions": {VERSION: {"libraries": libraries}},
+        }
+    }

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Query, Request, Response
 from ...errors import BadRequest, BdapError, NotAllowed
 from ...web import Principal
 from ..engine.evaluate import Compiled
-from ..graphs.graph import GraphError
+from ..graphs.graph import GraphError, holds_code
 from ..graphs.parse import parse
 from ..jobs.dispatcher import folder_of
 from ..jobs.tables import ACTIVE, JobNotFound, StoredJob
@@ -191,6 +191,8 @@ async def _planned(room: Room, request: Request, principal: Principal, row: Stor
     """The plan of a job's graph as things are now, and the graph with the owner's own processes put in."""
     raw = await room.expanded(principal, json.loads(row.process).get("process_graph"))
     graph = parse(raw, REGISTRY)
+    if holds_code(graph):
+        raise GraphError("UdfNotAvailable", "code does not run in batch jobs", "use POST /result, or a web service")
     return await refusals_audited(room, request, principal, graph, whole=True), raw
 
 

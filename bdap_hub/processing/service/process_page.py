@@ -20,7 +20,6 @@ NOT_HERE = {
     "load_url": _FILES,
     "run_ogcapi": _ELSEWHERE,
     "run_ogcapi_externally": _ELSEWHERE,
-    "run_udf": "no code of users runs in the service",
     "run_udf_externally": _ELSEWHERE,
     "sar_backscatter": "needs orbits and a terrain model",
     "stac_modify": "the STAC of results is written by the service",

@@ -22,6 +22,7 @@ from ..jobs.dispatcher import Dispatcher
 from ..jobs.tables import Jobs
 from ..processes import REGISTRY
 from ..results.pixels import native_engine
+from ..udf.pool import Udfs
 from .drawn import Drawn
 from .gate import Gate
 from .logs import Logs
@@ -53,6 +54,7 @@ class Room:
         self.drawn = Drawn(settings.processing.tile_cache_mb * 2**20)
         self.user_processes = UserProcesses(self.sessions)
         self.native = native_engine(settings)
+        self.engine.udfs = self.native.udfs = Udfs(settings, self._slow)
         results = settings.processing.results
         self.heavy = Gate(results, results * 8, watch=self.native.watch, deadline=settings.processing.result_deadline)
         self.scratch = settings.var / "processing"
@@ -68,6 +70,11 @@ class Room:
             gate.pool.close()
         for engine in (self.engine, self.native):
             engine.close()
+
+    def _slow(self) -> None:
+        """This thread waits for a sandbox: another takes its place, in whichever pool it is."""
+        self.engine.watch.spare()
+        self.native.watch.spare()
 
     def compiled(self, identifier: str) -> Compiled:
         """The graph of that id, ready to be evaluated; NotFound if there is none."""
@@ -123,13 +130,14 @@ class Room:
         asked = tuple(replace(query, collection=str(found[query.node].collection["id"])) for query in asked)
         items = {node: one.items for node, one in found.items()}
         owned = [each for one in found.values() for each in one.owned]
-        made = plan.build(graph, asked, collections, items, self.settings.processing.max_items, owned)
+        most, person = self.settings.processing.max_items, principal.person.name
+        made = plan.build(graph, asked, collections, items, most, owned, person)
         self.rights.check(made, principal.person)
-        return await asyncio.to_thread(Compiled.of, graph, made, whole, self.engine.models)
+        return await asyncio.to_thread(Compiled.of, graph, made, whole, self.engine.models, self.engine.udfs)
 
     def _restored(self, identifier: str) -> Compiled:
         row: StoredPlan | None = self.services.plan(identifier)
         if row is None:
             raise NotFound(f"there is no service {identifier!r}", "post the graph again")
         graph = parse(json.loads(row.graph), REGISTRY)
-        return Compiled.of(graph, plan.restore(row.plan), models=self.engine.models)
+        return Compiled.of(graph, plan.restore(row.plan), models=self.engine.models, udfs=self.engine.udfs)
