@@ -53,7 +53,9 @@ def replace_root(settings: Any, root: Path) -> Any:
 
 def made_of(engine: Engine, fields: Any, raw: Any, person: str = "ana") -> Compiled:
     graph = parse(raw, REGISTRY)
-    plan = build(graph, queries(graph), {"fields": fields[1]}, {q.node: fields[2] for q in queries(graph)}, 99, person)
+    plan = build(
+        graph, queries(graph), {"fields": fields[1]}, {q.node: fields[2] for q in queries(graph)}, 99, person=person
+    )
     return Compiled.of(graph, plan, udfs=engine.udfs)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from ...settings import Settings
 from . import messages
 from .messages import Arrays, Broken
 
+log = logging.getLogger("bdap.processing")
 FIRST_UID, UIDS = 1_900_000_000, 10**8
 """Far beyond people's; each sandbox has one of its own."""
 PIDS, TMP_MB, SHARED_MB = 32, 32, 8
@@ -134,12 +137,18 @@ class Sandbox:
     def end(self) -> None:
         """Kill and remove it."""
         self.ended = True
-        with contextlib.suppress(Exception):
-            self._client.api.remove_container(self.name, force=True)
-        if self._stream is not None:
+        if self._stream is not None:  # first: the engine may be waiting for somebody to read
+            with contextlib.suppress(OSError, ValueError):
+                self._socket.shutdown(socket.SHUT_RDWR)
             with contextlib.suppress(OSError, ValueError):
                 self._stream._response.close()
                 self._stream.close()
+        try:
+            self._client.api.remove_container(self.name, force=True)
+        except NotFound:
+            return
+        except (APIError, DockerException, OSError) as error:
+            log.warning("the sandbox %s could not be removed now: %s", self.name, error)
 
     def _guarded(self, deadline: float, message: bytes) -> tuple[dict[str, Any], bytes]:
         try:

@@ -26,7 +26,7 @@ EACH = 2
 """Sandboxes that one graph may have at once."""
 WAITING = 16
 """Calls of one person that may wait."""
-LIFE, LOOK = 1800.0, 5.0
+LIFE, LOOK, SWEEP = 1800.0, 5.0, 60.0
 PENALTY = 30.0
 """Seconds for which code that had to be stopped is not started again."""
 
@@ -223,10 +223,13 @@ class Udfs:
 
     def _look(self) -> None:
         """Throws away what nobody uses, and keeps one started for the next graph."""
-        with contextlib.suppress(Exception):
-            self._engine.sweep(2 * LIFE)
+        swept = -LIFE
         while not self._closed:
             now = time.monotonic()
+            if now - swept > SWEEP:
+                swept = now
+                with contextlib.suppress(Exception):
+                    self._engine.sweep(2 * LIFE)
             with self._change:
                 for worker in list(self._workers):
                     if not worker.busy and (now - worker.used > self.limits.idle_seconds or now - worker.born > LIFE):
