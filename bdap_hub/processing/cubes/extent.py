@@ -87,7 +87,7 @@ def box(raw: Mapping[str, Any]) -> Box:
     """A bounding box of a graph; GraphError if it is empty, or in a CRS that has no EPSG code."""
     try:
         west, south, east, north = (float(raw[side]) for side in ("west", "south", "east", "north"))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise GraphError(
             "ProcessArgumentInvalid", "a bounding box needs the numbers west, south, east and north"
         ) from None
@@ -125,7 +125,9 @@ def transformer(source: str, target: str) -> Transformer:
 
 
 def lonlat(x: float, y: float) -> tuple[float, float]:
-    """Degrees of a point in EPSG:3857."""
+    """Degrees of a point in EPSG:3857; infinity for what lies far outside of its world."""
+    if not max(abs(x), abs(y)) < 100 * EARTH:
+        return math.inf, math.inf
     return math.degrees(x / EARTH), math.degrees(2 * math.atan(math.exp(y / EARTH)) - math.pi / 2)
 
 

@@ -17,6 +17,8 @@ from .zones import geometries
 
 MOST_MARGIN = 128
 ALWAYS = Interval()
+CUBES = frozenset(("data", "mask", "geometries", "kernel"))
+"""Arguments that say nothing about what of `data` is looked at, wherever they come from."""
 Band = str | tuple[str, ...]
 """A band by name or common name, or the first that there is of several."""
 Bands = frozenset[Band] | None
@@ -69,9 +71,10 @@ class Query:
 
 
 def queries(graph: Graph) -> tuple[Query, ...]:
-    """The catalogue query of each load_collection, in the graph's order."""
+    """The catalogue query of each load_collection, in the graph's order; not of those that wait for a parameter."""
     needs = _needs(graph)
-    return tuple(_query(node, needs[node.id]) for node in graph.nodes if node.process in LOADS)
+    loads = [node for node in graph.nodes if node.process in LOADS]
+    return tuple(_query(n, needs[n.id]) for n in loads if not any(isinstance(v, Param) for v in walk(n.arguments)))
 
 
 def _query(node: Node, need: Need) -> Query:
@@ -106,8 +109,11 @@ def _needs(graph: Graph) -> dict[str, Need]:
 
 
 def _asked(node: Node, argument: str, own: Need, graph: Graph) -> Need:
-    """What `node` looks at in its argument, given what its own consumers look at."""
-    if argument == "data":
+    """What `node` looks at in its argument, given what its own consumers look at.
+
+    All of it where an argument that decides is the result of another node: its value shows only when the graph runs.
+    """
+    if argument == "data" and node.arguments.keys() - CUBES <= node.constant:
         match node.process:
             case "filter_bands" if node.arguments.get("bands"):
                 return replace(own, bands=frozenset(str(b) for b in node.arguments["bands"]))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .graph import Graph, GraphError, Node, Param, Ref, canonical
+from .graph import Graph, GraphError, Node, Param, Ref, canonical, walk
 from .rewrite import physical_loads
 from .schema import Schema, complaint
 from .spec import Parameter, Process, Registry
@@ -17,6 +17,8 @@ from .spec import Parameter, Process, Registry
 MAX_NODES = 500
 MAX_DEPTH = 8
 MAX_NESTING = 40
+WRITTEN_OUT = frozenset(("load_collection", "load_stac", "load_result", "save_result"))
+"""Processes whose arguments decide what is read and written before the graph runs."""
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,13 @@ def _ordered(nodes: Mapping[str, Node]) -> tuple[Node, ...]:
 
 def _check_refs(node: Node, graph: Graph, registry: Registry) -> None:
     process = registry[node.process]
+    for name, value in node.arguments.items():
+        if process.id in WRITTEN_OUT and name != "data" and any(isinstance(one, Ref) for one in walk(value)):
+            raise GraphError(
+                "ProcessArgumentInvalid",
+                f"node {node.id!r}: {name!r} of {process.id} comes from elsewhere in the graph",
+                "write its value out: it decides what is read or written before the graph runs",
+            )
     for parameter in process.parameters:
         value = node.arguments.get(parameter.name)
         if not isinstance(value, Ref):

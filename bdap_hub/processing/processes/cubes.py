@@ -69,7 +69,9 @@ def physical_values(data: Any) -> Any:
 def save_result(data: Any, format: Any, options: Any = None) -> Any:
     """The cube as it is; what becomes of it, the one who evaluates the graph reads in `format` and `options`."""
     if format.upper() not in _KNOWN:
-        raise GraphError("FormatUnsuitable", f"the format {format!r} cannot be written", f"use {', '.join(FORMATS)}")
+        raise GraphError(
+            "FormatUnsuitable", f"the format {format!r:.60} cannot be written", f"use {', '.join(FORMATS)}"
+        )
     return data
 
 

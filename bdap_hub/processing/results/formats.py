@@ -113,6 +113,8 @@ def wanted(graph: Graph, pixels: bool = True) -> Wanted:
         return Wanted(FORMATS["GTiff" if pixels else "JSON"], {})
     name = str(node.arguments["format"])
     known = {key.upper(): key for key in FORMATS} | OTHER_NAMES
+    if name.upper() not in known:
+        raise GraphError("FormatUnsuitable", f"the format {name!r:.60} cannot be written", f"use {', '.join(FORMATS)}")
     form = FORMATS[known[name.upper()]]
     options = node.arguments.get("options") or {}
     if form.picture:  # its options are a style, which is read where pictures are drawn

@@ -1,15 +1,19 @@
-"""What people post: bounded, JSON, an object; and the process graph in it."""
+"""What people post: bounded, JSON as RFC 8259 has it, an object; and the process graph in it."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+import math
+import re
+from typing import Any, NoReturn
 
 from fastapi import Request
 
 from ...errors import BadRequest, TooMuch
 
 MAX_BODY = 1_000_000
+UNSTORABLE = re.compile(r"[\ud800-\udfff]|(?<!\\)(?:\\\\)*\\u0000")
+"""Lone surrogates, and null characters as JSON writes them: no UTF-8, or no text of every database."""
 
 
 async def body_of(request: Request) -> dict[str, Any]:
@@ -19,13 +23,40 @@ async def body_of(request: Request) -> dict[str, Any]:
         received += chunk
         if len(received) > MAX_BODY:
             raise TooMuch(f"the request is larger than {MAX_BODY} bytes", "post a smaller graph")
-    try:
-        body = json.loads(received)
-    except (ValueError, RecursionError):
-        raise BadRequest("the request is not JSON", "post a JSON object") from None
+    body = parsed(bytes(received))
     if not isinstance(body, dict):
         raise BadRequest("the request is not a JSON object", 'post {"process": {"process_graph": {…}}}')
     return body
+
+
+def parsed(content: bytes) -> Any:
+    """The JSON value; BadRequest for what others could not read back: NaN, numbers beyond doubles, half characters."""
+    try:
+        text = content.decode()
+        body = json.loads(text, parse_constant=_no_number, parse_float=_double, parse_int=_integer)
+        storable = "\\u" not in text or not UNSTORABLE.search(json.dumps(body, ensure_ascii=False))
+    except (ValueError, RecursionError):
+        raise BadRequest("the request is not JSON", "post a JSON object") from None
+    if not storable:
+        raise BadRequest("the request has a text with half of a character, or with a null one", "send whole characters")
+    return body
+
+
+def _no_number(text: str) -> NoReturn:
+    raise BadRequest(f"{text} is no number of JSON", "send null for no data")
+
+
+def _double(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise BadRequest(f"the number {text:.40} is larger than a double can be", "send a smaller one")
+    return value
+
+
+def _integer(text: str) -> int:
+    if len(text) > 20:
+        _double(text)
+    return int(text)
 
 
 def graph_of(body: dict[str, Any]) -> Any:

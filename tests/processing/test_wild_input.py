@@ -1,0 +1,119 @@
+"""What fuzzing found: input that once made the service fail is refused; what is like it, but good, is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bdap_hub.errors import BadRequest
+from bdap_hub.processing.cubes.extent import box
+from bdap_hub.processing.graphs.graph import GraphError
+from bdap_hub.processing.graphs.needs import queries
+from bdap_hub.processing.graphs.parse import parse
+from bdap_hub.processing.processes import REGISTRY
+from bdap_hub.processing.results.formats import wanted
+from bdap_hub.processing.service.bodies import parsed
+
+from .graphs import arg, call, load, node, of
+
+BOX = {"west": 0, "south": 0, "east": 1, "north": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"x": NaN}', "NaN"),
+        ('{"x": -Infinity}', "Infinity"),
+        ('{"x": 1e400}', "double"),
+        ('{"x": 1' + "0" * 400 + "}", "double"),
+        ('{"x": "\\ud800"}', "half"),
+        ('{"\\udfff": 1}', "half"),
+        ('{"x": "a\\u0000"}', "null"),
+        ("[" * 100_000, "JSON"),
+        ('{"x": "\xff"}', "JSON"),
+    ],
+)
+def test_what_others_could_not_read_back_is_refused(text: str, said: str) -> None:
+    with pytest.raises(BadRequest, match=said):
+        parsed(text.encode("latin-1"))
+
+
+def test_whole_characters_and_large_numbers_are_taken() -> None:
+    text = r'{"x": "\ud83c\udf0d", "y": 1e308, "z": 123456789012345678901234567890, "w": "\\u0000"}'
+    assert parsed(text.encode()) == {"x": "🌍", "y": 1e308, "z": 123456789012345678901234567890, "w": r"\u0000"}
+
+
+@pytest.mark.parametrize(
+    "far",
+    [{"west": 1e300, "south": -1e300, "east": 1e308, "north": 1e308, "crs": 3857},
+     {**BOX, "north": 1e9, "crs": 3857}, {**BOX, "north": 10**400}],
+)  # fmt: skip
+def test_a_box_far_from_earth_is_refused(far: dict[str, Any]) -> None:
+    with pytest.raises(GraphError):
+        box(far)
+    assert box({**BOX, "crs": 3857}).degrees().north > 0
+
+
+def graph_with(late: Any, load_extent: Any = None, parameters: tuple[str, ...] = ()) -> Any:
+    """A graph whose filter_bbox takes `late`, and whose load takes `load_extent`."""
+    raw = {
+        "box": node("constant", x=BOX),
+        "data": load(spatial_extent=load_extent),
+        "cut": node("filter_bbox", True, data=of("data"), extent=late),
+    }
+    return parse(raw, REGISTRY, parameters)
+
+
+def test_an_extent_that_another_node_gives_narrows_nothing() -> None:
+    assert queries(graph_with(BOX))[0].bounds == (0, 0, 1, 1)
+    assert queries(graph_with(of("box")))[0].bounds == (-180, -90, 180, 90)
+
+
+def test_a_band_name_that_another_node_gives_is_not_one_to_read() -> None:
+    raw = {
+        "name": node("text_concat", data=["B", "08"], separator=""),
+        "data": load(),
+        "out": node("filter_bands", True, data=of("data"), bands=[of("name")]),
+    }
+    assert queries(parse(raw, REGISTRY))[0].used is None
+    raw["out"]["arguments"]["bands"] = ["B08"]
+    assert queries(parse(raw, REGISTRY))[0].used == ("B08",)
+
+
+def test_what_is_loaded_is_written_out() -> None:
+    with pytest.raises(GraphError, match="'spatial_extent' of load_collection comes from elsewhere"):
+        queries(graph_with(BOX, load_extent=of("box")))
+
+
+@pytest.mark.parametrize("argument", ["format", "options"])
+def test_what_is_saved_is_written_out(argument: str) -> None:
+    raw = {"name": node("constant", x="PNG"), "data": load()}
+    late = {"format": "PNG", argument: of("name") if argument == "format" else {"colormap": of("name")}}
+    with pytest.raises(GraphError, match=f"'{argument}' of save_result comes from elsewhere"):
+        parse({**raw, "out": node("save_result", True, data=of("data"), **late)}, REGISTRY)
+
+
+def test_a_format_that_is_none_is_named_before_the_graph_is_planned() -> None:
+    for name, good in (("_\x18v", False), ("png", True)):
+        graph = parse({"data": load(), "out": node("save_result", True, data=of("data"), format=name)}, REGISTRY)
+        if good:
+            assert wanted(graph).format.name == "PNG"
+        else:
+            with pytest.raises(GraphError, match="cannot be written"):
+                wanted(graph)
+
+
+def test_a_load_that_waits_for_a_parameter_asks_for_nothing_yet() -> None:
+    assert queries(graph_with(BOX, load_extent=arg("where"), parameters=("where",))) == ()
+
+
+def test_a_mask_does_not_keep_filters_from_the_catalogue() -> None:
+    raw = {
+        "data": load(),
+        "clear": node("mask", data=of("data"), mask=of("hidden")),
+        "hidden": node("apply", data=of("other"), process=call("is_nan", x=arg("x"))),
+        "other": load(bands=["SCL"]),
+        "some": node("filter_bands", True, data=of("clear"), bands=["B04"]),
+    }
+    assert ("B04",) in [query.used for query in queries(parse(raw, REGISTRY))]
