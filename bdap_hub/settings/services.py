@@ -60,6 +60,9 @@ class ProcessingSettings(ServiceSettings):
     max_items: int = Field(500, description="A graph that needs more items than this is refused, with the count.")
     tile_url_hours: float = Field(12, description="How long a signed tile URL is valid.")
     max_cube_mb: int = Field(512, description="An evaluation that would hold more pixels at once is refused.")
+    decode_mb: int = Field(
+        4096, description="An evaluation that would decode more is refused: zoomed out on files without overviews."
+    )
     block_cache_mb: int = Field(512, description="Decoded blocks kept in memory, shared by all evaluations.")
     tile_cache_mb: int = Field(64, description="Drawn tiles kept in memory; 0 draws each anew.")
     files_mb: int = Field(1000, description="What a person may upload to the service (/files) in all.")

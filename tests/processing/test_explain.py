@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
+from affine import Affine
 
+from bdap_hub.errors import TooMuch
+from bdap_hub.processing.engine.evaluate import Compiled, Engine
 from bdap_hub.processing.engine.grid import Grid
 from bdap_hub.processing.service.explain import explained
 
-from .conftest import CLOUD, SIZE, X, Y, Z, collection, item
-from .graphs import load, ndvi_median, node, of
+from .conftest import CLOUD, SIZE, X, Y, Z, asset, collection, item, write_tiff
+from .graphs import band, load, ndvi_median, node, of
 from .test_engine import compiled, engine_on
 from .test_scaling import BOX, PHYSICAL, PLAIN, S2, store
 
@@ -47,6 +51,34 @@ def test_the_cost_of_the_extent_is_all_of_its_files(fields: Any) -> None:
     made = compiled(ndvi_median(spatial_extent=half), [fields[1]], fields[2])
     part = explained(engine_on(fields[0]).reader, made)["estimate"]["extent"]["pixels"]
     assert part == pytest.approx(9 * pixels / 4, rel=0.01)
+
+
+def without_overviews(root: Any, overviews: tuple[int, ...]) -> tuple[Engine, Compiled]:
+    """A file of 8 MB that one tile, three zooms further out, shows as a whole."""
+    grid = Grid.tile(Z, X >> 3 << 3, Y >> 3 << 3)
+    place = Affine(grid.xres, 0, grid.left, 0, -grid.yres, grid.top)
+    write_tiff(root / "data/s/a.tif", np.full((2048, 2048), 7, np.uint16), "EPSG:3857", place, overviews)
+    items = [item("s", "a", "2024-05-01", (-180, -80, 180, 80), 0, {"B04": asset("/eos/data/s/a.tif", "B04")})]
+    engine = engine_on(root)
+    engine.decoded = 7
+    return engine, compiled(band("B04", "s"), [collection("s", "public", "", (-180, -80, 180, 80))], items)
+
+
+def test_what_would_decode_too_much_is_refused_before_it_starts(tmp_path: Any) -> None:
+    engine, made = without_overviews(tmp_path, ())
+    afar = Grid.tile(Z - 3, X >> 3, Y >> 3)
+    with pytest.raises(TooMuch, match=r"8 MB would have to be decoded.* the limit is 7 MB") as error:
+        engine.cube(made, afar)
+    assert "overviews" in error.value.remedy and engine.reader._blocks.used == 0
+    assert np.nanmax(engine.cube(made, Grid.tile(Z, X, Y)).data) == 7  # near, a few blocks are enough
+    engine.decoded = 8
+    assert np.nanmax(engine.cube(made, afar).data) == 7
+
+
+def test_with_overviews_every_scale_is_served(tmp_path: Any) -> None:
+    engine, made = without_overviews(tmp_path, (2, 4, 8))
+    engine.decoded = 0
+    assert np.nanmax(engine.cube(made, Grid.tile(Z - 3, X >> 3, Y >> 3)).data) == 7
 
 
 def test_scales_and_what_is_done_to_stored_numbers(tmp_path: Any) -> None:

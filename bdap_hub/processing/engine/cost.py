@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import TooMuch, Unavailable
 from ..cubes.extent import Bounds, overlap
 from ..graphs.bands import Source
 from ..graphs.plan import Load, Plan, Scene
 from .files import File
 from .grid import MAX_ZOOM, TILE, Grid
 from .reader import Reader
-from .sampling import positions, sampler
+from .sampling import positions
 
 LOOKED_AT = 200
 """Bands of files whose headers are read for a tile; beyond it the rest is taken to be like them."""
@@ -36,6 +37,25 @@ class Cost:
     def plus(self, other: Cost) -> Cost:
         """Both together."""
         return Cost(self.pixels + other.pixels, self.blocks + other.blocks, self.bytes_decoded + other.bytes_decoded)
+
+
+def refuse(plan: Plan, reader: Reader, grid: Grid, most_mb: int) -> None:
+    """TooMuch, with the number, where a grid needs more than that decoded: of files without overviews, seen from afar.
+
+    With overviews it is never much, so that nothing is counted where each load's first file has one that fits.
+    """
+    try:
+        if not any(_afar(load, reader, grid) for load in plan.loads):
+            return
+        needed = of_tile(plan, reader, grid).bytes_decoded >> 20
+    except Unavailable:
+        return  # whoever reads it says so, if it is read at all
+    if needed > most_mb:
+        raise TooMuch(
+            f"{needed} MB would have to be decoded, because the files have no overviews for this scale; "
+            f"the limit is {most_mb} MB",
+            "zoom in or choose a smaller area; with overviews in the files (gdaladdo) every scale is fast",
+        )
 
 
 def native_tile(plan: Plan, reader: Reader) -> tuple[int, int, int]:
@@ -83,6 +103,15 @@ def _scenes(plan: Plan) -> Iterator[tuple[Load, Scene]]:
             yield from ((load, scene) for scene in step.scenes if any(scene.sources))
 
 
+def _afar(load: Load, reader: Reader, grid: Grid) -> bool:
+    """Whether the first file that a grid meets has no overview for it."""
+    around = grid.bounds()
+    met = (scene for step in load.steps for scene in step.scenes if scene.bounds.meets(around))
+    source = next((source for scene in met for source in scene.sources if source), None)
+    how = None if source is None else reader.sampler(reader.file(source.href), grid)
+    return how is not None and how.decimate > 1
+
+
 def _first(load: Load, band: int, reader: Reader) -> File | None:
     sources = (scene.sources[band] for step in load.steps for scene in step.scenes)
     source = next((s for s in sources if s), None)
@@ -91,7 +120,7 @@ def _first(load: Load, band: int, reader: Reader) -> File | None:
 
 def _of_source(source: Source, reader: Reader, grid: Grid) -> Cost:
     file = reader.file(source.href)
-    how = sampler(grid, file.raster)
+    how = reader.sampler(file, grid)
     if how is None:
         return Cost()
     width, height = file.units[how.level]

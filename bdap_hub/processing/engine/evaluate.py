@@ -27,6 +27,7 @@ from ..graphs.plan import Load, Plan, Step
 from ..graphs.streams import Stream, cut, streams
 from ..graphs.zones import folded
 from ..udf.pool import Owner, Udfs
+from . import cost
 from .cancel import check
 from .grid import Grid, crs_of
 from .models import Models
@@ -86,6 +87,7 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         self.limit = settings.processing.max_cube_mb * 2**20
+        self.decoded = settings.processing.decode_mb
         self.models = Models(settings.processing.models, settings.processing.model_mb * 2**20)
         self.watch = Watch(settings.store.patience)
         self.reader = Reader(settings.store, settings.processing.block_cache_mb * 2**20, watch=self.watch)
@@ -108,8 +110,9 @@ class Engine:
         return png(picture(cube, compiled.dates[-1] if compiled.dates else "", style, grid.metres))
 
     def cube(self, compiled: Compiled, grid: Grid, seen: dict[str, Any] | None = None) -> Cube:
-        """The graph's result on `grid`; each node's own result is left in `seen`."""
+        """The graph's result on `grid`; each node's own result is left in `seen`. TooMuch beyond the limits."""
         around = grid.grown(compiled.margin)
+        cost.refuse(compiled.plan, self.reader, around, self.decoded)
         context = self._context(around, lambda node: self.load(compiled.plan.load(node), around))
         context.udfs = code_of(compiled.plan, self.udfs)
         with self._counted():

@@ -99,12 +99,16 @@ class Reader:
             with os.fdopen(os.open(version.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
                 return file.read(most)
 
+    def sampler(self, file: File, grid: Grid) -> Sampler | None:
+        """How a grid's values are taken from a file; None where the two do not meet."""
+        return self._samplers.get((grid, file.raster), lambda: sampler(grid, file.raster))
+
     def read(self, source: Source, grid: Grid) -> Any:
         """The source's values on the grid (NaN: no data); None where the two do not meet."""
         file = self.file(source.href)
         if not 1 <= source.index <= file.count:
             raise FileUnavailable(f"{source.href} has no band {source.index}", "tell the owner of the collection")
-        how = self._samplers.get((grid, file.raster), lambda: sampler(grid, file.raster))
+        how = self.sampler(file, grid)
         if how is None:
             return None
         window = self._guarded(source.href, lambda: self._window(file, source, how))
