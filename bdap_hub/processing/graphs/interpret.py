@@ -50,6 +50,7 @@ class Context:
     and raises where it is to end. While a callback runs, `around` is the cube that it is run for, and the dimension
     that it works along.
     In an export each node has the grid that the graph chose (`grids`), and `resampler` leads from one to another.
+    `handed` are the parameters of the callbacks that are being run; an inner one's hide those of the same name.
     What a node gives comes from `instead`, with the values known so far, where it is there.
     """
 
@@ -67,6 +68,7 @@ class Context:
     udfs: Callable[[str, Any, Any], Any] = lambda code, given, context: no_code(code, given, context)
     around: tuple[Cube, str] | None = None
     instead: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
+    handed: Mapping[str, Any] = field(default_factory=dict)
 
     def hold(self, value: Any, sign: int = 1) -> None:
         """Count a result's bytes as long as it is needed; TooMuch where a graph needs too many at once."""
@@ -95,19 +97,23 @@ class Context:
             )
 
     def call(self, callback: Graph, parameters: Mapping[str, Any], cube: Cube | None = None, along: str = "") -> Any:
-        """The result of a callback with these parameters, of which the main one is a cube's data along a dimension."""
-        before, self.around = self.around, None if cube is None else (cube, along)
+        """The result of a callback with these parameters, of which the main one is a cube's data along a dimension.
+
+        It sees those of the callbacks around it, too.
+        """
+        before = self.around, self.handed
+        self.around, self.handed = None if cube is None else (cube, along), {**self.handed, **parameters}
         try:
-            return run(callback, self, parameters)
+            return run(callback, self, self.handed)
         finally:
-            self.around = before
+            self.around, self.handed = before
 
     def call_on(self, rows: slice, columns: slice, callback: Graph, parameters: Mapping[str, Any]) -> Any:
         """The result of a callback on a part of the grid, which is all that it knows of."""
         before = self.grid, self.whole
         self.grid, self.whole = self.grid.cut(rows, columns), True
         try:
-            return run(callback, self, parameters)
+            return self.call(callback, parameters)
         finally:
             self.grid, self.whole = before
 
