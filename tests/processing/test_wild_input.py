@@ -8,6 +8,7 @@ import pytest
 
 from bdap_hub.errors import BadRequest
 from bdap_hub.processing.cubes.extent import box
+from bdap_hub.processing.cubes.geometry import parts
 from bdap_hub.processing.graphs.graph import GraphError
 from bdap_hub.processing.graphs.needs import queries
 from bdap_hub.processing.graphs.parse import parse
@@ -117,3 +118,18 @@ def test_a_mask_does_not_keep_filters_from_the_catalogue() -> None:
         "some": node("filter_bands", True, data=of("clear"), bands=["B04"]),
     }
     assert ("B04",) in [query.used for query in queries(parse(raw, REGISTRY))]
+
+
+def features(deep: int) -> Any:
+    """A point in so many features."""
+    shape: Any = {"type": "Point", "coordinates": [1, 2]}
+    for _ in range(deep):
+        shape = {"type": "Feature", "properties": {}, "geometry": shape}
+    return shape
+
+
+@pytest.mark.parametrize("odd", [{"type": []}, {"type": {}}, {"type": "Feature"}, features(900)])
+def test_what_is_no_geometry_is_refused(odd: Any) -> None:
+    with pytest.raises(GraphError, match="not a GeoJSON geometry"):
+        parts(odd)
+    assert parts({"type": "FeatureCollection", "features": [features(1)]}) == [features(0)]

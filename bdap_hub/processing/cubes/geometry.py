@@ -12,6 +12,8 @@ from ..graphs.graph import GraphError
 from .extent import Bounds, box
 
 DEPTHS = {"Point": 1, "MultiPoint": 2, "LineString": 2, "MultiLineString": 3, "Polygon": 3, "MultiPolygon": 4}
+MAX_DEPTH = 8
+"""Features and collections inside one another; the standard has two."""
 LEAST = {"LineString": 2, "MultiLineString": 2, "Polygon": 4, "MultiPolygon": 4}
 
 
@@ -20,14 +22,18 @@ def extent_of(extent: Mapping[str, Any]) -> Bounds:
     return around(extent) if "type" in extent else box(extent).degrees()
 
 
-def parts(geojson: Any) -> list[Mapping[str, Any]]:
+def parts(geojson: Any, depth: int = 0) -> list[Mapping[str, Any]]:
     """The geometries: one of a geometry or feature, one a feature of a collection; GraphError for anything else."""
     kind = geojson.get("type") if isinstance(geojson, Mapping) else None
-    if kind == "FeatureCollection" and isinstance(geojson.get("features"), list):
-        return [part for feature in geojson["features"] for part in parts(feature)]
-    if kind == "Feature":
-        return parts(geojson.get("geometry"))
-    if kind in DEPTHS and _nested(geojson.get("coordinates"), DEPTHS[kind], LEAST.get(kind, 1)):
+    if kind == "FeatureCollection" and isinstance(geojson.get("features"), list) and depth < MAX_DEPTH:
+        return [part for feature in geojson["features"] for part in parts(feature, depth + 1)]
+    if kind == "Feature" and depth < MAX_DEPTH:
+        return parts(geojson.get("geometry"), depth + 1)
+    if (
+        isinstance(kind, str)
+        and kind in DEPTHS
+        and _nested(geojson.get("coordinates"), DEPTHS[kind], LEAST.get(kind, 1))
+    ):
         return [geojson]
     raise GraphError(
         "ProcessArgumentInvalid", f"{str(geojson)!r:.60} is not a GeoJSON geometry", f"one of {', '.join(DEPTHS)}"
