@@ -109,7 +109,7 @@ def test_formats_and_grids(tmp_path: Path, kind: str) -> None:
             with rasterio.Env(TIFF_USE_OVR=True), rasterio.open(path, "r+") as file:
                 file.build_overviews([2, 4], Resampling.average)
             assert Path(f"{path}.ovr").exists()
-            assert len(Reader(StoreSettings(root=tmp_path), 2**20).file("/eos/data/odd/x.tif").levels) == 3
+            assert len(Reader(StoreSettings(root=tmp_path), 2**20).file("/eos/data/odd/x.tif").raster.sizes) == 3
         case "south up":
             write(path, pixels[::-1], place=Affine(10, 0, ALPS.c, 0, 10, ALPS.f - 6000))
     grid = middle_tile(path)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rio_tiler.colormap import cmap
 
 from .refusal import refuse
 
@@ -35,15 +36,22 @@ def css(shown: Colour) -> str:
     return "#" + bytes(shown if shown[3] < 255 else shown[:3]).hex()
 
 
+@functools.cache
+def _maps() -> dict[str, Path]:
+    """Files of rio-tiler's colour maps (256 × RGBA); its modules would take 60 MB and a second to import."""
+    found = find_spec("rio_tiler")
+    folders = [Path(place) / "cmap_data" for place in (found.submodule_search_locations or ())] if found else []
+    return {path.stem.lower(): path for folder in folders for path in sorted(folder.glob("*.npy"))}
+
+
 @functools.lru_cache(maxsize=256)
 def named(name: str) -> tuple[Colour, ...]:
     """The 256 colours of a map of the library; a name that ends in _r is turned round."""
-    known, plain = set(cmap.list()), name.lower()
+    known, plain = _maps(), name.lower()
     if plain.endswith("_r") and plain.removesuffix("_r") in known:
         return named(plain.removesuffix("_r"))[::-1]
     if plain in known:
-        table: Any = cmap.get(plain)
-        return tuple((int(r), int(g), int(b), int(a)) for r, g, b, a in (table[i] for i in range(256)))
+        return tuple((int(r), int(g), int(b), int(a)) for r, g, b, a in np.load(known[plain]).tolist())
     raise refuse(f"there is no colormap {name!r:.40}", "try viridis, rdylgn or a list of colours")
 
 

@@ -137,7 +137,7 @@ def _of_file(file: File) -> Cost:
 
 
 def _bytes(file: File) -> int:
-    return int(np.dtype(file.levels[0].dtypes[0]).itemsize)
+    return int(np.dtype(file.dtypes[0]).itemsize)
 
 
 def _share(scene: Bounds, extent: Bounds) -> float:

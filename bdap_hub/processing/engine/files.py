@@ -1,10 +1,17 @@
-"""How files are opened: by which driver, what of them is refused, never another file that they name."""
+"""How files are opened: by which driver, what of them is refused, never another file that they name.
+
+Each thread opens its own handles, and few of them: GDAL keeps decoded blocks for each handle and thread, beyond any
+bound of ours, while opening costs a tenth of decoding a block.
+"""
 
 from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,9 +30,11 @@ DRIVERS = (
 )  # no format whose files name other files or addresses (VRT and its like)
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 UNIT = 512
+HANDLES = 4
+"""How many files a thread keeps open."""
 MOST_BLOCK = 512 << 20
 """Bytes that may be decoded to get at one pixel: a few bytes on disk can claim to be more than the memory holds."""
-GDAL = {"GDAL_CACHEMAX": 64, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_NUM_THREADS": 1}
+GDAL = {"GDAL_CACHEMAX": 16, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_NUM_THREADS": 1}
 
 
 class Unsuitable(RasterioError):  # type: ignore[misc]
@@ -40,30 +49,35 @@ class Version(NamedTuple):
     size: int
 
 
-class File:
-    """An open file: its geometry and one shared, thread-safe handle for each level."""
+class _Own(OrderedDict[Any, Any]):
+    """A thread's open files, the latest used last."""
 
-    def __init__(self, version: Version) -> None:
-        self.version = version
-        full, way = _open(version.path)
-        if full.count == 0:
-            raise Unsuitable("holds no single image, but several")
-        if full.crs is None:
-            raise Unsuitable("has no coordinate reference system")
-        step = full.transform
-        if step.b or step.d:
-            raise Unsuitable("lies on a rotated grid: warp it to an upright one")
-        if any(kind.startswith("complex") for kind in full.dtypes):
-            raise Unsuitable("holds complex numbers: store amplitude or intensity")
-        if (size := _decoded_at_once(full)) > MOST_BLOCK:
-            raise Unsuitable(f"is stored in blocks of {size >> 20} MB: store it in tiles")
-        self.masked = _masked(full)
-        self.levels = [full, *[_first(version.path, way, overview_level=k) for k in range(len(full.overviews(1)))]]
-        sizes = tuple((level.width, level.height) for level in self.levels)
-        crs = f"EPSG:{code}" if (code := full.crs.to_epsg(confidence_threshold=100)) else full.crs.to_wkt()
-        self.raster = Raster(crs, step.c, step.f, step.a, -step.e, sizes)
-        self.nodata, self.count = full.nodata, full.count
-        self.units = [_unit(level) for level in self.levels]
+
+class Handles:
+    """Open files, HANDLES for each thread that reads."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+        self._all: weakref.WeakValueDictionary[int, _Own] = weakref.WeakValueDictionary()
+
+    def get(self, key: Any, make: Callable[[], Any]) -> Any:
+        """This thread's handle of that key, made where it has none; the one it used longest ago is closed."""
+        own = getattr(self._local, "own", None)
+        if own is None:
+            own = self._local.own = _Own()
+            self._all[id(own)] = own
+        if key not in own:
+            while len(own) >= HANDLES:
+                own.popitem(last=False)[1].close()
+            own[key] = make()
+        own.move_to_end(key)
+        return own[key]
+
+    def close(self) -> None:
+        """Close all; nobody may read any more."""
+        for own in list(self._all.values()):
+            while own:
+                own.popitem()[1].close()
 
 
 class Way(NamedTuple):
@@ -73,7 +87,63 @@ class Way(NamedTuple):
     options: dict[str, Any]
 
 
-ALONE = Way(DRIVERS, GDAL)  # no file beside it is looked at; threads share LIBERTIFF's handles without copies
+class File:
+    """What a file's header says of it. `lies` tells whether its path is still its own."""
+
+    def __init__(
+        self, version: Version, handles: Handles | None = None, lies: Callable[[], bool] = lambda: True
+    ) -> None:
+        self.version, self._handles, self._lies = version, handles or Handles(), lies
+        self._check_place()
+        full, self._way = _open(version.path)
+        with full:
+            _check(full)
+            step = full.transform
+            crs = f"EPSG:{code}" if (code := full.crs.to_epsg(confidence_threshold=100)) else full.crs.to_wkt()
+            self.masked, self.dtypes = _masked(full), full.dtypes
+            self.nodata, self.count, self.units = full.nodata, full.count, [_unit(full)]
+            sizes = [(full.width, full.height)]
+            for level in range(len(full.overviews(1))):
+                with _first(version.path, self._way, overview_level=level) as coarser:
+                    sizes.append((coarser.width, coarser.height))
+                    self.units.append(_unit(coarser))
+        self.raster = Raster(crs, step.c, step.f, step.a, -step.e, tuple(sizes))
+
+    def level(self, number: int = 0) -> Any:
+        """This thread's open handle of a level, 0: full resolution. For use at once: the thread's next may close it."""
+        return self._handles.get((self.version, number), lambda: self._opened(number))
+
+    def _opened(self, number: int) -> Any:
+        self._check_place()
+        options = {"overview_level": number - 1} if number else {}
+        handle = _first(self.version.path, self._way, **options)
+        found = os.lstat(self.version.path)
+        if (found.st_mtime_ns, found.st_size) != self.version[1:]:
+            handle.close()
+            raise Unsuitable("was replaced just now: ask again")
+        return handle
+
+    def _check_place(self) -> None:
+        """Since its path was found somebody may have put a link there."""
+        if not self._lies():
+            raise Unsuitable("was moved just now: ask again")
+
+
+def _check(full: Any) -> None:
+    """Refuses what is sound, but not read here."""
+    if full.count == 0:
+        raise Unsuitable("holds no single image, but several")
+    if full.crs is None:
+        raise Unsuitable("has no coordinate reference system")
+    if full.transform.b or full.transform.d:
+        raise Unsuitable("lies on a rotated grid: warp it to an upright one")
+    if any(kind.startswith("complex") for kind in full.dtypes):
+        raise Unsuitable("holds complex numbers: store amplitude or intensity")
+    if (size := _decoded_at_once(full)) > MOST_BLOCK:
+        raise Unsuitable(f"is stored in blocks of {size >> 20} MB: store it in tiles")
+
+
+ALONE = Way(DRIVERS, GDAL)  # no file beside it is looked at
 MASKED = Way(DRIVERS[1:], GDAL)  # LIBERTIFF crashes on the overviews of a file with a mask
 BESIDE = Way(DRIVERS[1:], {})
 
@@ -94,7 +164,6 @@ def _masked(dataset: Any) -> bool:
 
 def _first(path: str, way: Way, **options: Any) -> Any:
     """The file opened by the first driver that can."""
-    options = {"thread_safe": True, **options}
     with rasterio.Env(**way.options):
         for driver in way.drivers[:-1]:
             try:
@@ -110,7 +179,7 @@ def _refuse_links(path: Path) -> None:
         foreign = beside.suffix in (".ovr", ".msk") and _start(beside) not in TIFF
         if beside.is_symlink() or foreign or beside.suffix == ".aux":
             raise Unsuitable("has a file beside it that is a link or of another format")
-    with _first(str(path), BESIDE, thread_safe=False) as file:
+    with _first(str(path), BESIDE) as file:
         if file.tags(ns="OVERVIEWS"):
             raise Unsuitable("names another file as its overviews")
 

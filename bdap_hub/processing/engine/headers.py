@@ -19,7 +19,7 @@ from .reader import FileUnavailable, Reader
 def item_of_raster(reader: Reader, href: str) -> dict[str, Any]:
     """The STAC item of a file on the store; FileUnavailable where it cannot be read, or lies nowhere on Earth."""
     file = reader.file(href)
-    data = file.levels[0]
+    data = file.level()
     count = data.count - (data.colorinterp[-1] is ColorInterp.alpha)
     classes = ["classification"] if data.colorinterp[0] is ColorInterp.palette else []
     bands = [_band(data, index) for index in range(count)]
@@ -37,7 +37,7 @@ def _band(data: Any, index: int) -> dict[str, Any]:
 def _when(file: File) -> datetime:
     """What the header says, else when the file was written."""
     try:
-        found = datetime.strptime(file.levels[0].tags().get("TIFFTAG_DATETIME", ""), "%Y:%m:%d %H:%M:%S")
+        found = datetime.strptime(file.level().tags().get("TIFFTAG_DATETIME", ""), "%Y:%m:%d %H:%M:%S")
     except ValueError:
         return datetime.fromtimestamp(file.version.mtime // 10**9, UTC)
     return found.replace(tzinfo=UTC)

@@ -1,6 +1,6 @@
-"""Reads pixels: shared handles per file and overview, one bounded cache of decoded blocks, never a path outside.
+"""Reads pixels: a few open files for each thread, one bounded cache of decoded blocks, never a path outside.
 
-Handles are keyed by path, time and size of the file, so a replaced file is read anew.
+Files are known by path, time and size of the file, so a replaced file is read anew.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ...errors import Unavailable
 from ...settings import StoreSettings
 from ..graphs.bands import Source
 from .cache import Cache
-from .files import File, Unsuitable, Version
+from .files import File, Handles, Unsuitable, Version
 from .grid import Grid
 from .sampling import Sampler, sampler
 from .watch import Watch
@@ -43,6 +43,7 @@ class Reader:
 
     def __init__(self, store: StoreSettings, blocks: int, files: int = 512, watch: Watch | None = None) -> None:
         self.store, self.watch = store, watch or Watch(store.patience)
+        self._handles = Handles()
         self._files: Cache[File] = Cache(files)
         self._paths: dict[str, tuple[str, float]] = {}
         self._blocks: Cache[Any] = Cache(blocks, lambda block: int(block.nbytes))
@@ -71,12 +72,6 @@ class Reader:
             known = self._paths[href] = (str(self.store.path_of(href, links=False)), now)
         return known[0]
 
-    def _opened(self, href: str, version: Version) -> File:
-        """Opened only where it still lies: since its path was found somebody may have put a link there."""
-        if not self._lies(href, version):
-            raise Unsuitable("was moved just now: ask again")
-        return File(version)
-
     def _lies(self, href: str, version: Version) -> bool:
         try:
             return self._path(href, fresh=True) == version.path
@@ -84,9 +79,12 @@ class Reader:
             return False
 
     def file(self, href: str) -> File:
-        """The open file of an href; FileUnavailable where GDAL cannot read it."""
+        """What is known of the file of an href; FileUnavailable where GDAL cannot read it."""
         version = self.version(href)
-        return self._guarded(href, lambda: self._files.get(version, lambda: self._opened(href, version)))
+        return self._guarded(href, lambda: self._files.get(version, lambda: self._looked_into(href, version)))
+
+    def _looked_into(self, href: str, version: Version) -> File:
+        return File(version, self._handles, lambda: self._lies(href, version))
 
     def text(self, href: str, most: int) -> bytes:
         """A document on the store, of at most so many bytes."""
@@ -119,6 +117,7 @@ class Reader:
 
     def close(self) -> None:
         """Close all files; rasterio cannot do so any more once the interpreter ends."""
+        self._handles.close()
         self._files.clear()
         self._blocks.clear()
 
@@ -143,11 +142,11 @@ class Reader:
 
     def _block(self, file: File, index: int, level: int, row: int, column: int) -> Any:
         width, height = file.units[level]
-        dataset = file.levels[level]
+        whole_width, whole_height = file.raster.sizes[level]
         x, y = column * width, row * height
-        window = Window(x, y, min(width, dataset.width - x), min(height, dataset.height - y))
+        window = Window(x, y, min(width, whole_width - x), min(height, whole_height - y))
         key = (file.version, index, level, row, column)
-        return self._blocks.get(key, lambda: _pixels(dataset, index, window=window))
+        return self._blocks.get(key, lambda: _pixels(file.level(level), index, window=window))
 
     def _place(self, href: str) -> str:
         """The part of the store that answers or hangs as a whole: a collection's folder, or a project's."""
@@ -173,7 +172,7 @@ def in_scale(values: Any, source: Source) -> Any:
 
 
 def _decimated(file: File, source: Source, how: Sampler) -> Any:
-    dataset, k = file.levels[how.level], how.decimate
+    dataset, k = file.level(how.level), how.decimate
     window = Window(how.left * k, how.top * k, (how.right - how.left) * k, (how.bottom - how.top) * k)
     resampling = Resampling.nearest if source.nearest else Resampling.average
     shape = (how.bottom - how.top, how.right - how.left)

@@ -152,7 +152,7 @@ def precision(evaluator: Evaluator) -> set[Any]:
         for band in range(len(load.bands)):
             source = next((s for scene in scenes if (s := scene.sources[band])), None)
             if source is not None:
-                dtype = np.dtype(evaluator.engine.reader.file(source.href).levels[0].dtypes[source.index - 1])
+                dtype = np.dtype(evaluator.engine.reader.file(source.href).dtypes[source.index - 1])
                 found.add(np.float64 if dtype.itemsize > 4 or dtype in (np.int32, np.uint32) else np.float32)
     return found
 

@@ -87,10 +87,10 @@ class NativeReader(Reader):
         rows = []
         for top in range(inside.top, inside.bottom, ROWS):
             part = Pixels(inside.left, top, inside.width, min(ROWS, inside.bottom - top))
-            values = self._guarded(source.href, partial(file.levels[0].read, source.index, window=part))
+            values = self._guarded(source.href, partial(_numbers, file, source.index, part))
             found = as_floats(values, file.nodata if source.nodata is None else source.nodata)
             if file.masked:
-                mask = self._guarded(source.href, partial(file.levels[0].read_masks, 1, window=part))
+                mask = self._guarded(source.href, partial(_mask, file, part))
                 found[mask == 0] = np.nan
             rows.append(in_scale(found, source))
         return rows[0] if len(rows) == 1 else np.concatenate(rows)
@@ -202,6 +202,14 @@ def aligned(grid: Grid, raster: Raster) -> tuple[int, int] | None:
 def same(a: float, b: float) -> bool:
     """Whether two pixel sizes are one, also after a hundred thousand pixels."""
     return abs(a - b) < 1e-9 * abs(b)
+
+
+def _numbers(file: File, index: int, window: Window) -> Any:
+    return file.level().read(index, window=window)
+
+
+def _mask(file: File, window: Window) -> Any:
+    return file.level().read_masks(1, window=window)
 
 
 def as_floats(values: Any, nodata: float | None) -> Any:
