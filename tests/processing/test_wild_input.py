@@ -10,7 +10,7 @@ from bdap_hub.errors import BadRequest
 from bdap_hub.processing.cubes.extent import box
 from bdap_hub.processing.cubes.geometry import parts
 from bdap_hub.processing.graphs.graph import GraphError
-from bdap_hub.processing.graphs.needs import queries
+from bdap_hub.processing.graphs.needs import margin, queries
 from bdap_hub.processing.graphs.parse import parse
 from bdap_hub.processing.processes import REGISTRY
 from bdap_hub.processing.results.formats import wanted
@@ -133,3 +133,17 @@ def test_what_is_no_geometry_is_refused(odd: Any) -> None:
     with pytest.raises(GraphError, match="not a GeoJSON geometry"):
         parts(odd)
     assert parts({"type": "FeatureCollection", "features": [features(1)]}) == [features(0)]
+
+
+@pytest.mark.parametrize("sigma", [1.7976931348623157e308, -1.7976931348623157e308])
+def test_a_gaussian_of_any_width_has_a_reach(sigma: float) -> None:
+    def reach(sigma: float) -> int:
+        graph = {"data": load(), "out": node("gaussian_filter", True, data=of("data"), sigma=sigma)}
+        return margin(parse(graph, REGISTRY))
+
+    assert reach(2) == 6
+    if sigma < 0:
+        assert reach(sigma) == 0  # refused when it runs on no data
+    else:
+        with pytest.raises(GraphError, match="pixels around it"):
+            reach(sigma)

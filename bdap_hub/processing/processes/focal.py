@@ -149,7 +149,8 @@ def morphology(data: Any, operation: Any, size: Any = 3, shape: Any = "square") 
 
 
 def _three_sigmas(arguments: Mapping[str, Any]) -> int:
-    return math.ceil(3 * written(arguments, "sigma", 1))
+    sigma = written(arguments, "sigma", 1)
+    return math.ceil(3 * min(max(sigma, 0), 1e6))  # beyond the limit in any case; three times the largest is infinite
 
 
 @process(reach=_three_sigmas, limits=VIEW)
