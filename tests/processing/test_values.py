@@ -285,3 +285,10 @@ def test_reducers_on_arrays_equal_numpy(name: str) -> None:
     with np.errstate(all="ignore"):  # as a run does
         got = REGISTRY[name].function(Series(data))
     np.testing.assert_allclose(got, want, rtol=2e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("process", "x", "expected"), [("and", 0, False), ("and", 1, None), ("or", 1, True), ("or", 0, None)]
+)
+def test_logic_of_plain_numbers_with_one_unknown(process: str, x: int, expected: bool | None) -> None:
+    assert REGISTRY[process].function(x, math.nan) is expected

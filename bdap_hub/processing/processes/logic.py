@@ -71,7 +71,7 @@ def _where_known(result: Any, known: Any, x: Any, y: Any) -> Any:
     out = np.array(result, np.float32)
     missing = np.isnan(x) | np.isnan(y)
     if missing.any():
-        out[missing & ~known] = np.nan
+        out[missing & np.logical_not(known)] = np.nan  # plain numbers compare to plain booleans
     return out
 
 
