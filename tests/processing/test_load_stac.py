@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -258,6 +259,8 @@ def test_a_listed_server_leads_nowhere_else(ana: Client, platform: Any, elsewher
     assert ana.post(stac(f"{elsewhere.url}/stac/away")).json()["code"] == "Unavailable"
     assert ana.post(stac(f"{elsewhere.url}/stac/links")).json()["code"] == "StacInvalid"
     assert elsewhere.asked == ["/stac/away", "/stac/links"]
+    elsewhere.pages["/stac/links"] = {"type": "Catalog", "links": [{"rel": "item", "href": "a\x01b"}]}
+    assert ana.post(stac(f"{elsewhere.url}/stac/links")).json()["code"] == "StacInvalid"
 
 
 def test_an_api_is_asked_for_the_period_and_page_by_page(ana: Client, platform: Any, elsewhere: Elsewhere) -> None:
@@ -312,6 +315,21 @@ def test_too_many_items_are_refused_with_their_number(ana: Client, platform: Any
     assert refused.json()["code"] == "ProcessGraphComplexity" and "501 items" in refused.json()["message"]
     path.write_text(json.dumps(many | {"features": many["features"][:3]}))
     assert ana.post(stac("/eos/data/fields/many.json")).status_code == 201
+
+
+def test_documents_are_bounded_also_together(ana: Client, platform: Any) -> None:
+    own = json.dumps(own_item(platform.settings, "data/fields/x"))
+    folder: Path = platform.settings.store.root / "data/fields/large"
+    folder.mkdir()
+    for number in range(5):
+        (folder / f"{number}.json").write_text(own.ljust(8_000_000))
+    for count, status in ((3, 201), (5, 400)):
+        links = [{"rel": "item", "href": f"{number}.json"} for number in range(count)]
+        (folder / "catalog.json").write_text(json.dumps({"type": "Catalog", "links": links}))
+        answer = ana.post(stac("/eos/data/fields/large"))
+        assert answer.status_code == status, answer.text
+    assert "more than 32 MB in all" in answer.json()["message"]
+    shutil.rmtree(folder)
 
 
 def test_tiles_equal_those_of_load_collection(ana: Client, platform: Any) -> None:

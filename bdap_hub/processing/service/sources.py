@@ -5,6 +5,7 @@ All of it in the caller's name: the catalogue by their token, each folder of the
 
 from __future__ import annotations
 
+import asyncio
 import json
 import posixpath
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -28,13 +29,14 @@ from .address import Address, address_of, allowed
 from .lookup import Catalogue, too_many
 from .rights import Rights
 
-MOST_BYTES = 8 << 20
+MOST_BYTES, MOST_IN_ALL = 8 << 20, 32 << 20
+"""The size of a document, and of all that one load reads: as Python's objects they take twenty times as much."""
 DOCUMENTS = 100
 """Documents that may be read besides those of the items."""
 PAGE = 200
 FOLDERS = ("collection.json", "catalog.json")
 Document = Mapping[str, Any]
-Fetch = Callable[[str], Awaitable[Document]]
+Fetch = Callable[[str], Awaitable[bytes]]
 
 
 @dataclass(frozen=True)
@@ -111,9 +113,9 @@ class Sources:
             item = await self.run(item_of_raster, self.reader, place)
             return Found({"id": place}, [item], self.rights.covering([posixpath.dirname(place)], person))
 
-        async def fetch(path: str) -> Document:
+        async def fetch(path: str) -> bytes:
             self.rights.read(path, person)
-            found: Document = await self.run(self._document, path)
+            found: bytes = await self.run(self.reader.text, path, MOST_BYTES)
             return found
 
         if not place.endswith(".json"):
@@ -122,24 +124,24 @@ class Sources:
 
     async def _walked(self, query: Query, place: str, fetch: Fetch, join: stac.Join, person: Person) -> Found:
         """All items that a document holds or links to, and the rights to the folders of their files."""
-        first = await fetch(place)
-        todo, seen, items = [(place, first)], {place}, list[Document]()
+        todo, seen, items = [place], {place}, list[Document]()
+        left, bands = MOST_IN_ALL, dict[str, Any]()
         while todo:
-            where, document = todo.pop()
+            where = todo.pop()
+            text = await fetch(where)
+            if (left := left - len(text)) < 0:
+                raise stac.wrong(place, f"leads to documents of more than {MOST_IN_ALL >> 20} MB in all")
+            document = await asyncio.to_thread(_parsed, text, where)
+            bands = stac.assets_of(document) if where == place else bands
             items += [stac.item_of(raw, where, join, self.root) for raw in stac.items_in(document)]
             links = [link for link in _following(document, where, join, query) if link not in seen]
             if (count := max(len(items), len(links), len(seen) - DOCUMENTS)) > self.limit:
                 raise too_many(query.collection, count, self.limit)
-            for link in links:
-                seen.add(link)
-                todo.append((link, await fetch(link)))
+            todo += dict.fromkeys(links)
+            seen |= set(links)
         folders = {posixpath.dirname(asset["href"]) for item in items for asset in item["assets"].values()}
-        described = {"id": place, "item_assets": stac.assets_of(first)}
+        described = {"id": place, "item_assets": bands}
         return Found(described, items, self.rights.covering(sorted(folders), person))
-
-    def _document(self, path: str) -> Document:
-        text = self.reader.text(path, MOST_BYTES)
-        return _parsed(text, path)
 
     def _in_folder(self, path: str) -> str:
         for name in FOLDERS:
@@ -152,7 +154,7 @@ class Sources:
             f"{path} holds no collection.json", f"name a STAC document or one of {', '.join(stac.RASTERS)}"
         )
 
-    async def _download(self, url: str) -> Document:
+    async def _download(self, url: str) -> bytes:
         """A document of a server that the operator lists; nothing of the caller's is sent there."""
         if not allowed(url, self.settings.processing.stac_origins):
             raise stac.wrong(url, "is linked, but is no address that is read here")
@@ -165,9 +167,11 @@ class Sources:
                     body += chunk
                     if len(body) > MOST_BYTES:
                         raise stac.wrong(url, f"is larger than {MOST_BYTES >> 20} MB")
+        except httpx.InvalidURL:
+            raise stac.wrong(url, "is linked, but is no address") from None
         except httpx.HTTPError:
             raise Unavailable(f"{url} does not answer", "try again in a moment") from None
-        return _parsed(bytes(body), url)
+        return bytes(body)
 
 
 def _following(document: Document, place: str, join: stac.Join, query: Query) -> list[str]:
