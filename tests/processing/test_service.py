@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ import rasterio
 
 from bdap_hub.audit import latest
 from bdap_hub.database import connect
+from bdap_hub.processing.engine.evaluate import Compiled
 from bdap_hub.processing.engine.grid import Grid
 from bdap_hub.processing.processes import REGISTRY
 from bdap_hub.web import HubLogin, sign_token
@@ -22,6 +24,17 @@ from .client import PREFIX, Client, tile
 from .conftest import DATES, X, Y, Z, make_collection, truth, write_catalogue
 from .graphs import arg, band, call, load, ndvi_median, node
 from .test_engine import decoded, expected_median
+
+
+def test_graphs_are_tried_in_the_turns_of_evaluations(ana: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in the few threads in which everybody's database is asked: somebody's code may take its time."""
+    seen, original = [], Compiled.of
+    monkeypatch.setattr(
+        Compiled, "of", lambda *a, **k: seen.append(threading.current_thread().name) or original(*a, **k)
+    )
+    service = ana.post(ndvi_median()).json()["id"]
+    assert ana.http.get(f"/services/{service}").status_code == 200
+    assert seen and {name.partition("-")[0] for name in seen} == {"evaluate"}
 
 
 def test_post_gives_a_service_whose_tiles_equal_numpy(ana: Client) -> None:

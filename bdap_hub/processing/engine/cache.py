@@ -40,6 +40,11 @@ class Cache[V]:
                 del self._busy[key]
             own.release()
 
+    def ready(self, key: Any) -> V | None:
+        """The entry, where it is there; never waits."""
+        with self._lock:
+            return self._entries.get(key)
+
     def _keep(self, key: Any, value: V) -> None:
         with self._lock:
             self._entries[key] = value

@@ -68,7 +68,7 @@ class Compiled:
         around, shapes = margin(graph), dict[str, Any]()
         fill = 1 if whole else np.nan  # where labels depend on what is missing, nothing is
         nowhere = Context(Grid.point(0, 0), lambda n: _blank(plan.load(n), fill), seen=shapes, keep=True, whole=whole)
-        nowhere.models = (models or NO_MODELS).get
+        nowhere.models, nowhere.check = (models or NO_MODELS).get, check
         nowhere.udfs = code_of(plan, udfs)
         result = run(graph, nowhere)
         if not isinstance(result, Cube):

@@ -90,7 +90,9 @@ class Room:
         row = await asyncio.to_thread(self.services.get, identifier, principal.person.name)
         if row is None:
             raise ServiceNotFound(f"you have no service {identifier!r:.80}", "GET /services lists yours")
-        compiled = await asyncio.to_thread(self.compiled, row.plan)
+        compiled = self._compiled.ready(row.plan)
+        if compiled is None:
+            compiled = await self.gate.run(self.compiled, row.plan, person=row.owner)
         self.rights.check(compiled.plan, principal.person)
         return principal, row, compiled
 
@@ -133,7 +135,9 @@ class Room:
         most, person = self.settings.processing.max_items, principal.person.name
         made = plan.build(graph, asked, collections, items, most, owned, person)
         self.rights.check(made, principal.person)
-        return await asyncio.to_thread(Compiled.of, graph, made, whole, self.engine.models, self.engine.udfs)
+        return await self.gate.run(
+            Compiled.of, graph, made, whole, self.engine.models, self.engine.udfs, person=principal.person.name
+        )
 
     def _restored(self, identifier: str) -> Compiled:
         row: StoredPlan | None = self.services.plan(identifier)

@@ -27,7 +27,7 @@ def add_services(app: FastAPI, prefix: str, room: Room) -> None:
         principal = await room.login.require(request)
         draft = await draft_of(room, request, principal, await body_of(request))
         row = await asyncio.to_thread(_kept, room, principal.person.name, draft)
-        shown = _described(principal, row, draft.graph)
+        shown = await _described(principal, row, draft.graph)
         return JSONResponse(shown, 201, {"Location": f"{base}/services/{row.id}", "OpenEO-Identifier": row.id})
 
     @app.get(f"{prefix}/services")
@@ -40,7 +40,7 @@ def add_services(app: FastAPI, prefix: str, room: Room) -> None:
     async def service(request: Request, identifier: str) -> dict[str, Any]:
         principal, row, _ = await room.mine(request, identifier)
         stored = await asyncio.to_thread(room.services.plan, row.plan)
-        return _described(principal, row, json.loads(stored.graph) if stored else {})
+        return await _described(principal, row, json.loads(stored.graph) if stored else {})
 
     @app.patch(f"{prefix}/services/{{identifier}}", status_code=204)
     async def change(request: Request, identifier: str) -> Response:
@@ -72,8 +72,8 @@ def add_services(app: FastAPI, prefix: str, room: Room) -> None:
         found = await asyncio.to_thread(room.logs.of, row.id, row.owner, severe, offset, limit)
         return {"level": level, "logs": [described(entry) for entry in found], "links": []}
 
-    def _described(principal: Principal, row: StoredService, graph: Any) -> dict[str, Any]:
-        view = room.views.of(row)
+    async def _described(principal: Principal, row: StoredService, graph: Any) -> dict[str, Any]:
+        view = await room.gate.run(room.views.of, row, person=row.owner)
         where = document.addresses(base, view, f"sig={room.rights.sign(row.id, principal)}")
         return document.described(view, graph, where)
 
