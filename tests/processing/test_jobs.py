@@ -21,6 +21,7 @@ from bdap_hub.processing.jobs.contract import Event, Outcome, Task, restore
 from bdap_hub.processing.jobs.dispatcher import Dispatcher
 from bdap_hub.processing.jobs.local import LocalRunner
 from bdap_hub.processing.jobs.tables import Jobs
+from bdap_hub.processing.jobs.worker import _evaluator
 from bdap_hub.settings import Settings
 
 from .client import Client
@@ -28,6 +29,7 @@ from .conftest import DATES, make_collection, write_catalogue
 from .graphs import load, ndvi_median, node, of
 from .test_engine import compiled
 from .test_exports import BANDS, saved, want
+from .test_models import engine_and_graph, softmax
 
 DEADLINE = 240
 
@@ -125,7 +127,7 @@ def test_nobody_else_gets_anything(ana: Client, platform: Any, done: str) -> Non
     address = next(iter(ana.http.get(f"/jobs/{done}/results").json()["assets"].values()))["href"]
     foreign = next(iter(ana.http.get(f"/jobs/{other}/results").json()["assets"].values()))["href"]
     plain, _, signature = address.partition("?sig=")
-    assert httpx.get(address).status_code == 200
+    assert httpx.get(address).headers["cache-control"] == "private, no-cache"
     assert httpx.get(plain).status_code == 401 and httpx.get(address[:-3]).status_code == 401
     assert httpx.get(f"{plain}?sig={foreign.partition('?sig=')[2]}").status_code == 403
     folder = plain.rpartition("/")[0]
@@ -245,6 +247,36 @@ async def test_jobs_that_the_last_service_left_running_start_again_once(settings
         "the service ended while the job ran: it starts again",
         "the service ended 2 times while the job ran",
     ]
+
+
+def test_nothing_half_written_is_left(settings: Settings) -> None:
+    settings = settings.model_copy(update={"store": settings.store.model_copy(update={"root": settings.var})})
+    jobs = Jobs(connect(settings.database))
+    found = Dispatcher(settings, jobs, Fake(Outcome("error")), _allowed, lambda *said: None)
+    for again, left in ((False, False), (True, True)):
+        jobs.queue(identifier := jobs.add("ana", {}).id, "{}", "{}")
+        row = jobs.claim()
+        part = settings.store.results_of("ana") / f"{identifier}.part"
+        part.mkdir(parents=True)
+        assert row is not None and row.id == identifier and jobs.cancel(identifier)
+        if again:  # it is another run's by now
+            jobs.queue(identifier, "{}", "{}")
+        found._end(row, Outcome("canceled"))
+        assert part.exists() == left
+
+
+def test_a_worker_has_the_stored_models(fields: Any, tmp_path: Path) -> None:
+    softmax(tmp_path)
+    raw = {
+        "a": load(bands=["B04", "B08"]),
+        "m": node("load_ml_model", id="classes"),
+        "p": node("ml_predict", data=of("a"), model=of("m")),
+        "save": node("save_result", True, data=of("p"), format="GTiff"),
+    }
+    made = task(fields, tmp_path, graph=raw)
+    plan = engine_and_graph(tmp_path, fields, raw)[1].plan.dump()
+    made = replace(made, plan=plan, processing={**made.processing, "models": str(tmp_path)})
+    assert "predictions" in _evaluator(made).compiled.result.dims
 
 
 def test_who_has_none_running_comes_first(settings: Settings) -> None:

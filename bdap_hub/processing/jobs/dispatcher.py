@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import shutil
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -125,7 +126,15 @@ class Dispatcher:
             limits.nice,
         )
 
+    def _clear(self, row: StoredJob) -> None:
+        """Nothing is left of what was half written, unless the job was started anew meanwhile."""
+        now = self.jobs.get(row.id)
+        if now is None or now.queued == row.queued:
+            shutil.rmtree(folder_of(self.settings, row).with_name(f"{row.id}.part"), True)
+
     def _end(self, row: StoredJob, outcome: Outcome) -> None:
+        if outcome.status != "finished":
+            self._clear(row)
         if outcome.status == "canceled":
             return  # the state says so already
         if outcome.status == "lost":

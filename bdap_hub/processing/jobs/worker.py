@@ -25,7 +25,7 @@ from ..graphs.parse import parse
 from ..processes import REGISTRY
 from ..results import stac
 from ..results.export import check, export, extent_of
-from ..results.pixels import Evaluator, Limits
+from ..results.pixels import Evaluator, Limits, native_engine
 from .contract import Event, Task, restore
 
 PART = 4
@@ -73,8 +73,9 @@ def run(task: Task, say: Callable[[Event], None]) -> dict[str, Any]:
 def _evaluator(task: Task) -> Evaluator:
     memory = {"max_cube_mb": task.memory_mb // PART}
     limits = Limits(StoreSettings(**task.store), ProcessingSettings(**{**task.processing, **memory}))
-    compiled = Compiled.of(parse(task.graph, REGISTRY), plan.restore(task.plan), whole=True)
-    return Evaluator(limits, compiled)
+    native = native_engine(limits)
+    compiled = Compiled.of(parse(task.graph, REGISTRY), plan.restore(task.plan), whole=True, models=native.models)
+    return Evaluator(limits, compiled, native)
 
 
 def _voice() -> Callable[[Event], None]:

@@ -27,6 +27,8 @@ from .logs import described
 from .room import Room
 
 PURPOSE = "job-result"
+PRIVATE = {"Cache-Control": "private, no-cache"}
+"""A browser may keep a file, but asks each time whether it may still be read."""
 
 
 class Failed(BdapError):
@@ -69,8 +71,10 @@ def add_job_results(app: FastAPI, prefix: str, room: Room) -> None:
             raise NotFound(f"the job has no file {name!r:.80}", "take the address from the job's results")
         if name.endswith(".json") and name != "result.json":
             found = await asyncio.to_thread(_document, folder / name)
-            return JSONResponse(_addressed(found, f"{base}/{row.id}/results", sig), media_type="application/geo+json")
-        return FileResponse(folder / name, filename=name)
+            return JSONResponse(
+                _addressed(found, f"{base}/{row.id}/results", sig), headers=PRIVATE, media_type="application/geo+json"
+            )
+        return FileResponse(folder / name, filename=name, headers=PRIVATE)
 
 
 def dispatcher(room: Room) -> Dispatcher:
