@@ -43,7 +43,7 @@ class Rules:
         root = max((one for one in allowed if _inside(source, one)), key=len, default="")
         if not root or not _plain(source):
             raise Refused(f"{source} is in no folder that servers may {'have' if mount['read_only'] else 'write in'}")
-        if not _plain(target) or target == "/" or any(_inside(target, one) for one in NEVER_OVER):
+        if not _plain(target) or any(_inside(target, one) for one in NEVER_OVER):
             raise Refused(f"nothing is mounted at {target}")
         if mount["propagation"] not in ("rprivate", "rslave"):
             raise Refused(f"the propagation {mount['propagation']} is not for servers")
@@ -88,5 +88,6 @@ def _inside(path: str, folder: str) -> bool:
 
 
 def _plain(path: str) -> bool:
-    """Absolute, and without steps back."""
-    return path.startswith("/") and not {"..", "."} & set(path.split("/")) and "\0" not in path
+    """Absolute, in the one spelling that it has: without steps back, and no slash too many."""
+    first, *steps = path.split("/")
+    return first == "" and bool(steps) and not {"..", ".", ""} & set(steps) and "\0" not in path

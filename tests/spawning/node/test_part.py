@@ -148,6 +148,8 @@ def test_only_folders_files_and_ids_that_servers_have(part: Path, slot: Any, sto
         "beside by its name": put(mounts=[mount(f"{store}/data-x", "/eos/x")]),
         "to write, where one reads": put(mounts=[mount(f"{store}/names", "/eos/x", read_only=False)]),
         "over the kernel's": put(mounts=[mount(f"{store}/data", "/proc/sys")]),
+        "over the kernel's, spelt otherwise": put(mounts=[mount(f"{store}/data", "//proc")]),
+        "over everything": put(mounts=[mount(f"{store}/data", "/")]),
         "shared": put(mounts=[{**mount(f"{store}/data", "/eos/x"), "propagation": "rshared"}]),
         "a file elsewhere": put(files=[{**KEY, "path": "/etc/passwd"}]),
         "a file of root's": put(files=[{**KEY, "uid": 0}]),
