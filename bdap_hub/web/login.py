@@ -214,7 +214,7 @@ class HubLogin:
         return Principal(person=person, display_name=said["display_name"])
 
     async def _by_token(self, token: str, via: Literal["cookie", "token"]) -> Principal | None:
-        if not token:
+        if not token.isascii() or not token.isprintable() or not token:  # no header can carry it on
             return None
         if token.count(".") == 2 and via == "token":
             claims = read_token(self._key, RELEASE, token)

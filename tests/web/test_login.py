@@ -45,6 +45,8 @@ def test_a_hub_token_says_who_calls(hub, service):
         ({"Authorization": "Bearer 0123456789abcdef"}, 401),
         ({"Authorization": "Basic YW5hOnRlc3Q="}, 401),
         ({"Authorization": "Bearer a.b.c"}, 401),
+        ({"Authorization": "Bearer caf\u00e9".encode("latin-1")}, 401),
+        ({"Cookie": "bdap-admin=caf\u00e9".encode("latin-1")}, 401),
         ({"Cookie": "bdap-admin=0123456789abcdef"}, 401),
     ],
 )

@@ -44,7 +44,9 @@ class Cors:
 
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(ALWAYS)
+                headers = MutableHeaders(scope=message)
+                headers.update(ALWAYS)
+                headers.add_vary_header("Origin")  # what a cookie got is not for another origin, from no cache either
             await send(message)
 
         await self.app(scope, receive, marked)
