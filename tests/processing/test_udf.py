@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bdap_hub.errors import Unavailable
 from bdap_hub.processing.cubes.cube import Cube
 from bdap_hub.processing.graphs.graph import GraphError, holds_code
 from bdap_hub.processing.graphs.interpret import Context, run
@@ -176,3 +178,20 @@ def test_labels_and_texts_of_an_answer_are_harmless() -> None:
     assert messages.arrays_of({**GOOD, "labels": {"y": ["a", 2]}}, bytes(24)).labels == {"y": ("a", 2)}
     assert messages.text_of("a\x1b[31mb\nc") == "a[31mb\nc" and messages.text_of({}) == "it failed"
     assert len(messages.text_of("x" * 10_000)) == messages.MOST_TEXT
+
+
+def test_asking_for_runtimes_starts_few_sandboxes(tmp_path: Path) -> None:
+    """Nobody need be logged in for it: where none can be started (a stand-in for the engine) it is not tried again."""
+
+    class NoEngine:
+        tried = 0
+
+        def start(self) -> Any:
+            self.tried += 1
+            raise Unavailable("the image is not built", "build it")
+
+    asked = Udfs(make_settings(tmp_path / "on", processing={"udf": {"workers": 1}}, spawning={"engine": "docker"}))
+    asked._engine = engine = NoEngine()  # type: ignore[assignment]
+    assert [asked.runtime() for _ in range(5)] == [None] * 5 and engine.tried == 1
+    asked._ask_again = 0.0
+    assert asked.runtime() is None and engine.tried == 2

@@ -61,21 +61,30 @@ class Udfs:
         self._waiting: Counter[str] = Counter()
         self._stopped: dict[Owner, float] = {}
         self._said: dict[str, Any] | None = None
-        self._change = threading.Condition()
+        self._change, self._asking, self._ask_again = threading.Condition(), threading.Lock(), 0.0
         self._keeper: threading.Thread | None = None
         self._closed = False
 
     def runtime(self) -> dict[str, Any] | None:
-        """What a sandbox says of itself: `python` and `libraries` with their versions; None where there are none."""
-        if not self.on:
-            return None
-        if self._said is None:
-            with contextlib.suppress(BdapError):
-                sandbox = self._started()
-                with self._change:
-                    self._warm.append((sandbox, time.monotonic()))
-                self._keep()
+        """What a sandbox says of itself: `python` and `libraries` with their versions; None where there are none.
+
+        Whoever asks need not be logged in, so that one at a time starts a sandbox for it, and not again at once.
+        """
+        if self.on and self._said is None and self._asking.acquire(blocking=False):
+            try:
+                if time.monotonic() >= self._ask_again:
+                    self._ask_again = time.monotonic() + PENALTY
+                    self._introduced()
+            finally:
+                self._asking.release()
         return self._said
+
+    def _introduced(self) -> None:
+        with contextlib.suppress(BdapError):
+            sandbox = self._started()
+            with self._change:
+                self._warm.append((sandbox, time.monotonic()))
+            self._keep()
 
     def run(self, owner: Owner, code: str, given: Arrays, context: Any) -> Arrays:
         """The result of some code. GraphError where it fails, TooMuch for large arrays, Busy where too many wait."""
