@@ -82,9 +82,9 @@ def test_a_download_is_the_file_pixel_for_pixel(con: openeo.Connection, tmp_path
 
 def test_what_the_client_reads_of_the_back_end(con: openeo.Connection) -> None:
     assert con.capabilities().api_version() == "1.2.0" and con.describe_account()["user_id"] == "ana"
-    assert con.list_collection_ids() == ["fields"] and "XYZ" in con.list_service_types()
+    assert "fields" in con.list_collection_ids() and "XYZ" in con.list_service_types()
     assert {"PNG"} <= set(con.list_file_formats()["output"]) and "ndvi" in [p["id"] for p in con.list_processes()]
-    assert isinstance(con.list_udf_runtimes(), dict) and con.list_services() == []
+    assert isinstance(con.list_udf_runtimes(), dict) and all(one["id"] for one in con.list_services())
     metadata = con.collection_metadata("fields")
     assert metadata.band_names == ["B02", "B03", "B04", "B08", "SCL"] and metadata.get_band_index("nir") == 3
     assert metadata.temporal_dimension.extent == [f"{DATES[0]}T00:00:00Z", f"{DATES[-1]}T23:59:59Z"]
