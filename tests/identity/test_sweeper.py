@@ -262,6 +262,7 @@ def test_what_a_project_loses_stops_its_servers(platform: Platform, change: dict
     project, store = why.split()[1], database.connect(platform.settings.database)
     operator = edit.Editor("operator:test")
     edit.create(platform.settings, store, operator, project, {"title": "Dunes", "images": ["lab"]})
+    time.sleep(1.5)  # the hub hears of it within a second
     name = platform.guest(f"project-{project}", "project-forest")
     with working(platform, name, {"project": project, "image": "lab"}) as person:
         time.sleep(4)  # as it is, it goes on

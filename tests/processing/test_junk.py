@@ -66,7 +66,7 @@ def callbacks(parameter: Any) -> list[dict[str, Any]]:
     return [call(name, **arguments) for name, arguments in names]
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::RuntimeWarning", "error::DeprecationWarning", "error::FutureWarning")
 @settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_a_result_or_an_error_of_openeo(data: st.DataObject) -> None:
