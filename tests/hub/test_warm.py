@@ -60,7 +60,7 @@ def root_beside(platform: Platform, account: Account) -> Iterator[None]:
 def waiting(platform: Platform) -> list[Any]:
     """The containers that wait for somebody, and are ready to."""
     labels = [f"bdap.hub={platform.settings.install_id}", "bdap.kind=warm"]
-    found = engine().containers.list(all=True, filters={"label": labels})
+    found = engine().containers.list(all=True, filters={"label": labels}, ignore_removed=True)
     return [one for one in found if "--warm-" in one.name and socket_of(one).exists()]
 
 
