@@ -175,7 +175,7 @@ def own_engine(folder: Path, *arguments: str, image: bool = True) -> Iterator[tu
                 import_image(client, folder)
             yield engine, client
             if engine.daemon is not None and engine.daemon.poll() is None:
-                for one in client.containers.list(all=True):
+                for one in client.containers.list(all=True, ignore_removed=True):
                     one.remove(force=True)
         finally:
             engine.remove()
@@ -220,7 +220,7 @@ def network_of(client: Any) -> Iterator[tuple[str, str]]:
         yield network.name, gateway
     finally:
         with contextlib.suppress(docker.errors.DockerException, OSError):
-            for one in client.containers.list(all=True):
+            for one in client.containers.list(all=True, ignore_removed=True):
                 one.remove(force=True)
             network.remove()
 

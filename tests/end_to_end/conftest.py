@@ -132,7 +132,10 @@ def leftovers(demo: Demo) -> list[str]:
     with suppress(DockerException):
         engine = docker.from_env()
         label = f"bdap.hub={Settings(environment='demo', var=demo.var).install_id}"
-        found += [f"container {c.name}" for c in engine.containers.list(all=True, filters={"label": label})]
+        found += [
+            f"container {c.name}"
+            for c in engine.containers.list(all=True, filters={"label": label}, ignore_removed=True)
+        ]
     return found
 
 

@@ -29,7 +29,7 @@ def test_a_container_that_no_hub_knows_is_removed_and_written_down(rig: Rig) -> 
     }
     try:
         platform.wait(lambda: "orphan" not in rig.containers(), 30, "the orphan to go")
-        left = {one.name for one in rig.client.containers.list()}
+        left = {one.name for one in rig.client.containers.list(ignore_removed=True)}
         assert {"waits", "board", "others", rig.container().name} == left
         event = audit.query(rig.store, audit.Filter(action="remove-server"), limit=1)[0]
         assert (event.person, event.subject, event.reason) == ("ben", "forest/lab", orphans.WHY)

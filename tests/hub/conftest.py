@@ -220,7 +220,9 @@ def on_own_network(
     finally:
         if found:
             found.close()
-        for one in engine.containers.list(all=True, filters={"label": f"bdap.hub={settings.install_id}"}):
+        for one in engine.containers.list(
+            all=True, filters={"label": f"bdap.hub={settings.install_id}"}, ignore_removed=True
+        ):
             one.remove(force=True, v=True)
         engine.networks.get(network).remove()
         engine.close()

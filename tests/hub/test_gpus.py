@@ -129,7 +129,7 @@ def test_what_happened_while_the_hub_was_away(platform: Platform, node: Any) -> 
         session.commit()
     platform.start_hub()
     platform.wait(lambda: held(platform) == {}, 40, "ben's server to end")
-    assert not node.containers.list(all=True, filters={"label": "bdap.kind=server"})
+    assert not node.containers.list(all=True, filters={"label": "bdap.kind=server"}, ignore_removed=True)
     platform.wait(lambda: not platform.api("GET", "/users/ben").json()["servers"], 20, "the hub to know")
 
 
@@ -144,7 +144,7 @@ def test_the_hub_is_killed_while_a_server_starts(platform: Platform, node: Any, 
 
     def agree() -> bool:
         """The engine, the database and the hub say the same."""
-        servers = node.containers.list(all=True, filters={"label": "bdap.kind=server"})
+        servers = node.containers.list(all=True, filters={"label": "bdap.kind=server"}, ignore_removed=True)
         running = {one.labels["bdap.person"]: one.labels["bdap.gpus"] for one in servers}
         known = {name for name in ("ana", "ben") if platform.api("GET", f"/users/{name}").json()["servers"]}
         return running == held(platform) and set(running) == known
