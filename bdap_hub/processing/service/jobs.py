@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
 
@@ -21,7 +21,7 @@ from ..results.export import check, extent_of
 from ..results.formats import wanted
 from ..results.pixels import Evaluator
 from .bodies import body_of
-from .logs import LEVELS, described
+from .logs import LEVELS, Asked
 from .posting import refusals_audited
 from .result import check_terms
 from .room import Room
@@ -88,17 +88,9 @@ def add_jobs(app: FastAPI, prefix: str, room: Room) -> None:
         }
 
     @app.get(f"{prefix}/jobs/{{identifier}}/logs")
-    async def logs(
-        request: Request,
-        identifier: str,
-        offset: int = Query(0, ge=0),
-        limit: int = Query(200, ge=1, le=1000),
-        level: str = Query("debug", pattern="^(error|warning|info|debug)$"),
-    ) -> dict[str, Any]:
+    async def logs(request: Request, identifier: str, asked: Annotated[Asked, Query()]) -> dict[str, Any]:
         row = await mine(room, request, identifier)
-        severe = next(known for known in LEVELS if known == level)
-        found = await asyncio.to_thread(room.logs.of, LOGS.format(row.id), row.owner, severe, offset, limit)
-        return {"level": level, "logs": [described(entry) for entry in found], "links": []}
+        return await asyncio.to_thread(room.logs.answer, LOGS.format(row.id), row.owner, asked)
 
     @app.post(f"{prefix}/jobs/{{identifier}}/results", status_code=202)
     async def start(request: Request, identifier: str) -> Response:

@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from pydantic import BaseModel, Field
 from sqlalchemy import DateTime, String, Text, delete, select
 from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
 
@@ -18,6 +19,14 @@ LEVELS: tuple[Level, ...] = ("error", "warning", "info", "debug")
 KEPT = 200
 QUIET = 60.0
 """Seconds for which the same failure of the same service is not written again: a map asks for many tiles at once."""
+
+
+class Asked(BaseModel):
+    """Which entries a client wants: those at least as severe as `level`, after the one of the id `offset`."""
+
+    offset: int = Field(0, ge=0)
+    limit: int = Field(200, ge=1, le=1000)
+    level: str = Field("debug", pattern="^(error|warning|info|debug)$")
 
 
 class StoredLog(Base):
@@ -73,6 +82,12 @@ class Logs:
         )
         with self.sessions() as session:
             return list(session.scalars(query.order_by(StoredLog.id).limit(limit)))
+
+    def answer(self, service: str, owner: str, asked: Asked) -> dict[str, Any]:
+        """The entries asked for, as openEO lists them."""
+        level = next(known for known in LEVELS if known == asked.level)
+        found = self.of(service, owner, level, asked.offset, asked.limit)
+        return {"level": level, "logs": [described(entry) for entry in found], "links": []}
 
     def remove(self, service: str, owner: str) -> None:
         """Forget all entries of a service."""

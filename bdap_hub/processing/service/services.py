@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from ...web import Principal
 from . import document
 from .bodies import body_of
-from .logs import LEVELS, described
+from .logs import Asked
 from .posting import Draft, changed, draft_of
 from .room import Room
 from .tables import StoredService
@@ -60,17 +60,9 @@ def add_services(app: FastAPI, prefix: str, room: Room) -> None:
         return Response(status_code=204)
 
     @app.get(f"{prefix}/services/{{identifier}}/logs")
-    async def logs(
-        request: Request,
-        identifier: str,
-        offset: int = Query(0, ge=0),
-        limit: int = Query(200, ge=1, le=1000),
-        level: str = Query("debug", pattern="^(error|warning|info|debug)$"),
-    ) -> dict[str, Any]:
+    async def logs(request: Request, identifier: str, asked: Annotated[Asked, Query()]) -> dict[str, Any]:
         _, row, _ = await room.mine(request, identifier)
-        severe = next(known for known in LEVELS if known == level)
-        found = await asyncio.to_thread(room.logs.of, row.id, row.owner, severe, offset, limit)
-        return {"level": level, "logs": [described(entry) for entry in found], "links": []}
+        return await asyncio.to_thread(room.logs.answer, row.id, row.owner, asked)
 
     async def _described(principal: Principal, row: StoredService, graph: Any) -> dict[str, Any]:
         view = await room.gate.run(room.views.of, row, person=row.owner)
