@@ -56,12 +56,18 @@ class Row:
         return {key: values[key] for key in keys}
 
 
-def write(area: str, rows: Iterable[Row]) -> Path:
-    """Write bench/results/<area>.json and print the rows as a table; the path of the file."""
+def write(area: str, rows: Iterable[Row], keep: bool = False) -> Path:
+    """Write bench/results/<area>.json and print the rows as a table; the path of the file.
+
+    `keep`: what stands there of other cases stays.
+    """
     records = [row.record() for row in rows]
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{area}.json"
-    path.write_text(json.dumps(records, indent=2, ensure_ascii=False) + "\n")
+    measured = {(r["case"], r["peer"]) for r in records}
+    others = json.loads(path.read_text()) if keep and path.exists() else []
+    whole = [*(r for r in others if (r["case"], r["peer"]) not in measured), *records]
+    path.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
     width = max((len(str(r["case"])) for r in records), default=4)
     print(f"{'case':{width}}  {'ours':>9}  {'theirs':>9}  {'unit':8}  {'ratio':>6}  {'goal':>5}  peer")
     for r in records:

@@ -83,7 +83,7 @@ def make_settings(folder: Path, **sections: dict[str, Any]) -> Settings:
         "identity": {"issuer": f"http://localhost:{issuer}"},
         "spawning": {"warm": {"most": 0}},  # no containers beside those that a test starts
         "store": {"root": store},
-        "processing": {"port": free_port()},
+        "processing": {"port": free_port(), "processes": 0},  # tests of several say so
         "catalogue": {"port": free_port()},
         "dashboards": {
             "port": free_port(),

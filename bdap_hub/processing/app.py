@@ -39,6 +39,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if room.team is not None:
+            room.team.start()
         room.dispatcher = dispatcher(room)
         serving = asyncio.create_task(room.dispatcher.serve())
         yield

@@ -56,6 +56,11 @@ class ProcessingSettings(ServiceSettings):
     """The tile and value service."""
 
     port: int = 8021
+    processes: int | None = Field(
+        None,
+        ge=0,
+        description="Processes that draw tiles; by default one for each processor. 0 or 1: the service draws itself.",
+    )
     threads: int = Field(4, description="Reads in parallel per tile.")
     max_items: int = Field(500, description="A graph that needs more items than this is refused, with the count.")
     tile_url_hours: float = Field(12, description="How long a signed tile URL is valid.")
@@ -63,7 +68,7 @@ class ProcessingSettings(ServiceSettings):
     decode_mb: int = Field(
         4096, description="An evaluation that would decode more is refused: zoomed out on files without overviews."
     )
-    block_cache_mb: int = Field(512, description="Decoded blocks kept in memory, shared by all evaluations.")
+    block_cache_mb: int = Field(512, description="Decoded blocks kept in memory, by all processes together.")
     tile_cache_mb: int = Field(64, description="Drawn tiles kept in memory; 0 draws each anew.")
     files_mb: int = Field(1000, description="What a person may upload to the service (/files) in all.")
     stac_origins: tuple[str, ...] = Field(

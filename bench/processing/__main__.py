@@ -1,6 +1,7 @@
-"""Generates, checks that all draw the same, measures, writes bench/results/processing.json. About ten minutes.
+"""Generates, checks that all draw the same, measures, writes bench/results/processing.json. About fifteen minutes.
 
-MINUTES=60 pans that long when memory is watched; ONLY=speed,cold,real,fuse,dates,memory,parts chooses among the parts.
+MINUTES=60 pans that long when memory is watched; ONLY=speed,cold,real,fuse,dates,memory,parts,scaling chooses among the
+parts, and leaves the figures of the others as they are.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from bench.common import Row, write
 from tests.conftest import make_settings
 from tests.processing.conftest import collection
 
-from . import fuse, inside, scaling
+from . import cores, fuse, inside, scaling
 from .chains import CHAINS, Chain
 from .compare import agreeing, refuse_unless_alike
 from .driver import Asked, ask
@@ -30,7 +31,7 @@ from .rows import COMMAND, row
 from .servers import CODECS, Server, add_service, environment, openeo, ours, post_to_openeo, titiler
 
 MINUTES = float(os.environ.get("MINUTES", "1"))
-ONLY = os.environ.get("ONLY", "speed,cold,real,fuse,dates,memory,parts").split(",")
+ONLY = os.environ.get("ONLY", "speed,cold,real,fuse,dates,memory,parts,scaling").split(",")
 SECONDS = 1.5
 """Fast services are asked again and again for at least so long."""
 
@@ -75,8 +76,8 @@ def stage(
     """Fresh processes over a place."""
     folder = Path(tempfile.mkdtemp(prefix="bdapbench-processing-"))
     try:
-        settings = make_settings(folder / "var", processing={"tile_cache_mb": 0, "block_cache_mb": cache_mb},
-                                 store={"data_root": place.data})  # fmt: skip
+        limits = {"tile_cache_mb": 0, "block_cache_mb": cache_mb, "processes": None}
+        settings = make_settings(folder / "var", processing=limits, store={"data_root": place.data})
         (folder / "item.json").write_text(json.dumps(place.merged()))
         described = {**collection("bench", "public", "", (-180, -90, 180, 90)), "extent": {
             "spatial": {"bbox": [[-180, -90, 180, 90]]},
@@ -102,11 +103,12 @@ def main() -> None:
         "dates": scaling.dates,
         "memory": lambda place: scaling.memory(MINUTES),
         "parts": inside.rows,
+        "scaling": cores.rows,
     }
     place, rows = generated(), []
     for name in ONLY:
         rows += parts[name](place)
-        write("processing", rows)
+        write("processing", rows, keep="ONLY" in os.environ)
 
 
 def adjacent(place: Place, levels: Any) -> list[Row]:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from bdap_hub.processing.drawing.layers import at_date
+from bdap_hub.processing.engine.dates import ONE_BY_ONE, alone
 from bdap_hub.processing.engine.evaluate import Engine
 from bdap_hub.processing.engine.grid import Grid
 from bdap_hub.processing.processes import REGISTRY
-from bdap_hub.processing.service.dates import ONE_BY_ONE, alone
 
 from .conftest import DATES, X, Y, Z
 from .graphs import arg, band, call, load, ndvi_median, node, of

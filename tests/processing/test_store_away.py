@@ -6,12 +6,13 @@ XRootD's FUSE client, stopped, hangs as EOS's does.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,12 @@ from affine import Affine
 from bdap_hub.processing.engine import watch
 from bdap_hub.processing.engine.evaluate import Engine
 from bdap_hub.processing.engine.grid import Grid
+from bdap_hub.processing.engine.limits import Limits
 from bdap_hub.processing.engine.reader import FileUnavailable
 from bdap_hub.processing.engine.watch import Pool, StoreAway, Watch
 from bdap_hub.processing.service.gate import Gate
+from bdap_hub.processing.workers.order import Order
+from bdap_hub.processing.workers.team import Team
 from bdap_hub.settings import Settings
 from tests import xrootd
 
@@ -86,6 +90,35 @@ async def test_a_hanging_mount_holds_up_only_those_who_need_it(
     while isinstance(answer := await _tried(gate.run(engine.cube, far, GRID)), StoreAway):
         assert time.monotonic() < deadline
     assert answer.data.max() == 7
+
+
+def test_a_worker_that_meets_a_hanging_mount_draws_the_rest(tmp_path: Path, remote: xrootd.Store) -> None:
+    far, near = band("B04", "remote"), band("B04", "near")
+    plans = {"far": scene(remote.served / "data", "remote", 7), "near": scene(tmp_path / "data/near", "near", 5)}
+    remote.open_to_all()
+    settings = Settings(environment="demo", store={"root": tmp_path, "patience": 1}, processing={"port": 1})
+    team, slow = Team(2, Limits(settings.store, settings.processing), lambda: slow.append(1)), list[int]()
+    team.start()
+
+    def ask(name: str, number: int) -> bytes:
+        graph, plan = {"far": far, "near": near}[name], plans[name].plan
+        order = Order(plan.id, "", Z, X + number, Y, 256, "NPY", "")
+        return team.image(order, "one region", lambda: (json.dumps(graph), plan.dump()))
+
+    try:
+        assert b"NUMPY" in ask("far", 0) and b"NUMPY" in ask("near", 0)
+        remote.hang(True)
+        with ThreadPoolExecutor(2) as pool:
+            waiting = [pool.submit(ask, "far", number) for number in (1, 2)]
+            assert ask("near", 1) != ask("near", 0)
+            errors = [each.exception(60) for each in waiting]
+        assert {(e.status, e.code, e.message) for e in errors} == {
+            (503, "StoreUnavailable", "/eos/data/remote does not answer")
+        }
+        assert slow and ask("near", 2) and not any(member.gone for member in team.members.values())
+    finally:
+        remote.hang(False)
+        team.close()
 
 
 async def _tried(asked: Any) -> Any:

@@ -30,6 +30,7 @@ from ..udf.pool import Owner, Udfs
 from . import cost
 from .cancel import check
 from .grid import Grid, crs_of
+from .limits import Limits
 from .models import Models
 from .reader import Reader
 from .stream import Dates, reduced
@@ -83,9 +84,12 @@ class Compiled:
 
 
 class Engine:
-    """Reads in a bounded pool of threads that all evaluations share. Its methods block; call them in a thread."""
+    """Reads in a bounded pool of threads that all evaluations share. Its methods block; call them in a thread.
 
-    def __init__(self, settings: Settings) -> None:
+    `beside`: how many evaluations other processes have under way.
+    """
+
+    def __init__(self, settings: Settings | Limits) -> None:
         self.limit = settings.processing.max_cube_mb * 2**20
         self.decoded = settings.processing.decode_mb
         self.models = Models(settings.processing.models, settings.processing.model_mb * 2**20)
@@ -93,7 +97,7 @@ class Engine:
         self.reader = Reader(settings.store, settings.processing.block_cache_mb * 2**20, watch=self.watch)
         self.threads = settings.processing.threads
         self.pool = Pool(self.threads, self.watch, "read")
-        self._evaluated, self._lock = 0, threading.Lock()
+        self._evaluated, self.beside, self._lock = 0, 0, threading.Lock()
         self.udfs: Udfs | None = None
 
     def close(self) -> None:
@@ -140,7 +144,7 @@ class Engine:
     @property
     def _crowded(self) -> bool:
         """Whether each processor has an evaluation of its own: then handing parts of them around gains nothing."""
-        return self._evaluated >= workers()
+        return self._evaluated + self.beside >= workers()
 
     def _context(self, grid: Grid, loader: Callable[[str], Cube]) -> Context:
         return Context(grid, loader, models=self.models.get, check=check)

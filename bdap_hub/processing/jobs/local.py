@@ -12,12 +12,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
+from ..alone import environment
 from .contract import Event, Outcome, Task
 
-PACKAGE = Path(__file__).parents[3]
 GRACE = 5.0
 """Seconds between asking a worker to end and ending it."""
 
@@ -32,7 +31,7 @@ class LocalRunner:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=_environment(),
+            env=environment(),
             start_new_session=True,
             text=True,
         )
@@ -40,13 +39,6 @@ class LocalRunner:
             return _followed(process, task, report, cancelled)
         finally:
             _end(process)
-
-
-def _environment() -> dict[str, str]:
-    """What a worker sees of ours: where programs are, and our code; no settings, tokens or proxies."""
-    kept = {key: os.environ[key] for key in ("PATH", "LANG", "TMPDIR", "PROJ_DATA", "GDAL_DATA") if key in os.environ}
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    return {**kept, **threads, "PYTHONPATH": str(PACKAGE), "GDAL_CACHEMAX": "64"}  # else a twentieth of all memory
 
 
 def _followed(

@@ -6,11 +6,9 @@ decided when the task was made.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -19,18 +17,19 @@ from typing import Any
 
 from ...errors import BdapError
 from ...settings import ProcessingSettings, StoreSettings
+from ..alone import end_with_parent
 from ..engine.evaluate import Compiled
+from ..engine.limits import Limits
 from ..graphs import plan
 from ..graphs.parse import parse
 from ..processes import REGISTRY
 from ..results import stac
 from ..results.export import check, export, extent_of
-from ..results.pixels import Evaluator, Limits, native_engine
+from ..results.pixels import Evaluator, native_engine
 from .contract import Event, Task, restore
 
 PART = 4
 """An evaluation may hold this part of the memory at once; the rest is for what lies beside it."""
-PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
@@ -103,14 +102,10 @@ def _progress(say: Callable[[Event], None]) -> Callable[[int, int], None]:
 
 def _humble(task: Task) -> None:
     """Last in the queue for processors and disk, so that maps do not feel it; bounded memory; ends with its parent."""
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(1)
+    end_with_parent(os.getppid())
     os.nice(task.nice)
     most = task.memory_mb * 2**20
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _usage(began: float, values: int) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject
 from rasterio.windows import Window as Pixels
 
-from ...settings import ProcessingSettings, StoreSettings
+from ...settings import StoreSettings
 from ..cubes.cube import SPATIAL, Cube
 from ..engine.cache import Cache
 from ..engine.cancel import check
@@ -46,14 +46,6 @@ METHODS = {
 }
 STRIP, ROWS = 512, 1024
 BLOCKS = 64 * 2**20
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The sections of the settings that an evaluation needs: all that a worker process is told of them."""
-
-    store: StoreSettings
-    processing: ProcessingSettings
 
 
 class NativeReader(Reader):

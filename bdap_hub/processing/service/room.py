@@ -15,6 +15,7 @@ from ...settings import Settings
 from ...web import Principal
 from ..engine.cache import Cache
 from ..engine.evaluate import Compiled, Engine, workers
+from ..engine.limits import Limits, processes, shares
 from ..graphs import needs, plan
 from ..graphs.graph import Graph
 from ..graphs.parse import parse
@@ -23,6 +24,8 @@ from ..jobs.tables import Jobs
 from ..processes import REGISTRY
 from ..results.pixels import native_engine
 from ..udf.pool import Udfs
+from ..workers.routing import BEHIND
+from ..workers.team import Team
 from .drawn import Drawn
 from .gate import Gate
 from .logs import Logs
@@ -47,10 +50,11 @@ class Room:
         self.jobs = Jobs(self.sessions)
         self.rights = Rights(settings, self.login, self.jobs)
         self.catalogue = Catalogue(settings)
-        self.engine = Engine(settings)
-        self.gate = Gate(
-            workers(), settings.processing.queue, watch=self.engine.watch, deadline=settings.processing.deadline
-        )
+        mine, theirs = shares(settings.processing)
+        self.engine = Engine(Limits(settings.store, mine))
+        self.team = Team(processes(mine), Limits(settings.store, theirs), self._slow) if processes(mine) > 1 else None
+        places = BEHIND * self.team.count if self.team else workers()
+        self.gate = Gate(places, settings.processing.queue, watch=self.engine.watch, deadline=mine.deadline)
         self.drawn = Drawn(settings.processing.tile_cache_mb * 2**20)
         self.user_processes = UserProcesses(self.sessions)
         self.native = native_engine(settings)
@@ -66,6 +70,8 @@ class Room:
 
     def close(self) -> None:
         """Stop evaluating and close all files."""
+        if self.team is not None:
+            self.team.close()
         for gate in (self.gate, self.heavy):
             gate.pool.close()
         for engine in (self.engine, self.native):
@@ -140,8 +146,13 @@ class Room:
         )
 
     def _restored(self, identifier: str) -> Compiled:
+        graph, content = self.stored(identifier)
+        parsed = parse(json.loads(graph), REGISTRY)
+        return Compiled.of(parsed, plan.restore(content), models=self.engine.models, udfs=self.engine.udfs)
+
+    def stored(self, identifier: str) -> tuple[str, str]:
+        """The graph of that id and its plan, as they are kept; NotFound if there is none."""
         row: StoredPlan | None = self.services.plan(identifier)
         if row is None:
             raise NotFound(f"there is no service {identifier!r}", "post the graph again")
-        graph = parse(json.loads(row.graph), REGISTRY)
-        return Compiled.of(graph, plan.restore(row.plan), models=self.engine.models, udfs=self.engine.udfs)
+        return row.graph, row.plan

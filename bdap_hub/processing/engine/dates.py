@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..engine.evaluate import Compiled
 from ..graphs.graph import Graph, Node, holds_code
+from .evaluate import Compiled
 
 ONE_BY_ONE = frozenset(
     {
