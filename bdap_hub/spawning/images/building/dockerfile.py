@@ -23,7 +23,7 @@ HEREDOC = re.compile(r"<<-?\s*[\"']?[A-Za-z_]")
 FINISH = (
     "USER 0:0\n"
     'RUN ["/bin/sh", "-c", "find / -xdev -type f -perm /6000 -exec chmod a-s {} +; rm -rf /var/lib/apt/lists/* '
-    '/root/.cache"]\n'
+    '/root/.cache /opt/bdap/.lock"]\n'
 )
 
 
