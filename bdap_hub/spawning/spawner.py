@@ -118,7 +118,7 @@ class BdapDockerSpawner(WaitsForGpus, UsesStore, HasCredentials, Recheck, Certif
                 await self.certify()
                 lap("start")
             self.stage = 3
-            address = await self._until_listening(CLAIMED if claimed else COLD)
+            address = await self._until_listening(claimed)
             lap("listen")
             self.store_settled()
             self.credentials_renewed()
@@ -303,11 +303,11 @@ class BdapDockerSpawner(WaitsForGpus, UsesStore, HasCredentials, Recheck, Certif
         finally:
             self.leave()
 
-    async def _until_listening(self, first: float) -> tuple[str, int]:
+    async def _until_listening(self, claimed: bool) -> tuple[str, int]:
         """Knock often, at first; ask the engine now and then whether the server still runs."""
         loop, address = asyncio.get_running_loop(), None
         begun = loop.time()
-        await asyncio.sleep(first)
+        await asyncio.sleep(CLAIMED if claimed else COLD)
         deadline, look = begun + self.http_timeout, begun
         while (now := loop.time()) < deadline:
             if now >= look:
@@ -319,7 +319,8 @@ class BdapDockerSpawner(WaitsForGpus, UsesStore, HasCredentials, Recheck, Certif
                     await self._log_tail()
                     await self._remove()
                     raise readable(f"The server ended while it was starting: {state.words}. Try again.", "died", 503)
-                address = address or (await self._address() if state.phase == "running" else None)
+                if address is None and state.phase == "running" and (address := await self._address()) and not claimed:
+                    await self.engine.hold(self.object_name, self.plan.limits)
             if address and await listens(*address):
                 return address
             await asyncio.sleep(min(SELDOM, max(OFTEN, (now - begun) / 20)))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ...errors import NotFound, Unavailable
-from ..plan import SpawnPlan
+from ..plan import Limits, SpawnPlan
 
 Phase = Literal["absent", "created", "waiting", "running", "ending", "ended", "lost"]
 
@@ -157,6 +157,10 @@ class Engine(ABC):
     async def give(self, name: str, files: Sequence[File]) -> None:
         """Put files into a running server: what depends on its address. NotFound: there is none."""
         raise Unavailable("this engine gives running servers no files", "set hub.internal_ssl to false")
+
+    async def hold(self, name: str, limits: Limits) -> None:
+        """Set what of a running server's limits could not be said when it was made. It fails for nobody."""
+        return
 
     @abstractmethod
     async def stop(self, name: str, grace: float = 10) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 from docker.errors import APIError, NotFound
 
 from ... import errors
-from ..plan import SpawnPlan
+from ..plan import Limits, SpawnPlan
 from . import place, swarm_arguments, swarm_states
 from .client import connect
 from .contract import ABSENT, Engine, File, Found, Node, State
@@ -28,6 +29,7 @@ from .swarm_calls import HOLDER, forget, name_of, promised, scale, secrets_of, s
 from .swarm_images import SwarmImages
 from .swarm_setup import image_of, ready
 
+log = logging.getLogger(__name__)
 LOOK = 0.1  # seconds between two looks at what starts or ends
 PATIENCE = swarm_arguments.GRACE + 15.0  # seconds for a task to end
 CPU_SECONDS = 1.0
@@ -180,6 +182,16 @@ class SwarmEngine(SwarmImages, Engine):
         """By root's part of its node."""
         container, link = await self._at(name)
         await link.ask("put", container=container, files=written(files))
+
+    async def hold(self, name: str, limits: Limits) -> None:
+        """By root's part of its node; without, Docker allows as much swap as memory."""
+        if self._parts is None:
+            return
+        try:
+            container, link = await self._at(name)
+            await link.ask("limit", container=container, limits=swarm_arguments.exact(limits))
+        except errors.BdapError as error:
+            log.warning("%s may use swap on top of its memory: %s", name, error)
 
     async def cpu_seconds(self, name: str) -> float | None:
         """As root's part of its node counts; None where nodes have none."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from ...errors import BadSettings
-from ..plan import SpawnPlan
+from ..plan import Limits, SpawnPlan
 from ..store.mounts import Mount
 from .claimed import CAPABILITIES, KIND
 from .contract import File
@@ -115,6 +115,16 @@ def resources(plan: SpawnPlan) -> dict[str, Any]:
     return {
         "Limits": {"MemoryBytes": limits.memory, "NanoCPUs": int(limits.cpus * BILLION), "Pids": limits.pids},
         "Reservations": {"GenericResources": kinds},
+    }
+
+
+def exact(limits: Limits) -> dict[str, int]:
+    """As a swarm sets them; and no swap on top, which it cannot say: root's part sets these on the container itself."""
+    return {
+        "Memory": limits.memory,
+        "MemorySwap": limits.memory,
+        "NanoCpus": int(limits.cpus * BILLION),
+        "PidsLimit": limits.pids,
     }
 
 

@@ -90,12 +90,21 @@ def opened(target: str, how_far: int = os.O_PATH) -> int:
 
 
 def make(target: str, folder: bool) -> None:
-    """An empty folder, or file, to hang something at, unless there is one."""
-    if not os.path.lexists(target):
+    """An empty folder, or file, to hang something at, unless there is one. OSError where that cannot be told."""
+    if not is_there(target):
         if os.path.realpath(parent := str(Path(target).parent)) != parent:
             raise OSError(errno.ELOOP, f"{target}: {os.strerror(errno.ELOOP)}")
         Path(target).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         Path(target).mkdir(mode=0o755) if folder else Path(target).touch(mode=0o644)
+
+
+def is_there(path: str) -> bool:
+    """Whether something lies at `path`: a store that does not answer is no answer."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def hang(tree: int, target: str, folder: bool = True) -> None:
@@ -145,8 +154,8 @@ def assembled(top: Mount, inner: list[Mount], trees: dict[str, int], here: int) 
         try:
             hang(trees[mount["target"]], mount["target"])
         except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.EROFS):  # what it covers is not there
-                raise
+            if error.errno not in (errno.ENOENT, errno.EROFS) or is_there(mount["target"]):
+                raise  # else what it covers is not there
     flags = OPEN_TREE_CLONE | AT_RECURSIVE | os.O_CLOEXEC
     whole = _call(f"open_tree {top['target']}", OPEN_TREE, AT_FDCWD, os.fsencode(top["target"]), flags)
     _checked("setns back", libc.setns(here, CLONE_NEWNS))

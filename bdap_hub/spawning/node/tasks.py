@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import namespaces
+from . import look, namespaces
 from .dockerd import Engine
 from .rules import SERVER, WAITING, Refused, Rules, identity, limits, reference
-from .stale import Mount, stale, there
+from .stale import Mount, inside, stale, there, tops
 
-VERSION = 1  # of what is said between hub and part
+VERSION = 2  # of what is said between hub and part
 SOCKET = "run/bdap/claim"
 HANDS_OVER, LOOKS = 2.0, 5.0  # seconds
 LARGEST = 2**22
@@ -108,28 +108,37 @@ class Tasks:
         _carried_out(wanted)
         yield {"done": None}
 
-    def mend(self, servers: list[dict[str, Any]]) -> Iterator[Any]:
+    def mend(
+        self, servers: list[dict[str, Any]], folders: list[str] | tuple[()] = (), file_system: str = ""
+    ) -> Iterator[Any]:
         """Give servers the store back whose mounts have died: {container: places that were mended, or what is wrong}.
 
-        Each with the mounts that it is to have; nothing is mounted where nothing was.
+        Each with the mounts that it is to have; nothing is mounted where nothing was. `away`: why those of the store's
+        `folders` that are this platform's do not answer here, '' where they do.
         """
         told: dict[str, Any] = {}
         wanted = [(one["container"], [self._rules.mount(mount) for mount in one["mounts"]]) for one in servers]
         every = {mount["source"]: mount for _, mounts in wanted for mount in mounts}
-        devices = json.loads(namespaces.in_child(lambda: json.dumps(_devices(every.values())), LOOKS))
+        own = [one for one in folders if one in self._rules.write]
+        try:
+            devices, away = json.loads(namespaces.in_child(lambda: _looked(every.values(), own, file_system), LOOKS))
+        except OSError as error:
+            devices, away = {}, f"no answer: {error.strerror}"
         for container, mounts in wanted:
             try:
                 told[container] = self._mend(container, mounts, devices)
             except (OSError, Refused) as error:
                 told[container] = str(error)
-        yield {"done": told}
+        yield {"done": {"servers": told, "away": away}}
 
     def _mend(self, container: str, mounts: list[dict[str, Any]], devices: Mapping[str, str]) -> list[str]:
         found = self._container(container, WAITING, SERVER)
         info = Path(f"/proc/{found.pid}/mountinfo").read_text()
         known = tuple(Mount(one["source"], one["target"], one["read_only"], one["propagation"]) for one in mounts)
         places = there(info)
-        dead = [one.target for one in stale(known, info, devices) if one.target in places]
+        # with all that covers parts of it, whether that was there or not: a place that was only held had no covers
+        held = [top.target for top in tops(known) if top.target in places]
+        dead = [one.target for one in stale(known, info, devices) if inside(one.target, held)]
         if dead:
             again = [mount for mount in mounts if mount["target"] in dead]
             _carried_out({"pid": found.pid, "container": found.id, "mounts": again, "replace": True})
@@ -138,6 +147,11 @@ class Tasks:
     def _limit(self, found: Container, wanted: Mapping[str, int]) -> None:
         limits(wanted)
         self._engine.limit(found.id, wanted)
+
+    def limit(self, container: str, limits: Mapping[str, int]) -> Iterator[Any]:
+        """Give a server that runs those limits for which its engine has no words."""
+        self._limit(self._container(container, SERVER), limits)
+        yield {"done": None}
 
     def hand(self, container: str, claim: dict[str, Any]) -> Iterator[Any]:
         """Tell one that waits whose server it is from now on."""
@@ -199,6 +213,16 @@ def _devices(mounts: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     return found
 
 
+def _looked(mounts: Iterable[Mapping[str, Any]], folders: Iterable[str], file_system: str) -> str:
+    """JSON of the devices at the mounts' sources, and why a folder does not answer. It hangs where the store does."""
+    try:
+        for folder in folders:
+            look.answers(Path(folder), file_system)
+    except OSError as error:
+        return json.dumps([_devices(mounts), str(error.strerror or error)])
+    return json.dumps([_devices(mounts), ""])
+
+
 def cpu_seconds(pid: int, groups: str = "/sys/fs/cgroup") -> float:
     """Of all processes in that one's control group, by the kernel's own count: version 1 or 2."""
     lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
@@ -222,6 +246,7 @@ OPERATIONS: Mapping[str, Callable[..., Iterator[Any]]] = {
     "put": Tasks.put,
     "hand": Tasks.hand,
     "mend": Tasks.mend,
+    "limit": Tasks.limit,
     "cpu": Tasks.cpu,
     "image": Tasks.image,
     "pull": Tasks.pull,

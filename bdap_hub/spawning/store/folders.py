@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISDIR
 
 from ...access import Person, Policy, ReadCollection, ReadPath, decide
 from ...errors import BadSettings
@@ -99,10 +101,20 @@ def hidden_collections(
     return tuple(
         name
         for name, visibility, owner in collections(settings.var / "catalogue")
-        if (store_lost or (data / name).is_dir())
+        if (store_lost or _is_folder(data / name))
         and not decide(policy, person, ReadCollection(name, visibility, owner))
         and not (project and decide(policy, person, ReadPath(f"{mount}/data/{name}", project, visibility, owner)))
     )
+
+
+def _is_folder(path: Path) -> bool:
+    """OSError where a store does not answer: nothing is shown because nobody could say that it is there."""
+    try:
+        return S_ISDIR(path.stat().st_mode)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return False
+        raise
 
 
 def collections(folder: Path) -> Iterator[tuple[str, str, str]]:

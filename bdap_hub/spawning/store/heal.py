@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from ...errors import BdapError, Unavailable
 from ...settings import Settings
@@ -20,6 +20,7 @@ from . import mounts
 
 log = logging.getLogger(__name__)
 SECONDS = 30.0  # for all servers of a machine
+OTHER_RELEASE = "root's part there is of another release: bring it the present one"
 
 
 @dataclass(frozen=True)
@@ -71,27 +72,41 @@ def link(settings: Settings) -> links.Link:
 _links: dict[str, links.Link] = {}
 
 
-async def heal(servers: Sequence[Running]) -> dict[str, str]:
-    """Replace what is dead; by server, why it could not be."""
+@dataclass(frozen=True)
+class Told:
+    """What root's part of a machine says of these servers; nothing is `known` where it does not answer.
+
+    `away`: why the store does not answer there, '' where it does; `failed`: by server, why it could not be mended.
+    """
+
+    machine: str
+    servers: tuple[str, ...]
+    known: bool = True
+    away: str = ""
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+async def heal(servers: Sequence[Running], folders: Sequence[str] = (), file_system: str = "") -> list[Told]:
+    """Replace what is dead, and look whether the store's `folders` answer on each machine."""
     by_link: dict[links.Link, list[Running]] = {}
     for server in servers:
         by_link.setdefault(server.link, []).append(server)
-    found = await asyncio.gather(*(_heal(to, of) for to, of in by_link.items()))
-    return {name: why for failed in found for name, why in failed.items()}
+    return await asyncio.gather(*(_heal(to, of, folders, file_system) for to, of in by_link.items()))
 
 
-async def _heal(to: links.Link, servers: Sequence[Running]) -> dict[str, str]:
+async def _heal(to: links.Link, servers: Sequence[Running], folders: Sequence[str], file_system: str) -> Told:
     wanted = [{"container": one.container, "mounts": [asdict(mount) for mount in one.mounts]} for one in servers]
+    names = tuple(one.name for one in servers)
     try:
-        told = await to.ask("mend", SECONDS, servers=wanted)
+        said = await to.ask("mend", SECONDS, servers=wanted, folders=list(folders), file_system=file_system)
     except Unavailable as error:
-        told = {one.container: error.message for one in servers}
-    failed = {}
+        log.warning("What %s has of the store is not known: %s", to.name, error.message)
+        return Told(to.name, names, known=False)
+    told = said.get("servers") or {one.container: OTHER_RELEASE for one in servers}
+    failed = {one.name: why for one in servers if isinstance(why := told[one.container], str)}
     for server in servers:
-        said = told[server.container]
-        if isinstance(said, str):
-            failed[server.name] = said
-            log.error("The store could not be given back to %s: %s", server.name, said)
-        elif said:
-            log.warning("The store is back in %s: %s", server.name, ", ".join(said))
-    return failed
+        if server.name in failed:
+            log.error("The store could not be given back to %s: %s", server.name, failed[server.name])
+        elif mended := told[server.container]:
+            log.warning("The store is back in %s: %s", server.name, ", ".join(mended))
+    return Told(to.name, names, away=str(said.get("away", "")), failed=failed)

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 
@@ -40,7 +40,8 @@ class StoreWatch:
         self.acts = os.geteuid() == 0
         self.lost = ""
         self.since = 0.0
-        self.unhealed: dict[str, str] = {}
+        self.unhealed: dict[str, str] = {}  # by server: why it has no store
+        self.away: dict[str, str] = {}  # by server: its machine, which has lost it
         self.task: asyncio.Task[None] | None = None
         self._healed: Mapping[str, str] | None = None
         self.part = False  # whether root's part heals for this process
@@ -76,15 +77,15 @@ class StoreWatch:
         if bool(before) == bool(lost):
             return
         words = f"lost: {lost}" if lost else f"back after {time.time() - self.since:.0f} s"
-        log.log(logging.ERROR if lost else logging.WARNING, "The store at %s is %s", self.settings.store.root, words)
         self.since, self._healed = time.time(), None
-        event = {
-            "person": "",
-            "action": "store-lost" if lost else "store-back",
-            "subject": str(self.settings.store.root),
-        }
+        await self._record(bool(lost), words)
+
+    async def _record(self, lost: bool, words: str) -> None:
+        root, action = str(self.settings.store.root), "store-lost" if lost else "store-back"
+        log.log(logging.ERROR if lost else logging.WARNING, "The store at %s is %s", root, words)
         if self.records:
-            await asyncio.to_thread(audit.record, sessions(self.settings.database), **event, reason=words)
+            event = {"person": "", "action": action, "subject": root, "reason": words}
+            await asyncio.to_thread(audit.record, sessions(self.settings.database), **event)
 
     async def round(self) -> None:
         """Look once, have a lost store mounted again, heal the servers after that."""
@@ -107,19 +108,40 @@ class StoreWatch:
         self._asked = time.monotonic()
         self.part = await heal.possible(self.settings)
 
-    def _due(self) -> bool:
+    @property
+    def _far(self) -> bool:
         """On many machines each has a mount of its own, of which this host's says nothing."""
-        far = self.settings.spawning.engine == "swarm"
-        return far and time.monotonic() - self._mended > self.settings.store.look_seconds
+        return self.settings.spawning.engine == "swarm"
+
+    def _due(self) -> bool:
+        return self._far and time.monotonic() - self._mended > self.settings.store.look_seconds
 
     async def _heal(self, devices: Mapping[str, str]) -> None:
         self._healed = devices  # now: a server may ask for another round meanwhile
         try:
-            self.unhealed = await heal.heal(await heal.running(self.settings))
+            looked_at = (self._roots, self.settings.store.file_system) if self._far else ()
+            told = await heal.heal(await heal.running(self.settings), *looked_at)
             self._mended = time.monotonic()
         except BaseException:
             self._healed = None
             raise
+        await self.hear(told)
+
+    async def hear(self, told: Sequence[heal.Told]) -> None:
+        """Keep what the machines say. Of one that says nothing is true what it said last; it is asked again."""
+        silent = {name for one in told if not one.known for name in one.servers}
+        if silent:
+            self._healed = None
+        before, lost = set(self.away.values()), {one.machine: one.away for one in told if one.away}
+        self.unhealed = {name: why for name, why in self.unhealed.items() if name in silent}
+        self.away = {name: machine for name, machine in self.away.items() if name in silent}
+        for one in told:
+            self.unhealed |= one.failed
+            self.away |= {name: one.machine for name in one.servers if one.away}
+        for machine in sorted(set(lost) - before):
+            await self._record(True, f"lost on {machine}: {lost[machine]}")
+        for machine in sorted(before & {one.machine for one in told if one.known and not one.away}):
+            await self._record(False, f"back on {machine}")
 
     def heal_again(self) -> None:
         """Look at all servers in the next round: one has been started without the store."""
@@ -166,6 +188,11 @@ class StoreWatch:
             return (
                 f"The data store ({mount}) does not answer since {at}. Your home folder and your servers work; files "
                 f"below {mount} cannot be read or saved. {then}"
+            )
+        if machines := sorted({self.away[one] for one in servers if one in self.away}):
+            return (
+                f"The data store ({mount}) does not answer on {' and '.join(machines)}, where your server runs. Your "
+                f"home folder works; files below {mount} cannot be read or saved there. It comes back by itself."
             )
         if set(servers) & set(self.unhealed):
             return (

@@ -21,36 +21,26 @@ from ..engines.claimed import CAPABILITIES, KIND, WAITS, Claimed
 from ..engines.docker import archive
 from ..engines.docker_arguments import PERIOD, host_config
 from ..engines.lane import Lane
-from ..engines.links import Link, written
+from ..engines.links import Link
 from ..node.tasks import VERSION
 from ..plan import SpawnPlan
-from .waits import (
-    FOLDER,
-    PATIENCE,
-    READY,
-    FilesAt,
-    Kind,
-    Slot,
-    Waits,
-    claim_of,
-    folders,
-    no_files,
-)
+from .waits import FOLDER, PATIENCE, READY, Kind, Slot, Waits
 
 LABEL = "bdap.warm"  # of an image whose containers can wait: the program in it that does
 LOW, NORMAL = 64, 1024  # shares of the CPU: while it imports, and as a server
-AT_ONCE = 4  # claims
 
 
 class DockerSlots(Waits):
-    """`install`: this platform's, as in the label bdap.hub; `link`: to root's part of this host, called `node`."""
+    """`link`: to root's part of this host, called `node`."""
 
     def __init__(
         self, lane: Lane, claimed: Claimed, install: str, link: Link, node: str = "local", patience: float = PATIENCE
     ) -> None:
-        self._lane, self._claimed, self._install, self._patience = lane, claimed, install, patience
-        self._link, self._node = link, node
-        self._turn = asyncio.Semaphore(AT_ONCE)
+        super().__init__(install, patience)
+        self._lane, self._claimed, self._part, self._node = lane, claimed, link, node
+
+    def _link(self, node: str) -> Link:
+        return self._part
 
     @property
     def prefix(self) -> str:
@@ -58,7 +48,7 @@ class DockerSlots(Waits):
 
     async def places(self, template: SpawnPlan) -> Mapping[str, str]:
         """This host."""
-        return {self._node: await lacking(self._link, self._install)}
+        return {self._node: await lacking(self._part, self._install)}
 
     async def order(self, plan: SpawnPlan) -> Sequence[str]:
         """This host."""
@@ -66,7 +56,7 @@ class DockerSlots(Waits):
 
     async def free(self, node: str) -> int:
         """As its kernel says."""
-        return int((await self._link.ask("hello"))["free"])
+        return int((await self._part.ask("hello"))["free"])
 
     async def kind(self, image: str) -> Kind:
         """By the engine's id, and the image's label."""
@@ -110,39 +100,9 @@ class DockerSlots(Waits):
         client.start(name)
         return client.inspect_container(name)
 
-    async def lives(self, slot: Slot) -> bool:
-        """Whether its socket is there; Unavailable where it has ended."""
-        found = await self._link.ask("waits", container=slot.container)
-        if found is None:
-            raise Unavailable(f"{slot.name} has ended")
-        return bool(found)
-
-    async def claim(
-        self,
-        slot: Slot,
-        plan: SpawnPlan,
-        command: Sequence[str],
-        environment: Mapping[str, str],
-        files: FilesAt = no_files,
-    ) -> None:
-        """Make it the server of that plan. Unavailable where anything fails: then the container is gone."""
-        async with self._turn:
-            try:
-                async with asyncio.timeout(self._patience):
-                    self._claimed.write(slot.container, plan.labels)
-                    await asyncio.gather(self._inject(slot, plan, files), self._settle(slot, plan))
-                    given = claim_of(slot.secret, plan, command, environment)
-                    await self._link.ask("hand", container=slot.container, claim=given)
-            except (OSError, TimeoutError, APIError, Unavailable) as error:
-                await self.discard(slot.id)
-                raise Unavailable(f"the waiting container {slot.name} was not claimed: {error!r}") from None
-
-    async def _inject(self, slot: Slot, plan: SpawnPlan, files: FilesAt) -> None:
-        given = written(await asyncio.to_thread(files, slot.address))
-        wanted = {"mounts": folders(plan), "files": given, "hostname": plan.hostname}
-        await self._link.ask("put", container=slot.container, **wanted)
-
     async def _settle(self, slot: Slot, plan: SpawnPlan) -> None:
+        """Its limits and its name; the labels first, so that it is never nobody's."""
+        self._claimed.write(slot.container, plan.labels)
         wanted = {
             "Memory": plan.limits.memory,
             "MemorySwap": plan.limits.memory,
@@ -161,7 +121,7 @@ class DockerSlots(Waits):
 
     async def close(self) -> None:
         """Nothing is claimed any more."""
-        await self._link.close()
+        await self._part.close()
 
     async def discard(self, slot: str) -> None:
         """Remove it, whatever it is doing."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from docker.errors import APIError, NotFound
+from docker.errors import NotFound
 
 from ...errors import BdapError, Unavailable
 from ..engines import File, Node, swarm_arguments, swarm_calls, swarm_setup
@@ -21,8 +21,8 @@ from ..engines.claimed import KIND, WAITS
 from ..engines.links import Link, Parts, written
 from ..engines.swarm import SwarmEngine
 from ..plan import SpawnPlan
-from .slots import AT_ONCE, LABEL, lacking
-from .waits import FOLDER, PATIENCE, READY, FilesAt, Kind, Slot, Waits, claim_of, folders, no_files
+from .slots import LABEL, lacking
+from .waits import FOLDER, PATIENCE, READY, FilesAt, Kind, Slot, Waits
 
 LOOK = 0.1
 SOON = 1.0  # seconds for an answer of a machine: one that hangs delays nobody
@@ -31,9 +31,11 @@ SOON = 1.0  # seconds for an answer of a machine: one that hangs delays nobody
 class SwarmSlots(Waits):
     """`parts`: root's part on each machine, by connections that stay."""
 
+    answers = SOON
+
     def __init__(self, engine: SwarmEngine, install: str, parts: Parts, patience: float = PATIENCE) -> None:
-        self._engine, self._install, self._parts, self._patience = engine, install, parts, patience
-        self._turn = asyncio.Semaphore(AT_ONCE)
+        super().__init__(install, patience)
+        self._engine, self._parts = engine, parts
         self._nodes: dict[str, Node] = {}
 
     async def _ranked(self, plan: SpawnPlan) -> list[Node]:
@@ -62,7 +64,7 @@ class SwarmSlots(Waits):
 
     async def free(self, node: str) -> int:
         """As root's part says."""
-        return int((await self._link(node).ask("hello", SOON))["free"])
+        return int((await self._link(node).ask("hello", self.answers))["free"])
 
     async def kind(self, image: str) -> Kind:
         """As the manager has it."""
@@ -121,41 +123,20 @@ class SwarmSlots(Waits):
             await asyncio.sleep(LOOK)
         raise Unavailable("the swarm does not start it")
 
-    async def lives(self, slot: Slot) -> bool:
-        """Whether its socket is there; Unavailable where it has ended."""
-        found = await self._link(slot.node).ask("waits", SOON, container=slot.container)
-        if found is None:
-            raise Unavailable(f"{slot.name} has ended")
-        return bool(found)
-
-    async def claim(
-        self,
-        slot: Slot,
-        plan: SpawnPlan,
-        command: Sequence[str],
-        environment: Mapping[str, str],
-        files: FilesAt = no_files,
-    ) -> None:
-        """Make it the server of that plan. Unavailable where anything fails: then the container is gone."""
-        async with self._turn:
-            try:
-                async with asyncio.timeout(self._patience):
-                    await asyncio.gather(self._bring(slot, plan, files), self._label(slot, plan))
-                    variables = {**environment, **swarm_arguments.gpu_variables(())}
-                    given = claim_of(slot.secret, plan, command, variables)
-                    await self._link(slot.node).ask("hand", SOON, container=slot.container, claim=given)
-            except (OSError, TimeoutError, APIError, BdapError) as error:
-                await self.discard(slot.id)
-                raise Unavailable(f"the waiting container {slot.name} was not claimed: {error!r}") from None
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """No GPUs."""
+        return swarm_arguments.gpu_variables(())
 
     async def _bring(self, slot: Slot, plan: SpawnPlan, files: FilesAt) -> None:
-        link = self._link(slot.node)
-        await link.ask("waits", SOON, container=slot.container)  # a machine that is gone is known by that
-        given = written(await asyncio.to_thread(files, slot.address))
-        wanted = {"mounts": folders(plan), "files": given, "hostname": plan.hostname, "limits": _limits(plan)}
-        await link.ask("put", container=slot.container, **wanted)
+        await self.lives(slot)  # a machine that is gone is known by that
+        await super()._bring(slot, plan, files)
 
-    async def _label(self, slot: Slot, plan: SpawnPlan) -> None:
+    def _more(self, plan: SpawnPlan) -> dict[str, Any]:
+        return {"limits": swarm_arguments.exact(plan.limits)}
+
+    async def _settle(self, slot: Slot, plan: SpawnPlan) -> None:
+        """By labels: a service keeps its name."""
         labels = {
             **plan.labels,
             swarm_arguments.NODE: slot.node,
@@ -182,14 +163,3 @@ class SwarmSlots(Waits):
     async def close(self) -> None:
         """Nothing is claimed any more."""
         await self._parts.close()
-
-
-def _limits(plan: SpawnPlan) -> dict[str, int]:
-    """As a swarm sets them; and no swap on top, which it cannot say. PURE."""
-    limits = plan.limits
-    return {
-        "Memory": limits.memory,
-        "MemorySwap": limits.memory,
-        "NanoCpus": int(limits.cpus * swarm_arguments.BILLION),
-        "PidsLimit": limits.pids,
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -85,6 +86,21 @@ def test_a_store_is_replaced_whole(container: Any, host: Path) -> None:
         assert run(container, "touch", "/eos/projects/mine/new") == (0, "")  # the control: it is the mount
     mounts = run(container, "cat", "/proc/self/mountinfo")[1]
     assert mounts.count(" /eos/data ") == 1 and "/one" not in mounts  # nothing is left below
+
+
+def test_what_does_not_answer_is_not_taken_for_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What should be covered and cannot be looked at would be shown."""
+    namespaces.make(str(tmp_path / "new"), folder=True)
+    assert (tmp_path / "new").is_dir()  # the control
+
+    def dead(path: str) -> os.stat_result:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    monkeypatch.setattr(os, "lstat", dead)
+    with pytest.raises(OSError, match="not connected"):
+        namespaces.make(str(tmp_path / "other"), folder=True)
+    monkeypatch.undo()
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_file_and_the_host_name(container: Any, host: Path) -> None:

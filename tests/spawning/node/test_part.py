@@ -128,6 +128,16 @@ def test_only_what_waits_for_this_platform(part: Path, slot: Any, server: Any, o
     assert ask(part, "cpu", container=server.id) > 0 and "refused" in ask(part, "cpu", container=others.id)
 
 
+def test_a_server_is_bounded_and_never_unbounded(part: Path, slot: Any, server: Any, others: Any) -> None:
+    for target in (slot, others):
+        assert "refused" in ask(part, "limit", container=target.id, limits=LIMITS)
+    for wrong in ({}, {**LIMITS, "MemorySwap": -1}, {**LIMITS, "Privileged": 1}, {"PidsLimit": 5}):
+        assert "without bounds" in ask(part, "limit", container=server.id, limits=wrong)
+    assert ask(part, "limit", container=server.id, limits=LIMITS) is None  # the control
+    server.reload()
+    assert {key: server.attrs["HostConfig"][key] for key in LIMITS} == LIMITS
+
+
 def mount(source: str, target: str, read_only: bool = True) -> dict[str, Any]:
     return {"source": source, "target": target, "read_only": read_only, "propagation": "rprivate"}
 
@@ -192,7 +202,8 @@ def test_a_server_gets_the_store_back_where_it_was(part: Path, store: Path) -> N
     for server in container(volumes=[f"{data}:/eos/data:ro"], **own):
 
         def mend(one: dict[str, Any], server: Any = server) -> Any:
-            return ask(part, "mend", servers=[{"container": server.id, "mounts": [one]}])
+            said = ask(part, "mend", servers=[{"container": server.id, "mounts": [one]}])
+            return said if isinstance(said, str) else said["servers"]
 
         assert mend(wanted) == {server.id: []}
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", data], check=True)
@@ -207,6 +218,37 @@ def test_a_server_gets_the_store_back_where_it_was(part: Path, store: Path) -> N
             assert server.exec_run(["ls", "/eos/more"]).exit_code
         finally:
             subprocess.run(["umount", "-l", data], check=True)
+
+
+def test_what_is_hidden_stays_so_where_the_store_comes_late(part: Path, store: Path) -> None:
+    """A server that was started without the store has its places held, and no covers."""
+    for name in ("names/.away", "names/empty", "data/plots"):
+        (store / name).mkdir()
+    (store / "data/plots/secret").write_text("the forest's")
+    wanted = [mount(f"{store}/data", "/eos/data"), mount(f"{store}/names/empty", "/eos/data/plots")]
+    own = {"bdap.hub": INSTALL, "bdap.kind": "server"}
+    for server in container(volumes=[f"{store}/names/.away:/eos/data:ro"], **own):
+        said = ask(part, "mend", servers=[{"container": server.id, "mounts": wanted}])
+        assert said["servers"] == {server.id: ["/eos/data", "/eos/data/plots"]}
+        assert server.exec_run(["ls", "/eos/data"]).output.split() == [b"out", b"plots"]
+        assert server.exec_run(["ls", "-A", "/eos/data/plots"]).output == b""
+
+
+def test_a_store_that_does_not_answer_is_told(part: Path, store: Path) -> None:
+    """Of the platform's own folders alone: whoever asks learns nothing of others."""
+
+    def away(*folders: Path, **more: str) -> str:
+        return str(ask(part, "mend", servers=[], folders=[str(one) for one in folders], **more)["away"])
+
+    data, elsewhere = store / "data", store.parent / "nobody-made-this"
+    assert away(data, elsewhere) == away() == ""
+    assert "where fuse should be mounted" in away(data, file_system="fuse")
+    data.rename(store / "moved")
+    try:
+        assert away(data) == "No such file or directory"
+    finally:
+        (store / "moved").rename(data)
+    assert away(data) == ""
 
 
 def test_a_link_in_a_container_leads_nowhere(part: Path, slot: Any) -> None:

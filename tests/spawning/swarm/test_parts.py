@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from bdap_hub import certificates
+from bdap_hub import audit, certificates, database
 from bdap_hub.errors import Unavailable
 from bdap_hub.settings import Settings
 from bdap_hub.spawning.engines import ImageMissing
@@ -25,9 +25,10 @@ from bdap_hub.spawning.engines.swarm import SwarmEngine
 from bdap_hub.spawning.images.pulls import Pulls
 from bdap_hub.spawning.page.progress import Progress
 from bdap_hub.spawning.plan import Limits, Placement, SpawnPlan
-from bdap_hub.spawning.store.heal import Running, heal
+from bdap_hub.spawning.store.heal import Running, Told, heal
 from bdap_hub.spawning.store.mounts import LABEL, Mount
 from bdap_hub.spawning.store.mounts import written as mounted
+from bdap_hub.spawning.store.watch import StoreWatch
 from tests.conftest import make_settings
 from tests.images.registry import ACCOUNT, Registry, running
 
@@ -142,10 +143,27 @@ async def test_a_server_on_a_machine_gets_the_store_back(settings: Settings, mac
         server = Running(wanted.name, placed[0].container, mounts, engine.part_of(placed[0].node))
         machines.sh("node2", f"mount -t tmpfs tmpfs {data} && echo pixels > {data}/new")
         assert machines.exec(wanted.name, "cat /eos/data/new")[0]
-        assert await heal([server]) == {}
+        (told,) = await heal([server])
+        assert told == Told("node2", (wanted.name,))
         assert machines.exec(wanted.name, "cat /eos/data/new") == (0, "pixels")
+
+        watch = StoreWatch(settings)
+        look = [server], [str(data), str(settings.store.projects)]
+        settings.store.projects.mkdir(parents=True, exist_ok=True)
+        await watch.hear(await heal(*look))
+        assert watch.notice(wanted.name) == ""
+        machines.sh("node2", f"mount -t tmpfs tmpfs {settings.store.root}")
+        await watch.hear(await heal(*look))
+        assert "does not answer on node2, where your server runs" in watch.notice(wanted.name)
+        assert watch.notice("somebody-elses") == "" and await watch.there()  # this host's own is well
+        machines.sh("node2", f"umount -l {settings.store.root}")
+        await watch.hear(await heal(*look))
+        assert watch.notice(wanted.name) == ""
+        found = audit.latest(database.connect(settings.database), 2)
+        assert [event.action for event in found] == ["store-back", "store-lost"]
+        assert found[0].reason == "back on node2" and "lost on node2: No such file" in found[1].reason
     finally:
-        machines.sh("node2", f"umount -l {data} || true")
+        machines.sh("node2", f"umount -l {settings.store.root} {data} || true")
         await engine.remove(wanted.name)
 
 

@@ -97,7 +97,7 @@ class Server:
         started = client.exec_create(container, ["python", "-c", INSIDE], user="20000:20001")
         said = client.exec_start(started["Id"]).decode()
         host = self.container["HostConfig"]
-        limits = {key: host[key] for key in ("Memory", "NanoCpus", "PidsLimit")}
+        limits = {key: host[key] for key in ("Memory", "MemorySwap", "NanoCpus", "PidsLimit")}
         return {**json.loads(said), "limits": limits}
 
 
@@ -123,7 +123,11 @@ def test_a_claimed_server_is_what_a_cold_one_is(platform: Platform, machines: Ma
     assert one.claimed and one.service["Spec"]["Labels"]["bdap.person"] == "ana"
     warm = one.inside()
     assert warm["rights"]["Uid"] == ["20000"] * 4 and warm["rights"]["CapBnd"] == ["0" * 16]
-    assert warm["limits"] == {"Memory": 700 * 2**20, "NanoCpus": 10**9, "PidsLimit": 512}
+    assert warm["limits"] == {
+        **dict.fromkeys(("Memory", "MemorySwap"), 700 * 2**20),
+        "NanoCpus": 10**9,
+        "PidsLimit": 512,
+    }
     assert [path for path, *_ in warm["pem"]] and platform.at_server("ana", "GET", "api").status_code == 200
     platform.start("ben", {"project": "forest", "image": "lab"})
     assert Server(platform, machines, "ben").node != one.node, "what was claimed counts where the next one goes"

@@ -235,7 +235,7 @@ async def test_a_store_mounted_again_appears_in_it(
 ) -> None:
     slot = await waiting(slots, plan)
     own = await process(rig, slot)
-    await slots._inject(slot, replace(plan, mounts=(Mount(str(store), "/eos", propagation="rslave"),)), no_files)
+    await slots._bring(slot, replace(plan, mounts=(Mount(str(store), "/eos", propagation="rslave"),)), no_files)
     mount_late(store)
     assert "tmpfs" in seen(own, "/eos/data")
     assert any(one.startswith("master:") for one in seen(own, "/eos")) and seen(own, "/eos")[5].startswith("ro")
