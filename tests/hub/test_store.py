@@ -157,7 +157,10 @@ def test_a_server_started_meanwhile_gets_the_store_later(platform: Platform, sto
     platform.wait(lambda: notice(platform, "ben"), 20, "the notice that the store is lost")
     store.unmount()
     platform.start("ben", {"project": "forest", "image": "lab"})
-    ben = Server(platform, "ben")
+    platform.api("POST", "/users/ada")
+    platform.api("POST", "/groups/project-agriculture/users", json={"users": ["ada"]}).raise_for_status()
+    platform.start("ada", LAB)
+    ben, ada = Server(platform, "ben"), Server(platform, "ada")
     try:
         assert ben.sh("ls /eos/data /eos/projects/forest")[1].count("THE-STORE-IS-AWAY.txt") == 2
         assert ben.sh("touch /eos/projects/forest/x")[0] != 0
@@ -167,8 +170,11 @@ def test_a_server_started_meanwhile_gets_the_store_later(platform: Platform, sto
         assert ben.sh("cat /eos/data/plots/secret.txt; ls /eos/projects") == (0, "the forest'sforest")
         assert ben.sh("touch /eos/projects/forest/x && touch /eos/data/x")[1].endswith("Read-only file system")
         assert (store.served / "projects/forest/x").exists()
+        platform.wait(lambda: "elevation" in ada.sh("ls /eos/data")[1], 30, "the store to come to ada")
+        assert ada.sh("ls -A /eos/data/plots") == (0, ""), "what is hidden from her came covered"
     finally:
-        platform.stop("ben")
+        for name in ("ada", "ben"):
+            platform.stop(name)
 
 
 def test_a_store_that_hangs_holds_up_nobody(platform: Platform, store: xrootd.Store, ana: Server, total: str) -> None:
@@ -187,6 +193,7 @@ def test_a_store_that_hangs_holds_up_nobody(platform: Platform, store: xrootd.St
     platform.wait(lambda: not notice(platform, "ana"), 30, "the store to answer")
     olga = Server(platform, "olga")
     platform.wait(lambda: "elevation" in olga.sh("ls /eos/data")[1], 20, "the store to come to olga")
+    assert olga.sh("cat /eos/data/plots/secret.txt") == (0, "the forest's")  # the control: she is of the forest, too
     platform.stop("olga")
     assert ana.sh("grep ' /eos/data ' /proc/self/mountinfo") == where  # what lives is left alone
     assert Kernel(platform, "ana").run(READ) == total
@@ -218,4 +225,24 @@ def test_the_pages_say_so(platform: Platform, store: xrootd.Store, chromium: Any
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
             page.screenshot(path=artifacts / f"store-lost-{width}.png", full_page=True)
     store.allow_back(True)
+    platform.wait(lambda: not notice(platform, "ana"), 30, "the store to be back")
+
+
+def test_an_open_jupyterlab_says_so(platform: Platform, store: xrootd.Store, ana: Server, chromium: Any) -> None:
+    with chromium.new_context(viewport={"width": 1280, "height": 800}) as context:
+        page = context.new_page()
+        page.goto(f"{platform.url}/hub/login")
+        page.fill("[name=username]", "ana")
+        page.fill("[name=password]", "test")
+        page.click("[type=submit]")
+        page.goto(f"{platform.url}/user/ana/lab")
+        page.get_by_role("menuitem", name="File").wait_for(timeout=60_000)
+        notices = page.get_by_role("alert")
+        assert platform.at_server("ana", "GET", "bdap/store").json() == {"mount": "/eos", "away": False}
+        store.die()
+        notices.filter(has_text="does not answer").wait_for(timeout=60_000)
+        assert notices.get_by_role("button", name="Home page").is_visible()
+        store.allow_back(True)
+        notices.filter(has_text="is back").wait_for(timeout=60_000)
+        assert not notices.filter(has_text="does not answer").is_visible()
     platform.wait(lambda: not notice(platform, "ana"), 30, "the store to be back")

@@ -1,6 +1,6 @@
-"""Jupyter Server extension that publishes a notebook as a dashboard with the person's hub token.
+"""Jupyter Server extension that publishes a notebook as a dashboard, and says whether the data store is away.
 
-The token stays on the server: the browser only speaks to `bdap/info` and `bdap/publish` of its own Jupyter server.
+The person's hub token stays on the server: the browser only speaks to `bdap/...` of its own Jupyter server.
 """
 
 from __future__ import annotations
@@ -22,6 +22,6 @@ def _jupyter_labextension_paths() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(server_app: Any) -> None:
-    """Called by Jupyter Server at start: adds the two addresses."""
+    """Called by Jupyter Server at start: adds the addresses."""
     server_app.web_app.add_handlers(".*$", routes(server_app.web_app.settings["base_url"]))
-    server_app.log.info("jupyterlab_bdap: notebooks can be published as dashboards")
+    server_app.log.info("jupyterlab_bdap: notebooks can be published as dashboards; the data store is looked at")

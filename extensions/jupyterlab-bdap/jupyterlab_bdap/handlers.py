@@ -1,8 +1,9 @@
-"""The two addresses of this extension, authenticated and XSRF-protected by Jupyter Server."""
+"""The addresses of this extension, authenticated and XSRF-protected by Jupyter Server."""
 
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 from jupyter_core.utils import ensure_async
@@ -12,6 +13,7 @@ from jupyter_server.utils import url_path_join
 from tornado import web
 
 from .publish import SLUG_LENGTH, Place, PublishError, Wish, publish
+from .store import Store
 
 
 class Handler(APIHandler):
@@ -70,9 +72,23 @@ class PublishHandler(Handler):
         return dict(model["content"])
 
 
-def routes(base_url: str) -> list[tuple[str, type[Handler]]]:
+class StoreHandler(Handler):
+    """GET bdap/store: whether the data store is away in this server."""
+
+    def initialize(self, store: Store) -> None:
+        self.store = store
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        self.finish(json.dumps({"mount": self.store.mount, "away": await self.store.away()}))
+
+
+def routes(base_url: str) -> list[tuple[Any, ...]]:
     """The addresses under the server's base URL."""
+    store = Store(os.environ.get("BDAP_STORE", ""))
     return [
         (url_path_join(base_url, "bdap", "info"), InfoHandler),
         (url_path_join(base_url, "bdap", "publish"), PublishHandler),
+        (url_path_join(base_url, "bdap", "store"), StoreHandler, {"store": store}),
     ]

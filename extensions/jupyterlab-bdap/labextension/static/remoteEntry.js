@@ -1,6 +1,7 @@
 /*
- * The browser part: a "Publish" button on notebooks. A federated JupyterLab extension written by hand: JupyterLab loads this
- * file, calls init() with the modules it shares and then get("./extension"). Nothing is built, nothing is bundled.
+ * The browser part: a "Publish" button on notebooks, and notices about the data store (store.js). A federated JupyterLab
+ * extension written by hand: JupyterLab loads this file, calls init() with the modules it shares and then get("./extension").
+ * Nothing is built, nothing is bundled.
  */
 (() => {
   "use strict";
@@ -12,6 +13,7 @@
     ["people", "Everyone who is logged in", "All people with an account of the platform."],
     ["public", "Everyone", "The whole internet, without logging in."],
   ];
+  const HERE = document.currentScript.src;
   let scope;
 
   /** A module that JupyterLab shares; the version already loaded, else the newest. */
@@ -251,13 +253,27 @@
       if (menu) menu.fileMenu.addGroup([{ command: COMMAND }], 40);
     }
 
-    return {
+    async function watch() {
+      const { watchStore } = await import(new URL("store.js", HERE));
+      const option = coreutils.PageConfig.getOption;
+      const home = option("hubPrefix") && `${option("hubHost")}${option("hubPrefix")}home`;
+      watchStore({ ask, Notification, home });
+    }
+
+    const publishes = {
       id: `${NAME}:publish`,
       description: "Publishes a notebook as a dashboard of the platform.",
       autoStart: true,
       optional: [notebook.INotebookTracker, ICommandPalette, mainmenu.IMainMenu],
       activate,
     };
+    const watches = {
+      id: `${NAME}:store`,
+      description: "Tells when the data store is away, and when it is back.",
+      autoStart: true,
+      activate: () => watch(),
+    };
+    return [publishes, watches];
   }
 
   window._JUPYTERLAB = window._JUPYTERLAB || {};
@@ -267,7 +283,7 @@
     },
     async get() {
       // Voilà and other applications load every extension but share no notebook: nothing to do there.
-      const plugins = scope["@jupyterlab/notebook"] ? [await extension()] : [];
+      const plugins = scope["@jupyterlab/notebook"] ? await extension() : [];
       return () => ({ __esModule: true, default: plugins });
     },
   };
