@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -89,6 +90,22 @@ def still_there(platform: Platform, name: str, seconds: float) -> None:
     while time.monotonic() < deadline:
         assert platform.api("GET", f"/users/{name}").json()["servers"][""]["ready"], platform.log[-3000:]
         time.sleep(1)
+
+
+def test_a_server_ends_at_its_greatest_age_whatever_it_does(tmp_path: Path) -> None:
+    """`spawning.server_hours`. That one which computes goes on without it, says the test above."""
+    hours = 15 / 3600
+    with with_docker(tmp_path, idle_timeout=0, server_hours=hours, warm={"most": 0}) as platform:
+        for _ in range(2):  # a new start has the whole time again
+            platform.start("ana", LAB)
+            begun = time.monotonic()
+            Kernel(platform, "ana")
+            still_there(platform, "ana", max(0.0, begun + 10 - time.monotonic()))
+            platform.wait(lambda: not platform.api("GET", "/users/ana").json()["servers"], 60, "the end of its time")
+            store = database.connect(platform.settings.database)
+            assert ends.last(store, "ana")[""].words == reasons.too_old(15)
+        actions = [event.reason for event in audit.query(store, audit.Filter(action="stop-server"))]
+        assert actions == [reasons.too_old(15)] * 2
 
 
 def test_a_home_without_room_for_a_byte_does_not_keep_its_server_from_starting(platform: Platform) -> None:
