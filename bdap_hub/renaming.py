@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .catalogue.store import Catalogue
+from .catalogue.store import open_catalogue
 from .dashboards.records import Records
 from .entitlements import edit
 from .errors import Conflict
@@ -27,7 +27,7 @@ def rename(settings: Settings, store: Any, editor: edit.Editor, name: str, new: 
         _move(settings.store.projects / name, settings.store.projects / new)
 
     edit.rename(settings, store, editor, name, new, follow)
-    found = Catalogue(settings.var.resolve() / "catalogue").collections()
+    found = open_catalogue(settings).collections()
     return sorted(key for key, one in found.items() if one.stac.get("bdap:project") == name)
 
 

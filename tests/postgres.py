@@ -25,6 +25,16 @@ def programs() -> Path | None:
     return found[-1].parent if found else None
 
 
+def has_postgis() -> bool:
+    """Whether that PostgreSQL has PostGIS."""
+    found = programs()
+    if found is None:
+        return False
+    home = (found / "initdb").resolve().parent.parent
+    shares = [home / "share", Path("/usr/share/postgresql") / home.name]
+    return any(list(share.glob("**/extension/postgis.control")) for share in shares)
+
+
 def _account() -> dict[str, Any]:
     """PostgreSQL refuses to run as root: Popen's arguments for an account that may."""
     if os.geteuid() != 0:

@@ -6,25 +6,24 @@ searches and counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi import APIRouter, Body, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response
 
-from .. import entitlements
-from ..access import Administer, Person, Policy, ReadCollection, decide, decides_on_members
-from ..database import shared
-from ..errors import NotAllowed, NotFound, NotLoggedIn
+from ..errors import NotFound
 from ..settings import Settings
-from ..web import HubLogin, Principal, create_service, page
-from . import stac
+from ..web import HubLogin, create_service, page
+from . import aggregation, collection_search, stac
+from .contract import Page
 from .pages import card, collection_view
-from .search import Search, from_body, from_parameters
-from .store import Catalogue, Collection, Page, find
+from .reading import Caller, Readers
+from .search import KNOWN, Search, body_of, from_body, from_parameters
+from .store import open_catalogue
 
-GEOJSON = "application/geo+json"
+IN_COLLECTION = KNOWN - {"collections"}
+ROWS = 25
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -34,92 +33,85 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-@dataclass(frozen=True)
-class _Caller:
-    """Who asks (None: nobody is logged in) and the collections they may read."""
-
-    principal: Principal | None
-    readable: dict[str, Collection]
-    everything: dict[str, Collection]
-
-    @property
-    def person(self) -> Person | None:
-        return self.principal.person if self.principal else None
-
-
 class _Routes:
-    """The routes; they share the catalogue in memory and the way callers are identified."""
+    """The routes; they share the catalogue and the way callers are identified."""
 
     def __init__(self, settings: Settings, login: HubLogin) -> None:
         self.settings = settings
         self.login = login
-        self.catalogue = Catalogue(settings.var.resolve() / "catalogue")
-
-    @property
-    def policy(self) -> Policy:
-        """What access decides by."""
-        return entitlements.policy(self.settings, shared(self.settings.database))
+        self.catalogue = open_catalogue(settings)
+        self.readers = Readers(settings, login, self.catalogue)
 
     def router(self) -> APIRouter:
         router = APIRouter(tags=["STAC"])
-        router.add_api_route("/", self.landing, methods=["GET"])
-        router.add_api_route("/conformance", self.conformance, methods=["GET"])
-        router.add_api_route("/queryables", self.queryables, methods=["GET"])
-        router.add_api_route("/collections", self.collections, methods=["GET"])
-        router.add_api_route("/collections/{collection}", self.collection, methods=["GET"])
-        router.add_api_route("/collections/{collection}/queryables", self.queryables_of, methods=["GET"])
-        router.add_api_route("/collections/{collection}/thumbnail", self.thumbnail, methods=["GET"])
-        router.add_api_route("/collections/{collection}/items", self.items, methods=["GET"])
-        router.add_api_route("/collections/{collection}/items/{item}", self.item, methods=["GET"])
-        router.add_api_route("/search", self.search_get, methods=["GET"])
+        here = "/collections/{collection}"
+        for path, endpoint in (
+            ("/", self.landing),
+            ("/conformance", self.conformance),
+            ("/queryables", self.queryables),
+            ("/aggregations", self.aggregations),
+            ("/aggregate", self.aggregate),
+            ("/search", self.search_get),
+            ("/collections", self.collections),
+            (here, self.collection),
+            (f"{here}/queryables", self.queryables),
+            (f"{here}/aggregations", self.aggregations),
+            (f"{here}/aggregate", self.aggregate),
+            (f"{here}/thumbnail", self.thumbnail),
+            (f"{here}/items", self.items),
+            (f"{here}/items/{{item}}", self.item),
+        ):
+            router.add_api_route(path, endpoint, methods=["GET"])
         router.add_api_route("/search", self.search_post, methods=["POST"])
+        router.add_api_route("/aggregate", self.aggregate_post, methods=["POST"])
         return router
 
     async def landing(self, request: Request) -> Response:
         """The STAC landing page; the list of collections for browsers."""
-        caller = await self._caller(request)
+        caller = await self.readers.caller(request)
         if _wants_html(request):
-            return self._list_page(request, caller)
-        return _json(stac.landing(self._base(request), list(caller.readable.values())))
+            return await self._list_page(request, caller)
+        return answer(stac.landing(self._base(request), list(caller.readable.values())))
 
     async def conformance(self) -> Response:
         """The conformance classes this API keeps."""
-        return _json({"conformsTo": list(stac.CONFORMANCE)})
+        return answer({"conformsTo": list(stac.CONFORMANCE)})
 
-    async def queryables(self, request: Request) -> Response:
-        """The properties a query can name, over all collections one may see."""
-        caller = await self._caller(request)
-        return _json(
-            stac.queryables(f"{self._base(request)}/queryables", list(caller.readable.values())), "schema+json"
-        )
-
-    async def queryables_of(self, request: Request, collection: str) -> Response:
-        """The properties a query can name in one collection."""
-        found = self._named(await self._caller(request), collection)
-        return _json(
-            stac.queryables(f"{self._base(request)}/collections/{found.id}/queryables", [found]), "schema+json"
-        )
+    async def queryables(self, request: Request, collection: str = "") -> Response:
+        """The properties a query can name: in one collection, or over all one may see."""
+        caller = await self.readers.caller(request)
+        found = [self.readers.named(caller, collection)] if collection else list(caller.readable.values())
+        return answer(stac.queryables(f"{self._base(request)}{_below(collection)}/queryables", found), "schema+json")
 
     async def collections(self, request: Request) -> Response:
-        """The collections one may see."""
-        caller = await self._caller(request)
+        """The collections one may see, or those of them that fit a search."""
+        caller = await self.readers.caller(request)
         if _wants_html(request):
-            return self._list_page(request, caller)
-        return _json(stac.collections(self._base(request), list(caller.readable.values())))
+            return await self._list_page(request, caller)
+        base, parameters = self._base(request), dict(request.query_params)
+        wanted = collection_search.read(body_of(parameters))
+        documents = [stac.collection(base, each) for each in caller.readable.values()]
+        found = await run_in_threadpool(collection_search.find, documents, wanted)
+        start, limit = wanted.start, wanted.search.limit
+        token = str(start + limit) if start + limit < len(found) else ""
+        shown = collection_search.picked(found[start : start + limit], wanted)
+        links = stac.following(base, "/collections", parameters, token, kind=stac.JSON)
+        return answer(stac.collections(base, shown, len(found), links))
 
     async def collection(self, request: Request, collection: str) -> Response:
         """One collection."""
-        caller = await self._caller(request)
-        found = self._named(caller, collection)
+        caller = await self.readers.caller(request)
+        found = self.readers.named(caller, collection)
         if not _wants_html(request):
-            return _json(stac.collection(self._base(request), found))
-        search = from_parameters({"limit": "25", "token": request.query_params.get("token", "")})
-        view = collection_view(found, find([found], search), search.start, self._picture(found.id))
-        return page(request, "collection.html", person=self._who(caller), collection=view)
+            return answer(stac.collection(self._base(request), found))
+        search = from_parameters({"limit": str(ROWS), "token": request.query_params.get("token", "")})
+        items = await run_in_threadpool(self.catalogue.items.search, [found.id], search)
+        view = collection_view(found, items, self._picture(found.id))
+        return page(request, "collection.html", person=self.readers.who(caller), collection=view)
 
     async def thumbnail(self, request: Request, collection: str) -> Response:
         """The picture of a collection."""
-        found = self._named(await self._caller(request), collection)
+        found = self.readers.named(await self.readers.caller(request), collection)
         path = self.catalogue.thumbnail(found.id)
         if not path.is_file():
             raise NotFound(f"the collection {found.id} has no picture")
@@ -127,81 +119,78 @@ class _Routes:
 
     async def items(self, request: Request, collection: str) -> Response:
         """The items of a collection, by page."""
-        found = self._named(await self._caller(request), collection)
-        search = replace(from_parameters(_parameters(request)), collections=(found.id,))
-        path = f"/collections/{found.id}/items"
-        return _json(stac.results(self._base(request), path, _parameters(request), find([found], search)), "geo+json")
+        found = self.readers.named(await self.readers.caller(request), collection)
+        parameters = dict(request.query_params)
+        search = from_parameters(parameters, IN_COLLECTION)
+        items = await run_in_threadpool(self.catalogue.items.search, [found.id], search)
+        path = f"{_below(found.id)}/items"
+        return answer(stac.results(self._base(request), path, parameters, items, search.fields), "geo+json")
 
     async def item(self, request: Request, collection: str, item: str) -> Response:
         """One item."""
-        found = self._named(await self._caller(request), collection)
-        if item not in found.index:
-            raise NotFound(f"there is no item {item!r} in the collection {found.id}", "look at its list of items")
-        return _json(stac.item(self._base(request), found.items[found.index[item]]), "geo+json")
+        collected = self.readers.named(await self.readers.caller(request), collection)
+        found = await run_in_threadpool(self.catalogue.items.get, collected.id, item)
+        if found is None:
+            raise NotFound(f"there is no item {item!r} in the collection {collected.id}", "look at its list of items")
+        return answer(stac.item(self._base(request), found), "geo+json")
 
     async def search_get(self, request: Request) -> Response:
         """Search items; parameters in the address."""
-        search = from_parameters(_parameters(request))
-        result = await self._find(request, search)
-        return _json(stac.results(self._base(request), "/search", _parameters(request), result), "geo+json")
+        parameters = dict(request.query_params)
+        search = from_parameters(parameters)
+        found = await self._find(request, search)
+        return answer(stac.results(self._base(request), "/search", parameters, found, search.fields), "geo+json")
 
     async def search_post(self, request: Request, body: Any = Body(default={})) -> Response:  # noqa: B008
         """Search items; parameters as JSON."""
-        result = await self._find(request, from_body(body))
-        return _json(stac.results(self._base(request), "/search", {}, result, dict(body)), "geo+json")
+        search = from_body(body)
+        found = await self._find(request, search)
+        return answer(stac.results(self._base(request), "/search", {}, found, search.fields, dict(body)), "geo+json")
+
+    async def aggregations(self, request: Request, collection: str = "") -> Response:
+        """What can be counted."""
+        if collection:
+            self.readers.named(await self.readers.caller(request), collection)
+        base = self._base(request)
+        return answer(aggregation.described([stac.link("root", f"{base}/"), self._self(request)]))
+
+    async def aggregate(self, request: Request, collection: str = "") -> Response:
+        """Count items; parameters in the address."""
+        return await self._counted(request, body_of(dict(request.query_params)), collection)
+
+    async def aggregate_post(self, request: Request, body: Any = Body(default={})) -> Response:  # noqa: B008
+        """Count items; parameters as JSON."""
+        return await self._counted(request, body if isinstance(body, dict) else {"body": body}, "")
+
+    async def _counted(self, request: Request, body: dict[str, Any], collection: str) -> Response:
+        search, wanted = aggregation.read({**body, "collections": [collection]} if collection else body)
+        names = self._asked(await self.readers.caller(request), search)
+        count = self.catalogue.items.aggregate
+        found = [(each, await run_in_threadpool(count, names, search, each)) for each in wanted]
+        return answer(aggregation.document([stac.link("root", f"{self._base(request)}/"), self._self(request)], found))
 
     async def _find(self, request: Request, search: Search) -> Page:
-        caller = await self._caller(request)
-        for name in search.collections or ():
-            self._named(caller, name)
-        return await run_in_threadpool(find, caller.readable.values(), search)
+        names = self._asked(await self.readers.caller(request), search)
+        return await run_in_threadpool(self.catalogue.items.search, names, search)
 
-    async def _caller(self, request: Request) -> _Caller:
-        """A token that is wrong or has expired is told so, never quietly taken for nobody."""
-        principal = await self.login.principal(request)
-        if principal is None and request.headers.get("authorization"):
-            raise NotLoggedIn("this token is not valid", "make a new one on the hub's token page")
-        everything = await run_in_threadpool(self.catalogue.collections)
-        person = principal.person if principal else None
-        policy = self.policy
-        readable = {name: c for name, c in everything.items() if decide(policy, person, _reading(c))}
-        return _Caller(principal, readable, everything)
+    def _asked(self, caller: Caller, search: Search) -> list[str]:
+        """The collections to look at: those asked for by name, if one may read them all, else all one may read."""
+        if search.collections is None:
+            return list(caller.readable)
+        return [self.readers.named(caller, name).id for name in dict.fromkeys(search.collections)]
 
-    def _named(self, caller: _Caller, name: str) -> Collection:
-        """The collection somebody asks for by name.
-
-        Nobody logged in learns nothing: NotLoggedIn whether it exists or not. A person without the right learns
-        whom to ask.
-        """
-        if found := caller.readable.get(name):
-            return found
-        if caller.person is None:
-            raise NotLoggedIn(f"there is no public collection {name!r}", "log in to see those for members")
-        hidden = caller.everything.get(name)
-        if hidden is None:
-            raise NotFound(f"there is no collection {name!r}", "look at the list of collections")
-        policy = self.policy
-        project = policy.project(str(hidden.stac.get("bdap:project", "")))
-        ask = f"ask the lead of project {project.title} to make you a member" if project else "ask the operators"
-        raise NotAllowed(f"you may not read it: {decide(policy, caller.person, _reading(hidden)).reason}", ask)
-
-    def _list_page(self, request: Request, caller: _Caller) -> Response:
-        cards = [card(c, self._picture(c.id)) for c in caller.readable.values()]
-        return page(request, "catalogue.html", person=self._who(caller), collections=cards)
+    async def _list_page(self, request: Request, caller: Caller) -> Response:
+        counts = await run_in_threadpool(self.catalogue.items.counts)
+        cards = [card(c, self._picture(c.id), counts.get(c.id, 0)) for c in caller.readable.values()]
+        return page(request, "catalogue.html", person=self.readers.who(caller), collections=cards)
 
     def _picture(self, name: str) -> bool:
         return self.catalogue.thumbnail(name).is_file()
 
-    def _who(self, caller: _Caller) -> dict[str, Any] | None:
-        if caller.principal is None:
-            return None
-        person = caller.principal.person
-        policy = self.policy
-        return {
-            "display_name": caller.principal.display_name,
-            "admin": decide(policy, person, Administer()).entitled,
-            "decides": decides_on_members(policy, person),
-        }
+    def _self(self, request: Request) -> dict[str, Any]:
+        path = request.url.path.removeprefix(self.login.prefix.rstrip("/"))
+        query = f"?{request.url.query}" if request.url.query else ""
+        return stac.link("self", f"{self._base(request)}{path}{query}")
 
     def _base(self, request: Request) -> str:
         """Prefix of links: the address the caller used if it is this service's own port, else the public one."""
@@ -211,22 +200,15 @@ class _Routes:
         return f"{root}{self.login.prefix.rstrip('/')}"
 
 
-def _reading(collection: Collection) -> ReadCollection:
-    """The question to access; what collection.json does not say counts as most private."""
-    return ReadCollection(
-        collection.id,
-        collection.stac.get("bdap:visibility", "project"),
-        str(collection.stac.get("bdap:project", "")),
-    )
-
-
-def _parameters(request: Request) -> dict[str, str]:
-    return dict(request.query_params)
+def _below(collection: str) -> str:
+    return f"/collections/{collection}" if collection else ""
 
 
 def _wants_html(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "")
 
 
-def _json(content: Any, kind: str = "json") -> Response:
-    return JSONResponse(content, media_type=f"application/{kind}", headers={"Vary": "Accept, Authorization, Cookie"})
+def answer(content: Any, kind: str = "json", status: int = 200) -> Response:
+    """A JSON document, which differs by who asks."""
+    headers = {"Vary": "Accept, Authorization, Cookie"}
+    return JSONResponse(content, status, media_type=f"application/{kind}", headers=headers)

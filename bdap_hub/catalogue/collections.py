@@ -11,10 +11,10 @@ from ..access import Visibility
 from ..settings import Settings
 from .disk import read_json, write_bytes, write_json
 from .items import EXTENSIONS, STAC_VERSION
+from .sums import Sums
 from .thumbnail import draw
 
 GIVEN = ("description", "license", "providers", "keywords")
-ASSET_KEYS = ("title", "type", "roles", "gsd", "bands", "raster:bands", "eo:bands")
 
 
 @dataclass(frozen=True)
@@ -35,18 +35,15 @@ def announce(home: Path, head: Head) -> None:
     write_json(path, known | _access(head))
 
 
-def summarise(settings: Settings, home: Path, head: Head, folder: Path) -> None:
-    """Rewrite the collection from its items: extent, summaries, assets, thumbnail."""
-    items = [read_json(path) for path in sorted((home / "items").glob("*.json"))]
+def summarise(settings: Settings, home: Path, head: Head, folder: Path, items: Iterable[dict[str, Any]]) -> None:
+    """Rewrite the collection from its items (oldest first): extent, summaries, assets, thumbnail."""
     collection = _empty(head) | _given(folder) | _access(head)
-    if items:
-        collection |= {
-            "extent": _extent(items),
-            "summaries": _summaries(items),
-            "item_assets": _item_assets(items),
-            "bdap:items": len(items),
-        }
-        if picture := draw(settings.store, items):
+    sums = Sums()
+    for item in items:
+        sums.add(item)
+    if sums.count:
+        collection |= sums.document()
+        if picture := draw(settings.store, [sums.clearest]):
             write_bytes(home / "thumbnail.png", picture)
     write_json(home / "collection.json", collection)
 
@@ -88,35 +85,3 @@ def _given(folder: Path) -> dict[str, Any]:
         if found.get("type") == "Collection":
             return {key: found[key] for key in GIVEN if found.get(key)}
     return {}
-
-
-def _extent(items: list[dict[str, Any]]) -> dict[str, Any]:
-    boxes = list(zip(*(item["bbox"] for item in items), strict=True))
-    days = sorted(item["properties"]["datetime"] for item in items)
-    whole = [min(boxes[0]), min(boxes[1]), max(boxes[2]), max(boxes[3])]
-    return {"spatial": {"bbox": [whole]}, "temporal": {"interval": [[days[0], days[-1]]]}}
-
-
-def _summaries(items: list[dict[str, Any]]) -> dict[str, Any]:
-    properties = [item["properties"] for item in items]
-    found: dict[str, Any] = {}
-    for key in ("platform", "constellation", "gsd", "proj:code"):
-        if values := _distinct(p.get(key) for p in properties):
-            found[key] = values
-    clouds = [p["eo:cloud_cover"] for p in properties if "eo:cloud_cover" in p]
-    if clouds:
-        found["eo:cloud_cover"] = {"minimum": min(clouds), "maximum": max(clouds)}
-    return found
-
-
-def _distinct(values: Iterable[Any]) -> list[Any]:
-    return sorted({value for value in values if value is not None})
-
-
-def _item_assets(items: list[dict[str, Any]]) -> dict[str, Any]:
-    """Every asset that any item has, as the newest item that has it describes it."""
-    found: dict[str, Any] = {}
-    for item in sorted(items, key=lambda i: str(i["properties"]["datetime"])):
-        for key, asset in item["assets"].items():
-            found[key] = {k: asset[k] for k in ASSET_KEYS if k in asset}
-    return dict(sorted(found.items()))

@@ -1,118 +1,99 @@
-"""Whether two GeoJSON geometries meet, in plain longitude and latitude. PURE.
-
-Exact for points, lines and polygons as STAC footprints are: edges that cross, or one inside the other.
-"""
+"""GeoJSON as shapes: read and checked, and whether two of them meet, in plain longitude and latitude. PURE."""
 
 from __future__ import annotations
 
+import json
+from functools import lru_cache
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import shapely
+from shapely.geometry.base import BaseGeometry
 
 from ..errors import BadRequest
 
-Ring = NDArray[np.float64]
-POLYGONS = ("Polygon", "MultiPolygon")
+Box = tuple[float, float, float, float]
+RELATIONS = {
+    "s_intersects": shapely.intersects,
+    "s_disjoint": shapely.disjoint,
+    "s_equals": shapely.equals,
+    "s_touches": shapely.touches,
+    "s_within": shapely.within,
+    "s_contains": shapely.contains,
+    "s_overlaps": shapely.overlaps,
+    "s_crosses": shapely.crosses,
+}
 
 
-def bbox_of(geometry: dict[str, Any]) -> tuple[float, float, float, float]:
-    """West, south, east, north."""
-    points = np.concatenate(parts(geometry))
-    (west, south), (east, north) = points.min(axis=0), points.max(axis=0)
-    return float(west), float(south), float(east), float(north)
-
-
-def parts(geometry: dict[str, Any]) -> list[Ring]:
-    """The rings, lines or points of a geometry, as (n, 2) arrays; BadRequest if it is not GeoJSON."""
+def shape_of(geometry: Any) -> BaseGeometry:
+    """The shape of a GeoJSON geometry or feature; BadRequest if it is none."""
+    if isinstance(geometry, dict) and geometry.get("type") == "Feature":
+        return shape_of(geometry.get("geometry"))
     try:
-        kind = geometry["type"]
-        if kind == "GeometryCollection":
-            return [ring for each in geometry["geometries"] for ring in parts(each)]
-        if kind == "Feature":
-            return parts(geometry["geometry"])
-        depth = {"Point": 0, "MultiPoint": 1, "LineString": 1, "MultiLineString": 2, "Polygon": 2, "MultiPolygon": 3}[
-            kind
-        ]
-        rings = _rings(geometry["coordinates"], depth)
-        if not rings or any(not np.isfinite(ring).all() for ring in rings):
+        found: BaseGeometry = shapely.force_2d(shapely.from_geojson(json.dumps(geometry, allow_nan=False)))
+        if found is None or found.is_empty:
             raise ValueError("empty")
-        return rings
-    except (KeyError, TypeError, ValueError, IndexError):
+        return found
+    except (shapely.GEOSException, ValueError, TypeError, AttributeError, RecursionError):
         raise BadRequest(
             "the geometry is not GeoJSON", 'send for example {"type": "Point", "coordinates": [8.6, 45.8]}'
         ) from None
 
 
-def _rings(coordinates: Any, depth: int) -> list[Ring]:
-    if depth == 3:
-        return [ring for each in coordinates for ring in _rings(each, 2)]
-    if depth == 2:
-        return [ring for each in coordinates for ring in _rings(each, 1)]
-    points = coordinates if depth else [coordinates]
-    return [np.array([[float(p[0]), float(p[1])] for p in points])]
+def bbox_of(geometry: dict[str, Any]) -> Box:
+    """West, south, east, north."""
+    west, south, east, north = shape_of(geometry).bounds
+    return west, south, east, north
+
+
+def points_in(geometry: Any) -> int:
+    """How many points it has."""
+    return int(shapely.get_num_coordinates(shape_of(geometry)))
 
 
 def meet(a: dict[str, Any], b: dict[str, Any]) -> bool:
     """Whether the two share a point."""
-    left, right = parts(a), parts(b)
-    if any(_cross(p, q) for p in left for q in right):
-        return True
-    return _inside(left, right, _has_area(b)) or _inside(right, left, _has_area(a))
+    return bool(shapely.intersects(shape_of(a), shape_of(b)))
 
 
-def _has_area(geometry: dict[str, Any]) -> bool:
-    kind = geometry["type"]
-    if kind == "Feature":
-        return _has_area(geometry["geometry"])
-    return kind in POLYGONS or any(_has_area(each) for each in geometry.get("geometries", ()))
+def flat(bbox: Any) -> Box:
+    """West, south, east, north of a bbox with or without heights."""
+    numbers = [float(v) for v in bbox]
+    west, south, east, north = numbers if len(numbers) == 4 else [numbers[i] for i in (0, 1, 3, 4)]
+    return west, south, east, north
 
 
-def _inside(some: list[Ring], rings: list[Ring], area: bool) -> bool:
-    """Whether the first point of any of `some` lies within the rings (even-odd, so holes are holes)."""
-    if not area:
-        return False
-    return any(sum(_winds(ring, part[0]) for ring in rings) % 2 == 1 for part in some)
+def read_bbox(value: Any) -> Box:
+    """West, south, east, north as somebody sent it; west > east crosses the antimeridian."""
+    try:
+        box = flat(value)
+        if len(value) not in (4, 6) or not all(abs(v) < 1e6 for v in box) or box[1] > box[3]:
+            raise ValueError
+    except (TypeError, ValueError, IndexError):
+        raise BadRequest(f"bbox {value!r:.80} is no box", "send west,south,east,north in degrees") from None
+    return box
 
 
-def _winds(ring: Ring, point: NDArray[np.float64]) -> int:
-    """1 if the point lies in the ring, else 0 (ray casting)."""
-    x, y = point
-    x0, y0 = ring[:, 0], ring[:, 1]
-    x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
-    straddles = (y0 > y) != (y1 > y)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        at = x0 + (y - y0) * (x1 - x0) / (y1 - y0)
-    return int(np.count_nonzero(straddles & (x < at)) % 2)
+def split(box: Box) -> list[Box]:
+    """The one box, or the two east and west of the antimeridian where west > east."""
+    west, south, east, north = box
+    return [box] if west <= east else [(west, south, 180.0, north), (-180.0, south, east, north)]
 
 
-def _cross(p: Ring, q: Ring) -> bool:
-    """Whether any segment of p touches any of q; single points count as segments of length 0."""
-    a, b = _segments(p)
-    c, d = _segments(q)
-    a, b, c, d = a[:, None], b[:, None], c[None], d[None]
-    o1, o2, o3, o4 = _turn(a, b, c), _turn(a, b, d), _turn(c, d, a), _turn(c, d, b)
-    proper = (o1 * o2 < 0) & (o3 * o4 < 0)
-    touching = (
-        ((o1 == 0) & _between(a, b, c))
-        | ((o2 == 0) & _between(a, b, d))
-        | ((o3 == 0) & _between(c, d, a))
-        | ((o4 == 0) & _between(c, d, b))
-    )
-    return bool((proper | touching).any())
+def geojson_of(box: Box) -> dict[str, Any]:
+    """A box as a GeoJSON geometry; two polygons where it crosses the antimeridian."""
+    rings = [[[[w, s], [e, s], [e, n], [w, n], [w, s]]] for w, s, e, n in split(box)]
+    if len(rings) == 1:
+        return {"type": "Polygon", "coordinates": rings[0]}
+    return {"type": "MultiPolygon", "coordinates": rings}
 
 
-def _segments(ring: Ring) -> tuple[Ring, Ring]:
-    return (ring[:-1], ring[1:]) if len(ring) > 1 else (ring, ring)
+def related(relation: str, footprint: bytes, text: str) -> bool:
+    """Whether a stored footprint (WKB) has that relation to a GeoJSON geometry."""
+    return bool(RELATIONS[relation](shapely.from_wkb(footprint), _prepared(text)))
 
 
-def _turn(a: Any, b: Any, c: Any) -> Any:
-    """Sign of the turn a-b-c: 1 left, -1 right, 0 straight."""
-    return np.sign(
-        (b[..., 0] - a[..., 0]) * (c[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (c[..., 0] - a[..., 0])
-    )
-
-
-def _between(a: Any, b: Any, c: Any) -> Any:
-    low, high = np.minimum(a, b), np.maximum(a, b)
-    return ((c >= low) & (c <= high)).all(axis=-1)
+@lru_cache(maxsize=64)
+def _prepared(text: str) -> BaseGeometry:
+    found = shape_of(json.loads(text))
+    shapely.prepare(found)
+    return found

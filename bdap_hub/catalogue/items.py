@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pystac
@@ -214,8 +213,3 @@ def _raster_bands(
             merged.setdefault("nodata", int(scaling.nodata) if scaling.nodata.is_integer() else scaling.nodata)
         result.append(merged)
     return result
-
-
-def path_of_item(folder: Path, item_id: str) -> Path:
-    """Where an item's JSON lies; colons are not for file names."""
-    return folder / "items" / f"{item_id.replace(':', '%3A')}.json"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from .store import Collection, Page
+from .contract import Page
+from .store import Collection
 
 VISIBILITY = {"public": "for everybody", "people": "for everybody logged in"}
 
 
-def card(collection: Collection, picture: bool) -> dict[str, Any]:
+def card(collection: Collection, picture: bool, count: int) -> dict[str, Any]:
     """A collection in the list."""
     stac = collection.stac
     project = stac.get("bdap:project") or ""
@@ -19,28 +20,25 @@ def card(collection: Collection, picture: bool) -> dict[str, Any]:
         "visibility": VISIBILITY.get(str(stac.get("bdap:visibility")), f"for project {project}"),
         "open": stac.get("bdap:visibility") == "public",
         "picture": picture,
-        "count": len(collection.items),
+        "count": count,
         "bands": list(stac.get("item_assets", {})),
         "period": _period(stac),
         "place": _place(stac),
     }
 
 
-def collection_view(collection: Collection, found: Page, start: int, picture: bool) -> dict[str, Any]:
+def collection_view(collection: Collection, found: Page, picture: bool) -> dict[str, Any]:
     """A collection on its own page, with one page of its items."""
     stac = collection.stac
     return {
-        **card(collection, picture),
+        **card(collection, picture, found.matched),
         "description": stac.get("description") or "",
         "license": "not stated" if stac.get("license") in (None, "", "other") else stac["license"],
         "providers": [p["name"] for p in stac.get("providers", []) if p.get("name")],
         "bands": [_band(name, asset) for name, asset in stac.get("item_assets", {}).items()],
         "code": ", ".join(str(c) for c in stac.get("summaries", {}).get("proj:code", [])),
         "rows": [_row(item) for item in found.items],
-        "first": start + 1,
-        "last": start + len(found.items),
         "following": found.following,
-        "previous": max(0, start - 25) if start else None,
         "matched": found.matched,
     }
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..errors import BadRequest
-from .geometry import parts
+from . import filters
+from .fields import Fields, read_fields
+from .filters import MAX_POINTS, NAME, Node
+from .geometry import Box, points_in, read_bbox
+from .moments import EVER, Period, read_period
 
 DEFAULT_LIMIT, MAX_LIMIT = 10, 1000
-MAX_POINTS = 5000  # each is compared with each edge of each item
-EVER = (float("-inf"), float("inf"))
-OPERATORS = ("eq", "neq", "lt", "lte", "gt", "gte", "in", "startsWith", "endsWith", "contains")
-KNOWN = {"collections", "ids", "bbox", "intersects", "datetime", "limit", "token", "query", "sortby"}
+TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,299}")
+KNOWN = {
+    "collections", "ids", "bbox", "intersects", "datetime", "limit", "token", "query", "sortby", "fields",
+    "filter", "filter-lang", "filter-crs",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -24,43 +29,50 @@ class Search:
 
     collections: tuple[str, ...] | None = None
     ids: tuple[str, ...] | None = None
-    bbox: tuple[float, float, float, float] | None = None
+    bbox: Box | None = None
     intersects: dict[str, Any] | None = None
-    period: tuple[float, float] = EVER
-    query: tuple[tuple[str, str, Any], ...] = ()
+    period: Period = EVER
+    filter: Node | None = None
     sortby: tuple[tuple[str, bool], ...] = ()
+    fields: Fields | None = None
     limit: int = DEFAULT_LIMIT
-    start: int = 0
+    token: str = ""
 
 
-def from_body(body: Any) -> Search:
+def from_body(body: Any, known: Collection[str] = KNOWN) -> Search:
     """From a JSON body; BadRequest names the parameter that is wrong."""
     if not isinstance(body, Mapping):
         raise BadRequest("the body is no JSON object", 'send for example {"collections": ["sentinel-2-demo"]}')
-    if unknown := set(body) - KNOWN:
-        raise BadRequest(f"unknown parameter {sorted(unknown)[0]!r}", f"known are: {', '.join(sorted(KNOWN))}")
+    if unknown := set(body) - set(known):
+        raise BadRequest(f"unknown parameter {sorted(unknown)[0]!r}", f"known are: {', '.join(sorted(known))}")
     if body.get("bbox") is not None and body.get("intersects") is not None:
         raise BadRequest("bbox and intersects cannot both be given", "send one of them")
     intersects = body.get("intersects")
-    if intersects is not None and sum(map(len, parts(intersects))) > MAX_POINTS:
+    if intersects is not None and points_in(intersects) > MAX_POINTS:
         raise BadRequest(f"the geometry has more than {MAX_POINTS} points", "simplify it, or send its bbox")
     return Search(
         collections=_names(body, "collections"),
         ids=_names(body, "ids"),
-        bbox=_bbox(body.get("bbox")),
+        bbox=None if body.get("bbox") is None else read_bbox(body["bbox"]),
         intersects=intersects,
         period=read_period(body.get("datetime")),
-        query=_query(body.get("query")),
+        filter=_filter(body),
         sortby=_sortby(body.get("sortby")),
+        fields=read_fields(body.get("fields")),
         limit=_limit(body.get("limit")),
-        start=_token(body.get("token")),
+        token=_token(body.get("token")),
     )
 
 
-def from_parameters(values: Mapping[str, str]) -> Search:
-    """From the query string of a GET: lists by comma, JSON for intersects and query, +/- for sortby."""
+def from_parameters(values: Mapping[str, str], known: Collection[str] = KNOWN) -> Search:
+    """From the query string of a GET."""
+    return from_body(body_of(values), known)
+
+
+def body_of(values: Mapping[str, str]) -> dict[str, Any]:
+    """As a JSON body: lists by comma, JSON for intersects and query, +/- for sortby, - for fields left out."""
     body: dict[str, Any] = {key: value for key, value in values.items() if value != ""}
-    for key in ("collections", "ids"):
+    for key in ("collections", "ids", "aggregations"):
         if key in body:
             body[key] = body[key].split(",")
     if "bbox" in body:
@@ -73,41 +85,21 @@ def from_parameters(values: Mapping[str, str]) -> Search:
             {"field": part.lstrip("+- "), "direction": "desc" if part.startswith("-") else "asc"}
             for part in body["sortby"].split(",")
         ]
-    return from_body(body)
+    if "fields" in body:
+        named = [part.strip() for part in body["fields"].split(",") if part.strip(" +-")]
+        body["fields"] = {
+            "include": [part.lstrip("+ ") for part in named if not part.startswith("-")],
+            "exclude": [part.lstrip("- ") for part in named if part.startswith("-")],
+        }
+    return body
 
 
-def read_period(text: Any) -> tuple[float, float]:
-    """Of 'instant', 'from/to', '../to', 'from/..' (RFC 3339, or a bare day, which means all of it)."""
-    if text is None:
-        return EVER
-    ends = str(text).split("/")
-    if len(ends) > 2:
-        raise BadRequest(f"datetime {text!r} has more than two ends", "write it as from/to")
-    first, last = ends[0], ends[-1]
-    if len(ends) == 2 and all(end in ("", "..") for end in ends):
-        raise BadRequest(f"datetime {text!r} is open on both sides", "give at least one end, or leave it out")
-    start = EVER[0] if first in ("", "..") else _instant(first)[0]
-    end = EVER[1] if last in ("", "..") else _instant(last)[1]
-    if start > end:
-        raise BadRequest(f"datetime {text!r} ends before it begins", "write the earlier end first")
-    return start, end
-
-
-def seconds(text: str) -> float:
-    """Seconds since 1970 of an RFC 3339 time."""
-    return _instant(text)[0]
-
-
-def _instant(text: str) -> tuple[float, float]:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadRequest(f"{text!r} is no date", "write it as 2025-06-01 or 2025-06-01T10:20:31Z") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    begin = moment.timestamp()
-    whole_day = len(text) <= 10
-    return begin, begin + (timedelta(days=1).total_seconds() - 1e-3 if whole_day else 0)
+def _filter(body: Mapping[str, Any]) -> Node | None:
+    """`filter` and `query` together."""
+    if body.get("filter-crs") not in (None, "http://www.opengis.net/def/crs/OGC/1.3/CRS84"):
+        raise BadRequest(f"filter-crs {body['filter-crs']!r:.80} is not known", "send longitude and latitude (CRS84)")
+    both = (filters.read(body.get("filter"), body.get("filter-lang")), filters.from_query(body.get("query")))
+    return filters.all_of([each for each in both if each])
 
 
 def _names(body: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
@@ -119,37 +111,6 @@ def _names(body: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
     return tuple(value)
 
 
-def _bbox(value: Any) -> tuple[float, float, float, float] | None:
-    if value is None:
-        return None
-    try:
-        numbers = [float(v) for v in value]
-        west, south, east, north = numbers if len(numbers) == 4 else [numbers[i] for i in (0, 1, 3, 4)]
-        if len(numbers) not in (4, 6) or not all(abs(v) < 1e6 for v in numbers) or south > north:
-            raise ValueError
-    except (TypeError, ValueError, IndexError):
-        raise BadRequest(f"bbox {value!r:.80} is no box", "send west,south,east,north in degrees") from None
-    return west, south, east, north
-
-
-def _query(value: Any) -> tuple[tuple[str, str, Any], ...]:
-    if value is None:
-        return ()
-    found: list[tuple[str, str, Any]] = []
-    if not isinstance(value, Mapping) or not all(isinstance(tests, Mapping) for tests in value.values()):
-        raise BadRequest("query is no object of properties", 'send for example {"eo:cloud_cover": {"lt": 20}}')
-    for name, tests in value.items():
-        for operator, operand in tests.items():
-            if operator not in OPERATORS:
-                raise BadRequest(f"query has the unknown operator {operator!r}", f"known are: {', '.join(OPERATORS)}")
-            if operator == "in" and not isinstance(operand, list):
-                raise BadRequest(
-                    "the operator 'in' wants a list", 'send for example {"platform": {"in": ["sentinel-2a"]}}'
-                )
-            found.append((str(name).removeprefix("properties."), operator, operand))
-    return tuple(found)
-
-
 def _sortby(value: Any) -> tuple[tuple[str, bool], ...]:
     """(field, descending) in order of weight."""
     if value is None:
@@ -158,7 +119,10 @@ def _sortby(value: Any) -> tuple[tuple[str, bool], ...]:
         isinstance(v, Mapping) and isinstance(v.get("field"), str) for v in value
     ):
         raise BadRequest("sortby is no list of fields", 'send for example [{"field": "datetime", "direction": "desc"}]')
-    return tuple((v["field"].removeprefix("properties."), str(v.get("direction", "asc")) == "desc") for v in value)
+    found = tuple((v["field"].removeprefix("properties."), str(v.get("direction", "asc")) == "desc") for v in value)
+    if wrong := next((name for name, _ in found if not NAME.fullmatch(name)), None):
+        raise BadRequest(f"{wrong!r:.60} is no field to sort by", "look at the queryables")
+    return found
 
 
 def _limit(value: Any) -> int:
@@ -171,13 +135,23 @@ def _limit(value: Any) -> int:
     return min(limit, MAX_LIMIT)
 
 
-def _token(value: Any) -> int:
+def offset(token: str) -> int:
+    """Of tokens that are numbers of what was seen before."""
+    if token and not (token.isascii() and token.isdigit() and len(token) < 10):
+        raise _not_ours(token)
+    return int(token or 0)
+
+
+def _token(value: Any) -> str:
     if value is None:
-        return 0
-    text = str(value)
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise BadRequest(f"the token {value!r} is not one of ours", "take it from the 'next' link of the page before")
-    return int(text)
+        return ""
+    if not TOKEN.fullmatch(str(value)):
+        raise _not_ours(value)
+    return str(value)
+
+
+def _not_ours(token: Any) -> BadRequest:
+    return BadRequest(f"the token {token!r:.60} is not one of ours", "take it from the 'next' link of the page before")
 
 
 def _json(key: str, text: str) -> Any:

@@ -1,56 +1,39 @@
-"""The catalogue in memory: read from <var>/catalogue, read again where files have changed, searched.
+"""The catalogue: collections as files in <var>/catalogue, which other rooms read too; items in a store of items.
 
 Knows nothing of people: callers say which collections may be looked at.
 """
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..errors import BdapError
+from ..settings import Settings
+from .contract import Items
 from .disk import read_json
-from .geometry import bbox_of, meet
-from .search import Search, seconds
+from .embedded import SqliteItems
 
 Stamp = tuple[int, int, int]
+PAGE = 500
 
 
 @dataclass(frozen=True)
 class Collection:
-    """A collection and its items, with boxes and times as arrays for the search."""
+    """A collection as its file says."""
 
     id: str
     stac: dict[str, Any]
-    items: tuple[dict[str, Any], ...]
-    index: dict[str, int]
-    boxes: NDArray[np.float64]
-    times: NDArray[np.float64]
-    stamp: tuple[Stamp, Stamp]
-    files: dict[str, tuple[Stamp, dict[str, Any]]] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Page:
-    """A page of results. `matched` counts all; `following` is where the next page starts, None on the last."""
-
-    items: list[dict[str, Any]]
-    matched: int
-    following: int | None
+    stamp: Stamp
 
 
 class Catalogue:
-    """All collections below a folder. Cheap to ask often: two stats a collection unless something changed."""
+    """All collections below a folder, and their items. Cheap to ask often: a stat a collection."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, items: Items) -> None:
+        self.folder, self.items = folder, items
         self._loaded: dict[str, Collection] = {}
         self._lock = threading.Lock()
 
@@ -59,6 +42,8 @@ class Catalogue:
         with self._lock:
             names = sorted(p.parent.name for p in self.folder.glob("*/collection.json"))
             self._loaded = {name: found for name in names if (found := self._current(name))}
+            for found in self._loaded.values():
+                self._adopt(found)
             return dict(self._loaded)
 
     def thumbnail(self, collection: str) -> Path:
@@ -66,143 +51,42 @@ class Catalogue:
         return self.folder / collection / "thumbnail.png"
 
     def _current(self, name: str) -> Collection | None:
-        home, known = self.folder / name, self._loaded.get(name)
+        path, known = self.folder / name / "collection.json", self._loaded.get(name)
         try:
-            stamp = (_stamp(home / "collection.json"), _stamp(home / "items"))
-            if known and known.stamp == stamp:
-                return known
-            return _load(home, stamp, known.files if known else {})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, BdapError):
+            stamp = _stamp(path)
+            return known if known and known.stamp == stamp else Collection(name, read_json(path), stamp)
+        except (OSError, ValueError):
             return known
 
+    def _adopt(self, collection: Collection) -> None:
+        """Items that lie there as files, as in earlier versions, go into the store; odd ones stay where they are."""
+        folder = self.folder / collection.id / "items"
+        if not folder.is_dir():
+            return
+        paths = sorted(folder.glob("[!.]*.json"))
+        for start in range(0, len(paths), PAGE):
+            self._take(collection, paths[start : start + PAGE])
 
-def _stamp(path: Path | os.DirEntry[str]) -> Stamp:
+    def _take(self, collection: Collection, paths: list[Path]) -> None:
+        for path in paths:
+            try:
+                self.items.put({**collection.stac, "id": collection.id}, [read_json(path)])
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, BdapError):
+                continue
+            path.unlink(missing_ok=True)
+
+
+def open_catalogue(settings: Settings) -> Catalogue:
+    """The catalogue of an install."""
+    folder = settings.var.resolve() / "catalogue"
+    if settings.catalogue.database_url:
+        from .pgstac import PgstacItems
+
+        return Catalogue(folder, PgstacItems(settings.catalogue.database_url))
+    return Catalogue(folder, SqliteItems(folder / "items.sqlite"))
+
+
+def _stamp(path: Path) -> Stamp:
     """Changes whenever the file is replaced."""
     stat = path.stat()
     return stat.st_mtime_ns, stat.st_ino, stat.st_size
-
-
-def _load(home: Path, stamp: tuple[Stamp, Stamp], known: dict[str, tuple[Stamp, dict[str, Any]]]) -> Collection:
-    """Read collection and items; an item whose file has not changed is taken over."""
-    files: dict[str, tuple[Stamp, dict[str, Any]]] = {}
-    with os.scandir(home / "items") as entries:
-        for entry in entries:
-            if entry.name.endswith(".json") and not entry.name.startswith("."):
-                now = _stamp(entry)
-                before = known.get(entry.name)
-                files[entry.name] = before if before and before[0] == now else (now, read_json(Path(entry.path)))
-    items = tuple(sorted((item for _, item in files.values()), key=lambda i: str(i["id"])))
-    return Collection(
-        id=home.name,
-        stac=read_json(home / "collection.json"),
-        items=items,
-        index={item["id"]: i for i, item in enumerate(items)},
-        boxes=np.array([_flat(item["bbox"]) for item in items]).reshape(-1, 4),
-        times=np.array([_times(item["properties"]) for item in items]).reshape(-1, 2),
-        stamp=stamp,
-        files=files,
-    )
-
-
-def _flat(bbox: list[float]) -> list[float]:
-    return bbox if len(bbox) == 4 else [bbox[0], bbox[1], bbox[3], bbox[4]]
-
-
-def _times(properties: dict[str, Any]) -> tuple[float, float]:
-    moment = properties.get("datetime")
-    start, end = properties.get("start_datetime") or moment, properties.get("end_datetime") or moment
-    return seconds(str(start)), seconds(str(end))
-
-
-def find(collections: Iterable[Collection], search: Search) -> Page:
-    """The items of the given collections that a search asks for, newest first unless it says otherwise."""
-    found: list[tuple[float, dict[str, Any]]] = []
-    for collection in collections:
-        if search.collections is None or collection.id in search.collections:
-            found += [(collection.times[i, 0], collection.items[i]) for i in _hits(collection, search)]
-    found.sort(key=lambda pair: str(pair[1]["id"]))
-    found.sort(key=lambda pair: pair[0], reverse=True)
-    for name, descending in reversed(search.sortby):
-        found.sort(key=lambda pair: _sort_key(pair[1], name, descending), reverse=descending)
-    end = search.start + search.limit
-    return Page(
-        items=[item for _, item in found[search.start : end]],
-        matched=len(found),
-        following=end if end < len(found) else None,
-    )
-
-
-def _hits(collection: Collection, search: Search) -> list[int]:
-    if search.ids is not None:
-        rows = np.array(sorted({collection.index[i] for i in search.ids if i in collection.index}), dtype=np.int64)
-    else:
-        rows = np.arange(len(collection.items))
-    if rows.size == 0:
-        return []
-    keep = (collection.times[rows, 0] <= search.period[1]) & (collection.times[rows, 1] >= search.period[0])
-    box = search.bbox or (bbox_of(search.intersects) if search.intersects else None)
-    if box:
-        keep &= _overlaps(collection.boxes[rows], box)
-    hits = [int(i) for i in rows[keep]]
-    if search.intersects:
-        hits = [i for i in hits if meet(collection.items[i]["geometry"], search.intersects)]
-    if search.query:
-        hits = [i for i in hits if _passes(collection.items[i], search.query)]
-    return hits
-
-
-def _overlaps(boxes: NDArray[np.float64], box: tuple[float, float, float, float]) -> NDArray[np.bool_]:
-    """Boxes that touch the box; west > east means that one crosses the antimeridian."""
-    west, south, east, north = box
-    rows = (boxes[:, 1] <= north) & (boxes[:, 3] >= south)
-    if west <= east:
-        columns = (boxes[:, 0] <= east) & (boxes[:, 2] >= west)
-    else:
-        columns = (boxes[:, 2] >= west) | (boxes[:, 0] <= east)
-    crossing = boxes[:, 0] > boxes[:, 2]
-    columns = np.where(crossing, (boxes[:, 0] <= east) | (boxes[:, 2] >= west) | (west > east), columns)
-    return np.asarray(rows & columns)
-
-
-def _value(item: dict[str, Any], name: str) -> Any:
-    return item.get(name) if name in ("id", "collection") else item["properties"].get(name)
-
-
-def _sort_key(item: dict[str, Any], name: str, descending: bool) -> tuple[bool, bool, Any]:
-    """Missing values come last in both directions; numbers before text."""
-    value = _value(item, name)
-    missing = value is None or isinstance(value, (list, dict))
-    text = not isinstance(value, (int, float))
-    return missing != descending, text, 0 if missing else str(value) if text else value
-
-
-def _passes(item: dict[str, Any], query: tuple[tuple[str, str, Any], ...]) -> bool:
-    return all(_test(_value(item, name), operator, operand) for name, operator, operand in query)
-
-
-def _test(value: Any, operator: str, operand: Any) -> bool:
-    """A property that is missing, or of another type than the operand, passes no test but neq."""
-    if operator in ("eq", "neq"):
-        return bool(value == operand) == (operator == "eq")
-    if value is None:
-        return False
-    try:
-        match operator:
-            case "lt":
-                return bool(value < operand)
-            case "lte":
-                return bool(value <= operand)
-            case "gt":
-                return bool(value > operand)
-            case "gte":
-                return bool(value >= operand)
-            case "in":
-                return value in operand
-            case "startsWith":
-                return str(value).startswith(str(operand))
-            case "endsWith":
-                return str(value).endswith(str(operand))
-            case _:
-                return operand in value
-    except TypeError:
-        return False

@@ -127,8 +127,11 @@ ensure_system_packages() {
 
 find_chromium() { command -v chromium chromium-browser google-chrome >/dev/null; }
 
-# Tests start one of their own: Debian's package is kept from starting a server for the whole machine.
-find_postgres() { command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+# Tests start one of their own, with PostGIS: Debian's package is kept from starting a server for the whole machine.
+find_postgres() {
+    { command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; } &&
+        compgen -G '/usr/share/postgresql/*/extension/postgis.control' >/dev/null
+}
 
 ensure_postgres() {
     find_postgres && return
@@ -136,6 +139,9 @@ ensure_postgres() {
     apt_install PostgreSQL postgresql-common
     "${as_root[@]}" sed -i 's/^#\?\s*create_main_cluster.*/create_main_cluster = false/' $config
     apt_install PostgreSQL postgresql
+    local version
+    version=$(ls /usr/lib/postgresql | sort -n | tail -1)
+    apt_install PostGIS "postgresql-$version-postgis-3" "postgresql-$version-postgis-3-scripts"
 }
 
 # A private registry for the tests of pushing. They start one of their own; the package's own is not to run.

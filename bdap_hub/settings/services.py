@@ -91,6 +91,11 @@ class CatalogueSettings(ServiceSettings):
     """The STAC service over `<var>/catalogue`."""
 
     port: int = 8022
+    database_url: str = Field(
+        "",
+        description="PostgreSQL with PostGIS that keeps the items by pgstac, such as "
+        "postgresql://bdap@db/catalogue; empty: SQLite in `<var>/catalogue`.",
+    )
 
 
 class DashboardsSettings(ServiceSettings):

@@ -20,13 +20,16 @@ def blocks_of(paths: Sequence[Path], tile: tuple[int, int, int]) -> list[Block]:
     """The compressed blocks of some files that a tile's pixels lie in."""
     import rasterio
 
-    from bdap_hub.processing.engine.files import File, Version
+    from bdap_hub.processing.engine.files import File
     from bdap_hub.processing.engine.grid import Grid
+    from bdap_hub.processing.engine.held import Version
     from bdap_hub.processing.engine.sampling import sampler
 
     found: list[Block] = []
     for path in paths:
-        how = sampler(Grid.tile(*tile), File(Version(str(path), 0, 0)).raster)
+        found_as = path.resolve().stat()
+        version = Version(str(path.resolve()), found_as.st_mtime_ns, found_as.st_size)
+        how = sampler(Grid.tile(*tile), File(version).raster)
         if how is None:
             continue
         options = {"overview_level": how.level - 1} if how.level else {}

@@ -7,6 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from bdap_hub.catalogue.disk import read_json, write_json
+
 ALL = {"sentinel-2-demo": 3, "for-people": 1, "forest-plots": 2}
 SEES = {
     None: {"sentinel-2-demo"},
@@ -42,6 +44,25 @@ def test_lists_and_counts_hold_only_what_one_may_read(service: httpx.Client, hea
 
 
 @pytest.mark.parametrize("who", list(SEES))
+def test_counts_and_filters_hold_only_what_one_may_read(service: httpx.Client, headers: Any, who: str | None) -> None:
+    mine, total = SEES[who], sum(ALL[name] for name in SEES[who])
+
+    def counted(path: str = "/aggregate", **more: Any) -> dict[str, Any]:
+        answer = service.get(path, headers=headers[who], params=more).json()
+        return {each["name"]: each.get("value", each.get("buckets")) for each in answer["aggregations"]}
+
+    found = counted()
+    assert found["total_count"] == sum(each["frequency"] for each in found["datetime_frequency"]) == total
+    assert {each["key"]: each["frequency"] for each in found["collection_frequency"]} == {n: ALL[n] for n in mine}
+    forest = counted(filter="collection = 'forest-plots' OR 1 = 1", aggregations="collection_frequency")
+    assert {each["key"] for each in forest["collection_frequency"]} == mine
+    hidden = service.get("/search", headers=headers[who], params={"filter": "collection = 'forest-plots'"}).json()
+    assert hidden["numberMatched"] == (2 if "forest-plots" in mine else 0)
+    words = service.get("/collections", headers=headers[who], params={"q": "plots"}).json()
+    assert words["numberMatched"] == int("forest-plots" in mine)
+
+
+@pytest.mark.parametrize("who", list(SEES))
 def test_search_by_id_does_not_reach_around(service: httpx.Client, headers: Any, who: str | None) -> None:
     expected = int("forest-plots" in SEES[who])
     for answer in (
@@ -59,6 +80,9 @@ def test_search_by_id_does_not_reach_around(service: httpx.Client, headers: Any,
         "/collections/{c}/items",
         "/collections/{c}/items/{i}",
         "/collections/{c}/queryables",
+        "/collections/{c}/aggregations",
+        "/collections/{c}/aggregate",
+        "/aggregate?collections={c}",
         "/collections/{c}/thumbnail",
         "/search?collections={c}",
         "/search?collections=sentinel-2-demo,{c}",
@@ -100,9 +124,17 @@ def test_a_bad_token_is_refused_and_not_taken_for_nobody(service: httpx.Client, 
     assert service.get(path).status_code == 200
 
 
-def test_properties_of_hidden_collections_are_not_among_queryables(service: httpx.Client, headers: Any) -> None:
-    for who in (None, "ben"):
-        assert "eo:cloud_cover" in service.get("/queryables", headers=headers[who]).json()["properties"]
+def test_properties_of_hidden_collections_are_no_queryables(service: httpx.Client, headers: Any, hub: Any) -> None:
+    path = hub.settings.var / "catalogue" / "forest-plots" / "collection.json"
+    stac = read_json(path)
+    write_json(path, stac | {"bdap:properties": {"plots:secret": "string"}})
+    try:
+        asked = {who: service.get("/queryables", headers=headers[who]) for who in (None, "ana", "ben")}
+    finally:
+        write_json(path, stac)
+    seen = {who: answer.json()["properties"] for who, answer in asked.items()}
+    assert all("eo:cloud_cover" in found for found in seen.values())
+    assert [who for who, found in seen.items() if "plots:secret" in found] == ["ben"]
 
 
 def test_a_browser_sees_a_readable_refusal(service: httpx.Client, headers: Any) -> None:

@@ -16,8 +16,10 @@ from pystac.validation.stac_validator import JsonSchemaSTACValidator
 from rasterio.transform import from_origin
 
 from bdap_hub.catalogue.disk import read_json
-from bdap_hub.catalogue.ingest import Report, ingest
+from bdap_hub.catalogue.ingest import ingest
 from bdap_hub.catalogue.scan import find, read_date
+from bdap_hub.catalogue.store import open_catalogue
+from bdap_hub.catalogue.work import Report
 from bdap_hub.errors import BadRequest
 from bdap_hub.settings import Settings
 
@@ -30,8 +32,7 @@ def run(settings: Settings, folder: str = DEMO, collection: str = DEMO, **option
 
 
 def items_of(settings: Settings, collection: str = DEMO) -> dict[str, dict[str, Any]]:
-    paths = (settings.var / "catalogue" / collection / "items").glob("*.json")
-    return {item["id"]: item for item in map(read_json, paths)}
+    return {item["id"]: item for item in open_catalogue(settings).items.every(collection)}
 
 
 def collection_of(settings: Settings, collection: str = DEMO) -> dict[str, Any]:
@@ -100,10 +101,9 @@ def test_items_and_collection_are_valid_stac(stocked: Settings) -> None:
 
 def test_running_it_twice_changes_nothing(stocked: Settings) -> None:
     run(stocked)
-    home = stocked.var / "catalogue" / DEMO / "items"
-    before = {p.name: (p.stat().st_mtime_ns, p.read_bytes()) for p in home.iterdir()}
+    before = items_of(stocked), collection_of(stocked)
     assert str(run(stocked)) == "0 added, 0 updated, 3 unchanged, 0 with errors"
-    assert before == {p.name: (p.stat().st_mtime_ns, p.read_bytes()) for p in home.iterdir()}
+    assert before == (items_of(stocked), collection_of(stocked))
 
 
 def test_what_changed_is_updated(stocked: Settings) -> None:
@@ -116,7 +116,7 @@ def test_what_changed_is_updated(stocked: Settings) -> None:
 
 def test_an_interrupted_ingest_goes_on(stocked: Settings) -> None:
     run(stocked)
-    (stocked.var / "catalogue" / DEMO / "items" / f"{DEMO}_2025-04-18.json").unlink()
+    open_catalogue(stocked).items.drop(DEMO, [f"{DEMO}_2025-04-18"])
     report = run(stocked)
     assert (report.added, report.skipped) == (1, 2)
 
@@ -261,7 +261,8 @@ def test_a_wrong_request_is_refused_whole(stocked: Settings, change: dict[str, A
     with pytest.raises(BadRequest, match=sentence) as refused:
         run(stocked, **change)
     assert refused.value.remedy
-    assert not (stocked.var / "catalogue").exists() or not list((stocked.var / "catalogue").glob("*/items/*.json"))
+    assert open_catalogue(stocked).collections() == {}
+    assert open_catalogue(stocked).items.counts() == {}
 
 
 def test_an_empty_folder_is_refused(stocked: Settings) -> None:
@@ -281,7 +282,7 @@ def test_files_that_are_gone_are_reported_and_pruned_if_asked(stocked: Settings)
 
 def test_visibility_changes_before_items_do(stocked: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     run(stocked)
-    monkeypatch.setattr("bdap_hub.catalogue.ingest._all", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    monkeypatch.setattr("bdap_hub.catalogue.ingest.carry_out", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         run(stocked, visibility="project", project="forest")
     assert collection_of(stocked)["bdap:visibility"] == "project"

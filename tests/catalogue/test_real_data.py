@@ -13,6 +13,7 @@ import rasterio
 
 from bdap_hub.catalogue.disk import read_json
 from bdap_hub.catalogue.ingest import ingest
+from bdap_hub.catalogue.store import open_catalogue
 from bdap_hub.settings import Settings
 
 S2 = "s2-l2a-33T-cog"
@@ -26,7 +27,7 @@ def real(settings: Settings, real_data: Path) -> Settings:
 
 
 def items_of(settings: Settings, collection: str) -> list[dict[str, Any]]:
-    return [read_json(p) for p in sorted((settings.var / "catalogue" / collection / "items").glob("*.json"))]
+    return sorted(open_catalogue(settings).items.every(collection), key=lambda item: str(item["id"]))
 
 
 def test_sentinel_2(real: Settings, real_data: Path) -> None:
@@ -83,11 +84,15 @@ def test_all_extensions_validate(real: Settings, real_data: Path, tmp_path: Path
         "    checked = pystac.validation.validate_dict(data)\n"
         "    print(json.dumps(checked))\n"
     )
-    paths = [str(p) for p in (real.var / "catalogue").rglob("*.json")]
-    assert len(paths) == 16
+    documents = [item for name in ("s2", "l5", "s1") for item in items_of(real, name)]
+    documents += [found.stac for found in open_catalogue(real).collections().values()]
+    assert len(documents) == 16
+    paths = [tmp_path / f"{number}.json" for number in range(16)]
+    for path, document in zip(paths, documents, strict=True):
+        path.write_text(json.dumps(document))
     environment = {"PYTHONPATH": str(shim), "STAC_SCHEMA_DIR": str(schemas), "PATH": "/usr/bin:/bin"}
     result = subprocess.run(
-        [sys.executable, str(script), *paths], env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, str(script), *map(str, paths)], env=environment, capture_output=True, text=True, timeout=120
     )
     assert result.returncode == 0, result.stderr[-3000:]
     checked = [json.loads(line) for line in result.stdout.splitlines()]

@@ -1,4 +1,4 @@
-"""How files are opened: by which driver, what of them is refused, never another file that they name.
+"""How files are opened: by which driver, what of them is refused, never another file that they name (held.py).
 
 Each thread opens its own handles, and few of them: GDAL keeps decoded blocks for each handle and thread, beyond any
 bound of ours, while opening costs a tenth of decoding a block.
@@ -6,13 +6,11 @@ bound of ours, while opening costs a tenth of decoding a block.
 
 from __future__ import annotations
 
-import glob
 import os
 import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,33 +18,20 @@ import rasterio
 from rasterio.enums import Interleaving, MaskFlags
 from rasterio.errors import RasterioError
 
+from .held import SIDECARS, Held, Unsuitable, Version
 from .positions import Raster
 
-SIDECARS = (".ovr", ".msk", ".aux.xml")
 DRIVERS = (
     "LIBERTIFF",
     "GTiff",
     "JP2OpenJPEG",
 )  # no format whose files name other files or addresses (VRT and its like)
-TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 UNIT = 512
 HANDLES = 4
 """How many files a thread keeps open."""
 MOST_BLOCK = 512 << 20
 """Bytes that may be decoded to get at one pixel: a few bytes on disk can claim to be more than the memory holds."""
 GDAL = {"GDAL_CACHEMAX": 16, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_NUM_THREADS": 1}
-
-
-class Unsuitable(RasterioError):  # type: ignore[misc]
-    """A file that is sound, but of a kind that is not read here; its text ends the sentence "<href> …"."""
-
-
-class Version(NamedTuple):
-    """Which file exactly."""
-
-    path: str
-    mtime: int
-    size: int
 
 
 class _Own(OrderedDict[Any, Any]):
@@ -88,14 +73,11 @@ class Way(NamedTuple):
 
 
 class File:
-    """What a file's header says of it. `lies` tells whether its path is still its own."""
+    """What a file's header says of it."""
 
-    def __init__(
-        self, version: Version, handles: Handles | None = None, lies: Callable[[], bool] = lambda: True
-    ) -> None:
-        self.version, self._handles, self._lies = version, handles or Handles(), lies
-        self._check_place()
-        full, self._way = _open(version.path)
+    def __init__(self, version: Version, handles: Handles | None = None) -> None:
+        self.version, self._handles = version, handles or Handles()
+        full, self._way = _open(version)
         with full:
             _check(full)
             step = full.transform
@@ -104,29 +86,15 @@ class File:
             self.nodata, self.count, self.units = full.nodata, full.count, [_unit(full)]
             sizes = [(full.width, full.height)]
             for level in range(len(full.overviews(1))):
-                with _first(version.path, self._way, overview_level=level) as coarser:
+                with _first(version, self._way, overview_level=level) as coarser:
                     sizes.append((coarser.width, coarser.height))
                     self.units.append(_unit(coarser))
         self.raster = Raster(crs, step.c, step.f, step.a, -step.e, tuple(sizes))
 
     def level(self, number: int = 0) -> Any:
         """This thread's open handle of a level, 0: full resolution. For use at once: the thread's next may close it."""
-        return self._handles.get((self.version, number), lambda: self._opened(number))
-
-    def _opened(self, number: int) -> Any:
-        self._check_place()
         options = {"overview_level": number - 1} if number else {}
-        handle = _first(self.version.path, self._way, **options)
-        found = os.lstat(self.version.path)
-        if (found.st_mtime_ns, found.st_size) != self.version[1:]:
-            handle.close()
-            raise Unsuitable("was replaced just now: ask again")
-        return handle
-
-    def _check_place(self) -> None:
-        """Since its path was found somebody may have put a link there."""
-        if not self._lies():
-            raise Unsuitable("was moved just now: ask again")
+        return self._handles.get((self.version, number), lambda: _first(self.version, self._way, **options))
 
 
 def _check(full: Any) -> None:
@@ -148,13 +116,12 @@ MASKED = Way(DRIVERS[1:], GDAL)  # LIBERTIFF crashes on the overviews of a file 
 BESIDE = Way(DRIVERS[1:], {})
 
 
-def _open(path: str) -> tuple[Any, Way]:
+def _open(version: Version) -> tuple[Any, Way]:
     """The file at full resolution, and the way in which its overviews are opened, too."""
-    if any(os.path.lexists(path + suffix) for suffix in SIDECARS):
-        _refuse_links(Path(path))
-        return _first(path, BESIDE), BESIDE
-    found = _first(path, ALONE)
-    return (_first(path, MASKED), MASKED) if _masked(found) else (found, ALONE)
+    if any(os.path.lexists(version.path + suffix) for suffix in SIDECARS):
+        return _first(version, BESIDE), BESIDE
+    found = _first(version, ALONE)
+    return (_first(version, MASKED), MASKED) if _masked(found) else (found, ALONE)
 
 
 def _masked(dataset: Any) -> bool:
@@ -162,31 +129,39 @@ def _masked(dataset: Any) -> bool:
     return any(MaskFlags.per_dataset in flags for flags in dataset.mask_flag_enums)
 
 
-def _first(path: str, way: Way, **options: Any) -> Any:
+def _first(version: Version, way: Way, **options: Any) -> Any:
     """The file opened by the first driver that can."""
-    with rasterio.Env(**way.options):
-        for driver in way.drivers[:-1]:
-            try:
-                return rasterio.open(path, driver=driver, **options)
-            except RasterioError:
-                pass
-        return rasterio.open(path, driver=way.drivers[-1], **options)
+    held = Held(version, way is BESIDE)
+    try:
+        with rasterio.Env(**way.options):
+            found = _by_driver(held, way.drivers, options)
+    except BaseException:
+        held.close()
+        raise
+    held.while_open(found)
+    return found
 
 
-def _refuse_links(path: Path) -> None:
-    """Whoever may write beside a file must not have others' pixels read as its overviews or mask."""
-    for beside in path.parent.glob(f"{glob.escape(path.stem)}.*"):
-        foreign = beside.suffix in (".ovr", ".msk") and _start(beside) not in TIFF
-        if beside.is_symlink() or foreign or beside.suffix == ".aux":
-            raise Unsuitable("has a file beside it that is a link or of another format")
-    with _first(str(path), BESIDE) as file:
-        if file.tags(ns="OVERVIEWS"):
-            raise Unsuitable("names another file as its overviews")
+def _by_driver(held: Held, drivers: Sequence[str], options: dict[str, Any]) -> Any:
+    for driver in drivers[:-1]:
+        try:
+            return _opened(held, driver, options)
+        except Unsuitable:
+            raise
+        except RasterioError:
+            pass
+    return _opened(held, drivers[-1], options)
 
 
-def _start(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(4)
+def _opened(held: Held, driver: str, options: dict[str, Any]) -> Any:
+    if driver == "LIBERTIFF":  # knows no other files
+        return rasterio.open(held.name, driver=driver, **options)
+    full = rasterio.open(held.name, driver=driver)
+    held.check(full)
+    if not options:
+        return full
+    with full:
+        return rasterio.open(held.name, driver=driver, **options)
 
 
 def _unit(dataset: Any) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import stat
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,9 @@ from ...errors import Unavailable
 from ...settings import StoreSettings
 from ..graphs.bands import Source
 from .cache import Cache
-from .files import File, Handles, Unsuitable, Version
+from .files import File, Handles
 from .grid import Grid
+from .held import Held, Unsuitable, Version
 from .sampling import Sampler, sampler
 from .watch import Watch
 
@@ -63,39 +65,26 @@ class Reader:
             raise FileUnavailable(f"{href} is not a file", "tell the owner of the collection")
         return Version(path, found.st_mtime_ns, found.st_size)
 
-    def _path(self, href: str, fresh: bool = False) -> str:
+    def _path(self, href: str) -> str:
         """The file's path without links, as it was found at most FRESH seconds ago: each look walks the whole path."""
         known, now = self._paths.get(href), time.monotonic()
-        if known is None or fresh or now - known[1] > FRESH:
+        if known is None or now - known[1] > FRESH:
             if len(self._paths) > MOST_PATHS:
                 self._paths.clear()
             known = self._paths[href] = (str(self.store.path_of(href, links=False)), now)
         return known[0]
 
-    def _lies(self, href: str, version: Version) -> bool:
-        try:
-            return self._path(href, fresh=True) == version.path
-        except ValueError:
-            return False
-
     def file(self, href: str) -> File:
         """What is known of the file of an href; FileUnavailable where GDAL cannot read it."""
         version = self.version(href)
-        return self._guarded(href, lambda: self._files.get(version, lambda: self._looked_into(href, version)))
-
-    def _looked_into(self, href: str, version: Version) -> File:
-        return File(version, self._handles, lambda: self._lies(href, version))
+        return self._guarded(href, lambda: self._files.get(version, lambda: File(version, self._handles)))
 
     def text(self, href: str, most: int) -> bytes:
         """A document on the store, of at most so many bytes."""
         version = self.version(href)
         if version.size > most:
             raise FileUnavailable(f"{href} is larger than {most >> 20} MB", "split it")
-        with self.watch.on(self._place(href)):
-            if not self._lies(href, version):
-                raise FileUnavailable(f"{href} was moved just now", "ask again")
-            with os.fdopen(os.open(version.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-                return file.read(most)
+        return self._guarded(href, lambda: _content(version))
 
     def sampler(self, file: File, grid: Grid) -> Sampler | None:
         """How a grid's values are taken from a file; None where the two do not meet."""
@@ -160,6 +149,15 @@ class Reader:
             raise FileUnavailable(f"{href} {error}", "tell the owner of the collection") from None
         except (RasterioError, OSError):  # GDAL's own words may hold the server's path
             raise FileUnavailable(f"{href} is damaged or not a raster", "tell the owner of the collection") from None
+
+
+def _content(version: Version) -> bytes:
+    held = Held(version)
+    try:
+        with Path(held.name).open("rb") as file:
+            return file.read(version.size)
+    finally:
+        held.close()
 
 
 def in_scale(values: Any, source: Source) -> Any:

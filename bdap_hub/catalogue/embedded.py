@@ -1,0 +1,301 @@
+"""Items in SQLite: an R*Tree over place and time, the rest by columns and JSON. The default; needs no server."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import unicodedata
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import shapely
+
+from ..errors import BadRequest
+from .aggregation import Aggregate
+from .contract import Item, Page
+from .geometry import Box, bbox_of, flat, geojson_of, related, shape_of, split
+from .moments import EVER, seconds, times_of
+from .search import Search, offset
+from .sql import Sql, property_of
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS items (
+  key INTEGER PRIMARY KEY, collection TEXT NOT NULL, id TEXT NOT NULL, start REAL NOT NULL, "end" REAL NOT NULL,
+  west REAL NOT NULL, south REAL NOT NULL, east REAL NOT NULL, north REAL NOT NULL, footprint BLOB NOT NULL,
+  fingerprint TEXT, properties TEXT NOT NULL, rest BLOB NOT NULL, UNIQUE (collection, id));
+CREATE INDEX IF NOT EXISTS items_time ON items (start DESC, id, collection);
+CREATE INDEX IF NOT EXISTS items_collection_time ON items (collection, start DESC, id);
+CREATE VIRTUAL TABLE IF NOT EXISTS boxes USING rtree (key, west, east, south, north, start, "end");
+"""
+COLUMNS = '(collection, id, start, "end", west, south, east, north, footprint, fingerprint, properties, rest)'
+NARROW = 0.2  # of the globe: a wider box is faster looked through by time
+DAY = 86400.0  # the R*Tree keeps 32 bits of a number: days since 1970, rounded outwards
+
+
+class SqliteItems:
+    """The items in a file. Safe from several threads and processes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+
+    def search(self, collections: Sequence[str], search: Search) -> Page:
+        """What is asked for, newest first unless it says otherwise."""
+        source, where, values = _where(collections, search)
+        start = offset(search.token)
+        order = ", ".join(_order(name, descending) for name, descending in search.sortby)
+        order = f"{order}, " if order else "items.start DESC, "
+        connection = self._connection()
+        matched = connection.execute(f"SELECT count(*) FROM {source} WHERE {where}", values).fetchone()[0]  # noqa: S608
+        keys = connection.execute(
+            f"SELECT items.key FROM {source} WHERE {where} ORDER BY {order}items.id, items.collection LIMIT ? OFFSET ?",  # noqa: S608
+            (*values, search.limit, start),
+        ).fetchall()
+        end = start + len(keys)
+        following = str(end) if keys and end < matched else ""
+        return Page([self._item(key) for (key,) in keys], matched, following)
+
+    def get(self, collection: str, identifier: str) -> Item | None:
+        """One item."""
+        found = (
+            self._connection()
+            .execute("SELECT key FROM items WHERE collection = ? AND id = ?", (collection, identifier))
+            .fetchone()
+        )
+        return self._item(found[0]) if found else None
+
+    def aggregate(self, collections: Sequence[str], search: Search, wanted: Aggregate) -> list[tuple[Any, int]]:
+        """Keys and numbers of the items a search finds."""
+        source, where, values = _where(collections, search)
+        text = f"SELECT {_counted(wanted)}, count(*) FROM {source} WHERE {where}"  # noqa: S608
+        if not wanted.plain:
+            text += " GROUP BY 1 ORDER BY 1 LIMIT 1000"
+        return [(key, number) for key, number in self._connection().execute(text, values)]
+
+    def put(self, collection: dict[str, Any], items: Sequence[Item]) -> None:
+        """Add or replace items of a collection, all or none."""
+        name = str(collection["id"])
+        rows = [_row(name, item) for item in items]
+        with self._writing() as connection:
+            self._take_away(connection, name, [row[1] for row in rows])
+            for row in rows:
+                marks = ", ".join("?" * len(row))
+                key = connection.execute(f"INSERT INTO items {COLUMNS} VALUES ({marks})", row).lastrowid  # noqa: S608
+                start, end, west, south, east, north = row[2:8]
+                if west > east:
+                    west, east = -180.0, 180.0
+                connection.execute(
+                    "INSERT INTO boxes VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (key, west, east, south, north, start / DAY, end / DAY),
+                )
+
+    def drop(self, collection: str, identifiers: Sequence[str]) -> None:
+        """Take items away."""
+        with self._writing() as connection:
+            self._take_away(connection, collection, identifiers)
+
+    def forget(self, collection: str) -> None:
+        """Take all items of a collection away."""
+        with self._writing() as connection:
+            connection.execute(
+                "DELETE FROM boxes WHERE key IN (SELECT key FROM items WHERE collection = ?)", (collection,)
+            )
+            connection.execute("DELETE FROM items WHERE collection = ?", (collection,))
+
+    def fingerprints(self, collection: str) -> dict[str, str]:
+        """What each item was made from."""
+        rows = self._connection().execute("SELECT id, fingerprint FROM items WHERE collection = ?", (collection,))
+        return {identifier: fingerprint or "" for identifier, fingerprint in rows}
+
+    def every(self, collection: str) -> Iterator[Item]:
+        """All items of a collection, the newest last."""
+        rows = self._connection().execute(
+            "SELECT properties, rest FROM items WHERE collection = ? ORDER BY start, id", (collection,)
+        )
+        return (_whole(*row) for row in rows)
+
+    def counts(self) -> dict[str, int]:
+        """The number of items by collection."""
+        return dict(self._connection().execute("SELECT collection, count(*) FROM items GROUP BY collection").fetchall())
+
+    def _item(self, key: int) -> Item:
+        row = self._connection().execute("SELECT properties, rest FROM items WHERE key = ?", (key,)).fetchone()
+        return _whole(*row)
+
+    def _take_away(self, connection: sqlite3.Connection, collection: str, identifiers: Sequence[str]) -> None:
+        for identifier in identifiers:
+            found = connection.execute(
+                "DELETE FROM items WHERE collection = ? AND id = ? RETURNING key", (collection, identifier)
+            ).fetchall()
+            connection.executemany("DELETE FROM boxes WHERE key = ?", found)
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        connection = self._connection()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+    def _connection(self) -> sqlite3.Connection:
+        found = getattr(self._local, "connection", None)
+        if found is None or self._local.path != self._identity():
+            found = self._local.connection = self._open()
+            self._local.path = self._identity()
+        return found
+
+    def _identity(self) -> int:
+        """Changes when the file is another: one that was taken away is not written to."""
+        try:
+            return self.path.stat().st_ino
+        except OSError:
+            return 0
+
+    def _open(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "case_sensitive_like=ON", "cache_size=-65536"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.executescript(SCHEMA)
+        for name, arguments, function in FUNCTIONS:
+            connection.create_function(name, arguments, function, deterministic=True)
+        return connection
+
+
+def _where(collections: Sequence[str], search: Search) -> tuple[str, str, list[Any]]:
+    """Tables, condition and values of a search."""
+    sql = Sql()
+    parts = [_among("items.collection", collections, sql)]
+    source = "items"
+    if search.ids is not None:
+        parts.append(_among("items.id", search.ids, sql))
+    if search.period != EVER:
+        parts.append(f'items.start <= {sql.param(search.period[1])} AND items."end" >= {sql.param(search.period[0])}')
+    if place := search.intersects or (geojson_of(search.bbox) if search.bbox else None):
+        boxes = split(search.bbox) if search.bbox else [bbox_of(place)]
+        if sum((e - w) * (n - s) for w, s, e, n in boxes) < NARROW * 360 * 180:
+            source = "boxes CROSS JOIN items ON items.key = boxes.key"
+            parts.append(_near(boxes, search.period, sql))
+        parts.append(_there(boxes if search.bbox else [], place, sql))
+    if search.filter:
+        parts.append(sql.condition(search.filter))
+    return source, " AND ".join(parts), sql.values
+
+
+def _among(column: str, names: Sequence[str], sql: Sql) -> str:
+    """One of the names; as JSON, since SQLite takes a limited number of parameters."""
+    if len(names) <= 100:
+        return f"{column} IN ({', '.join(sql.param(name) for name in names)})"
+    return f"{column} IN (SELECT value FROM json_each({sql.param(json.dumps(list(names)))}))"  # noqa: S608
+
+
+def _near(boxes: list[Box], period: tuple[float, float], sql: Sql) -> str:
+    """By the R*Tree: boxes that touch, and times where a period is asked for."""
+    places = " OR ".join(
+        f"(boxes.west <= {sql.param(e)} AND boxes.east >= {sql.param(w)} "
+        f"AND boxes.south <= {sql.param(n)} AND boxes.north >= {sql.param(s)})"
+        for w, s, e, n in boxes
+    )
+    start, end = period
+    times = f" AND boxes.start <= {sql.param(end / DAY)}" if end != EVER[1] else ""
+    times += f' AND boxes."end" >= {sql.param(start / DAY)}' if start != EVER[0] else ""
+    return f"({places}){times}"
+
+
+def _there(boxes: list[Box], place: dict[str, Any], sql: Sql) -> str:
+    """Footprints that touch: those whose box lies within one asked for are not looked at."""
+    inside = [
+        f"(items.west <= items.east AND items.west >= {sql.param(w)} AND items.east <= {sql.param(e)} "
+        f"AND items.south >= {sql.param(s)} AND items.north <= {sql.param(n)})"
+        for w, s, e, n in boxes
+    ]
+    return (
+        "(" + " OR ".join([*inside, f"related('s_intersects', items.footprint, {sql.param(json.dumps(place))})"]) + ")"
+    )
+
+
+def _order(name: str, descending: bool) -> str:
+    """Missing values come last in both directions."""
+    column = property_of(name)
+    missing = "" if name in ("id", "collection", "datetime") else f"{column} IS NULL, "
+    return f"{missing}{column} {'DESC' if descending else 'ASC'}"
+
+
+def _counted(wanted: Aggregate) -> str:
+    match wanted.over:
+        case "count":
+            return "NULL"
+        case "first" | "last":
+            return "min(items.start)" if wanted.over == "first" else "max(items.start)"
+        case "month":
+            return "strftime('%Y-%m', items.start, 'unixepoch')"
+        case _:
+            column = property_of(wanted.over)
+            return f"{wanted.step} * CAST({column} / {wanted.step} AS INTEGER)" if wanted.step else column
+
+
+def _row(collection: str, item: Item) -> tuple[Any, ...]:
+    properties = item["properties"]
+    footprint = shape_of(item["geometry"])
+    box = flat(item.get("bbox") or footprint.bounds)
+    rest = {key: value for key, value in item.items() if key != "properties"}
+    packed = zlib.compress(json.dumps(rest, separators=(",", ":"), allow_nan=False).encode(), 1)
+    return (
+        collection, str(item["id"]), *times_of(properties), *box, shapely.to_wkb(footprint),
+        properties.get("bdap:fingerprint"), json.dumps(properties, separators=(",", ":"), allow_nan=False), packed,
+    )  # fmt: skip
+
+
+def _whole(properties: str, rest: bytes) -> Item:
+    item: Item = json.loads(zlib.decompress(rest))
+    return {**item, "properties": json.loads(properties)}
+
+
+def _folded(value: Any) -> Any:
+    return value.casefold() if isinstance(value, str) else value
+
+
+def _plain(value: Any) -> Any:
+    """Without accents."""
+    if not isinstance(value, str):
+        return value
+    return "".join(sign for sign in unicodedata.normalize("NFD", value) if not unicodedata.combining(sign))
+
+
+def _moment(value: Any) -> float | None:
+    try:
+        return None if value is None else seconds(str(value))
+    except BadRequest:
+        return None
+
+
+def _arrays(operator: str, left: Any, right: Any) -> bool | None:
+    try:
+        a, b = ({json.dumps(each) for each in json.loads(side)} for side in (left, right))
+    except (TypeError, ValueError):
+        return None
+    match operator:
+        case "a_equals":
+            return a == b
+        case "a_contains":
+            return a >= b
+        case "a_containedBy":
+            return a <= b
+        case _:
+            return bool(a & b)
+
+
+FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
+    ("related", 3, related),
+    ("folded", 1, _folded),
+    ("plain", 1, _plain),
+    ("moment", 1, _moment),
+    ("arrays", 3, _arrays),
+)

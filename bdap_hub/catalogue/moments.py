@@ -1,0 +1,59 @@
+"""Moments and periods as STAC writes them, in seconds since 1970. PURE."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..errors import BadRequest
+
+Period = tuple[float, float]
+EVER: Period = (float("-inf"), float("inf"))
+OPEN = ("", "..")
+
+
+def read_period(text: Any) -> Period:
+    """Of 'instant', 'from/to', '../to', 'from/..' (RFC 3339, or a bare day, which means all of it)."""
+    if text is None:
+        return EVER
+    ends = str(text).split("/")
+    if len(ends) > 2:
+        raise BadRequest(f"datetime {text!r} has more than two ends", "write it as from/to")
+    first, last = ends[0], ends[-1]
+    if len(ends) == 2 and first in OPEN and last in OPEN:
+        raise BadRequest(f"datetime {text!r} is open on both sides", "give at least one end, or leave it out")
+    start = EVER[0] if first in OPEN else moment(first)[0]
+    end = EVER[1] if last in OPEN else moment(last)[1]
+    if start > end:
+        raise BadRequest(f"datetime {text!r} ends before it begins", "write the earlier end first")
+    return start, end
+
+
+def seconds(text: str) -> float:
+    """Seconds since 1970 of an RFC 3339 time."""
+    return moment(text)[0]
+
+
+def moment(text: str) -> Period:
+    """Begin and end of a time, which are the same, or of a day."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadRequest(f"{text!r:.40} is no date", "write it as 2025-06-01 or 2025-06-01T10:20:31Z") from None
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=UTC)
+    begin = found.timestamp()
+    whole_day = len(text) <= 10
+    return begin, begin + (timedelta(days=1).total_seconds() - 1e-3 if whole_day else 0)
+
+
+def times_of(properties: dict[str, Any]) -> Period:
+    """When an item begins and ends."""
+    at = properties.get("datetime")
+    start, end = properties.get("start_datetime") or at, properties.get("end_datetime") or at
+    return seconds(str(start)), seconds(str(end))
+
+
+def rfc3339(at: float) -> str:
+    """A moment as text, in UTC."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

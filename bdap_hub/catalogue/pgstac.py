@@ -1,0 +1,203 @@
+"""Items in PostgreSQL with PostGIS by pgstac, for production: the same contract as the embedded store.
+
+pgstac's own functions search, page and filter; they get checked CQL2-JSON and the collections one may read, never text.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import psycopg
+from psycopg import sql
+from sqlalchemy.engine import make_url
+
+from ..errors import BadRequest, Unavailable
+from .aggregation import BY_NAME, Aggregate
+from .contract import Item, Page
+from .geometry import geojson_of
+from .moments import EVER, OPEN, rfc3339
+from .search import Search
+
+TOTAL = BY_NAME["total_count"]
+LOCK = 0x73746163  # any number that nobody else uses in this database
+PAGE = 500
+
+
+class PgstacItems:
+    """The items in a database. Safe from several threads and processes."""
+
+    def __init__(self, url: str) -> None:
+        self.dsn = _dsn(url)
+        self._local = threading.local()
+        self._ready = False
+        self._lock = threading.Lock()
+
+    def search(self, collections: Sequence[str], search: Search) -> Page:
+        """What is asked for, newest first unless it says otherwise."""
+        if not collections or search.ids == ():
+            return Page([], 0)
+        asked = {**_body(collections, search), "limit": search.limit, "sortby": _sortby(search)}
+        if search.token:
+            asked["token"] = search.token
+        try:
+            found = self._one("SELECT pgstac.search(%s::jsonb)", json.dumps({**asked, "conf": {"context": "off"}}))
+        except psycopg.errors.RaiseException:  # what pgstac says of a token that names no item
+            raise BadRequest(
+                "the page you ask for is gone, or its token is not one of ours", "begin with the first page again"
+            ) from None
+        links = {link["rel"]: link["href"] for link in found["links"]}
+        following = parse_qs(urlsplit(links["next"]).query)["token"][0] if "next" in links else ""
+        matched = self.aggregate(collections, search, TOTAL)[0][1]  # pgstac's own counts are up to a day old
+        return Page(found["features"], matched, following)
+
+    def get(self, collection: str, identifier: str) -> Item | None:
+        """One item."""
+        found: Item | None = self._one("SELECT pgstac.get_item(%s, %s)", identifier, collection)
+        return found
+
+    def aggregate(self, collections: Sequence[str], search: Search, wanted: Aggregate) -> list[tuple[Any, int]]:
+        """Keys and numbers of the items a search finds."""
+        if not collections or search.ids == ():
+            return [(None, 0)] if wanted.plain else []
+        where = self._one("SELECT pgstac.stac_search_to_where(%s::jsonb)", json.dumps(_body(collections, search)))
+        text = f"SELECT {_counted(wanted)}, count(*) FROM pgstac.items WHERE {where}"  # noqa: S608  pgstac quoted it
+        if not wanted.plain:
+            text += " GROUP BY 1 ORDER BY 1 LIMIT 1000"
+        with self._connection() as connection:
+            return [(key, number) for key, number in connection.execute(text.replace("%", "%%"), ())]
+
+    def put(self, collection: dict[str, Any], items: Sequence[Item]) -> None:
+        """Add or replace items of a collection, all or none."""
+        name = str(collection["id"])
+        with self._connection() as connection, connection.transaction():
+            connection.execute("SELECT pgstac.upsert_collection(%s::jsonb)", (json.dumps(_bare(collection)),))
+            if items:
+                rows = [{**item, "collection": name} for item in items]
+                connection.execute("SELECT pgstac.upsert_items(%s::jsonb)", (json.dumps(rows, allow_nan=False),))
+
+    def drop(self, collection: str, identifiers: Sequence[str]) -> None:
+        """Take items away."""
+        with self._connection() as connection:
+            connection.execute(
+                "DELETE FROM pgstac.items WHERE collection = %s AND id = ANY(%s)", (collection, list(identifiers))
+            )
+
+    def forget(self, collection: str) -> None:
+        """Take a collection away, with all of its items."""
+        with self._connection() as connection:
+            connection.execute("DELETE FROM pgstac.collections WHERE id = %s", (collection,))
+
+    def fingerprints(self, collection: str) -> dict[str, str]:
+        """What each item was made from."""
+        text = "SELECT id, content->'properties'->>'bdap:fingerprint' FROM pgstac.items WHERE collection = %s"
+        with self._connection() as connection:
+            return {identifier: found or "" for identifier, found in connection.execute(text, (collection,))}
+
+    def every(self, collection: str) -> Iterator[Item]:
+        """All items of a collection, the newest last."""
+        token = ""
+        while True:
+            page = self.search([collection], Search(limit=PAGE, token=token, sortby=(("datetime", False),)))
+            yield from page.items
+            if not (token := page.following):
+                return
+
+    def counts(self) -> dict[str, int]:
+        """The number of items by collection."""
+        with self._connection() as connection:
+            return dict(connection.execute("SELECT collection, count(*) FROM pgstac.items GROUP BY 1").fetchall())
+
+    def _one(self, text: str, *values: Any) -> Any:
+        with self._connection() as connection:
+            row = connection.execute(text, values).fetchone()
+        return row[0] if row else None
+
+    @contextmanager
+    def _connection(self) -> Iterator[psycopg.Connection[Any]]:
+        """This thread's; made anew when the server has been away."""
+        found: psycopg.Connection[Any] | None = getattr(self._local, "connection", None)
+        try:
+            if found is None or found.closed:
+                self._migrate()
+                found = self._local.connection = psycopg.connect(self.dsn, autocommit=True)
+                found.execute("SET search_path TO pgstac, public; SET timezone TO 'UTC'")
+            yield found
+        except psycopg.DataError:  # its message may name values of other people's collections
+            raise BadRequest(
+                "the search compares a property with a value of another kind", "look at the queryables"
+            ) from None
+        except psycopg.OperationalError:
+            if found is not None:
+                found.close()
+            raise Unavailable("the catalogue's database does not answer", "try again in a moment") from None
+
+    def _migrate(self) -> None:
+        """pgstac's tables and functions in the version of the library, made by one process at a time."""
+        with self._lock:
+            if self._ready:
+                return
+            from pypgstac.db import PgstacDB
+            from pypgstac.migrate import Migrate
+
+            with psycopg.connect(self.dsn, autocommit=True) as guard:
+                guard.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+                for name in ("postgis", "btree_gist", "unaccent"):
+                    guard.execute(sql.SQL("CREATE EXTENSION IF NOT EXISTS {}").format(sql.Identifier(name)))
+                with PgstacDB(dsn=self.dsn) as database:
+                    Migrate(database).run_migration()
+            self._ready = True
+
+
+def _dsn(url: str) -> str:
+    """libpq's own form of an SQLAlchemy URL."""
+    parsed = make_url(url).set(drivername="postgresql")
+    return parsed.render_as_string(hide_password=False)
+
+
+def _body(collections: Sequence[str], search: Search) -> dict[str, Any]:
+    """A search as pgstac takes it."""
+    asked: dict[str, Any] = {"collections": list(collections)}
+    if search.ids is not None:
+        asked["ids"] = list(search.ids)
+    if search.period != EVER:
+        asked["datetime"] = "/".join(_end(at) for at in search.period)
+    if place := search.intersects or (geojson_of(search.bbox) if search.bbox else None):
+        asked["intersects"] = place.get("geometry", place) if place.get("type") == "Feature" else place
+    if search.filter:
+        asked |= {"filter": search.filter, "filter-lang": "cql2-json"}
+    return asked
+
+
+def _end(at: float) -> str:
+    return OPEN[1] if at in EVER else rfc3339(at)
+
+
+def _sortby(search: Search) -> list[dict[str, str]]:
+    """What is equal otherwise stands by id and collection, so that pages join."""
+    order = dict([*(search.sortby or (("datetime", True),)), *((n, False) for n in ("id", "collection"))][::-1])
+    return [{"field": name, "direction": "desc" if order[name] else "asc"} for name in reversed(order)]
+
+
+def _counted(wanted: Aggregate) -> str:
+    match wanted.over:
+        case "count":
+            return "NULL"
+        case "first" | "last":
+            return f"extract(epoch FROM {'min' if wanted.over == 'first' else 'max'}(datetime))::float8"
+        case "month":
+            return "to_char(datetime AT TIME ZONE 'UTC', 'YYYY-MM')"
+        case "collection":
+            return "collection"
+        case name:
+            column = f"content->'properties'->>'{name}'"  # of the table of aggregations, never from outside
+            return f"{wanted.step} * floor(({column})::float8 / {wanted.step})" if wanted.step else column
+
+
+def _bare(collection: dict[str, Any]) -> dict[str, Any]:
+    """Without item_assets: pgstac would keep items as what differs from these, and give back more than was put in."""
+    return {key: value for key, value in collection.items() if key != "item_assets"}

@@ -1,0 +1,92 @@
+"""Who asks, and the collections they may read: the only place of the catalogue that asks access."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
+
+from .. import entitlements
+from ..access import Administer, Person, Policy, ReadCollection, decide, decides_on_members
+from ..database import shared
+from ..errors import NotAllowed, NotFound, NotLoggedIn
+from ..settings import Settings
+from ..web import HubLogin, Principal
+from .store import Catalogue, Collection
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks (None: nobody is logged in) and the collections they may read."""
+
+    principal: Principal | None
+    readable: dict[str, Collection]
+    everything: dict[str, Collection]
+
+    @property
+    def person(self) -> Person | None:
+        """The person of the request."""
+        return self.principal.person if self.principal else None
+
+
+class Readers:
+    """Finds out who asks. Collections that they may not read do not exist in what they are answered."""
+
+    def __init__(self, settings: Settings, login: HubLogin, catalogue: Catalogue) -> None:
+        self.settings, self.login, self.catalogue = settings, login, catalogue
+
+    @property
+    def policy(self) -> Policy:
+        """What access decides by."""
+        return entitlements.policy(self.settings, shared(self.settings.database))
+
+    async def caller(self, request: Request) -> Caller:
+        """A token that is wrong or has expired is told so, never quietly taken for nobody."""
+        principal = await self.login.principal(request)
+        if principal is None and request.headers.get("authorization"):
+            raise NotLoggedIn("this token is not valid", "make a new one on the hub's token page")
+        everything = await run_in_threadpool(self.catalogue.collections)
+        person = principal.person if principal else None
+        policy = self.policy
+        readable = {name: c for name, c in everything.items() if decide(policy, person, reading(c))}
+        return Caller(principal, readable, everything)
+
+    def named(self, caller: Caller, name: str) -> Collection:
+        """The collection somebody asks for by name.
+
+        Nobody logged in learns nothing: NotLoggedIn whether it exists or not. A person without the right learns
+        whom to ask.
+        """
+        if found := caller.readable.get(name):
+            return found
+        if caller.person is None:
+            raise NotLoggedIn(f"there is no public collection {name!r}", "log in to see those for members")
+        hidden = caller.everything.get(name)
+        if hidden is None:
+            raise NotFound(f"there is no collection {name!r}", "look at the list of collections")
+        policy = self.policy
+        project = policy.project(str(hidden.stac.get("bdap:project", "")))
+        ask = f"ask the lead of project {project.title} to make you a member" if project else "ask the operators"
+        raise NotAllowed(f"you may not read it: {decide(policy, caller.person, reading(hidden)).reason}", ask)
+
+    def who(self, caller: Caller) -> dict[str, Any] | None:
+        """The person as pages show them."""
+        if caller.principal is None:
+            return None
+        person, policy = caller.principal.person, self.policy
+        return {
+            "display_name": caller.principal.display_name,
+            "admin": decide(policy, person, Administer()).entitled,
+            "decides": decides_on_members(policy, person),
+        }
+
+
+def reading(collection: Collection) -> ReadCollection:
+    """The question to access; what collection.json does not say counts as most private."""
+    return ReadCollection(
+        collection.id,
+        collection.stac.get("bdap:visibility", "project"),
+        str(collection.stac.get("bdap:project", "")),
+    )

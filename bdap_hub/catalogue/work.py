@@ -1,0 +1,154 @@
+"""Carries out an ingest: reads headers in parallel, puts items into the store, page by page.
+
+What is in the store stays there when a run is interrupted; the next one skips it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadRequest, BdapError
+from ..settings import StoreSettings
+from . import headers, items, scan
+from .contract import Items
+
+VERSION = 1
+THREADS = 8
+PAGE = 100
+Progress = Callable[[str], None]
+
+
+@dataclass
+class Report:
+    """What an ingest did: counts of items, and one sentence for each acquisition that was left out."""
+
+    added: int = 0
+    updated: int = 0
+    skipped: int = 0
+    errors: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        counts = f"{self.added} added, {self.updated} updated, {self.skipped} unchanged, {len(self.errors)} with errors"
+        notes = [f"\n  error: {text}" for text in self.errors]
+        if self.gone:
+            notes.append(f"\n  note: the files of {len(self.gone)} items are gone, such as {self.gone[0]}")
+        return counts + "".join(notes)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an ingest works on: `folder` is looked through, `collection` is its STAC document."""
+
+    store: StoreSettings
+    folder: Path
+    collection: dict[str, Any]
+    items: Items
+    scaling: items.Scaling
+
+    @property
+    def name(self) -> str:
+        """The collection's id."""
+        return str(self.collection["id"])
+
+
+def carry_out(work: Work, found: list[scan.Acquisition], progress: Progress) -> Report:
+    """Add and update the items of these acquisitions."""
+    report, known = Report(), work.items.fingerprints(work.name)
+    seen: set[str] = set()
+    page: list[dict[str, Any]] = []
+    for number, (acquisition, outcome) in enumerate(_read(work, found, known), 1):
+        if acquisition.id in seen:
+            outcome = f"{acquisition.id}: there are two acquisitions of this name"
+        seen.add(acquisition.id)
+        if isinstance(outcome, str):
+            report.errors.append(outcome)
+        elif outcome is None:
+            report.skipped += 1
+        else:
+            page.append(outcome)
+        if len(page) == PAGE or number == len(found):
+            _put(work, page, known, report)
+            page = []
+        if number % 25 == 0:
+            progress(f"{work.name}: {number} of {len(found)} acquisitions")
+    return report
+
+
+def _put(work: Work, page: list[dict[str, Any]], known: dict[str, str], report: Report) -> None:
+    work.items.put(work.collection, page)
+    report.updated += sum(item["id"] in known for item in page)
+    report.added += sum(item["id"] not in known for item in page)
+
+
+def _read(
+    work: Work, found: list[scan.Acquisition], known: dict[str, str]
+) -> Iterator[tuple[scan.Acquisition, dict[str, Any] | str | None]]:
+    """Each with its item, the sentence that says what is wrong with it, or None: it is there already.
+
+    A few pages ahead of who takes them, no more: a million items do not fit in memory.
+    """
+    with ThreadPoolExecutor(THREADS) as pool:
+        waiting = iter(found)
+        ahead: list[tuple[scan.Acquisition, Future[Any]]] = []
+        while True:
+            ahead += [(one, pool.submit(_one, work, one, known)) for one in islice(waiting, 2 * PAGE - len(ahead))]
+            if not ahead:
+                return
+            acquisition, future = ahead.pop(0)
+            yield acquisition, future.result()
+
+
+def _one(work: Work, acquisition: scan.Acquisition, known: dict[str, str]) -> dict[str, Any] | str | None:
+    try:
+        _inside(work.folder, acquisition)
+        fingerprint = _fingerprint(work, acquisition)
+        if known.get(acquisition.id) == fingerprint:
+            return None
+        read = {band: headers.read(file, band) for band, file in sorted(acquisition.files.items())}
+        item = items.build(acquisition, read, work.name, work.store, work.scaling)
+        item["properties"]["bdap:fingerprint"] = fingerprint
+        return item
+    except BdapError as error:
+        return f"{acquisition.id}: {error.message}" + (f"; {error.remedy}" if error.remedy else "")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{acquisition.id}: {type(error).__name__}: {error}"
+
+
+def _inside(folder: Path, acquisition: scan.Acquisition) -> None:
+    """A link or a `..` in an item must not publish files from elsewhere in the store."""
+    for path in acquisition.files.values():
+        if not path.resolve().is_relative_to(folder):
+            raise BadRequest(f"{path.name} leads out of the folder", "copy the file into the folder")
+
+
+def _fingerprint(work: Work, acquisition: scan.Acquisition) -> str:
+    """Changes with the files, the item beside them and the options."""
+    stats = {band: (str(p), p.stat().st_size, p.stat().st_mtime_ns) for band, p in sorted(acquisition.files.items())}
+    text = json.dumps([VERSION, stats, str(acquisition.when), acquisition.stac, repr(work.scaling)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def gone(work: Work, present: set[str], report: Report, prune: bool) -> None:
+    """Items whose files are no more: reported, and dropped only if asked."""
+    for identifier in sorted(work.items.fingerprints(work.name).keys() - present):
+        item = work.items.get(work.name, identifier)
+        hrefs = [asset["href"] for asset in item["assets"].values()] if item else []
+        if not all(_exists(work.store, href) for href in hrefs):
+            report.gone.append(identifier)
+    if prune and report.gone:
+        work.items.drop(work.name, report.gone)
+
+
+def _exists(store: StoreSettings, href: str) -> bool:
+    try:
+        return store.path_of(href).exists()
+    except ValueError:
+        return False
