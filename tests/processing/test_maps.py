@@ -58,6 +58,19 @@ def test_owslib_finds_the_layer_and_its_tiles(ana: Client) -> None:
     assert httpx.get(filled).content == tile({"url": service["attributes"]["tiles"]}).content
 
 
+ODD = "a\u0001b\ufffec\uffffd\U0001f30de"
+"""Three characters that XML 1.0 forbids, and one beyond the basic plane that it allows."""
+
+
+def test_what_xml_cannot_hold_is_left_out_of_capabilities_and_legend(ana: Client) -> None:
+    service = ana.service(ndvi_median(), type="WMTS", title=ODD, description=ODD)
+    assert service["title"] == ODD
+    layer = WebMapTileService(service["url"]).contents[service["id"]]
+    assert (layer.title, layer.abstract) == ("abcd\U0001f30de", "abcd\U0001f30de")
+    legend = httpx.get(service["attributes"]["legend"].replace("legend.png", "legend.svg"))
+    assert "abcd\U0001f30de" in "".join(ET.fromstring(legend.content).itertext())
+
+
 @pytest.mark.parametrize("size", [256, 512])
 def test_gdal_reads_the_pixels_through_wmts(ana: Client, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")

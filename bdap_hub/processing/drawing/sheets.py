@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
+from ..xml_text import xml_text
 from .colours import Colour, css
 from .layout import EDGE, Area, Sheet, Words
 
@@ -45,7 +46,7 @@ def svg(sheet: Sheet) -> bytes:
     ET.register_namespace("", SVG)
     size = {"width": str(sheet.width), "height": str(sheet.height), "viewBox": f"0 0 {sheet.width} {sheet.height}"}
     root = ET.Element(f"{{{SVG}}}svg", {**size, "role": "img", "font-family": FONT})
-    ET.SubElement(root, f"{{{SVG}}}title").text = sheet.alt
+    ET.SubElement(root, f"{{{SVG}}}title").text = xml_text(sheet.alt)
     ET.SubElement(root, f"{{{SVG}}}rect", {"width": "100%", "height": "100%", "fill": "#ffffff"})
     for shape in sheet.shapes:
         _svg_area(root, shape) if isinstance(shape, Area) else _svg_words(root, shape)
@@ -63,7 +64,7 @@ def _svg_area(root: ET.Element, area: Area) -> None:
 def _svg_words(root: ET.Element, words: Words) -> None:
     where = {"x": f"{words.x:.1f}", "y": f"{words.y:.1f}", "text-anchor": words.anchor}
     look = {"font-size": str(words.size), "fill": css(words.colour), **({"font-weight": "600"} if words.bold else {})}
-    ET.SubElement(root, f"{{{SVG}}}text", {**where, **look}).text = words.text
+    ET.SubElement(root, f"{{{SVG}}}text", {**where, **look}).text = xml_text(words.text)
 
 
 def png(sheet: Sheet) -> bytes:

@@ -11,6 +11,7 @@ from ...errors import BadRequest
 from ..cubes.extent import EARTH, Bounds
 from ..drawing.formats import Format
 from ..engine.grid import TILE
+from ..xml_text import xml_text
 
 WMTS = "http://www.opengis.net/wmts/1.0"
 OWS = "http://www.opengis.net/ows/1.1"
@@ -56,7 +57,7 @@ def capabilities(layer: Layer) -> bytes:
 def _add(parent: ET.Element, name: str, text: str = "", attributes: Mapping[str, str] | None = None) -> ET.Element:
     space, _, local = name.rpartition(":")
     child = ET.SubElement(parent, f"{{{OWS if space == 'ows' else WMTS}}}{local}", dict(attributes or {}))
-    child.text = "".join(c for c in text if c >= " " or c in "\t\n") or None  # XML knows no other control characters
+    child.text = xml_text(text) or None
     return child
 
 
