@@ -14,6 +14,8 @@ from .requests import ReadPath, WritePath
 from .rules import member, no, over, proven, see, unknown, yes
 
 LONGEST = 1024
+OWN = {"results": "a result", "files": "a file"}
+"""Areas of the store in which everybody has a folder that nobody else reads: of results of jobs, of uploaded files."""
 _PLAIN = frozenset(string.ascii_lowercase + string.digits + "-_.@")
 
 
@@ -41,9 +43,10 @@ def problem_of(path: str, mount: str) -> str:
 
 
 def read(policy: Policy, person: Person, request: ReadPath) -> Decision:
-    """Whether they may read below the path: what is open, their projects' folders, what is granted, own results."""
-    if request.path.startswith(f"{policy.mount.rstrip('/')}/results/"):
-        return _own_results(policy, person, request.path)
+    """Whether they may read below the path: what is open, their projects' folders, what is granted, what is theirs."""
+    for area in OWN:
+        if request.path.startswith(f"{policy.mount.rstrip('/')}/{area}/"):
+            return _own(policy, person, request.path, area)
     mine = _asking(policy, person, request.project, request.path)
     if isinstance(mine, Decision):
         return mine
@@ -73,7 +76,7 @@ def write(policy: Policy, person: Person, request: WritePath) -> Decision:
 
 
 def results_folder(name: str) -> str:
-    """The folder, below <mount>/results, of the results of a person's jobs: the name itself where it is a plain one.
+    """A person's folder below <mount>/results and <mount>/files: the name itself where it is a plain one.
 
     >>> results_folder("ana"), results_folder("../ana")
     ('ana', '~7b4ed09b5f7b8bcf36ea3d3b')
@@ -82,12 +85,12 @@ def results_folder(name: str) -> str:
     return name if plain else f"~{hashlib.sha256(name.encode()).hexdigest()[:24]}"
 
 
-def _own_results(policy: Policy, person: Person, path: str) -> Decision:
-    """Nobody but who made them reads the results of jobs."""
-    parts = path.removeprefix(f"{policy.mount.rstrip('/')}/results/").split("/")
+def _own(policy: Policy, person: Person, path: str, area: str) -> Decision:
+    """Nobody but whose it is reads a result of a job, or an uploaded file."""
+    parts = path.removeprefix(f"{policy.mount.rstrip('/')}/{area}/").split("/")
     if parts[0] != results_folder(person.name) or any(part in ("", ".", "..") for part in parts):
-        return no("own-results", f"{path[:80]!r} are not results of {person.name}")
-    return yes("own-results", f"{path} is a result of {person.name}")
+        return no(f"own-{area}", f"{path[:80]!r} are not {area} of {person.name}")
+    return yes(f"own-{area}", f"{path} is {OWN[area]} of {person.name}")
 
 
 def _asking(policy: Policy, person: Person, name: str, path: str) -> list[Project] | Decision:

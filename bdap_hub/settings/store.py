@@ -72,6 +72,15 @@ class StoreSettings(Section):
         """The folder of one person's results."""
         return self.results / results_folder(person)
 
+    @property
+    def files(self) -> Path:
+        """The host's folder of the files that people upload to the processing service; no server mounts it either."""
+        return _resolved((self.root / "files").absolute())
+
+    def files_of(self, person: str) -> Path:
+        """The folder of one person's uploaded files."""
+        return self.files / results_folder(person)
+
     def path_of(self, href: str, links: bool = True) -> Path:
         """The host's path of a href such as /eos/data/x.tif; ValueError if it leaves the store, or goes over a link.
 
@@ -90,7 +99,12 @@ class StoreSettings(Section):
         raise ValueError(f"{href!r} is not under {self.mount}/data or {self.mount}/projects")
 
     def _areas(self) -> tuple[tuple[str, Path], ...]:
-        return ("data", self.data), ("projects", self.projects), ("results", self.results)
+        return (
+            ("data", self.data),
+            ("projects", self.projects),
+            ("results", self.results),
+            ("files", self.files),
+        )
 
     def href_of(self, path: Path) -> str:
         """The href of a file on the host, such as /eos/data/x.tif; ValueError if it is not in the store."""

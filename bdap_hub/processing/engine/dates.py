@@ -12,6 +12,7 @@ ONE_BY_ONE = frozenset(
         "load_collection",
         "load_result",
         "load_stac",
+        "load_uploaded_files",
         "filter_bands",
         "filter_bbox",
         "filter_spatial",

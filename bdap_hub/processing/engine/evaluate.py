@@ -25,6 +25,7 @@ from ..graphs.interpret import Context, no_code, run
 from ..graphs.needs import margin
 from ..graphs.plan import Load, Plan, Step
 from ..graphs.streams import Stream, cut, streams
+from ..graphs.uploads import filled
 from ..graphs.zones import folded
 from ..udf.pool import Owner, Udfs
 from . import cost
@@ -65,7 +66,7 @@ class Compiled:
 
         `whole`: it will be evaluated over its whole extent, not piece by piece.
         """
-        graph = folded(graph)
+        graph = folded(filled(graph, plan.given))
         around, shapes = margin(graph), dict[str, Any]()
         fill = 1 if whole else np.nan  # where labels depend on what is missing, nothing is
         nowhere = Context(Grid.point(0, 0), lambda n: _blank(plan.load(n), fill), seen=shapes, keep=True, whole=whole)
@@ -116,6 +117,7 @@ class Engine:
     def cube(self, compiled: Compiled, grid: Grid, seen: dict[str, Any] | None = None) -> Cube:
         """The graph's result on `grid`; each node's own result is left in `seen`. TooMuch beyond the limits."""
         around = grid.grown(compiled.margin)
+        self.reader.unchanged(compiled.plan.pinned())
         cost.refuse(compiled.plan, self.reader, around, self.decoded)
         context = self._context(around, lambda node: self.load(compiled.plan.load(node), around))
         context.udfs = code_of(compiled.plan, self.udfs)
@@ -189,7 +191,7 @@ class Engine:
             if scene.bounds.meets(around)
             for source in scene.sources
             if source
-        }
+        } | {href for href, _, _ in plan.pinned()}
         versions = {href: self.reader.version(href) for href in sorted(hrefs)}
         return [(href, version.mtime, version.size) for href, version in versions.items()]
 

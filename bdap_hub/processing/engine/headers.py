@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -14,6 +15,8 @@ from ..cubes.extent import DEGREES
 from .files import File
 from .grid import crs_of
 from .reader import FileUnavailable, Reader
+
+DAY = re.compile(r"(?<!\d)((?:19|20)\d\d)-?(\d\d)-?(\d\d)(?!\d)")
 
 
 def item_of_raster(reader: Reader, href: str) -> dict[str, Any]:
@@ -35,12 +38,15 @@ def _band(data: Any, index: int) -> dict[str, Any]:
 
 
 def _when(file: File) -> datetime:
-    """What the header says, else when the file was written."""
-    try:
-        found = datetime.strptime(file.level().tags().get("TIFFTAG_DATETIME", ""), "%Y:%m:%d %H:%M:%S")
-    except ValueError:
-        return datetime.fromtimestamp(file.version.mtime // 10**9, UTC)
-    return found.replace(tzinfo=UTC)
+    """What the header says, else the name, else when the file was written."""
+    said = file.level().tags().get("TIFFTAG_DATETIME", "")
+    named = DAY.search(PurePosixPath(file.version.path).stem)
+    for text, form in ((said, "%Y:%m:%d %H:%M:%S"), ("".join(named.groups()) if named else "", "%Y%m%d")):
+        try:
+            return datetime.strptime(text, form).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+    return datetime.fromtimestamp(file.version.mtime // 10**9, UTC)
 
 
 def _degrees(file: File, href: str) -> list[float]:

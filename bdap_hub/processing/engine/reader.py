@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,10 +60,20 @@ class Reader:
         except ValueError:
             raise FileUnavailable(f"{href} is not on the store, or a link", "name the file itself") from None
         except OSError:
-            raise FileUnavailable(f"{href} cannot be opened", "tell the owner of the collection") from None
+            raise FileUnavailable(f"{href} cannot be opened", self._remedy(href)) from None
         if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for without end
-            raise FileUnavailable(f"{href} is not a file", "tell the owner of the collection")
+            raise FileUnavailable(f"{href} is not a file", self._remedy(href))
         return Version(path, found.st_mtime_ns, found.st_size)
+
+    def unchanged(self, files: Iterable[tuple[str, int, int]]) -> None:
+        """FileUnavailable unless each file is there with that time and size: what was taken from it was kept."""
+        for href, mtime, size in files:
+            if self.version(href)[1:] != (mtime, size):
+                raise FileUnavailable(f"{href} was replaced since the graph was posted", "post the graph again")
+
+    def _remedy(self, href: str) -> str:
+        own = href.startswith(f"{self.store.mount.rstrip('/')}/files/")
+        return "upload it again (PUT /files)" if own else "tell the owner of the collection"
 
     def _path(self, href: str) -> str:
         """The file's path without links, as it was found at most FRESH seconds ago: each look walks the whole path."""
@@ -94,7 +104,7 @@ class Reader:
         """The source's values on the grid (NaN: no data); None where the two do not meet."""
         file = self.file(source.href)
         if not 1 <= source.index <= file.count:
-            raise FileUnavailable(f"{source.href} has no band {source.index}", "tell the owner of the collection")
+            raise FileUnavailable(f"{source.href} has no band {source.index}", self._remedy(source.href))
         how = self.sampler(file, grid)
         if how is None:
             return None
@@ -146,9 +156,9 @@ class Reader:
             with self.watch.on(self._place(href)):
                 return act()
         except Unsuitable as error:
-            raise FileUnavailable(f"{href} {error}", "tell the owner of the collection") from None
+            raise FileUnavailable(f"{href} {error}", self._remedy(href)) from None
         except (RasterioError, OSError):  # GDAL's own words may hold the server's path
-            raise FileUnavailable(f"{href} is damaged or not a raster", "tell the owner of the collection") from None
+            raise FileUnavailable(f"{href} is damaged or not a raster", self._remedy(href)) from None
 
 
 def _content(version: Version) -> bytes:

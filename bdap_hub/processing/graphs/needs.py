@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..cubes.extent import WORLD, Bounds, Interval, common, hull, interval, overlap, span
@@ -56,6 +56,7 @@ class Query:
     used: tuple[Band, ...] | None = None
     physical: bool = False
     process: str = "load_collection"
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def search(self, limit: int) -> dict[str, Any]:
         """The body of a STAC search; what it cannot say exactly is checked again on the items."""
@@ -86,7 +87,7 @@ def _query(node: Node, need: Need) -> Query:
         raise GraphError("NoDataAvailable", f"node {node.name!r}: the graph's spatial extents do not meet")
     return Query(
         node.id,
-        str(node.arguments["url" if node.process == "load_stac" else "id"]),
+        _name(node),
         tuple(str(b) for b in asked) if asked else None,
         bounds,
         common(need.interval, interval(period)) if period else need.interval,
@@ -94,7 +95,15 @@ def _query(node: Node, need: Need) -> Query:
         used,
         node.physical,
         node.process,
+        node.arguments,
     )
+
+
+def _name(node: Node) -> str:
+    """What a load names: an id, an address, or files."""
+    if node.process == "load_uploaded_files":
+        return ", ".join(map(str, node.arguments["paths"]))
+    return str(node.arguments["url" if node.process == "load_stac" else "id"])
 
 
 def _needs(graph: Graph) -> dict[str, Need]:

@@ -17,7 +17,7 @@ from .spec import Parameter, Process, Registry
 MAX_NODES = 500
 MAX_DEPTH = 8
 MAX_NESTING = 40
-WRITTEN_OUT = frozenset(("load_collection", "load_stac", "load_result", "save_result"))
+WRITTEN_OUT = frozenset(("load_collection", "load_stac", "load_result", "load_uploaded_files", "save_result"))
 """Processes whose arguments decide what is read and written before the graph runs."""
 
 

@@ -18,6 +18,7 @@ from .graph import Graph, GraphError, digest, holds_code
 from .interpret import passes
 from .needs import Query
 from .scaling import AS_STORED, Scale
+from .uploads import Given
 
 VERSION = 2
 
@@ -65,7 +66,8 @@ class Owned:
 class Plan:
     """All that tiles, values and histograms of a graph need. `id` is the hash of its content.
 
-    `person` is whose plan it is, where the graph holds code: its sandboxes and results are nobody else's.
+    `person` is whose plan it is, where the graph holds code: its sandboxes and results are nobody else's. `given` are
+    geometries that were found in files when it was made.
     """
 
     id: str
@@ -73,6 +75,7 @@ class Plan:
     collections: tuple[Owned, ...]
     bounds: Bounds
     person: str = ""
+    given: tuple[Given, ...] = ()
 
     def load(self, node: str) -> Load:
         """What the load_collection node of that id reads."""
@@ -84,6 +87,10 @@ class Plan:
             for step in load.steps:
                 for scene in step.scenes:
                     yield from (source for source in scene.sources if source)
+
+    def pinned(self) -> tuple[tuple[str, int, int], ...]:
+        """Href, time and size of the files whose content stands in the plan."""
+        return tuple(file for one in self.given for file in one.files)
 
     def dump(self) -> str:
         """The plan as JSON."""
@@ -98,10 +105,11 @@ def build(
     max_items: int,
     owned: Sequence[Owned] | None = None,
     person: str = "",
+    given: Sequence[Given] = (),
 ) -> Plan:
     """The plan of `graph`, from the STAC collections by id and the items found for each query's node.
 
-    `owned`: what is read, where it is not just these collections.
+    `owned`: what is read, where it is not just these collections. `given` stands in the graph already.
 
     Raises GraphError: NoDataAvailable, BandNotAvailable, or too many items (with their number).
     """
@@ -114,8 +122,10 @@ def build(
     owned = tuple(sorted(set(every), key=lambda one: (one.kind, one.id)))
     whose = person if holds_code(graph) else ""
     parts = [VERSION, digest(graph), [asdict(load) for load in loads], [asdict(o) for o in owned]]
-    content = json.dumps([*parts, whose] if whose else parts)
-    return Plan(hashlib.sha256(content.encode()).hexdigest()[:32], loads, owned, bounds, whose)
+    parts += [whose] if whose else []
+    parts += [[one.files for one in given]] if given else []
+    identifier = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+    return Plan(identifier, loads, owned, bounds, whose, tuple(given))
 
 
 def restore(text: str) -> Plan:
@@ -133,8 +143,18 @@ def restore(text: str) -> Plan:
         for load in raw["loads"]
     )
     return Plan(
-        raw["id"], loads, tuple(Owned(**o) for o in raw["collections"]), Bounds(*raw["bounds"]), raw.get("person", "")
+        raw["id"],
+        loads,
+        tuple(Owned(**o) for o in raw["collections"]),
+        Bounds(*raw["bounds"]),
+        raw.get("person", ""),
+        tuple(_given(one) for one in raw.get("given", ())),
     )
+
+
+def _given(raw: Mapping[str, Any]) -> Given:
+    files = tuple((href, mtime, size) for href, mtime, size in raw["files"])
+    return Given(raw["node"], raw["geojson"], tuple(raw["properties"]), files)
 
 
 def _scene(raw: Mapping[str, Any]) -> Scene:

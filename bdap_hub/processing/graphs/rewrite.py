@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from .graph import Graph, GraphError, Node, Ref
 
-LOADS = frozenset({"load_collection", "load_stac", "load_result"})
+LOADS = frozenset({"load_collection", "load_stac", "load_result", "load_uploaded_files"})
 KEEPS = frozenset({"filter_bands", "filter_bbox", "filter_labels", "filter_spatial", "filter_temporal", "mask"})
 """Processes between a load and `physical_values` that leave numbers as they are."""
 

@@ -14,8 +14,8 @@ from ..graphs.graph import GraphError
 from ..graphs.spec import Sees, process
 from .filters import filter_bbox, filter_spatial
 
-FORMATS = ("GTiff", "netCDF", "Zarr", "PNG", "WEBP", "JPEG", "JSON", "GeoJSON", "CSV", "XYZ")
-_KNOWN = {name.upper() for name in FORMATS} | {"COG", "TIFF", "GEOTIFF"}
+FORMATS = ("GTiff", "netCDF", "Zarr", "PNG", "WEBP", "JPEG", "JSON", "GeoJSON", "Parquet", "CSV", "XYZ")
+_KNOWN = {name.upper() for name in FORMATS} | {"COG", "TIFF", "GEOTIFF", "GEOPARQUET"}
 
 
 @process(
@@ -51,6 +51,15 @@ def load_stac(
 def load_result(ctx: Any, id: Any, spatial_extent: Any = None, temporal_extent: Any = None, bands: Any = None) -> Any:
     """Pixels of one's own files and results."""
     return _loaded(ctx, spatial_extent)
+
+
+@process(
+    limits="One's own files (`/files`). GTiff and JP2 are pixels, a file one date: the header's, else the one in its "
+    "name, else when it was uploaded. GeoJSON, Parquet (GeoParquet) and CSV are geometries."
+)
+def load_uploaded_files(ctx: Any, paths: Any, format: Any, options: Any = None) -> Any:
+    """Pixels of one's own files; geometries are in the graph already when it runs (graphs/uploads.py)."""
+    return ctx.load()
 
 
 def _loaded(ctx: Any, spatial_extent: Any) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..graphs.graph import Graph, GraphError
+from ..graphs.uploads import INPUTS
 
 DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 DTYPE = {
@@ -90,12 +91,16 @@ FORMATS = {
             description="Statistics of geometries, as properties of these.",
         ),
         Format(
+            "Parquet", "GeoParquet 1.1", "parquet", "application/vnd.apache.parquet", ("vector",),
+            description="Statistics of geometries, with the properties of these; a column for each.",
+        ),
+        Format(
             "CSV", "CSV", "csv", "text/csv; charset=utf-8", ("raster", "vector", "table"),
             description="A row for each date, geometry or pixel; a column for each band.",
         ),
     )
 }  # fmt: skip
-OTHER_NAMES = {"COG": "GTiff", "TIFF": "GTiff", "GEOTIFF": "GTiff", "XYZ": "PNG"}
+OTHER_NAMES = {"COG": "GTiff", "TIFF": "GTiff", "GEOTIFF": "GTiff", "XYZ": "PNG", "GEOPARQUET": "Parquet"}
 
 
 @dataclass(frozen=True)
@@ -131,14 +136,11 @@ def wanted(graph: Graph, pixels: bool = True) -> Wanted:
 
 
 def listed(style: Mapping[str, Any]) -> dict[str, Any]:
-    """The body of /file_formats: what results can be written in, and what collections may lie in."""
-    inputs = {
-        "GTiff": "GeoTIFF (cloud optimised or not)",
-        "JP2": "JPEG 2000",
-    }
+    """The body of /file_formats: what results can be written in, and what collections and files may lie in."""
     return {
         "input": {
-            name: {"title": title, "gis_data_types": ["raster"], "parameters": {}} for name, title in inputs.items()
+            name: {"title": one.title, "gis_data_types": [one.kind], "parameters": dict(one.options)}
+            for name, one in INPUTS.items()
         },
         "output": {name: form.document(style) for name, form in FORMATS.items()},
     }

@@ -19,6 +19,7 @@ from ..drawing.layers import layers
 from ..drawing.style import Style
 from ..engine.grid import Grid
 from ..graphs.graph import GraphError
+from ..vectorfiles import parquet
 from .lattice import Window
 from .storage import Tally, Written
 
@@ -64,6 +65,8 @@ class Collected:
             self.path.write_bytes(self._picture(cube))
         elif self.name == "CSV":
             _write_csv(self.path, cube, self.grid)
+        elif self.name == "Parquet":
+            parquet.write(self.path, as_features(cube, self.name)["features"])
         else:
             made = as_json(cube, self.grid) if self.name == "JSON" else as_features(cube)
             self.path.write_text(json.dumps(made, allow_nan=False))
@@ -86,13 +89,13 @@ def as_json(cube: Cube, grid: Grid) -> Any:
     return _nulls(cube.data) if geometry else _nested(cube.data, cube)
 
 
-def as_features(cube: Cube) -> dict[str, Any]:
+def as_features(cube: Cube, name: str = "GeoJSON") -> dict[str, Any]:
     """The geometries that the values are of, with these beside their properties: band, or date and band."""
     if not cube.of_kind("geometry") or cube.dims[-2:] == SPATIAL:
-        raise GraphError("FormatUnsuitable", "GeoJSON is for statistics of geometries", "end with aggregate_spatial")
-    name, features = geometries_of(cube), []
-    for feature, values in zip(features_of(cube), cube.series(name).values, strict=True):
-        own = {"_".join(map(str, key)) or "value": value for key, value in _items(cube.without(name, values))}
+        raise GraphError("FormatUnsuitable", f"{name} is for statistics of geometries", "end with aggregate_spatial")
+    along, features = geometries_of(cube), []
+    for feature, values in zip(features_of(cube), cube.series(along).values, strict=True):
+        own = {"_".join(map(str, key)) or "value": value for key, value in _items(cube.without(along, values))}
         features.append({**feature, "properties": {**feature["properties"], **own}})
     return {"type": "FeatureCollection", "features": features}
 

@@ -48,9 +48,14 @@ def write(folder: Path, about: About, written: Sequence[Written], evaluator: Eva
     moments = [step.label for load in evaluator.compiled.plan.loads for step in load.steps]
     items = [item(about, one, grid, moments) for one in written]
     for made in items:
-        (folder / f"{made['id']}.json").write_text(json.dumps(made, indent=1, allow_nan=False))
+        (folder / file_of(made)).write_text(json.dumps(made, indent=1, allow_nan=False))
     described = collection(about, items)
     (folder / "collection.json").write_text(json.dumps(described, indent=1, allow_nan=False))
+
+
+def file_of(item: Mapping[str, Any]) -> str:
+    """The name of an item's file; result.json is what a graph that saves JSON gives."""
+    return f"{item['id']}.json" if item["id"] != "result" else "item.json"
 
 
 def collection(about: About, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -69,7 +74,7 @@ def collection(about: About, items: Sequence[Mapping[str, Any]]) -> dict[str, An
             "spatial": {"bbox": [[*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist()]]},
             "temporal": {"interval": [[times[0], times[-1]] if times else [None, None]]},
         },
-        "links": [{"rel": "item", "href": f"./{made['id']}.json", "type": "application/geo+json"} for made in items],
+        "links": [{"rel": "item", "href": f"./{file_of(made)}", "type": "application/geo+json"} for made in items],
         "assets": {name: asset for made in items for name, asset in made["assets"].items()},
     }
 

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from ...errors import NotAllowed
 from .room import Room
-from .workspace import Workspace
+from .workspace import Workspace, workspace_of
 
 CHUNK = 2**20
 
@@ -21,8 +21,7 @@ def add_files(app: FastAPI, prefix: str, room: Room) -> None:
         principal = await room.login.require(request)
         if principal.kind != "person":
             raise NotAllowed("a dashboard has no files", "use the files of its bundle")
-        folder = room.settings.var.resolve() / "processing" / "files" / principal.person.name
-        return Workspace(folder, room.settings.processing.files_mb * 2**20)
+        return await asyncio.to_thread(workspace_of, room.settings, principal.person.name)
 
     @app.get(f"{prefix}/files")
     async def listed(request: Request) -> dict[str, Any]:

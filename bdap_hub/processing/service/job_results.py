@@ -88,7 +88,10 @@ async def permitted(room: Room, row: StoredJob) -> None:
     if groups is None:
         raise NotAllowed(f"{row.owner} has no account any more", "log in again")
     person = Person(row.owner, groups)
-    await asyncio.to_thread(lambda: room.rights.check(plan.restore(row.plan), person))
+    made = plan.restore(row.plan)
+    await asyncio.to_thread(room.rights.check, made, person)
+    if row.status == "running":  # it begins: what stands in its plan has to be what the files still say
+        await asyncio.to_thread(room.engine.reader.unchanged, made.pinned())
 
 
 def result_files(room: Room, person: Person, job: str) -> Path:

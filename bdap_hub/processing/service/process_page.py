@@ -7,7 +7,6 @@ from ..processes import REGISTRY
 
 STANDARD = "openEO processes 2.0.0-rc.2"
 SPECIFICATIONS = "https://github.com/Open-EO/openeo-processes/tree/98ae0148287b6a59beaa9b00a506fdd6f725c098"
-_FILES = "files and addresses outside the catalogue are not read"
 _ELSEWHERE = "other services are not called"
 NOT_HERE = {
     "ard_normalized_radar_backscatter": "needs orbits and a terrain model",
@@ -16,8 +15,7 @@ NOT_HERE = {
     "cloud_detection": "no detection; use a collection's own mask",
     "export_collection": "results are files, by `save_result`; nothing is put into the catalogue",
     "export_workspace": "results of jobs lie in their owner's folder on the store already",
-    "load_uploaded_files": _FILES,
-    "load_url": _FILES,
+    "load_url": "addresses outside the catalogue are not read; upload the file (`/files`) for `load_uploaded_files`",
     "run_ogcapi": _ELSEWHERE,
     "run_ogcapi_externally": _ELSEWHERE,
     "run_udf_externally": _ELSEWHERE,

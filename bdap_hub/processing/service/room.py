@@ -19,6 +19,7 @@ from ..engine.limits import Limits, processes, shares
 from ..graphs import needs, plan
 from ..graphs.graph import Graph
 from ..graphs.parse import parse
+from ..graphs.uploads import filled
 from ..jobs.dispatcher import Dispatcher
 from ..jobs.tables import Jobs
 from ..processes import REGISTRY
@@ -132,14 +133,17 @@ class Room:
 
         `whole`: for a result over the whole extent, not for tiles.
         """
+        given = await self.sources.uploads.given(graph, principal)
+        graph = filled(graph, given)
         asked = needs.queries(graph)
         found = {query.node: await self.sources.of(query, principal, token) for query in asked}
         collections = {str(one.collection["id"]): one.collection for one in found.values()}
         asked = tuple(replace(query, collection=str(found[query.node].collection["id"])) for query in asked)
         items = {node: one.items for node, one in found.items()}
         owned = [each for one in found.values() for each in one.owned]
+        owned += [self.sources.uploads.owned(principal)] if given else []
         most, person = self.settings.processing.max_items, principal.person.name
-        made = plan.build(graph, asked, collections, items, most, owned, person)
+        made = plan.build(graph, asked, collections, items, most, owned, person, given)
         self.rights.check(made, principal.person)
         return await self.gate.run(
             Compiled.of, graph, made, whole, self.engine.models, self.engine.udfs, person=principal.person.name

@@ -28,6 +28,7 @@ from . import stac
 from .address import Address, address_of, allowed
 from .lookup import Catalogue, too_many
 from .rights import Rights
+from .uploads import Uploads
 
 MOST_BYTES, MOST_IN_ALL = 8 << 20, 32 << 20
 """The size of a document, and of all that one load reads: as Python's objects they take twenty times as much."""
@@ -62,6 +63,7 @@ class Sources:
         self.settings, self.rights, self.catalogue, self.reader, self.run = settings, rights, catalogue, reader, run
         self.limit, self.root = settings.processing.max_items, f"{settings.store.mount.rstrip('/')}/"
         self.client = httpx.AsyncClient(timeout=30, trust_env=False, follow_redirects=False)
+        self.uploads = Uploads(settings, rights, reader, run)
         self.job: Callable[[str, Person], Awaitable[str]] = _no_jobs
 
     async def may(self, query: Query, principal: Principal, token: str) -> None:
@@ -69,6 +71,8 @@ class Sources:
         if query.process == "load_collection":
             await self.catalogue.collection(query.collection, token)
             return
+        if query.process == "load_uploaded_files":
+            return await self.uploads.may(query.arguments, principal)
         at = self._address(query)
         if at.kind in ("collection", "item"):
             await self.catalogue.collection(at.name, token)
@@ -81,6 +85,9 @@ class Sources:
         """What a load reads; GraphError, NotAllowed or NotFound where it may not or cannot be read."""
         if query.process == "load_collection":
             return await self._catalogued(query, token)
+        if query.process == "load_uploaded_files":
+            items = await self.uploads.items(query.arguments, principal)
+            return Found({"id": query.collection}, items, (self.uploads.owned(principal),))
         at = self._address(query)
         match at.kind:
             case "collection":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ...errors import BadRequest, NotFound
+from ...settings import Settings
 
 DEEPEST = 16
 MOST_FILES = 10_000
@@ -159,6 +161,16 @@ class Workspace:
             yield handle
         finally:
             os.close(handle)
+
+
+def workspace_of(settings: Settings, person: str) -> Workspace:
+    """Somebody's files: on the store, where batch jobs find them. What earlier versions kept is moved there."""
+    folder = settings.store.files_of(person)
+    before = settings.var / "processing" / "files" / person
+    if person == before.name and before.is_dir() and not folder.exists():
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.move(before, folder)
+    return Workspace(folder, settings.processing.files_mb * 2**20)
 
 
 def parts(path: str) -> list[str]:

@@ -1,0 +1,1 @@
+"""Geometries with their properties in files: GeoJSON, CSV and GeoParquet."""
