@@ -9,6 +9,7 @@ import pytest
 from affine import Affine
 
 from bdap_hub.errors import TooMuch
+from bdap_hub.processing.engine import cost
 from bdap_hub.processing.engine.evaluate import Compiled, Engine
 from bdap_hub.processing.engine.grid import Grid
 from bdap_hub.processing.service.explain import explained
@@ -73,6 +74,35 @@ def test_what_would_decode_too_much_is_refused_before_it_starts(tmp_path: Any) -
     assert np.nanmax(engine.cube(made, Grid.tile(Z, X, Y)).data) == 7  # near, a few blocks are enough
     engine.decoded = 8
     assert np.nanmax(engine.cube(made, afar).data) == 7
+
+
+def test_a_mixed_series_is_estimated_by_files_of_all_its_dates(tmp_path: Any) -> None:
+    """The first of ten files has overviews, the others have none."""
+    grid = Grid.tile(Z, X >> 3 << 3, Y >> 3 << 3)
+    place, box, items = Affine(grid.xres, 0, grid.left, 0, -grid.yres, grid.top), (-180, -80, 180, 80), []
+    large = np.full((2048, 2048), 7, np.uint16)
+    for number in range(10):
+        overviews = () if number else (2, 4, 8)
+        write_tiff(tmp_path / f"data/s/{number}.tif", large, "EPSG:3857", place, overviews)
+        files = {"B04": asset(f"/eos/data/s/{number}.tif", "B04")}
+        items.append(item("s", f"s{number}", f"2024-05-{number + 10}", box, 0, files))
+    engine, described = engine_on(tmp_path), [collection("s", "public", "", box)]
+    engine.decoded = 70
+    afar = Grid.tile(Z - 3, X >> 3, Y >> 3)
+    with pytest.raises(TooMuch, match=r"72 MB would have to be decoded"):
+        engine.cube(compiled(band("B04", "s", "mean"), described, items), afar)
+    made = compiled(band("B04", "s", "mean"), described, items[:8])  # seven of eight without
+    assert np.nanmax(engine.cube(made, afar).data) == 7
+    small = np.full((256, 256), 7, np.uint16)
+    for number in range(1, 10):
+        write_tiff(tmp_path / f"data/s/{number}.tif", small, "EPSG:3857", place, ())
+    found = explained(engine_on(tmp_path).reader, compiled(band("B04", "s", "mean"), described, items))["estimate"]
+    assert found["extent"]["pixels"] == 2048 * 2048 + 9 * 256 * 256
+
+
+def test_many_files_are_told_by_a_few_spread_over_them() -> None:
+    assert list(cost.spread(range(1000), 16))[::15] == [0, 999] and len(cost.spread(range(1000), 16)) == 16
+    assert list(cost.spread(range(3), 16)) == [0, 1, 2]
 
 
 def test_with_overviews_every_scale_is_served(tmp_path: Any) -> None:

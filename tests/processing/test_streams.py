@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 from affine import Affine
 
+from bdap_hub.processing.cubes.cube import Cube
 from bdap_hub.processing.engine.evaluate import Compiled, Engine
 from bdap_hub.processing.engine.grid import Grid
+from bdap_hub.processing.graphs.graph import Graph, Node, Ref
+from bdap_hub.processing.graphs.rewrite import LOADS
+from bdap_hub.processing.graphs.streams import streams
 
 from .conftest import X, Y, Z, asset, collection, item, write_tiff
 from .graphs import arg, call, is_cloud, load, ndvi_median, node, of
@@ -46,6 +50,18 @@ def test_date_by_date_gives_what_all_at_once_gives(fields: Any, engine: Engine, 
     assert (got.dims, got.labels, got.aliases) == (want.dims, want.labels, want.aliases)
     assert got.data.dtype == want.data.dtype and np.isfinite(want.data).any()
     np.testing.assert_array_equal(got.data, want.data)
+
+
+@pytest.mark.parametrize("process", sorted(LOADS))
+def test_whatever_loads_is_worked_through_date_by_date(process: str) -> None:
+    """By the shapes of a graph: a load of any kind, one date's maths, a reducer."""
+    cube = Cube(np.zeros((2, 1, 1, 1), np.float32), ("t", "bands", "y", "x"), {"t": ("a", "b"), "bands": ("c",)})
+    reducer = Node("flat", "reduce_dimension", {"data": Ref("data"), "dimension": "t", "reducer": Graph((), "")})
+    graph = Graph((Node("data", process, {}), reducer), "flat")
+    (found,) = streams(graph, {"data": cube, "flat": cube})
+    assert [step.id for step in found.steps] == ["data"]
+    other = Graph((Node("data", "sort_by_chance", {}), reducer), "flat")
+    assert streams(other, {"data": cube, "flat": cube}) == ()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from .sampling import positions
 
 LOOKED_AT = 200
 """Bands of files whose headers are read for a tile; beyond it the rest is taken to be like them."""
+SAMPLE = 16
+"""Bands of files, spread over a load's dates, that are looked at to tell whether it needs a closer look."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Cost:
 def refuse(plan: Plan, reader: Reader, grid: Grid, most_mb: int) -> None:
     """TooMuch, with the number, where a grid needs more than that decoded: of files without overviews, seen from afar.
 
-    With overviews it is never much, so that nothing is counted where each load's first file has one that fits.
+    With overviews it is never much, so that nothing is counted where SAMPLE files of each load have one that fits.
     """
     try:
         if not any(_afar(load, reader, grid) for load in plan.loads):
@@ -80,21 +82,37 @@ def of_tile(plan: Plan, reader: Reader, grid: Grid) -> Cost:
     """What one grid costs that nobody has looked at before."""
     around = grid.bounds()
     met = [s for _, scene in _scenes(plan) if scene.bounds.meets(around) for s in scene.sources if s]
-    total = Cost()
-    for source in met[:LOOKED_AT]:
+    total, some = Cost(), spread(met, LOOKED_AT)
+    for source in some:
         total = total.plus(_of_source(source, reader, grid))
-    return total.times(len(met) / max(1, min(len(met), LOOKED_AT)))
+    return total.times(len(met) / max(1, len(some)))
 
 
 def of_extent(plan: Plan, reader: Reader) -> Cost:
-    """What all pixels of the plan's extent cost at full resolution, each file taken to be like its load's first."""
+    """What all pixels of the plan's extent cost at full resolution; SAMPLE files of each band stand for all."""
     total = Cost()
     for load in plan.loads:
-        shares = [_share(scene.bounds, plan.bounds) for step in load.steps for scene in step.scenes]
         for band in range(len(load.bands)):
-            if (file := _first(load, band, reader)) is not None:
-                total = total.plus(_of_file(file).times(sum(shares)))
+            scenes = [scene for step in load.steps for scene in step.scenes if scene.sources[band]]
+            some, most = spread(scenes, SAMPLE), sum(_share(scene.bounds, plan.bounds) for scene in scenes)
+            shares = sum(_share(scene.bounds, plan.bounds) for scene in some)
+            for scene in some:
+                source = scene.sources[band]
+                assert source is not None
+                part = _share(scene.bounds, plan.bounds) * (most / shares if shares else 0)
+                total = total.plus(_of_file(reader.file(source.href)).times(part))
     return total
+
+
+def spread[T](some: Sequence[T], most: int) -> Sequence[T]:
+    """At most so many of them, from the first to the last.
+
+    >>> spread(range(10), 4)
+    [0, 3, 6, 9]
+    """
+    if len(some) <= most:
+        return some
+    return [some[number * (len(some) - 1) // (most - 1)] for number in range(most)]
 
 
 def _scenes(plan: Plan) -> Iterator[tuple[Load, Scene]]:
@@ -104,18 +122,15 @@ def _scenes(plan: Plan) -> Iterator[tuple[Load, Scene]]:
 
 
 def _afar(load: Load, reader: Reader, grid: Grid) -> bool:
-    """Whether the first file that a grid meets has no overview for it."""
+    """Whether one of the files that a grid meets, of a few that are looked at, has no overview for it."""
     around = grid.bounds()
-    met = (scene for step in load.steps for scene in step.scenes if scene.bounds.meets(around))
-    source = next((source for scene in met for source in scene.sources if source), None)
-    how = None if source is None else reader.sampler(reader.file(source.href), grid)
-    return how is not None and how.decimate > 1
-
-
-def _first(load: Load, band: int, reader: Reader) -> File | None:
-    sources = (scene.sources[band] for step in load.steps for scene in step.scenes)
-    source = next((s for s in sources if s), None)
-    return None if source is None else reader.file(source.href)
+    met = [scene for step in load.steps for scene in step.scenes if scene.bounds.meets(around)]
+    sources = [source for scene in met for source in scene.sources if source]
+    samplers = [reader.sampler(reader.file(source.href), grid) for source in sources[:1]]
+    if all(how is None or (how.level, how.decimate) == (0, 1) for how in samplers):
+        return False  # near the first one's own pixels no file decodes much more than what is shown
+    samplers += [reader.sampler(reader.file(source.href), grid) for source in spread(sources, SAMPLE)]
+    return any(how is not None and how.decimate > 1 for how in samplers)
 
 
 def _of_source(source: Source, reader: Reader, grid: Grid) -> Cost:

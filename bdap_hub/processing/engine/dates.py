@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..graphs.graph import Graph, Node, holds_code
+from ..graphs.rewrite import LOADS
 from .evaluate import Compiled
 
 ONE_BY_ONE = frozenset(
     {
-        "load_collection",
-        "load_result",
-        "load_stac",
-        "load_uploaded_files",
+        *LOADS,
         "filter_bands",
         "filter_bbox",
         "filter_spatial",

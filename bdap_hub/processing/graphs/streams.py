@@ -11,14 +11,15 @@ from typing import Any
 
 from ..cubes.cube import Cube
 from .graph import Graph, Node, Param, Ref, holds_code, walk
+from .rewrite import LOADS
 
 EACH = frozenset(
     {
         "apply", "apply_kernel", "aspect", "compute_indices", "edge_detection", "filter_bands", "filter_bbox",
         "filter_spatial", "filter_temporal", "focal_statistics", "gaussian_filter", "hillshade", "inspect",
-        "load_collection", "load_stac", "mask", "mask_polygon", "mask_scl_dilation", "merge_cubes", "morphology",
-        "ndvi", "physical_values", "reduce_dimension", "resample_cube_spatial", "resample_spatial", "slope",
-        "terrain_index", "to_scl_dilation_mask",
+        "mask", "mask_polygon", "mask_scl_dilation", "merge_cubes", "morphology", "ndvi", "physical_values",
+        "reduce_dimension", "resample_cube_spatial", "resample_spatial", "slope", "terrain_index",
+        "to_scl_dilation_mask", *LOADS,
     }
 )  # fmt: skip
 """Processes that give for each date what they make of that date alone."""

@@ -16,6 +16,7 @@ from ..drawing.options import drawn_bands, unstretched
 from ..engine.evaluate import Compiled, Engine
 from ..engine.grid import Grid
 from ..graphs.graph import Graph, GraphError, Node
+from ..graphs.rewrite import LOADS
 from .configuration import Configuration
 from .lookup import Catalogue
 from .room import Room
@@ -24,7 +25,7 @@ SIDE = 512
 """Pixels a side of the picture of the whole extent from which percentiles are taken."""
 LIMIT = 85.06
 KEEPING = {
-    "load_collection",
+    *LOADS,
     "filter_bands",
     "filter_temporal",
     "filter_bbox",
