@@ -18,7 +18,7 @@ from .service.collections import add_collections
 from .service.cors import Cors
 from .service.descriptions import add_descriptions
 from .service.files import add_files
-from .service.job_results import add_job_results, dispatcher
+from .service.job_results import add_job_results, dispatcher, expiry
 from .service.jobs import add_jobs
 from .service.legends import add_legends
 from .service.maps import add_maps
@@ -41,11 +41,12 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if room.team is not None:
             room.team.start()
-        room.dispatcher = dispatcher(room)
-        serving = asyncio.create_task(room.dispatcher.serve())
+        room.dispatcher, app.state.expiry = dispatcher(room), expiry(room)
+        serving = [asyncio.create_task(one.serve()) for one in (room.dispatcher, app.state.expiry)]
         yield
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
         room.close()
 
     app.router.lifespan_context = lifespan

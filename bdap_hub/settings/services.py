@@ -38,6 +38,13 @@ class JobSettings(Section):
     most_mb: int = Field(2_000_000, description="A job that reads or holds more pixels (uncompressed) is refused.")
     quota_mb: int = Field(100_000, description="Results that a person may keep; beyond it no job is started.")
     queued: int = Field(100, description="Jobs of a person that may wait or run.")
+    most: int = Field(1000, ge=1, description="Jobs that a person may have; beyond it no other is made.")
+    keep_days: int = Field(
+        0,
+        ge=0,
+        description="Results are deleted so many days after their job finished or was last changed, of which each job "
+        "tells the moment (`expires`); 0: they are kept.",
+    )
 
 
 class UdfSettings(Section):
@@ -71,6 +78,8 @@ class ProcessingSettings(ServiceSettings):
     block_cache_mb: int = Field(512, description="Decoded blocks kept in memory, by all processes together.")
     tile_cache_mb: int = Field(64, description="Drawn tiles kept in memory; 0 draws each anew.")
     files_mb: int = Field(1000, description="What a person may upload to the service (/files) in all.")
+    most_services: int = Field(1000, ge=1, description="Web services that a person may have.")
+    most_processes: int = Field(500, ge=1, description="User-defined processes that a person may have.")
     stac_origins: tuple[str, ...] = Field(
         (),
         description="STAC APIs and documents that load_stac may ask besides the catalogue here, such as "

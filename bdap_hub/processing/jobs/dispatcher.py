@@ -15,7 +15,7 @@ from typing import Any
 from ...errors import BdapError
 from ...settings import Settings
 from .contract import Event, Outcome, Runner, Task
-from .tables import Jobs, StoredJob
+from .tables import Jobs, StoredJob, expires, moment_text
 
 log = logging.getLogger(__name__)
 Permit = Callable[[StoredJob], Awaitable[None]]
@@ -147,9 +147,15 @@ class Dispatcher:
             fields = {"usage": json.dumps(outcome.usage), "progress": 100.0, "size": size}
         if self.jobs.end(row.id, outcome.status, **fields):
             if outcome.status == "finished":
-                self.write(row, "finished", "info")
+                self._finished(row)
             else:
                 self.write(row, outcome.message, "error", outcome.code)
+
+    def _finished(self, row: StoredJob) -> None:
+        self.write(row, "finished", "info")
+        now = self.jobs.get(row.id)
+        if now is not None and (end := expires(now, self.settings.processing.jobs.keep_days)) is not None:
+            self.write(row, f"the results are deleted after {moment_text(end)}: load down what you need longer", "info")
 
 
 def folder_of(settings: Settings, row: StoredJob) -> Path:

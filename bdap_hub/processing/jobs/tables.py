@@ -52,6 +52,19 @@ class StoredJob(Base):
     beat: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), nullable=True)
 
 
+def expires(row: StoredJob, keep_days: int) -> datetime | None:
+    """When the results of a job are deleted; None where it has none, or they are kept."""
+    if row.status != "finished" or not keep_days:
+        return None
+    updated = row.updated if row.updated.tzinfo else row.updated.replace(tzinfo=UTC)
+    return updated + timedelta(days=keep_days)
+
+
+def moment_text(moment: datetime) -> str:
+    """A moment as openEO writes it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 class Jobs:
     """The few statements that routes and dispatcher need."""
 
@@ -130,6 +143,27 @@ class Jobs:
         )
         with self.sessions() as session:
             return list(session.scalars(query))
+
+    def finished_before(self, moment: datetime) -> list[StoredJob]:
+        """Jobs with results that were last changed before that moment; at most 1000 of them."""
+        query = select(StoredJob).where(StoredJob.status == "finished", StoredJob.updated < moment).limit(1000)
+        with self.sessions() as session:
+            return list(session.scalars(query))
+
+    def expire(self, row: StoredJob) -> bool:
+        """The job has no results any more; False where it was changed or started meanwhile."""
+        statement = update(StoredJob).where(
+            StoredJob.id == row.id, StoredJob.status == "finished", StoredJob.updated == row.updated
+        )
+        fields = {"status": "created", "progress": 0.0, "size": 0, "usage": "{}", "updated": _now()}
+        with self.sessions.begin() as session:
+            return bool(session.execute(statement.values(**fields)).rowcount)
+
+    def count(self, owner: str) -> int:
+        """How many jobs somebody has."""
+        query = select(func.count()).where(StoredJob.owner == owner)
+        with self.sessions() as session:
+            return int(session.scalar(query) or 0)
 
     def waiting(self, owner: str) -> int:
         """How many jobs of somebody are queued or running."""

@@ -14,14 +14,16 @@ from typing import Any
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
+from ... import audit
 from ...access import Person
 from ...errors import BdapError, NotAllowed, NotFound
 from ...web import read_token, sign_token
 from ..graphs import plan
 from ..graphs.graph import GraphError
 from ..jobs.dispatcher import Dispatcher, folder_of
+from ..jobs.expiry import Expiry
 from ..jobs.local import LocalRunner
-from ..jobs.tables import JobNotFound, StoredJob
+from ..jobs.tables import JobNotFound, StoredJob, expires, moment_text
 from .jobs import LOGS, mine, write_log
 from .logs import described
 from .room import Room
@@ -51,9 +53,10 @@ def add_job_results(app: FastAPI, prefix: str, room: Room) -> None:
         found = await asyncio.to_thread(_document, folder_of(room.settings, row) / "collection.json")
         seconds = room.settings.processing.tile_url_hours * 3600
         signature = sign_token(key, PURPOSE, seconds, job=row.id, name=row.owner)
-        expires = datetime.fromtimestamp(time.time() + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        until = datetime.fromtimestamp(time.time() + seconds, UTC)
+        deleted = expires(row, room.settings.processing.jobs.keep_days)
         shown = _addressed(found, f"{base}/{row.id}/results", signature)
-        shown |= {"openeo:status": "finished", "expires": expires}
+        shown |= {"openeo:status": "finished", "expires": moment_text(min(until, deleted or until))}
         return JSONResponse(shown, headers={"OpenEO-Costs": "0"})
 
     @app.get(f"{prefix}/jobs/{{identifier}}/results/{{name}}", response_class=FileResponse)
@@ -80,6 +83,16 @@ def add_job_results(app: FastAPI, prefix: str, room: Room) -> None:
 def dispatcher(room: Room) -> Dispatcher:
     """What runs the jobs of this service, on this machine."""
     return Dispatcher(room.settings, room.jobs, LocalRunner(), partial(permitted, room), partial(write_log, room))
+
+
+def expiry(room: Room) -> Expiry:
+    """What deletes old results: each deletion stands in the job's log and in the audit log."""
+
+    def told(row: StoredJob, sentence: str) -> None:
+        write_log(room, row, sentence, "warning")
+        audit.record(room.sessions, person=row.owner, action="expire-results", subject=row.id, reason=sentence)
+
+    return Expiry(room.settings, room.jobs, told)
 
 
 async def permitted(room: Room, row: StoredJob) -> None:

@@ -15,7 +15,7 @@ from ..engine.evaluate import Compiled
 from ..graphs.graph import GraphError, holds_code
 from ..graphs.parse import parse
 from ..jobs.dispatcher import folder_of
-from ..jobs.tables import ACTIVE, JobNotFound, StoredJob
+from ..jobs.tables import ACTIVE, JobNotFound, StoredJob, expires, moment_text
 from ..processes import REGISTRY
 from ..results.export import check, extent_of
 from ..results.formats import wanted
@@ -23,6 +23,7 @@ from ..results.pixels import Evaluator
 from .bodies import body_of
 from .logs import LEVELS, Asked
 from .posting import refusals_audited
+from .quotas import QuotaExceeded, room_for_one
 from .result import check_terms
 from .room import Room
 
@@ -33,6 +34,9 @@ FIELDS = ("title", "description", "process", "plan", "budget", "log_level")
 def add_jobs(app: FastAPI, prefix: str, room: Room) -> None:
     base = f"{room.settings.hub.public_url}{prefix}/jobs"
 
+    def shown(row: StoredJob) -> dict[str, Any]:
+        return document(row, room.settings.processing.jobs.keep_days)
+
     @app.post(f"{prefix}/jobs")
     async def create(request: Request) -> Response:
         principal = await owner_of(room, request)
@@ -40,6 +44,7 @@ def add_jobs(app: FastAPI, prefix: str, room: Room) -> None:
         fields = await _fields(room, principal, body)
         if "process" not in fields:
             raise GraphError("ProcessGraphMissing", "there is no process", 'post {"process": {"process_graph": {…}}}')
+        await asyncio.to_thread(_one_more, room, principal.person.name)
         row = await asyncio.to_thread(room.jobs.add, principal.person.name, **fields)
         return Response(status_code=201, headers={"Location": f"{base}/{row.id}", "OpenEO-Identifier": row.id})
 
@@ -47,12 +52,12 @@ def add_jobs(app: FastAPI, prefix: str, room: Room) -> None:
     async def listed(request: Request, limit: int = Query(1000, ge=1, le=1000)) -> dict[str, Any]:
         principal = await owner_of(room, request)
         rows = await asyncio.to_thread(room.jobs.of, principal.person.name, limit)
-        return {"jobs": [document(row) for row in rows], "links": []}
+        return {"jobs": [shown(row) for row in rows], "links": []}
 
     @app.get(f"{prefix}/jobs/{{identifier}}")
     async def job(request: Request, identifier: str) -> dict[str, Any]:
         row = await mine(room, request, identifier)
-        return {**document(row), "process": json.loads(row.process), "log_level": row.log_level}
+        return {**shown(row), "process": json.loads(row.process), "log_level": row.log_level}
 
     @app.patch(f"{prefix}/jobs/{{identifier}}", status_code=204)
     async def change(request: Request, identifier: str) -> Response:
@@ -138,8 +143,8 @@ def write_log(room: Room, row: StoredJob, message: str, level: Any = "info", cod
         room.logs.write(LOGS.format(row.id), row.owner, message, level, code)
 
 
-def document(row: StoredJob) -> dict[str, Any]:
-    """A job as lists show it."""
+def document(row: StoredJob, keep_days: int) -> dict[str, Any]:
+    """A job as lists show it, with the moment at which its results are deleted where they are not kept."""
     made: dict[str, Any] = {
         "id": row.id,
         "title": row.title or None,
@@ -150,6 +155,8 @@ def document(row: StoredJob) -> dict[str, Any]:
         "updated": row.updated.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "budget": row.budget,
     }
+    if (end := expires(row, keep_days)) is not None:
+        made["expires"] = moment_text(end)
     if usage := json.loads(row.usage):
         made |= {"usage": usage, "costs": 0}
     return made
@@ -206,11 +213,9 @@ def _quota(room: Room, owner: str) -> None:
         raise QuotaExceeded(f"{count} of your jobs wait or run; the limit is {limits.queued}", "wait, or cancel some")
 
 
-class QuotaExceeded(BdapError):
-    """More than a person may have."""
-
-    status = 400
-    code = "StorageQuotaExceeded"
+def _one_more(room: Room, owner: str) -> None:
+    most, remedy = room.settings.processing.jobs.most, "delete some that you do not need (DELETE /jobs/{id})"
+    room_for_one(room.jobs.count(owner), most, "jobs", remedy)
 
 
 def _locked(row: StoredJob) -> BdapError:

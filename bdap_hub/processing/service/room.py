@@ -47,7 +47,7 @@ class Room:
         self.settings = settings
         self.login = app.state.login
         self.sessions = connect(settings.database)
-        self.services = Services(self.sessions)
+        self.services = Services(self.sessions, settings.processing.most_services)
         self.jobs = Jobs(self.sessions)
         self.rights = Rights(settings, self.login, self.jobs)
         self.catalogue = Catalogue(settings)
@@ -57,7 +57,7 @@ class Room:
         places = BEHIND * self.team.count if self.team else workers()
         self.gate = Gate(places, settings.processing.queue, watch=self.engine.watch, deadline=mine.deadline)
         self.drawn = Drawn(settings.processing.tile_cache_mb * 2**20)
-        self.user_processes = UserProcesses(self.sessions)
+        self.user_processes = UserProcesses(self.sessions, settings.processing.most_processes)
         self.native = native_engine(settings)
         self.engine.udfs = self.native.udfs = Udfs(settings, self._slow)
         results = settings.processing.results

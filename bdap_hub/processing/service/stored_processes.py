@@ -11,11 +11,9 @@ from sqlalchemy import DateTime, String, Text, delete, func, select
 from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
 
 from ...database import Base
-from ...errors import Conflict
 from ..graphs.expand import Own, calls, expand
 from ..graphs.spec import Registry
-
-MOST = 500
+from .quotas import room_for_one
 
 
 class StoredProcess(Base):
@@ -32,8 +30,8 @@ class StoredProcess(Base):
 class UserProcesses:
     """The few statements that the routes need, and the look-up for graphs."""
 
-    def __init__(self, sessions: sessionmaker[Any]) -> None:
-        self.sessions = sessions
+    def __init__(self, sessions: sessionmaker[Any], most: int) -> None:
+        self.sessions, self.most = sessions, most
 
     def of(self, owner: str) -> list[dict[str, Any]]:
         """All processes of a person, by name."""
@@ -48,11 +46,10 @@ class UserProcesses:
             return json.loads(row.document) if row else None
 
     def put(self, owner: str, name: str, document: Mapping[str, Any]) -> None:
-        """Keep a process, instead of an earlier one of that name; Conflict beyond MOST of them."""
+        """Keep a process, instead of an earlier one of that name; TooMany beyond `most` of them."""
         with self.sessions.begin() as session:
             count = session.scalar(select(func.count()).where(StoredProcess.owner == owner, StoredProcess.id != name))
-            if (count or 0) >= MOST:
-                raise Conflict(f"you have {MOST} user-defined processes, which is the limit", "delete one")
+            room_for_one(count or 0, self.most, "user-defined processes", "delete one (DELETE /process_graphs/{id})")
             row = StoredProcess(owner=owner, id=name, document=json.dumps(document), changed=datetime.now(UTC))
             session.merge(row)
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Connection, DateTime, ForeignKey, String, Text, delete, inspect, select
+from sqlalchemy import Boolean, Connection, DateTime, ForeignKey, String, Text, delete, func, inspect, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
 
 from ... import database
 from ...database import Base
+from .quotas import room_for_one
 
 
 class StoredPlan(Base):
@@ -71,10 +72,10 @@ class Posted:
 
 
 class Services:
-    """The few statements that the routes need."""
+    """The few statements that the routes need. A person may have `most` services."""
 
-    def __init__(self, sessions: sessionmaker[Any]) -> None:
-        self.sessions = sessions
+    def __init__(self, sessions: sessionmaker[Any], most: int = 1000) -> None:
+        self.sessions, self.most = sessions, most
 
     def add(
         self, plan: str, graph: str, content: str, owner: str, title: str = "", posted: Posted | None = None
@@ -89,6 +90,8 @@ class Services:
                 with self.sessions.begin() as session:
                     self._keep(session, plan, graph, content)
                     identifier = self._free(session, plan, owner, made)
+                    if session.get(StoredService, (identifier, owner)) is None:
+                        self._check(session, owner)
                     row = StoredService(
                         id=identifier, owner=owner, plan=plan, created=datetime.now(UTC), **_columns(made)
                     )
@@ -133,6 +136,10 @@ class Services:
         statement = delete(StoredService).where(StoredService.id == identifier, StoredService.owner == owner)
         with self.sessions.begin() as session:
             return bool(session.execute(statement).rowcount)
+
+    def _check(self, session: Any, owner: str) -> None:
+        count = session.scalar(select(func.count()).where(StoredService.owner == owner)) or 0
+        room_for_one(count, self.most, "web services", "delete some that nobody looks at (DELETE /services/{id})")
 
     def _keep(self, session: Any, identifier: str, graph: str, content: str) -> None:
         if session.get(StoredPlan, identifier) is None:
