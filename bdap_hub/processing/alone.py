@@ -11,14 +11,20 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2]
 KEPT = ("PATH", "LANG", "TMPDIR", "PROJ_DATA", "GDAL_DATA")
+SET = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "GDAL_CACHEMAX": "64",  # else a twentieth of all memory
+    "MALLOC_MMAP_THRESHOLD_": str(4 << 20),  # else the memory of each array is given back, and asked for anew
+    "MALLOC_TRIM_THRESHOLD_": str(16 << 20),
+}
 PR_SET_PDEATHSIG = 1
 
 
 def environment() -> dict[str, str]:
     """What such a process sees of ours: where programs are, and our code; no settings, tokens or proxies."""
     kept = {key: os.environ[key] for key in KEPT if key in os.environ}
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    return {**kept, **threads, "PYTHONPATH": str(PACKAGE), "GDAL_CACHEMAX": "64"}  # else a twentieth of all memory
+    return {**kept, **SET, "PYTHONPATH": str(PACKAGE)}
 
 
 def end_with_parent(parent: int) -> None:

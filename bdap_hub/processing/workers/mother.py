@@ -27,6 +27,7 @@ def main() -> int:
     """Start workers until the service has gone."""
     end_with_parent(os.getppid())
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # to all of the unit: the service ends it when it has answered
     control = socket.socket(fileno=0)
     gc.freeze()  # what was imported stays shared
     while True:
