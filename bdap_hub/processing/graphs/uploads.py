@@ -45,6 +45,7 @@ INPUTS = {
     for one in (
         Input("GTiff", "GeoTIFF (cloud optimised or not)", "raster"),
         Input("JP2", "JPEG 2000", "raster"),
+        Input("netCDF", "netCDF with CF conventions", "raster"),
         Input("GeoJSON", "GeoJSON", "vector", {"properties": PROPERTIES}),
         Input("Parquet", "GeoParquet", "vector", {"properties": PROPERTIES}),
         Input("CSV", "CSV with coordinates or WKT", "vector", {"properties": PROPERTIES, **CSV_OPTIONS}),
@@ -71,7 +72,10 @@ class Upload:
 
 @dataclass(frozen=True)
 class Given:
-    """The geometries that a node found in files, as GeoJSON, and the files by href, time and size."""
+    """The geometries that a node found in files, as GeoJSON, and the files by href, time and size.
+
+    Without a node: files whose content was taken elsewhere, and that are to stay what they were.
+    """
 
     node: str
     geojson: str
@@ -102,6 +106,12 @@ def vectors_in(graph: Graph) -> Sequence[Node]:
     """The nodes whose files hold geometries."""
     named = (node for node in graph.nodes if node.process == "load_uploaded_files")
     return [node for node in named if upload_of(node.arguments).form.kind == "vector"]
+
+
+def unpacked_in(graph: Graph) -> list[str]:
+    """The paths of all files that are unpacked before they are read."""
+    uploads = [upload_of(node.arguments) for node in graph.nodes if node.process == "load_uploaded_files"]
+    return sorted({path for one in uploads if one.form.name == "netCDF" for path in one.paths})
 
 
 def filled(graph: Graph, given: Sequence[Given]) -> Graph:

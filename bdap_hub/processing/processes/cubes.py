@@ -54,8 +54,8 @@ def load_result(ctx: Any, id: Any, spatial_extent: Any = None, temporal_extent: 
 
 
 @process(
-    limits="One's own files (`/files`). GTiff and JP2 are pixels, a file one date: the header's, else the one in its "
-    "name, else when it was uploaded. GeoJSON, Parquet (GeoParquet) and CSV are geometries."
+    limits="One's own files (`/files`). GTiff, JP2 and netCDF are pixels; a GTiff or JP2 is one date: the header's, "
+    "else the one in its name, else when it was uploaded. GeoJSON, Parquet (GeoParquet) and CSV are geometries."
 )
 def load_uploaded_files(ctx: Any, paths: Any, format: Any, options: Any = None) -> Any:
     """Pixels of one's own files; geometries are in the graph already when it runs (graphs/uploads.py)."""

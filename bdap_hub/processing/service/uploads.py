@@ -18,9 +18,10 @@ from ..engine.headers import item_of_raster
 from ..engine.reader import Reader
 from ..graphs.graph import Graph, GraphError
 from ..graphs.plan import Owned
-from ..graphs.uploads import Given, upload_of, vectors_in
+from ..graphs.uploads import Given, unpacked_in, upload_of, vectors_in
 from ..vectorfiles.reading import MOST_POSITIONS, geometries, positions_in
 from .rights import Rights
+from .unpacked import layers
 from .workspace import parts, workspace_of
 
 MOST_BYTES = 32 << 20
@@ -49,7 +50,12 @@ class Uploads:
         upload, found = upload_of(arguments), list[Mapping[str, Any]]()
         for path in upload.paths:
             href = await self._href(path, principal)
-            found.append(await self.run(self._item, href, path, upload.form.name))
+            if upload.form.name != "netCDF":
+                found.append(await self.run(self._item, href, path, upload.form.name))
+                continue
+            for layer in await asyncio.to_thread(layers, workspace_of(self.settings, principal.person.name), path):
+                href = f"{self.owned(principal).id}/{layer}"
+                found.append(await self.run(self._item, href, f"{path}/{PurePosixPath(layer).stem}", "GTiff"))
         return found
 
     async def given(self, graph: Graph, principal: Principal) -> tuple[Given, ...]:
@@ -69,7 +75,14 @@ class Uploads:
                 files.append((href, version.mtime, version.size))
             text = json.dumps(collection(features))
             found.append(Given(node.id, text, tuple(upload.options.get("properties", ())), tuple(files)))
-        return tuple(found)
+        return tuple(found + await self._watched(graph, principal))
+
+    async def _watched(self, graph: Graph, principal: Principal) -> list[Given]:
+        """The netCDF files of a graph, of which only what was unpacked is read."""
+        hrefs = [await self._href(path, principal) for path in unpacked_in(graph)]
+        versions = [await self.run(self.reader.version, href) for href in hrefs]
+        files = tuple((href, one.mtime, one.size) for href, one in zip(hrefs, versions, strict=True))
+        return [Given("", "", (), files)] if files else []
 
     async def _href(self, path: str, principal: Principal) -> str:
         """Where one of the caller's files lies, as the store names it."""

@@ -23,7 +23,8 @@ from ...settings import Settings
 DEEPEST = 16
 MOST_FILES = 10_000
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-_UNFINISHED = ".upload-"
+HIDDEN = ".upload-"
+"""So begin names of our own, which nobody can give and no list shows."""
 
 
 class FilePathInvalid(BadRequest):
@@ -106,7 +107,7 @@ class Workspace:
             raise StorageQuotaExceeded(f"you have {MOST_FILES} files, which is the limit", "delete some")
         left = self._left(before, path)
         with self._folder(folders, make=True) as handle:
-            unfinished = f"{_UNFINISHED}{secrets.token_hex(8)}"
+            unfinished = f"{HIDDEN}{secrets.token_hex(8)}"
             file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=handle)
             try:
                 with os.fdopen(file, "wb") as target:
@@ -180,7 +181,7 @@ def parts(path: str) -> list[str]:
         raise FilePathInvalid(f"the path has more than {DEEPEST} parts", "use fewer folders")
     for name in names:
         plain = name not in ("", ".", "..") and name.isprintable() and "\\" not in name
-        if not plain or len(name.encode("utf-8", "surrogatepass")) > 200 or name.startswith(_UNFINISHED):
+        if not plain or len(name.encode("utf-8", "surrogatepass")) > 200 or name.startswith(HIDDEN):
             raise FilePathInvalid(
                 f"{path[:100]!r} is no path of a file", "use names of folders and a file, such as a/b.tif"
             )
@@ -202,9 +203,9 @@ def _walk(handle: int, prefix: str, depth: int) -> Iterator[Entry]:
     with os.scandir(handle) as found:
         for one in found:
             state = one.stat(follow_symlinks=False)
-            if stat.S_ISREG(state.st_mode) and not one.name.startswith(_UNFINISHED):
+            if stat.S_ISREG(state.st_mode) and not one.name.startswith(HIDDEN):
                 yield _entry(f"{prefix}{one.name}", state)
-            elif stat.S_ISDIR(state.st_mode) and depth < DEEPEST:
+            elif stat.S_ISDIR(state.st_mode) and depth < DEEPEST and not one.name.startswith(HIDDEN):
                 with suppress(OSError):
                     inner = os.open(one.name, _FOLDER, dir_fd=handle)
                     try:

@@ -1,0 +1,61 @@
+"""Work on files of people in processes of their own, bounded in memory and time: a few bytes can claim to be gigabytes.
+
+The process knows no secret; it answers with JSON, or with the reason why it has none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .graphs.graph import GraphError
+
+PACKAGE = Path(__file__).parents[2]
+MEMORY, SECONDS = 1 << 30, 60.0
+REMEDY = "look into the file, or split it"
+
+
+def asked(module: str, *arguments: str, content: bytes = b"", handles: Sequence[int] = ()) -> Any:
+    """What `python -m module arguments` answers; FormatUnsuitable where it fails, or needs more than it may."""
+    kept = {key: os.environ[key] for key in ("PATH", "LANG", "PROJ_DATA", "GDAL_DATA") if key in os.environ}
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            input=content,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**kept, "PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1", "GDAL_CACHEMAX": "64"},
+            pass_fds=tuple(handles),
+            timeout=SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise _unsuitable(f"takes longer than {SECONDS:g} seconds to read") from None
+    if ended.returncode:
+        raise _unsuitable(f"cannot be read with {MEMORY >> 20} MB of memory")
+    said = json.loads(ended.stdout)
+    if "refused" in said:
+        raise GraphError("FormatUnsuitable", said["refused"], said["remedy"])
+    return said["answer"]
+
+
+def answered(act: Callable[[], Any]) -> int:
+    """In the process: print what `act` gives, within the limits."""
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    said: dict[str, Any]
+    try:
+        said = {"answer": act()}
+    except GraphError as error:
+        said = {"refused": error.message, "remedy": error.remedy}
+    json.dump(said, sys.stdout, allow_nan=False)
+    return 0
+
+
+def _unsuitable(what: str) -> GraphError:
+    return GraphError("FormatUnsuitable", what, REMEDY)
