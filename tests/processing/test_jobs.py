@@ -17,7 +17,7 @@ import pytest
 import rasterio
 
 from bdap_hub.database import connect
-from bdap_hub.processing.jobs.contract import Event, Outcome, Task, restore
+from bdap_hub.processing.jobs.contract import Event, Outcome, Task, Wish, restore
 from bdap_hub.processing.jobs.dispatcher import Dispatcher
 from bdap_hub.processing.jobs.local import LocalRunner
 from bdap_hub.processing.jobs.tables import Jobs
@@ -202,26 +202,31 @@ def test_a_worker_process_keeps_to_its_limits(
     fields: Any, tmp_path: Path, more: dict[str, Any], status: str, code: str
 ) -> None:
     events: list[Event] = []
-    outcome = LocalRunner().run(task(fields, tmp_path, **more), events.append, lambda: False)
+    outcome = LocalRunner().run(task(fields, tmp_path, **more), events.append, lambda: Wish.GO_ON)
     assert outcome.status == status and (not code or outcome.code == code), outcome
     assert (tmp_path / "j1").is_dir() == (status == "finished")
 
 
 def test_a_worker_that_is_not_wanted_any_more_is_ended(fields: Any, tmp_path: Path) -> None:
-    asked: list[float] = []
-    outcome = LocalRunner().run(task(fields, tmp_path), lambda event: None, lambda: bool(asked.append(1) or True))
-    assert outcome.status == "canceled" and asked and not (tmp_path / "j1").exists()
+    for wish, status in ((Wish.CANCEL, "canceled"), (Wish.LEAVE, "lost")):
+        outcome = LocalRunner().run(task(fields, tmp_path), lambda event: None, lambda wish=wish: wish)
+        assert outcome.status == status and not (tmp_path / "j1").exists()
 
 
 class Fake:
     """A runner that only says how tasks end (a fake at the edge: nothing is computed)."""
 
+    survives = False
+
     def __init__(self, outcome: Outcome) -> None:
         self.outcome, self.tasks = outcome, list[Task]()
 
-    def run(self, task: Task, report: Callable[[Event], None], cancelled: Callable[[], bool]) -> Outcome:
+    def run(self, task: Task, report: Callable[[Event], None], wish: Callable[[], Wish]) -> Outcome:
         self.tasks.append(task)
         return self.outcome
+
+    def tidy(self, wanted: Callable[[], set[str]]) -> None:
+        return None
 
 
 async def _allowed(row: Any) -> None:

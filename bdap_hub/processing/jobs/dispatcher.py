@@ -14,8 +14,8 @@ from typing import Any
 
 from ...errors import BdapError
 from ...settings import Settings
-from .contract import Event, Outcome, Runner, Task
-from .tables import Jobs, StoredJob, expires, moment_text
+from .contract import Event, Outcome, Runner, Task, Wish
+from .tables import Jobs, StoredJob, expires, moment_text, run_of
 
 log = logging.getLogger(__name__)
 Permit = Callable[[StoredJob], Awaitable[None]]
@@ -24,6 +24,53 @@ LOOK = 1.0
 LOST = 60.0
 """Seconds without a sign of life after which a running job is taken for lost."""
 ATTEMPTS = 2
+TIDY = 60.0
+"""Seconds between two looks for what runs elsewhere though nobody wants it any more."""
+
+GOES_ON = {
+    "lost": "the service ends: the job starts again with it",
+    "left": "the service ends: the job goes on in the batch system",
+}
+
+
+class Watch:
+    """What a runner tells of one job and asks about it, while it runs."""
+
+    def __init__(self, row: StoredJob, jobs: Jobs, write: Write, closing: threading.Event) -> None:
+        self.row, self.jobs, self.write, self.closing = row, jobs, write, closing
+        self.progress = 0.0
+        self.told: int | None = None
+
+    def report(self, event: Event) -> None:
+        """Keep what the runner says."""
+        values = event.values
+        if event.kind == "progress":
+            self.progress = 100 * values["done"] / max(1, values["total"])
+        elif event.kind == "log":
+            self.write(self.row, values["message"], values["level"])
+        elif event.kind == "started":
+            self.told, self.progress = None, 0.0
+            self.jobs.stand(self.row.id, None)
+            self.write(self.row, "started in the batch system", "info")
+        elif event.kind == "waiting":
+            self._waits(values["ahead"])
+
+    def _waits(self, ahead: int) -> None:
+        """The log tells how many wait before it, and again when half of them are gone."""
+        self.jobs.stand(self.row.id, ahead)
+        if self.told is None or ahead <= self.told // 2 < self.told:
+            self.told = ahead
+            self.write(self.row, f"waits in the batch system, {ahead} jobs before it", "info")
+
+    def wish(self) -> Wish:
+        """What is to become of the job now; says that it is still being followed."""
+        if self.closing.is_set():
+            return Wish.LEAVE
+        if self.jobs.beat(self.row.id, self.progress):
+            return Wish.GO_ON
+        now = self.jobs.get(self.row.id)
+        taken = now is not None and now.status == "queued" and now.queued == self.row.queued
+        return Wish.LEAVE if taken else Wish.CANCEL  # taken: another service took this one for dead
 
 
 class Dispatcher:
@@ -43,6 +90,7 @@ class Dispatcher:
     async def serve(self) -> None:
         """Until cancelled: take what is queued, whenever there is a place. What was lost is run again, once."""
         running = set[asyncio.Task[None]]()
+        tidying = asyncio.create_task(self._tidy())
         try:
             while True:
                 await self.places.acquire()
@@ -52,14 +100,23 @@ class Dispatcher:
                 task.add_done_callback(running.discard)
         finally:
             self.closing.set()
-            await asyncio.gather(*running, return_exceptions=True)
+            tidying.cancel()
+            await asyncio.gather(tidying, *running, return_exceptions=True)
             self.pool.shutdown(wait=False)
+
+    async def _tidy(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self.runner.tidy, self.jobs.runs)
+            except Exception:
+                log.exception("what runs elsewhere could not be looked through")
+            await asyncio.sleep(TIDY)
 
     async def _next(self) -> StoredJob:
         while True:
             try:
                 await asyncio.to_thread(self._recover)
-                if (row := await asyncio.to_thread(self.jobs.claim)) is not None:
+                if (row := await asyncio.to_thread(self.jobs.claim, self.runner.survives)) is not None:
                     return row
             except Exception:
                 log.exception("the queue of jobs cannot be read")
@@ -71,7 +128,10 @@ class Dispatcher:
 
     def _recover(self) -> None:
         for row in self.jobs.orphans(self.lost):
-            if row.attempts < ATTEMPTS:
+            if self.runner.survives:
+                if self.jobs.end(row.id, "queued"):
+                    self.write(row, "the service ended while the job ran: it is looked for again", "warning")
+            elif row.attempts < ATTEMPTS:
                 if self.jobs.end(row.id, "queued"):
                     self.write(row, "the service ended while the job ran: it starts again", "warning")
             elif self.jobs.end(row.id, "error"):
@@ -92,21 +152,10 @@ class Dispatcher:
             self.places.release()
 
     def _work(self, row: StoredJob) -> Outcome:
-        self.write(row, f"started (attempt {row.attempts})", "info")
-        progress, stopped = [0.0], [False]
-
-        def report(event: Event) -> None:
-            if event.kind == "progress":
-                progress[0] = 100 * event.values["done"] / max(1, event.values["total"])
-            elif event.kind == "log":
-                self.write(row, event.values["message"], event.values["level"])
-
-        def cancelled() -> bool:
-            stopped[0] = stopped[0] or not self.jobs.beat(row.id, progress[0])
-            return stopped[0] or self.closing.is_set()
-
-        outcome = self.runner.run(self._task(row), report, cancelled)
-        return Outcome("lost") if outcome.status == "canceled" and not stopped[0] else outcome
+        if not self.runner.survives:
+            self.write(row, f"started (attempt {row.attempts})", "info")
+        watch = Watch(row, self.jobs, self.write, self.closing)
+        return self.runner.run(self._task(row), watch.report, watch.wish)
 
     def _task(self, row: StoredJob) -> Task:
         processing, store = self.settings.processing, self.settings.store
@@ -124,6 +173,7 @@ class Dispatcher:
             limits.hours,
             limits.most_mb,
             limits.nice,
+            run_of(row),
         )
 
     def _clear(self, row: StoredJob) -> None:
@@ -133,13 +183,13 @@ class Dispatcher:
             shutil.rmtree(folder_of(self.settings, row).with_name(f"{row.id}.part"), True)
 
     def _end(self, row: StoredJob, outcome: Outcome) -> None:
-        if outcome.status != "finished":
+        if outcome.status not in ("finished", "left"):
             self._clear(row)
         if outcome.status == "canceled":
             return  # the state says so already
-        if outcome.status == "lost":
-            self.jobs.end(row.id, "queued")
-            self.write(row, "the service ends: the job starts again with it", "warning")
+        if outcome.status in GOES_ON:
+            if self.jobs.end(row.id, "queued"):
+                self.write(row, GOES_ON[outcome.status], "warning")
             return
         fields: dict[str, Any] = {}
         if outcome.status == "finished":

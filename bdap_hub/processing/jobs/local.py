@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import queue
 import signal
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..alone import environment
-from .contract import Event, Outcome, Task
+from .contract import Event, Outcome, Task, Wish, event_of, outcome_of, too_long, unsaid
 
 GRACE = 5.0
 """Seconds between asking a worker to end and ending it."""
@@ -24,7 +23,9 @@ GRACE = 5.0
 class LocalRunner:
     """A worker process for each task. The process ends with this one, however this one ends."""
 
-    def run(self, task: Task, report: Callable[[Event], None], cancelled: Callable[[], bool]) -> Outcome:
+    survives = False
+
+    def run(self, task: Task, report: Callable[[Event], None], wish: Callable[[], Wish]) -> Outcome:
         """See `Runner`."""
         process = subprocess.Popen(
             [sys.executable, "-m", "bdap_hub.processing.jobs.worker"],
@@ -36,13 +37,16 @@ class LocalRunner:
             text=True,
         )
         try:
-            return _followed(process, task, report, cancelled)
+            return _followed(process, task, report, wish)
         finally:
             _end(process)
 
+    def tidy(self, wanted: Callable[[], set[str]]) -> None:
+        """Nothing is left: processes end with the service."""
+
 
 def _followed(
-    process: subprocess.Popen[str], task: Task, report: Callable[[Event], None], cancelled: Callable[[], bool]
+    process: subprocess.Popen[str], task: Task, report: Callable[[Event], None], wish: Callable[[], Wish]
 ) -> Outcome:
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError):
@@ -50,26 +54,16 @@ def _followed(
         process.stdin.close()
     until = time.monotonic() + task.hours * 3600
     for event in _events(process):
-        if cancelled():
-            return Outcome("canceled")
+        if (wished := wish()) is not Wish.GO_ON:
+            return Outcome("canceled" if wished is Wish.CANCEL else "lost")
         if time.monotonic() > until:
-            return Outcome("error", "JobTooLong", f"the job ran longer than {task.hours:g} hours, which is the limit")
+            return too_long(task)
         if event is None:
             continue
-        if event.kind == "finished":
-            return Outcome("finished", usage=event.values["usage"])
-        if event.kind == "failed":
-            return Outcome("error", event.values["code"], event.values["message"])
+        if (outcome := outcome_of(event)) is not None:
+            return outcome
         report(event)
-    return _ended(process.wait(), task)
-
-
-def _ended(code: int, task: Task) -> Outcome:
-    """What became of a worker that said nothing at its end."""
-    if code == -signal.SIGKILL:
-        message = f"the job was ended by the system; it may have needed more than {task.memory_mb} MB of memory"
-        return Outcome("error", "JobKilled", message)
-    return Outcome("error", "Internal", f"the job's process ended with status {code}")
+    return unsaid(process.wait(), task)
 
 
 def _events(process: subprocess.Popen[str]) -> Iterator[Event | None]:
@@ -84,9 +78,8 @@ def _events(process: subprocess.Popen[str]) -> Iterator[Event | None]:
             continue
         if line is None:
             return
-        with contextlib.suppress(ValueError):
-            values = json.loads(line)
-            yield Event(values.pop("event"), values)
+        if (event := event_of(line)) is not None:
+            yield event
 
 
 def _read(stream: Any, lines: queue.SimpleQueue[str | None]) -> None:

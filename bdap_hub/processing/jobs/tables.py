@@ -7,12 +7,13 @@ import secrets
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import BigInteger, DateTime, Float, Integer, String, Text, delete, func, select, update
+from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
 
-from ...database import Base
+from ...database import Base, add_column, step
 from ...errors import NotFound
 
 ACTIVE = ("queued", "running")
@@ -27,7 +28,8 @@ class JobNotFound(NotFound):
 class StoredJob(Base):
     """A batch job of `owner`. `graph` is as posted; `plan` is made when it is queued; `usage` is JSON.
 
-    `beat` is when who runs it last said so, `attempts` how often it was begun.
+    `beat` is when who runs it last said so, `attempts` how often it was begun. `ahead`: how many wait before it in the
+    batch system that it was handed over to; null: it does not wait there.
     """
 
     __tablename__ = "processing_jobs"
@@ -50,6 +52,22 @@ class StoredJob(Base):
     updated: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     queued: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), nullable=True)
     beat: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), nullable=True)
+    ahead: Mapped[int | None] = mapped_column(Integer, nullable=True)
+
+
+@step("processing", 2)
+def _ahead(connection: Connection) -> None:
+    add_column(connection, cast(Any, StoredJob.__table__).c.ahead)
+
+
+def run_of(row: StoredJob) -> str:
+    """The name of this start of a job."""
+    return f"{row.id}-{row.queued:%Y%m%d%H%M%S%f}"
+
+
+def status_of(row: StoredJob) -> str:
+    """The state as people see it: what waits in a batch system is queued."""
+    return "queued" if row.status == "running" and row.ahead is not None else row.status
 
 
 def expires(row: StoredJob, keep_days: int) -> datetime | None:
@@ -112,8 +130,11 @@ class Jobs:
         """Not to be run, or no longer; False where it is neither queued nor running."""
         return self._move(identifier, ACTIVE, status="canceled")
 
-    def claim(self) -> StoredJob | None:
-        """The queued job whose turn it is, now running; None where there is none. No two get the same."""
+    def claim(self, waits: bool = False) -> StoredJob | None:
+        """The queued job whose turn it is, now running; None where there is none. No two get the same.
+
+        `waits`: it is handed over to where it waits once more.
+        """
         with self.sessions() as session:
             waiting = list(session.execute(_waiting()))
             running = Counter(session.scalars(select(StoredJob.owner).where(StoredJob.status == "running")))
@@ -122,7 +143,13 @@ class Jobs:
                 taken = session.execute(
                     update(StoredJob)
                     .where(StoredJob.id == identifier, StoredJob.status == "queued")
-                    .values(status="running", beat=_now(), updated=_now(), attempts=StoredJob.attempts + 1)
+                    .values(
+                        status="running",
+                        beat=_now(),
+                        updated=_now(),
+                        attempts=StoredJob.attempts + 1,
+                        ahead=0 if waits else None,
+                    )
                 )
             if taken.rowcount:
                 return self.get(identifier)
@@ -131,6 +158,15 @@ class Jobs:
     def beat(self, identifier: str, progress: float) -> bool:
         """Say that a job is being run; False where it should not be any more."""
         return self._move(identifier, ("running",), beat=_now(), progress=progress)
+
+    def stand(self, identifier: str, ahead: int | None) -> bool:
+        """Say how many wait before a job that was handed over; None: it runs now."""
+        return self._move(identifier, ("running",), ahead=ahead)
+
+    def runs(self) -> set[str]:
+        """The names of all starts of jobs that wait or run."""
+        with self.sessions() as session:
+            return {run_of(row) for row in session.scalars(select(StoredJob).where(StoredJob.status.in_(ACTIVE)))}
 
     def end(self, identifier: str, status: str, **fields: Any) -> bool:
         """A running job's end; False where it was canceled or deleted meanwhile."""

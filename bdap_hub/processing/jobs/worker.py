@@ -10,6 +10,7 @@ import os
 import resource
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -58,13 +59,15 @@ def run(task: Task, say: Callable[[Event], None]) -> dict[str, Any]:
     extent = extent_of(evaluator)
     check(extent, task.most_mb, "choose a smaller extent, fewer dates, or a coarser resolution")
     say(_log(f"{extent.width} x {extent.height} pixels, {extent.layers_read:g} layers read for each"))
-    folder, part = Path(task.folder), Path(f"{task.folder}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True, mode=0o700)
+    folder, parts = Path(task.folder), Path(f"{task.folder}.part")
+    shutil.rmtree(parts, ignore_errors=True)
+    parts.mkdir(parents=True, mode=0o700, exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=parts))  # its own: one that a pool took for lost may still be at it elsewhere
     written = export(evaluator, part, split=True, progress=_progress(say))
     stac.write(part, stac.About(task.job, task.title, task.description, task.graph), written, evaluator)
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
+    shutil.rmtree(parts, ignore_errors=True)
     say(_log(f"{len(written)} files written"))
     return _usage(began, extent.values_read)
 

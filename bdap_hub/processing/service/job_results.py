@@ -23,7 +23,7 @@ from ..graphs.graph import GraphError
 from ..jobs.dispatcher import Dispatcher, folder_of
 from ..jobs.expiry import Expiry
 from ..jobs.local import LocalRunner
-from ..jobs.tables import JobNotFound, StoredJob, expires, moment_text
+from ..jobs.tables import JobNotFound, StoredJob, expires, moment_text, status_of
 from .jobs import LOGS, mine, write_log
 from .logs import described
 from .room import Room
@@ -133,7 +133,7 @@ def _finished(room: Room, row: StoredJob) -> None:
         raise GraphError("JobNotStarted", f"the job {row.id} was not started", f"POST /jobs/{row.id}/results")
     if row.status == "canceled":
         raise GraphError("JobNotFinished", f"the job {row.id} was canceled", f"POST /jobs/{row.id}/results starts it")
-    raise GraphError("JobNotFinished", f"the job {row.id} is {row.status}", "wait until it is finished")
+    raise GraphError("JobNotFinished", f"the job {row.id} is {status_of(row)}", "wait until it is finished")
 
 
 def _document(path: Path) -> dict[str, Any]:

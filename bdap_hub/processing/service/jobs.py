@@ -15,7 +15,7 @@ from ..engine.evaluate import Compiled
 from ..graphs.graph import GraphError, holds_code
 from ..graphs.parse import parse
 from ..jobs.dispatcher import folder_of
-from ..jobs.tables import ACTIVE, JobNotFound, StoredJob, expires, moment_text
+from ..jobs.tables import ACTIVE, JobNotFound, StoredJob, expires, moment_text, status_of
 from ..processes import REGISTRY
 from ..results.export import check, extent_of
 from ..results.formats import wanted
@@ -149,7 +149,7 @@ def document(row: StoredJob, keep_days: int) -> dict[str, Any]:
         "id": row.id,
         "title": row.title or None,
         "description": row.description or None,
-        "status": row.status,
+        "status": status_of(row),
         "progress": 100 if row.status == "finished" else round(row.progress, 1),
         "created": row.created.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "updated": row.updated.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -157,6 +157,8 @@ def document(row: StoredJob, keep_days: int) -> dict[str, Any]:
     }
     if (end := expires(row, keep_days)) is not None:
         made["expires"] = moment_text(end)
+    if row.status == "running" and row.ahead is not None:
+        made["bdap:ahead"] = row.ahead
     if usage := json.loads(row.usage):
         made |= {"usage": usage, "costs": 0}
     return made
