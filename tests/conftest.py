@@ -300,6 +300,15 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
+def condor() -> Iterator[Any]:
+    """A real HTCondor pool; see `condor.CondorPool`."""
+    from tests.condor import pool
+
+    with pool() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real imagery ($BDAP_TEST_DATA); skips, visibly, where it is not at hand."""
     folder = os.environ.get("BDAP_TEST_DATA", "")

@@ -1,1 +1,1 @@
-"""Batch: the same process graph, or any command, on HTCondor. Nothing runs here yet: see the changelog."""
+"""Hands work over to an HTCondor pool and follows it. Knows no room: what the work is, others say."""

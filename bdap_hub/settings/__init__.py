@@ -5,6 +5,7 @@ Secrets never stand here: they are files of mode 600 in `<var>/secrets`, read by
 
 from __future__ import annotations
 
+from .batch import BatchSettings
 from .hub import HubSettings, local
 from .identity import PRESETS, IdentitySettings, LevelSettings
 from .projects import ImageSettings, ProjectSettings, RequirementSettings, SizeSettings
@@ -28,6 +29,7 @@ __all__ = [
     "PRESETS",
     "SERVERS_USE",
     "AdminSettings",
+    "BatchSettings",
     "BuilderSettings",
     "CatalogueSettings",
     "DashboardsSettings",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -31,7 +32,12 @@ class ServiceSettings(Section):
 class JobSettings(Section):
     """Batch jobs of the processing service."""
 
-    workers: int = Field(1, ge=0, description="Jobs that run at once; 0: none is run here.")
+    runner: Literal["local", "htcondor"] = Field(
+        "local", description="Where jobs run: in processes beside the service, or in the pool of `batch`."
+    )
+    workers: int = Field(
+        1, ge=0, description="Jobs that run at once, or that are in the pool at once; 0: this service runs none."
+    )
     memory_mb: int = Field(4096, ge=512, description="What a job's process may hold; beyond it the job fails.")
     hours: float = Field(24, gt=0, description="A job that runs longer fails.")
     nice: int = Field(10, ge=0, le=19, description="How far jobs stand back behind maps (as of nice).")

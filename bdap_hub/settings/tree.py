@@ -20,6 +20,7 @@ from pydantic_settings import (
 from ..access import Policy, Size
 from ..errors import BadSettings
 from ..units import bytes_of
+from .batch import BatchSettings
 from .hub import HubSettings
 from .identity import IdentitySettings
 from .projects import ImageSettings, ProjectSettings, SizeSettings, shared_group, unmet
@@ -55,6 +56,7 @@ class Settings(BaseSettings):
     builder: BuilderSettings = BuilderSettings()
     store: StoreSettings = StoreSettings()
     processing: ProcessingSettings = ProcessingSettings()
+    batch: BatchSettings = BatchSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
     dashboards: DashboardsSettings = DashboardsSettings()
     admin: AdminSettings = AdminSettings()
@@ -111,6 +113,7 @@ class Settings(BaseSettings):
                 f"dashboards.origin is {self.dashboards.origin!r}, under which people's servers have their names: give "
                 "dashboards a host of their own, or set hub.subdomains to false"
             )
+        self._batch_known()
         if self.registration.required is None:
             required = {"required": self.environment == "production"}
             self.registration = self.registration.model_copy(update=required)
@@ -122,6 +125,12 @@ class Settings(BaseSettings):
                 if urlsplit(url).scheme != "https":
                     raise ValueError(f"{name} is {url!r}; production needs https")
         return self
+
+    def _batch_known(self) -> None:
+        if self.processing.jobs.runner == "htcondor":
+            for name in ("collector", "domain"):
+                if not getattr(self.batch, name):
+                    raise ValueError(f"processing.jobs.runner is 'htcondor' and batch.{name} is empty: name the pool")
 
     def _groups_apart(self) -> None:
         for project in self.projects:

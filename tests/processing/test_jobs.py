@@ -6,8 +6,6 @@ import hashlib
 import io
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,19 +15,15 @@ import pytest
 import rasterio
 
 from bdap_hub.database import connect
-from bdap_hub.processing.jobs.contract import Event, Outcome, Task, Wish, restore
+from bdap_hub.processing.jobs.contract import Event, Outcome, Task, Wish
 from bdap_hub.processing.jobs.dispatcher import Dispatcher
-from bdap_hub.processing.jobs.local import LocalRunner
 from bdap_hub.processing.jobs.tables import Jobs
-from bdap_hub.processing.jobs.worker import _evaluator
 from bdap_hub.settings import Settings
 
 from .client import Client
 from .conftest import DATES, make_collection, write_catalogue
 from .graphs import load, ndvi_median, node, of
-from .test_engine import compiled
 from .test_exports import BANDS, saved, want
-from .test_models import engine_and_graph, softmax
 
 DEADLINE = 240
 
@@ -174,45 +168,6 @@ def test_a_job_that_fails_says_why(ana: Client) -> None:
     assert last["level"] == "error" and "3 dates" in last["message"]
 
 
-def task(fields: Any, folder: Path, **more: Any) -> Task:
-    """The masked median of the fields, as a runner gets it."""
-    raw = {**ndvi_median(), "save": node("save_result", True, data=of("median"), format="GTiff")}
-    settings = Settings(environment="demo", store={"root": fields[0]}, processing={"port": 1})
-    made = compiled(raw, [fields[1]], fields[2], whole=True)
-    store, processing = (part.model_dump(mode="json") for part in (settings.store, settings.processing))
-    first = Task("j1", "", "", raw, made.plan.dump(), str(folder / "j1"), store, processing, 2048, 1, 1000)
-    return replace(first, **more)
-
-
-def test_a_task_survives_its_way_to_another_machine(fields: Any, tmp_path: Path) -> None:
-    made = task(fields, tmp_path)
-    assert restore(made.dump()) == made
-
-
-@pytest.mark.parametrize(
-    ("more", "status", "code"),
-    [
-        ({}, "finished", ""),
-        ({"most_mb": 1}, "error", "ProcessGraphComplexity"),
-        ({"memory_mb": 60}, "error", ""),
-        ({"hours": 1e-9}, "error", "JobTooLong"),
-    ],
-)
-def test_a_worker_process_keeps_to_its_limits(
-    fields: Any, tmp_path: Path, more: dict[str, Any], status: str, code: str
-) -> None:
-    events: list[Event] = []
-    outcome = LocalRunner().run(task(fields, tmp_path, **more), events.append, lambda: Wish.GO_ON)
-    assert outcome.status == status and (not code or outcome.code == code), outcome
-    assert (tmp_path / "j1").is_dir() == (status == "finished")
-
-
-def test_a_worker_that_is_not_wanted_any_more_is_ended(fields: Any, tmp_path: Path) -> None:
-    for wish, status in ((Wish.CANCEL, "canceled"), (Wish.LEAVE, "lost")):
-        outcome = LocalRunner().run(task(fields, tmp_path), lambda event: None, lambda wish=wish: wish)
-        assert outcome.status == status and not (tmp_path / "j1").exists()
-
-
 class Fake:
     """A runner that only says how tasks end (a fake at the edge: nothing is computed)."""
 
@@ -268,20 +223,6 @@ def test_nothing_half_written_is_left(settings: Settings) -> None:
             jobs.queue(identifier, "{}", "{}")
         found._end(row, Outcome("canceled"))
         assert part.exists() == left
-
-
-def test_a_worker_has_the_stored_models(fields: Any, tmp_path: Path) -> None:
-    softmax(tmp_path)
-    raw = {
-        "a": load(bands=["B04", "B08"]),
-        "m": node("load_ml_model", id="classes"),
-        "p": node("ml_predict", data=of("a"), model=of("m")),
-        "save": node("save_result", True, data=of("p"), format="GTiff"),
-    }
-    made = task(fields, tmp_path, graph=raw)
-    plan = engine_and_graph(tmp_path, fields, raw)[1].plan.dump()
-    made = replace(made, plan=plan, processing={**made.processing, "models": str(tmp_path)})
-    assert "predictions" in _evaluator(made).compiled.result.dims
 
 
 def test_who_has_none_running_comes_first(settings: Settings) -> None:

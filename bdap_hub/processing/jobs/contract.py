@@ -109,6 +109,12 @@ def unsaid(code: int, task: Task) -> Outcome:
     return Outcome("error", "Internal", f"the job's process ended with status {code}")
 
 
+def too_large(task: Task) -> Outcome:
+    """The end of what took more memory than it may."""
+    message = f"the job needed more than {task.memory_mb} MB of memory: choose fewer dates or a smaller extent"
+    return Outcome("error", "JobTooLarge", message)
+
+
 def too_long(task: Task) -> Outcome:
     """The end of what ran longer than it may."""
     return Outcome("error", "JobTooLong", f"the job ran longer than {task.hours:g} hours, which is the limit")

@@ -27,7 +27,7 @@ from ..processes import REGISTRY
 from ..results import stac
 from ..results.export import check, export, extent_of
 from ..results.pixels import Evaluator, native_engine
-from .contract import Event, Task, restore
+from .contract import Event, Task, restore, too_large
 
 PART = 4
 """An evaluation may hold this part of the memory at once; the rest is for what lies beside it."""
@@ -45,8 +45,8 @@ def main() -> int:
         say(Event("failed", {"code": error.code, "message": f"{error.message}{remedy}"}))
         return 1
     except MemoryError:
-        sentence = f"the job needed more than {task.memory_mb} MB of memory: choose fewer dates or a smaller extent"
-        say(Event("failed", {"code": "JobTooLarge", "message": sentence}))
+        ended = too_large(task)
+        say(Event("failed", {"code": ended.code, "message": ended.message}))
         return 1
     say(Event("finished", {"usage": usage}))
     return 0

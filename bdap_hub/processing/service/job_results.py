@@ -22,6 +22,7 @@ from ..graphs import plan
 from ..graphs.graph import GraphError
 from ..jobs.dispatcher import Dispatcher, folder_of
 from ..jobs.expiry import Expiry
+from ..jobs.htcondor import CondorRunner
 from ..jobs.local import LocalRunner
 from ..jobs.tables import JobNotFound, StoredJob, expires, moment_text, status_of
 from .jobs import LOGS, mine, write_log
@@ -81,8 +82,10 @@ def add_job_results(app: FastAPI, prefix: str, room: Room) -> None:
 
 
 def dispatcher(room: Room) -> Dispatcher:
-    """What runs the jobs of this service, on this machine."""
-    return Dispatcher(room.settings, room.jobs, LocalRunner(), partial(permitted, room), partial(write_log, room))
+    """What has the jobs of this service run, on this machine or in a pool."""
+    pooled = room.settings.processing.jobs.runner == "htcondor"
+    runner = CondorRunner(room.settings) if pooled else LocalRunner()
+    return Dispatcher(room.settings, room.jobs, runner, partial(permitted, room), partial(write_log, room))
 
 
 def expiry(room: Room) -> Expiry:
