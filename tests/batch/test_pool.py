@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from bdap_hub.batch.description import Work
 from bdap_hub.batch.handover import HandOver
 from bdap_hub.batch.pool import TOKEN, Pool, PoolAway
-from bdap_hub.batch.states import Kind, Standing
+from bdap_hub.batch.states import Kind, Standing, too_large
 from bdap_hub.errors import BadSettings
 from bdap_hub.settings import Settings
 from tests.condor import CondorPool
@@ -27,7 +28,7 @@ SHOW = "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ), 
 
 @pytest.fixture
 def settings(condor: CondorPool, tmp_path: Path) -> Settings:
-    return condor.settings(tmp_path / "var", requirements="EOSisRunning")
+    return condor.settings(tmp_path / "var", requirements="EOSisRunning", extra_memory_mb=64)
 
 
 @pytest.fixture
@@ -95,6 +96,16 @@ def test_what_cannot_be_started_is_held(pool: Pool, settings: Settings, condor: 
     asked, _ = work(settings, condor, "/nowhere/python")
     pool.submit(asked)
     assert wait(pool, lambda now: now.kind is Kind.HELD).hold[0] == 6
+
+
+def test_what_takes_more_memory_than_it_asked_for_is_told_apart(
+    pool: Pool, settings: Settings, condor: CondorPool
+) -> None:
+    greedy = "import time; held = b'x' * (400 << 20); time.sleep(600)"
+    asked, _ = work(settings, condor, condor.python, "-c", greedy)
+    pool.submit(replace(asked, memory_mb=64))
+    held = wait(pool, lambda now: now.kind is Kind.HELD)
+    assert too_large(held), held
 
 
 def test_an_unmet_requirement_keeps_it_waiting(condor: CondorPool, tmp_path: Path) -> None:
