@@ -191,7 +191,7 @@ async def test_jobs_are_queued_until_they_start_and_survive_the_service(
             async with service(settings, jobs) as told:
                 await until(jobs, first, lambda row: row.ahead == 0 and status_of(row) == "queued", told)
                 await until(jobs, second, lambda row: row.ahead == 1 and status_of(row) == "queued", told)
-                assert "waits in the batch system, 1 jobs before it" in told
+                assert "waits in the batch system; before it: 1" in told
             runs = condor.queue()
             assert len(runs) == 2 and row_of(jobs, first).status == "queued"
             assert told.count("the service ends: the job goes on in the batch system") == 2
@@ -200,6 +200,7 @@ async def test_jobs_are_queued_until_they_start_and_survive_the_service(
             assert status_of(row_of(jobs, second)) == "queued"  # the machine has one processor
     wait(lambda: not condor.queue("JobStatus != 4"))  # both end while there is no service
     assert sorted(condor.queue()) == sorted(runs)
+    assert condor.command("condor_q", "-allusers", "-af", "NumJobStarts").split() == ["1", "1"]
     async with service(settings, jobs) as told:
         for job in (first, second):
             row = await until(jobs, job, lambda row: row.status not in ("queued", "running"), told)

@@ -60,7 +60,7 @@ class Watch:
         self.jobs.stand(self.row.id, ahead)
         if self.told is None or ahead <= self.told // 2 < self.told:
             self.told = ahead
-            self.write(self.row, f"waits in the batch system, {ahead} jobs before it", "info")
+            self.write(self.row, f"waits in the batch system; before it: {ahead}", "info")
 
     def wish(self) -> Wish:
         """What is to become of the job now; says that it is still being followed."""
