@@ -1,7 +1,7 @@
 """How files are opened: by which driver, what of them is refused, never another file that they name (held.py).
 
-Each thread opens its own handles, and few of them: GDAL keeps decoded blocks for each handle and thread, beyond any
-bound of ours, while opening costs a tenth of decoding a block.
+Each thread opens its own handles of GDAL, and few of them: GDAL keeps decoded blocks for each handle and thread, beyond
+any bound of ours. Where a file's tiles are plain they are read without it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ import rasterio
 from rasterio.enums import Interleaving, MaskFlags
 from rasterio.errors import RasterioError
 
+from .cache import Cache
 from .held import SIDECARS, Held, Unsuitable, Version
 from .positions import Raster
+from .tiff import Image, Tiff
 
 DRIVERS = (
     "LIBERTIFF",
@@ -29,6 +31,8 @@ DRIVERS = (
 UNIT = 512
 HANDLES = 4
 """How many files a thread keeps open."""
+PLAIN = 256
+"""How many files are kept open, for all threads, that GDAL is not needed for."""
 MOST_BLOCK = 512 << 20
 """Bytes that may be decoded to get at one pixel: a few bytes on disk can claim to be more than the memory holds."""
 GDAL = {"GDAL_CACHEMAX": 16, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_NUM_THREADS": 1}
@@ -44,6 +48,7 @@ class Handles:
     def __init__(self) -> None:
         self._local = threading.local()
         self._all: weakref.WeakValueDictionary[int, _Own] = weakref.WeakValueDictionary()
+        self.plain: Cache[Tiff] = Cache(PLAIN)
 
     def get(self, key: Any, make: Callable[[], Any]) -> Any:
         """This thread's handle of that key, made where it has none; the one it used longest ago is closed."""
@@ -60,6 +65,7 @@ class Handles:
 
     def close(self) -> None:
         """Close all; nobody may read any more."""
+        self.plain.clear()
         for own in list(self._all.values()):
             while own:
                 own.popitem()[1].close()
@@ -90,11 +96,25 @@ class File:
                     sizes.append((coarser.width, coarser.height))
                     self.units.append(_unit(coarser))
         self.raster = Raster(crs, step.c, step.f, step.a, -step.e, tuple(sizes))
+        self._plain = self._plain_images() if self._way is not BESIDE else [None] * len(sizes)
 
     def level(self, number: int = 0) -> Any:
         """This thread's open handle of a level, 0: full resolution. For use at once: the thread's next may close it."""
         options = {"overview_level": number - 1} if number else {}
         return self._handles.get((self.version, number), lambda: _first(self.version, self._way, **options))
+
+    def tile(self, number: int, band: int, row: int, column: int) -> Any:
+        """One of the units of a level, the numbers of a band counted from 1; None where only GDAL can read it."""
+        image = self._plain[number]
+        return None if image is None else image.pixels(band, row, column, self._tiff().read)
+
+    def _tiff(self) -> Tiff:
+        return self._handles.plain.get(self.version, lambda: Tiff(self.version))
+
+    def _plain_images(self) -> list[Image | None]:
+        kinds = set(self.dtypes)
+        wanted = [(size, unit, min(kinds)) for size, unit in zip(self.raster.sizes, self.units, strict=True)]
+        return self._tiff().levels(wanted, self.count) if len(kinds) == 1 else [None] * len(wanted)
 
 
 def _check(full: Any) -> None:

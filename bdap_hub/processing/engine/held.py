@@ -49,7 +49,7 @@ class Held:
         self.stack = ExitStack()
         with ExitStack() as failed:
             failed.callback(self.close)
-            handle = self._open(version.path)
+            handle = self.handle = self._open(version.path)
             found = os.fstat(handle)
             if str(Path(_magic(handle)).readlink()) != version.path:
                 raise Unsuitable("was moved just now: ask again")

@@ -145,7 +145,12 @@ class Reader:
         x, y = column * width, row * height
         window = Window(x, y, min(width, whole_width - x), min(height, whole_height - y))
         key = (file.version, index, level, row, column)
-        return self._blocks.get(key, lambda: _pixels(file.level(level), index, window=window))
+
+        def decoded() -> Any:
+            plain = None if index == MASK else file.tile(level, index, row, column)
+            return _pixels(file.level(level), index, window=window) if plain is None else plain
+
+        return self._blocks.get(key, decoded)
 
     def _place(self, href: str) -> str:
         """The part of the store that answers or hangs as a whole: a collection's folder, or a project's."""

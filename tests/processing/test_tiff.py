@@ -1,0 +1,165 @@
+"""GeoTIFFs read without GDAL: the numbers are GDAL's, and what is not plain, or damaged, is left to it."""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from rasterio.windows import Window
+
+from bdap_hub.processing.engine.files import File
+from bdap_hub.processing.engine.held import Version
+from bdap_hub.processing.engine.tiff import Tiff, images
+
+WIDTH, HEIGHT = 700, 430
+TILED = {"tiled": True, "blockxsize": 256, "blockysize": 128, "compress": "deflate"}
+PLAIN = [
+    {"dtype": "uint16", "predictor": 2},
+    {"dtype": "uint8", "predictor": 2},
+    {"dtype": "int16", "predictor": 1},
+    {"dtype": "int32", "predictor": 2},
+    {"dtype": "uint16", "predictor": 2, "BIGTIFF": "YES"},
+    {"dtype": "uint16", "compress": "none"},
+    {"dtype": "float32", "predictor": 1},
+    {"dtype": "float64", "predictor": 1},
+    {"dtype": "uint16", "predictor": 2, "count": 3, "interleave": "band"},
+    {"dtype": "uint16", "predictor": 2, "SPARSE_OK": True},
+]
+OTHERS = [
+    {"dtype": "float32", "predictor": 3},
+    {"dtype": "uint16", "compress": "lzw"},
+    {"dtype": "uint16", "count": 3, "interleave": "pixel"},
+    {"dtype": "uint16", "ENDIANNESS": "BIG"},
+    {"dtype": "uint16", "tiled": False, "blockysize": 16},
+    {"dtype": "uint16", "NBITS": 12},
+]
+
+
+def written(path: Path, **profile: Any) -> Path:
+    """A file with overviews; the tile in its upper left is all 0."""
+    made = {**TILED, "count": 1, **profile}
+    if not made["tiled"]:
+        del made["blockxsize"]
+    random_values = np.random.default_rng(1).integers(0, 200, (made["count"], HEIGHT, WIDTH))
+    values = (np.cumsum(random_values, axis=2) % 4000).astype(made["dtype"])
+    values[:, :128, :256] = 0
+    with rasterio.open(
+        path, "w", driver="GTiff", width=WIDTH, height=HEIGHT, crs="EPSG:32633",
+        transform=Affine(10, 0, 5e5, 0, -10, 5e6), **made,
+    ) as file:  # fmt: skip
+        file.write(values)
+        file.build_overviews([2, 4])
+    return path
+
+
+def version(path: Path) -> Version:
+    found = path.stat()
+    return Version(str(path), found.st_mtime_ns, found.st_size)
+
+
+def opened(path: Path) -> File:
+    return File(version(path))
+
+
+def units(file: File, level: int) -> list[tuple[int, int, Window]]:
+    (wide, high), (width, height) = file.raster.sizes[level], file.units[level]
+    return [
+        (row, column, Window(column * width, row * height, min(width, wide - column * width),
+                             min(height, high - row * height)))
+        for row in range(-(-high // height))
+        for column in range(-(-wide // width))
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("profile", PLAIN, ids=str)
+def test_every_tile_of_a_plain_file_is_what_gdal_reads(tmp_path: Path, profile: dict[str, Any]) -> None:
+    file, read = opened(written(tmp_path / "a.tif", **profile)), 0
+    for level in range(len(file.raster.sizes)):
+        for row, column, window in units(file, level):
+            for band in range(1, file.count + 1):
+                found, want = file.tile(level, band, row, column), file.level(level).read(band, window=window)
+                if found is None:
+                    assert "SPARSE_OK" in profile and not want.any(), (level, row, column)
+                    continue
+                read += 1
+                assert found.dtype == want.dtype and np.array_equal(found, want), (level, row, column, band)
+                assert found.base is None, "a view would keep more than its own bytes"
+    assert read > 10
+
+
+@pytest.mark.parametrize("profile", OTHERS, ids=str)
+def test_what_is_not_plain_is_left_to_gdal(tmp_path: Path, profile: dict[str, Any]) -> None:
+    assert opened(written(tmp_path / "a.tif", **profile)).tile(0, 1, 0, 0) is None
+
+
+def test_a_file_with_a_file_beside_it_is_left_to_gdal(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.tif", dtype="uint16")
+    assert opened(path).tile(0, 1, 0, 0) is not None
+    (tmp_path / "a.tif.aux.xml").write_text("<PAMDataset/>")
+    assert opened(path).tile(0, 1, 0, 0) is None
+
+
+def first_tile(path: Path) -> tuple[int, int]:
+    with rasterio.open(path) as file:
+        return tuple(int(file.get_tag_item(f"BLOCK_{what}_1_1", "TIFF", bidx=1)) for what in ("OFFSET", "SIZE"))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("damage", ["noise", "cut", "longer"])
+def test_a_damaged_tile_is_none(tmp_path: Path, damage: str) -> None:
+    path = written(tmp_path / "a.tif", dtype="uint16")
+    assert opened(path).tile(0, 1, 1, 1) is not None
+    start, size = first_tile(path)
+    with path.open("r+b") as file:
+        file.seek(start)
+        if damage == "noise":
+            file.write(os.urandom(size))
+        elif damage == "longer":  # far more than a tile, in a few bytes
+            file.write(zlib.compress(bytes(50_000_000), 9)[:size].ljust(size, b"\0"))
+        else:
+            file.truncate(start + size // 2)
+    tiff = Tiff(version(path))
+    image = next(images(tiff.read))
+    assert image is not None and image.pixels(1, 1, 1, tiff.read) is None
+
+
+def test_directories_in_a_circle_come_to_an_end(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.tif", dtype="uint16", compress="none")
+    raw = bytearray(path.read_bytes())
+    (at,) = struct.unpack_from("<I", raw, 4)
+    (count,) = struct.unpack_from("<H", raw, at)
+    struct.pack_into("<I", raw, at + 2 + 12 * count, at)
+    assert len(list(images(lambda at, size: bytes(raw[at : at + size])))) < 100
+
+
+def test_flipped_bytes_give_other_numbers_or_none_but_no_other_failure(tmp_path: Path) -> None:
+    path, choose = written(tmp_path / "a.tif", dtype="uint16"), random.Random(3)
+    raw, file = path.read_bytes(), opened(path)
+    wanted = [(size, unit, "uint16") for size, unit in zip(file.raster.sizes, file.units, strict=True)]
+    (at,) = struct.unpack_from("<I", raw, 4)
+    for _ in range(300):
+        damaged = bytearray(raw)
+        for _ in range(3):
+            damaged[choose.choice((choose.randrange(16), at + choose.randrange(250)))] = choose.randrange(256)
+        path.write_bytes(damaged)
+        tiff = Tiff(version(path))
+        for image in tiff.levels(wanted, 1):
+            if image is not None:
+                image.pixels(1, 0, 0, tiff.read)
+
+
+def test_a_tile_is_never_that_of_another_file(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.tif", dtype="uint16")
+    file = opened(path)
+    file._handles.plain.clear()  # as if many others had been opened since
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(rasterio.errors.RasterioError, match="replaced just now"):
+        file.tile(0, 1, 0, 0)
+    assert opened(path).tile(0, 1, 0, 0) is not None
