@@ -67,8 +67,9 @@ def cpu_seconds(pid: int) -> float:
 
 
 def memory_mib(pid: int) -> float:
-    """Resident memory."""
-    return float(psutil.Process(pid).memory_info().rss) / 2**20
+    """Resident memory of that of a process and its children which has most."""
+    process = psutil.Process(pid)
+    return max(float(part.memory_info().rss) for part in (process, *process.children(recursive=True))) / 2**20
 
 
 def _client(template: str, queue: SimpleQueue[Tile]) -> list[float]:

@@ -57,7 +57,7 @@ def memory(minutes: float) -> list[Row]:
     write_all(scenes, data / "mosaic")
     items = [scene.item("mosaic", f"/eos/data/mosaic/{scene.name}") for scene in scenes]
     folder = Path(tempfile.mkdtemp(prefix="bdapbench-memory-"))
-    cache = {"tile_cache_mb": 0, "block_cache_mb": CACHE}
+    cache = {"tile_cache_mb": 0, "block_cache_mb": CACHE, "processes": None}
     try:
         settings = make_settings(folder / "var", processing=cache, store={"data_root": data})
         with ours(settings, folder) as server:

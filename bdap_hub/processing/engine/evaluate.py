@@ -27,6 +27,7 @@ from .grid import Grid
 from .inquiry import Inquiry
 from .limits import Limits
 from .loading import loaded, meets
+from .memory import frugal
 from .models import Models
 from .reader import Reader
 from .stream import Dates, reduced
@@ -42,6 +43,7 @@ class Engine:
     """
 
     def __init__(self, settings: Settings | Limits) -> None:
+        frugal()
         self.limit = settings.processing.max_cube_mb * 2**20
         self.decoded = settings.processing.decode_mb
         self.models = Models(settings.processing.models, settings.processing.model_mb * 2**20)

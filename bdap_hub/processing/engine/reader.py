@@ -25,6 +25,7 @@ from .cache import Cache
 from .files import File, Handles
 from .grid import Grid
 from .held import Held, Unsuitable, Version
+from .memory import room
 from .sampling import Sampler, sampler
 from .watch import Watch
 
@@ -148,7 +149,10 @@ class Reader:
 
         def decoded() -> Any:
             plain = None if index == MASK else file.tile(level, index, row, column)
-            return _pixels(file.level(level), index, window=window) if plain is None else plain
+            if plain is not None:
+                return plain
+            kind = np.uint8 if index == MASK else file.dtypes[index - 1]
+            return _pixels(file.level(level), index, window=window, out=room((window.height, window.width), kind))
 
         return self._blocks.get(key, decoded)
 

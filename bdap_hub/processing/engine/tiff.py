@@ -16,6 +16,7 @@ import numpy as np
 from isal import isal_zlib
 
 from .held import Held, Version
+from .memory import room
 
 MOST_IMAGES, MOST_TAGS, MOST_TILES = 64, 512, 2**16
 SIZES = {1: 1, 3: 2, 4: 4, 16: 8}
@@ -64,7 +65,7 @@ class Image:
             return None
         found = np.frombuffer(whole, self.kind).reshape(height, width)
         part = found[: self.height - row * height, : self.width - column * width]
-        out = np.empty(part.shape, self.kind)
+        out = room(part.shape, self.kind)
         if self.differences:
             np.add.accumulate(part, axis=1, dtype=self.kind, out=out)
         else:
