@@ -8,6 +8,7 @@ may be concluded from it.
 from __future__ import annotations
 
 import asyncio
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -115,6 +116,7 @@ class ImageFacts:
 
 
 Tell = Callable[[Pull], None]
+PATH = re.compile(r"(?<![\w.:/-])/[^\s:'\",;)]+")
 
 
 class Engine(ABC):
@@ -203,6 +205,19 @@ class Engine(ABC):
 
         `tell` is called from another thread, as often as there is news.
         """
+
+
+def for_people(said: str) -> str:
+    """An engine's own words, without paths of its machine.
+
+    >>> for_people('invalid mount config for type "bind": bind source path does not exist: /srv/eos/data')
+    'a folder that the server needs is not there: the data store may be away'
+    >>> for_people("error creating /var/lib/docker/x: no room on registry.example/bdap/lab")
+    'error creating …: no room on registry.example/bdap/lab'
+    """
+    if "bind source path does not exist" in said:
+        return "a folder that the server needs is not there: the data store may be away"
+    return PATH.sub("…", said)
 
 
 def exited(code: int | None) -> str:

@@ -19,7 +19,20 @@ from ..plan import SpawnPlan
 from . import docker_arguments
 from .claimed import KIND, WAITS, Claimed
 from .client import connect
-from .contract import ABSENT, Engine, File, Found, ImageFacts, ImageMissing, Node, Phase, State, Tell, exited
+from .contract import (
+    ABSENT,
+    Engine,
+    File,
+    Found,
+    ImageFacts,
+    ImageMissing,
+    Node,
+    Phase,
+    State,
+    Tell,
+    exited,
+    for_people,
+)
 from .lane import Lane
 from .layers import Layers
 from .login import Login
@@ -295,4 +308,5 @@ def failed(error: APIError) -> errors.Unavailable:
     """What the engine refused, in its own words; a full disk in ours."""
     if "no space left on device" in str(error.explanation).lower():
         return errors.Unavailable("the disk of the machine that runs servers is full", "tell the operator")
-    return errors.Unavailable(f"the Docker engine refused: {str(error.explanation)[:300]}", "try again in a moment")
+    words = for_people(str(error.explanation))[:300]
+    return errors.Unavailable(f"the Docker engine refused: {words}", "try again in a moment")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from .contract import Node, Phase, State, exited
+from .contract import Node, Phase, State, exited, for_people
 from .swarm_arguments import NODE, STOPPED
 
 Said = Mapping[str, Any]
@@ -99,7 +99,7 @@ def _task_state(task: Said, name: str, node: Node | None) -> State:
     if state == "running":
         return State("running", node=name)
     words = WAITS.get(state, "it waits for {node}").format(node=name)
-    return State("waiting", f"{words}: {error[:200]}" if error else words, node=name)
+    return State("waiting", f"{words}: {for_people(error)[:200]}" if error else words, node=name)
 
 
 def _ended(state: str, status: Said, error: str, name: str, node: Node | None) -> State:
@@ -108,7 +108,7 @@ def _ended(state: str, status: Said, error: str, name: str, node: Node | None) -
     if state == "rejected" and "No such image" in error:
         return State(phase, f"its image is not on {name}", node=name)
     if state == "rejected" or (state == "failed" and "non-zero exit" not in error):
-        return State(phase, f"{name} could not start it: {error[:200]}", code, node=name)
+        return State(phase, f"{name} could not start it: {for_people(error)[:200]}", code, node=name)
     if state in ("shutdown", "remove"):
         return State(phase, _stopped(name, node), code, node=name, moved=_drained(node))
     return State(phase, exited(code), code, node=name)

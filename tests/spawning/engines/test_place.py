@@ -10,6 +10,7 @@ import pytest
 from bdap_hub.errors import BadSettings, Unavailable
 from bdap_hub.settings import Settings
 from bdap_hub.spawning.engines import Node, State, swarm_arguments
+from bdap_hub.spawning.engines.contract import for_people
 from bdap_hub.spawning.engines.place import choose, unfit
 from bdap_hub.spawning.engines.swarm_states import named, node_of, state_of
 from bdap_hub.spawning.gpu import nodes as gpu_nodes
@@ -276,6 +277,22 @@ def task(state: str, desired: str = "running", error: str = "", code: int | None
             "ready",
             State("ended", "g could not start it: starting container failed: no mount", 128, node="g"),
         ),
+        (
+            1,
+            [
+                task(
+                    "rejected",
+                    "shutdown",
+                    'invalid mount config for type "bind": bind source path does not exist: /s/x',
+                )
+            ],
+            "ready",
+            State(
+                "ended",
+                "g could not start it: a folder that the server needs is not there: the data store may be away",
+                node="g",
+            ),
+        ),
     ],
 )
 def test_what_became_of_a_service(replicas: int, tasks: list[Any], node: Any, expected: State) -> None:
@@ -299,3 +316,17 @@ def test_gpus_are_those_of_nodes_that_may_be_used(settings: Settings) -> None:
     ]
     expected = (Device("g", "GPU-1", "T4", 16 * GIB, 2), Device("g", "MIG-1", "T4", 16 * GIB, 1))
     assert gpu_nodes.devices_of(nodes, settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("error while creating mount source path '/srv/eos/x': file exists", "…': file exists"),
+        ("open /var/lib/docker/tmp/a.json: no such file", "open …: no such file"),
+        ("no such image: registry.example:5000/bdap/lab:1", "no such image: registry.example:5000/bdap/lab:1"),
+        ("Get https://registry.example/v2/: EOF", "Get https://registry.example/v2/: EOF"),
+        ("conflict: unable to remove a/b", "conflict: unable to remove a/b"),
+    ],
+)
+def test_people_read_no_paths_of_machines(said: str, told: str) -> None:
+    assert for_people(said).endswith(told) and "/srv" not in for_people(said) and "/var" not in for_people(said)
