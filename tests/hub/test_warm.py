@@ -87,7 +87,10 @@ def inside(platform: Platform, name: str, container: Any) -> dict[str, Any]:
     status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines())
     mounts = [line.split() for line in (process / "mountinfo").read_text().splitlines()]
     environment = dict(one.split("=", 1) for one in (process / "environ").read_text().split("\0") if one)
-    whole = [(one / "status").read_text().splitlines() for one in processes(container)]
+    whole = []
+    for one in processes(container):
+        with contextlib.suppress(OSError):  # a shell that begins has short-lived children
+            whole.append((one / "status").read_text().splitlines())
     network = container.attrs["NetworkSettings"]["Networks"]
     return {
         "rights": {key: status[key].split() for key in RIGHTS},
