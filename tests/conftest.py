@@ -24,6 +24,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from bdap_hub.settings import ProjectSettings, Settings
 from tests.postgres import database_url, postgres  # noqa: F401  fixtures
+from tests.side_by_side import draw, pytest_collection_modifyitems, pytest_xdist_make_scheduler  # noqa: F401  hooks
 
 ROOT = Path(__file__).parent.parent
 PROXY = ROOT / "var/node/node_modules/.bin/configurable-http-proxy"
@@ -54,7 +55,7 @@ GROUPS = {
 def free_port() -> int:
     """A port nobody listens on right now, below those that outgoing connections get by themselves."""
     while True:
-        port = 15000 + secrets.randbelow(17000)
+        port = draw(range(15000, 32000))
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

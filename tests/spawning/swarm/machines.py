@@ -23,6 +23,7 @@ from bdap_hub.spawning.engines.lane import Lane
 from bdap_hub.spawning.host import propagation_of
 from bdap_hub.spawning.images import debian
 from bdap_hub.spawning.images.platform import docker_client
+from tests.side_by_side import draw
 
 HERE = Path(__file__).parent
 IMAGE = "bdaptest/node:latest"
@@ -46,7 +47,7 @@ class Machines:
 
     folder: Path
     prefix: str = field(default_factory=lambda: f"bdaptest-swarm-{secrets.token_hex(3)}")
-    third: int = field(default_factory=lambda: secrets.randbelow(200))
+    third: int = field(default_factory=lambda: draw(range(200)))
     clients: dict[str, Any] = field(default_factory=dict)
 
     @property

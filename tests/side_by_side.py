@@ -1,0 +1,61 @@
+"""Two folders of tests at a time (`pytest -n 2`): a folder stays whole in one worker, so that what it starts is started
+once and what it looks at is its own; and no worker draws a number (a port, a network's) that another one may draw."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+# The long ones, the longest first: what is left at the end is short, and both workers are ready at about the same time.
+FIRST = ("identity", "spawning", "processing", "hub", "extensions", "faults", "end_to_end", "dashboards", "attacks")
+
+
+class ByFolder(LoadScopeScheduling):
+    """Gives each worker a folder of tests, and the next one when it is through with that."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _folder(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: Any, log: Any) -> ByFolder:
+    """Instead of xdist's own schedulers, which tear folders apart."""
+    config.option.loadscopereorder = False  # not by the number of tests: many are short
+    return ByFolder(config, log)
+
+
+def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
+    """The long folders come first where there are workers."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _place(_folder(item.nodeid)))
+
+
+def _folder(nodeid: str) -> str:
+    return nodeid.split("/")[1]
+
+
+def _place(folder: str) -> int:
+    return FIRST.index(folder) if folder in FIRST else len(FIRST)
+
+
+def share(numbers: range, environment: Any = os.environ) -> range:
+    """Those that are this worker's alone; all where there is but one process.
+
+    >>> share(range(200), {"PYTEST_XDIST_WORKER": "gw1", "PYTEST_XDIST_WORKER_COUNT": "2"})
+    range(100, 200)
+    >>> share(range(200), {})
+    range(0, 200)
+    """
+    count = int(environment.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    number = int(environment.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % count  # a crashed one's successor
+    size = len(numbers) // count
+    return numbers[number * size : (number + 1) * size]
+
+
+def draw(numbers: range) -> int:
+    """One of this worker's share."""
+    return secrets.choice(share(numbers))
