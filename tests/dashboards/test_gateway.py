@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from http.cookies import SimpleCookie
 from typing import Any
@@ -12,18 +11,14 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 import httpx
 import jwt
 import pytest
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from bdap_hub.dashboards import keeper as keeper_module
 from bdap_hub.dashboards.records import Live
-from bdap_hub.dashboards.tickets import Visitor, digest, make_session, make_ticket
+from bdap_hub.dashboards.tickets import Visitor, digest, make_ticket
 from bdap_hub.web import sign_token
 
-from .conftest import Platform, comm_message, notebook
-
-HOST = "agriculture--shown-project"
-NAME = "agriculture/shown-project"
+from .conftest import Platform, notebook
+from .visitors import BROWSERS, HOST, NAME, cookie_of, session_of, visitor_of
 
 
 def _cookie(answer: httpx.Response, name: str) -> str:
@@ -33,38 +28,19 @@ def _cookie(answer: httpx.Response, name: str) -> str:
     return ""
 
 
-def _visitor(platform: Platform, person: str, browser: httpx.Client | None = None) -> Visitor:
-    """That person, logged in at the hub with that browser, or with one of their own."""
-    if browser is None:
-        browser = _BROWSERS.get(person) or _BROWSERS.setdefault(person, platform.hub.browser(person))
-    return Visitor(person, digest(browser.cookies["jupyterhub-session-id"]))
-
-
-_BROWSERS: dict[str, httpx.Client] = {}
-
-
-def _cookie_of(platform: Platform, visitor: Visitor, dashboard: str = NAME, key: str = "") -> dict[str, str]:
-    value = make_session(key or platform.settings.secret("signing"), dashboard, visitor, 60)
-    return {"Cookie": f"bdap-dashboard={value}"}
-
-
-def _session(platform: Platform, person: str, dashboard: str = NAME) -> dict[str, str]:
-    return _cookie_of(platform, _visitor(platform, person), dashboard)
-
-
 def _ticket(platform: Platform, begin: str = "b", person: str = "ana", dashboard: str = NAME) -> str:
-    visitor = _visitor(platform, person)
+    visitor = visitor_of(platform, person)
     return make_ticket(platform.settings.secret("signing"), dashboard, visitor, digest(begin), "/")
 
 
 def _door(platform: Platform, to: str) -> httpx.Response:
     """What ana's browser is answered at the hub's door to `to`: its last redirect, or a refusal."""
-    _visitor(platform, "ana")
-    answer = _BROWSERS["ana"].get(
+    visitor_of(platform, "ana")
+    answer = BROWSERS["ana"].get(
         f"{platform.hub.url}/services/dashboards/enter", params={"to": to, "begun": "x"}, follow_redirects=False
     )
     while answer.is_redirect and answer.headers["location"].startswith(("/", platform.hub.url)):
-        answer = _BROWSERS["ana"].get(urljoin(platform.hub.url, answer.headers["location"]), follow_redirects=False)
+        answer = BROWSERS["ana"].get(urljoin(platform.hub.url, answer.headers["location"]), follow_redirects=False)
     return answer
 
 
@@ -155,7 +131,7 @@ def test_tickets(platform: Platform, published):
     again = _redeem(platform, good)
     assert again.status_code == 401 and "used before" in again.text
     key = platform.settings.secret("signing")
-    session = _visitor(platform, "ana").session
+    session = visitor_of(platform, "ana").session
     claims = {"dashboard": NAME, "person": "ana", "session": session, "begun": digest("b"), "jti": "1"}
     forged = {
         "expired": sign_token(key, "dashboard ticket", -1, **claims),
@@ -178,19 +154,19 @@ def test_tickets(platform: Platform, published):
 def test_sessions(platform: Platform, published):
     published("project")
     published("people")
-    good = _session(platform, "ana")
+    good = session_of(platform, "ana")
     assert platform.open(HOST, headers=good).status_code == 200
-    key, ana = platform.settings.secret("signing"), _visitor(platform, "ana")
+    key, ana = platform.settings.secret("signing"), visitor_of(platform, "ana")
     old = sign_token(key, f"dashboard session {NAME}", -1, person="ana", session=ana.session)
     unbound = sign_token(key, f"dashboard session {NAME}", 60, person="ana")
     refused = {
-        "another dashboard's": _session(platform, "ana", "agriculture/shown-people"),
+        "another dashboard's": session_of(platform, "ana", "agriculture/shown-people"),
         "a ticket": {"Cookie": f"bdap-dashboard={parse_qs(_ticket(platform))['ticket'][0]}"},
-        "forged": _cookie_of(platform, ana, key="k" * 64),
+        "forged": cookie_of(platform, ana, key="k" * 64),
         "expired": {"Cookie": f"bdap-dashboard={old}"},
         "of no login": {"Cookie": f"bdap-dashboard={unbound}"},
-        "of an unknown login": _cookie_of(platform, Visitor("ana", "0" * 64)),
-        "of somebody else's login": _cookie_of(platform, Visitor("ana", _visitor(platform, "olga").session)),
+        "of an unknown login": cookie_of(platform, Visitor("ana", "0" * 64)),
+        "of somebody else's login": cookie_of(platform, Visitor("ana", visitor_of(platform, "olga").session)),
         "a hub token": platform.hub.bearer("ana"),
         "nothing": {},
     }
@@ -199,13 +175,13 @@ def test_sessions(platform: Platform, published):
         assert platform.open(HOST, "/voila/static/voila.js", headers=headers).status_code == 401, what
     tossed = {"Cookie": f"bdap-dashboard=junk; {good['Cookie']}"}  # a sibling origin can set the first one
     assert platform.open(HOST, headers=tossed).status_code == 200
-    answer = platform.open(HOST, headers=_session(platform, "ben"))
+    answer = platform.open(HOST, headers=session_of(platform, "ben"))
     assert answer.status_code == 403 and "no access" in answer.text
 
 
 def test_leaving_the_group_ends_the_right(platform: Platform, published):
     published("project")
-    headers = _session(platform, "pia")
+    headers = session_of(platform, "pia")
     for member, status in ((True, 200), (False, 403)):
         platform.hub.set_group("project-agriculture", "pia", member)
         platform.gateway.login._cache.clear()  # as half a minute does
@@ -311,108 +287,6 @@ def test_the_address_of_a_release_that_ended_is_not_used_again(settings: Any, mo
     time.sleep(0.1)
     assert asyncio.run(keeper.address(shown)) is None
     assert asyncio.run(keeper.address(private)) == "172.30.0.2:8866"
-
-
-def _kernel(page: str) -> str:
-    return str(
-        json.loads(page.split('id="jupyter-config-data" type="application/json">')[1].split("</script>")[0])["kernelId"]
-    )
-
-
-def _socket(platform: Platform, path: str, origin: str | None, headers: dict[str, str], host: str = HOST) -> connect:
-    """A connection to the gateway by loopback, under the dashboard's own host name."""
-    port = platform.settings.dashboards.gateway_port
-    url = f"ws://{host}.dashboards.localhost:{port}{path}"
-    return connect(url, host="127.0.0.1", origin=origin, additional_headers=headers, proxy=None)  # type: ignore[arg-type]
-
-
-async def _talk(
-    platform: Platform, kernel: str, origin: str, message: str, headers: dict[str, str]
-) -> list[dict[str, Any]]:
-    """Everything the kernel says within three seconds of that message."""
-    said = []
-    async with _socket(platform, f"/api/kernels/{kernel}/channels?session_id=s", origin, headers) as socket:
-        await socket.send(message)
-        try:
-            async with asyncio.timeout(3):
-                async for frame in socket:
-                    said.append(json.loads(frame))
-        except TimeoutError:
-            pass
-        except ConnectionClosed:
-            said.append({"closed": True})
-    return said
-
-
-async def test_the_websocket_answers_widgets_and_runs_no_code(platform: Platform, published):
-    made = published("project")
-    session = _session(platform, "ana")
-    kernel = _kernel(platform.open(HOST, headers=session).text)
-    headers, origin = session, made["url"].rstrip("/")
-    info = await _talk(platform, kernel, origin, comm_message("kernel_info_request"), headers)
-    assert "kernel_info_reply" in [m["header"]["msg_type"] for m in info]
-    code = comm_message("execute_request", code="open('/tmp/pwned','w')", silent=False)
-    answers = await _talk(platform, kernel, origin, code, headers)
-    assert not [m for m in answers if m.get("msg_type") in ("execute_reply", "execute_result", "error")]
-    still = await _talk(platform, kernel, origin, comm_message("shutdown_request", restart=False), headers)
-    assert "shutdown_reply" not in [m["header"]["msg_type"] for m in still if "header" in m]
-    info = await _talk(platform, kernel, origin, comm_message("comm_info_request"), headers)
-    assert "comm_info_reply" in [m["header"]["msg_type"] for m in info]  # the kernel lives
-
-
-@pytest.mark.parametrize("visibility", ["project", "people"])
-async def test_logging_out_of_the_hub_ends_dashboards_and_open_websockets(
-    platform: Platform, published, visibility: str
-):
-    made, host, name = published(visibility), f"agriculture--shown-{visibility}", f"agriculture/shown-{visibility}"
-    browser = platform.hub.browser("ana")
-    gone = _cookie_of(platform, _visitor(platform, "ana", browser), name)
-    stays = _session(platform, "ana", name)  # of another browser
-    path = f"/api/kernels/{_kernel(platform.open(host, headers=gone).text)}/channels"
-    origin, soon = made["url"].rstrip("/"), 2 * platform.settings.identity.cache_seconds + 1
-    async with (
-        _socket(platform, path, origin, gone, host) as closed,
-        _socket(platform, path, origin, stays, host) as kept,
-    ):
-        await asyncio.sleep(soon)
-        await closed.ping()  # the control: while the login goes on, so does the dashboard
-        browser.get(f"{platform.hub.url}/hub/logout", headers={"Sec-Fetch-Site": "same-origin"})
-        async with asyncio.timeout(soon):
-            await closed.wait_closed()
-        assert platform.open(host, headers=gone).status_code == 302
-        with pytest.raises(InvalidStatus):
-            async with _socket(platform, path, origin, gone, host):
-                pass
-        await asyncio.sleep(soon)
-        await kept.ping()
-        assert platform.open(host, headers=stays).status_code == 200
-
-
-@pytest.mark.parametrize("wrong", ["origin", "no origin", "sibling", "person", "nobody", "kernel path"])
-async def test_the_websocket_refuses(platform: Platform, published, wrong: str):
-    made = published("project")
-    origin: str | None = made["url"].rstrip("/")
-    session = _session(platform, "ana")
-    path = f"/api/kernels/{_kernel(platform.open(HOST, headers=session).text)}/channels"
-    async with _socket(platform, path, origin, session):
-        pass  # the same without what is wrong is let in
-    match wrong:
-        case "origin":
-            origin = "https://evil.example"
-        case "no origin":
-            origin = None
-        case "sibling":
-            origin = platform.settings.dashboards.address("agriculture", "shown-public").rstrip("/")
-        case "person":
-            session = _session(platform, "ben")
-        case "nobody":
-            session = {}
-        case "kernel path":
-            path = "/terminals/websocket/1"
-    with pytest.raises(InvalidStatus) as refusal:
-        async with _socket(platform, path, origin, session):
-            pass
-    assert refusal.value.response.status_code == 403
 
 
 def _within(seconds: float, true) -> bool:

@@ -1,135 +1,19 @@
-"""Asking the provider again: its yes, its no, and when it cannot say. Tokens are really signed and really checked."""
+"""Asking the provider again: its yes, its no, and whom it is asked about."""
 
 from __future__ import annotations
 
 import asyncio
-import copy
 import time
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
-from traitlets.config import Config
 
-from bdap_hub import identity
-from bdap_hub.errors import Unavailable
-from bdap_hub.identity import EULoginAuthenticator, kept, people, sessions
-from bdap_hub.identity.id_token import IdToken, LoginRefused
-from bdap_hub.identity.tables import Account, Session, now
+from bdap_hub.identity import kept, sessions
+from bdap_hub.identity.id_token import LoginRefused
 from bdap_hub.settings import Settings
 
-from .tokens import CLIENT, EXPECTED, ISSUER, KEYS, NONCE, claims, signed
-
-AT = 1_700_000_000
-GROUPS = ["project-agriculture"]
-
-
-class Person:
-    """What is asked of JupyterHub's user."""
-
-    name = "ana"
-
-    def __init__(self, *logins: dict[str, Any]) -> None:
-        self.state: Any = {**logins[0], "others": list(logins[1:])} if logins else None
-
-    async def get_auth_state(self) -> Any:
-        await asyncio.sleep(0)
-        return copy.deepcopy(self.state)
-
-    async def save_auth_state(self, state: Any) -> None:
-        self.state = state
-
-
-class Provider:
-    """Answers by token: `refresh` and `userinfo` map a token to what is said; None is an outage."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, made: EULoginAuthenticator) -> None:
-        self.tokens: dict[str, Any] = {}
-        self.claims: dict[str, Any] = {}
-        self.asked: list[str] = []
-        for name, says in (("refresh", self.tokens), ("userinfo", self.claims)):
-            monkeypatch.setattr(made.client, name, self._answering(name, says))
-        monkeypatch.setattr(made.provider, "keys", self.keys)
-
-    def _answering(self, name: str, says: dict[str, Any]) -> Any:
-        async def answer(token: str) -> Any:
-            self.asked.append(f"{name} {token}")
-            await asyncio.sleep(0.01)
-            if token in says and says[token] is None:
-                raise Unavailable("down")
-            return says.get(token, None if name == "refresh" else {})
-
-        return answer
-
-    async def keys(self, kid: str) -> Any:
-        return KEYS
-
-
-class World:
-    """An authenticator with an account `ana` that was last confirmed long ago, and a provider to bend."""
-
-    def __init__(self, settings: Settings, monkeypatch: pytest.MonkeyPatch, **section: Any) -> None:
-        update = {"issuer": ISSUER, "client_id": CLIENT, "algorithms": tuple(EXPECTED.algorithms), **section}
-        self.settings = settings.model_copy(update={"identity": settings.identity.model_copy(update=update)})
-        config = Config()
-        identity.configure(config, self.settings)
-        self.made = EULoginAuthenticator(config=config)
-        self.provider = Provider(monkeypatch, self.made)
-        self.checked(200)
-
-    def checked(self, seconds: float, name: str = "ana") -> None:
-        row = {"name": name, "issuer": ISSUER, "subject": name, "standing": "approved", "groups": GROUPS}
-        with self.made.store.begin() as session:
-            session.merge(Account(**row, checked=now() - timedelta(seconds=seconds)))
-
-    def silent_since(self, seconds: float) -> None:
-        with self.made.store.begin() as session:
-            session.get(Account, "ana").unanswered = now() - timedelta(seconds=seconds)
-
-    def ended_since(self, seconds: float) -> None:
-        with self.made.store.begin() as session:
-            session.execute(update(Session).values(ended=now() - timedelta(seconds=seconds)))
-
-    @property
-    def account(self) -> Account:
-        found = people.find(self.made.store, "ana")
-        assert found
-        return found
-
-    async def confirm(self, person: Person) -> Any:
-        return await self.made.confirm(person, self.account)  # type: ignore[arg-type]
-
-    async def refresh(self, name: str, access_token: str) -> Any:
-        person = Person(login(access_token=access_token))
-        person.name = name
-        return await self.made.refresh_user(person)  # type: ignore[arg-type]
-
-    def session(self, name: str) -> dict[str, Any]:
-        """A login in another browser, with a refresh token of that name."""
-        proven = IdToken("ana", "ana", "Ana", frozenset(), ("mfa",), AT, level="mfa")
-        sessions.begin(self.made.store, name, "ana", proven, 12)
-        return login(session=sessions.digest(name), refresh_token=name)
-
-
-def login(**changes: Any) -> dict[str, Any]:
-    right = {
-        "session": "",
-        "level": "mfa",
-        "auth_time": AT,
-        "nonce": NONCE,
-        "groups_by_token": False,
-        "access_token": "access",
-        "access_until": None,
-        "refresh_token": "",
-    }
-    return {**right, **changes}
-
-
-def answer(refresh_token: str = "", **changes: Any) -> dict[str, Any]:
-    """The token endpoint's answer to a refresh."""
-    id_token = signed(claims(**{"nonce": None, "auth_time": AT, **changes}))
-    return {"access_token": "access-2", "expires_in": 300, "refresh_token": refresh_token, "id_token": id_token}
+from .confirming import AT, GROUPS, Person, World, answer, login
+from .tokens import KEYS, NONCE, claims, signed
 
 
 @pytest.fixture
@@ -179,10 +63,10 @@ async def test_a_key_that_is_not_known_yet_is_no_no(world: Any, monkeypatch: pyt
     there, person = world(claims_from="id_token"), Person(login(refresh_token="r1"))
     there.provider.tokens |= {"r1": answer("r2"), "r2": answer("r3")}
     known = dict(KEYS)
-    monkeypatch.setattr("tests.identity.test_confirm.KEYS", {"older": KEYS["rsa"]})
+    monkeypatch.setattr("tests.identity.confirming.KEYS", {"older": KEYS["rsa"]})
     assert await there.confirm(person) is True
     assert person.state["refresh_token"] == "r2" and there.account.unanswered is not None
-    monkeypatch.setattr("tests.identity.test_confirm.KEYS", known)
+    monkeypatch.setattr("tests.identity.confirming.KEYS", known)
     there.made.confirmation._failed.clear()
     assert (await there.confirm(person))["groups"] == GROUPS
 
@@ -263,28 +147,6 @@ async def test_parallel_requests_ask_once(world: Any) -> None:
     answers = await asyncio.gather(*(there.made.refresh_user(person) for _ in range(10)))
     assert there.provider.asked == ["refresh r1", "userinfo access-2"]
     assert all(answers) and sum(isinstance(found, dict) for found in answers) == 1
-
-
-async def test_an_outage_is_not_asked_about_by_everybody(world: Any) -> None:
-    there = world()
-    there.provider.claims["access"] = None
-    for _ in range(5):
-        assert await there.made.refresh_user(Person(login())) is True
-    assert there.provider.asked == ["userinfo access"]
-
-
-async def test_one_persons_broken_token_is_no_outage_for_the_others(world: Any) -> None:
-    """Else whoever the provider answers with an error again and again would keep everybody from being looked at."""
-    there = world()
-    there.provider.claims |= {"broken": None, "ben": {"sub": "ben", "groups": ["b"]}}
-    there.checked(200, "ben")
-    assert await there.refresh("ana", "broken") is True
-    assert (await there.refresh("ben", "ben"))["groups"] == ["b"]
-    names = ["c1", "c2", "c3", "c4"]
-    for name in names:  # several people: an outage
-        there.checked(200, name)
-        assert await there.refresh(name, "broken") is True
-    assert there.provider.asked == ["userinfo broken", "userinfo ben", *["userinfo broken"] * 3]
 
 
 async def test_a_new_refresh_token_is_kept_though_the_rest_failed(world: Any) -> None:
@@ -371,66 +233,6 @@ async def test_a_logout_while_the_provider_is_asked_makes_its_no_none(world: Any
     await asyncio.sleep(0.005)
     sessions.end(there.made.store, [sessions.digest("desk")], "logged out")
     assert await asking is True
-
-
-async def test_an_outage_counts_from_when_the_hub_saw_it(world: Any) -> None:
-    """A hub that was down for a day finds the provider down when it starts: everybody has the whole grace."""
-    there = world(provider_grace=60)
-    there.checked(86400)
-    there.provider.claims["access"] = None
-    assert await there.confirm(Person(login())) is True
-    first = there.account.unanswered
-    assert first is not None
-    there.made.confirmation._failed.clear()
-    assert await there.confirm(Person(login())) is True
-    assert there.account.unanswered == first  # one more failure is no new beginning, nor is a restart: it is kept
-    there.silent_since(59)
-    assert await there.confirm(Person(login())) is True
-    there.silent_since(61)
-    with pytest.raises(LoginRefused) as refused:
-        await there.confirm(Person(login()))
-    assert refused.value.reason == "provider-down"
-    there.provider.claims["access"] = {"sub": "ana"}
-    there.made.confirmation._failed.clear()
-    assert await there.confirm(Person(login())) is not True
-    assert there.account.unanswered is None
-
-
-async def test_an_outage_is_over_for_whom_there_is_nothing_to_ask(world: Any) -> None:
-    there = world(claims_from="id_token")
-    there.silent_since(86400)
-    assert await there.confirm(Person(login())) is True
-    assert there.account.unanswered is None
-
-
-async def test_no_grace_is_none(world: Any) -> None:
-    there = world(provider_grace=0)
-    there.provider.claims["access"] = None
-    with pytest.raises(LoginRefused) as refused:
-        await there.confirm(Person(login()))
-    assert refused.value.reason == "provider-down"
-
-
-@pytest.mark.parametrize(("seconds", "told"), [(200, False), (239, False), (241, True)])
-async def test_an_answer_that_comes_late_is_told_of(
-    world: Any, caplog: pytest.LogCaptureFixture, seconds: float, told: bool
-) -> None:
-    """The bound is 300 s; the services may use an old answer for 30 s, twice."""
-    there = world()
-    there.provider.claims["access"] = {"sub": "ana"}
-    for _ in range(2):
-        there.checked(seconds)
-        await there.confirm(Person(login()))
-    assert caplog.text.count("identity.revocation_seconds (300) may have been exceeded") == told
-
-
-async def test_an_answer_after_an_outage_is_not_late(world: Any, caplog: pytest.LogCaptureFixture) -> None:
-    there = world()
-    there.checked(400)
-    there.silent_since(100)
-    there.provider.claims["access"] = {"sub": "ana"}
-    await there.confirm(Person(login()))
-    assert "may have been exceeded" not in caplog.text
 
 
 async def test_a_second_login_keeps_the_first(world: Any) -> None:

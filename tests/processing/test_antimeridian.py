@@ -17,8 +17,8 @@ from bdap_hub.processing.engine.grid import Grid
 from bdap_hub.settings import Settings
 
 from .conftest import DATES, asset, collection, item
+from .engines import compiled
 from .graphs import band
-from .test_engine import compiled
 
 FIJI = Bounds(178.0, -18.0, 182.0, -16.0)
 

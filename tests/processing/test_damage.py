@@ -23,8 +23,8 @@ from bdap_hub.processing.service.lookup import Catalogue
 from bdap_hub.settings import Settings
 
 from .conftest import DATES, X, Y, Z, asset, collection, item
+from .engines import compiled, decoded
 from .graphs import band, load, node, of
-from .test_engine import compiled, decoded
 
 GRID = Grid.tile(Z, X, Y)
 BOX = tuple(GRID.bounds())

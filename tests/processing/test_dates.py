@@ -15,8 +15,8 @@ from bdap_hub.processing.engine.grid import Grid
 from bdap_hub.processing.processes import REGISTRY
 
 from .conftest import DATES, X, Y, Z
+from .engines import compiled, engine_on
 from .graphs import arg, band, call, load, ndvi_median, node, of
-from .test_engine import compiled, engine_on
 
 ALL = {"data": {**load(bands=["B04"]), "result": True}}
 NDVI = {k: v for k, v in ndvi_median().items() if k not in ("median", "save", "ndvi")} | {

@@ -15,8 +15,8 @@ from bdap_hub.processing.engine.grid import Grid
 from bdap_hub.processing.service.explain import explained
 
 from .conftest import CLOUD, SIZE, X, Y, Z, asset, collection, item, write_tiff
+from .engines import compiled, engine_on
 from .graphs import band, load, ndvi_median, node, of
-from .test_engine import compiled, engine_on
 from .test_scaling import BOX, PHYSICAL, PLAIN, S2, store
 
 BAND_BLOCKS = 4 * 9  # 512 x 512 pixels in blocks of 256, three dates of three bands

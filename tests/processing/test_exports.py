@@ -22,8 +22,8 @@ from bdap_hub.processing.results.pixels import Evaluator
 from bdap_hub.settings import Settings
 
 from .conftest import DATES, SIZE, truth
+from .engines import compiled, expected_median
 from .graphs import arg, call, load, ndvi_median, node, of
-from .test_engine import compiled, expected_median
 
 BANDS = ("B04", "B08")
 

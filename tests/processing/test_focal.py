@@ -17,9 +17,9 @@ from bdap_hub.processing.graphs.graph import GraphError
 from bdap_hub.processing.processes import windows
 
 from .conftest import X, Y, Z
+from .engines import compiled, engine_on
 from .graphs import band, node, of
 from .test_cubes import evaluate
-from .test_engine import compiled, engine_on
 
 
 def holed(classes: bool = False, kind: Any = np.float64) -> Cube:

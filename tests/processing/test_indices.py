@@ -20,9 +20,9 @@ from bdap_hub.processing.processes import REGISTRY
 from bdap_hub.processing.processes.formulas import formula
 
 from .conftest import X, Y, Z, truth
+from .engines import compiled, engine_on
 from .graphs import call, load, node, of
 from .test_cubes import evaluate
-from .test_engine import compiled, engine_on
 
 FOLDER = files(processes) / "awesome_spectral_indices"
 INDICES, BANDS, CONSTANTS = (json.loads((FOLDER / f"{n}.json").read_text()) for n in ("indices", "bands", "constants"))

@@ -18,8 +18,8 @@ from bdap_hub.processing.drawing.sheets import measured, png, svg
 
 from .client import Client, tile
 from .conftest import DATES
+from .engines import decoded
 from .graphs import band, load, ndvi_median
-from .test_engine import decoded
 
 CLASSES = [{"value": v, "color": "#00640" + str(v), "label": f"Class {v}"} for v in range(1, 4)]
 THREE = ("B02", "B03", "B04")

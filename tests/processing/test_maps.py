@@ -16,8 +16,8 @@ from bdap_hub.processing.engine.grid import Grid
 
 from .client import Client, tile
 from .conftest import DATES, X, Y, Z, truth
+from .engines import decoded
 from .graphs import band, load, ndvi_median
-from .test_engine import decoded
 
 DATED = {"data": {**load(bands=["B04"]), "result": True}}
 STYLE = {"style": {"colormap": ["#000000", "#ffffff"], "min": 0, "max": 255 * 40}}

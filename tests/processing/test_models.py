@@ -24,9 +24,9 @@ from bdap_hub.processing.graphs.parse import parse
 from bdap_hub.processing.processes import REGISTRY
 
 from .conftest import X, Y, Z, truth
+from .engines import engine_on
 from .graphs import load, node, of
 from .test_cubes import SQUARE
-from .test_engine import engine_on
 
 WEIGHTS = np.array([[0.5, -1, 2], [1, 1, -1]], np.float32)
 BIAS = np.array([0.1, -0.2, 0.3], np.float32)

@@ -21,8 +21,8 @@ from bdap_hub.processing.graphs.bands import Source
 from bdap_hub.settings import Settings, StoreSettings
 
 from .conftest import asset, collection, item
+from .engines import compiled
 from .graphs import load, node, of
-from .test_engine import compiled
 
 ALPS = Affine(10, 0, 4_450_000, 0, -10, 2_650_000)
 

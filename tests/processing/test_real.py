@@ -15,8 +15,8 @@ from bdap_hub.processing.engine.grid import Grid
 from bdap_hub.settings import Settings
 
 from .conftest import agreement, asset, collection, item
+from .engines import compiled
 from .graphs import arg, band, call, load, ndvi_median, node, of
-from .test_engine import compiled
 
 
 @pytest.fixture(scope="module")

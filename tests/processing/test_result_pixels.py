@@ -17,8 +17,8 @@ from bdap_hub.processing.results.pixels import METHODS, Evaluator
 from bdap_hub.settings import Settings
 
 from .conftest import DATES, SIZE, truth
+from .engines import compiled
 from .graphs import arg, band, call, load, node, of
-from .test_engine import compiled
 
 
 def evaluator(fields: Any, raw: Any, items: int = 1) -> Evaluator:

@@ -21,8 +21,8 @@ from bdap_hub.processing.results.pixels import Evaluator
 from bdap_hub.settings import Settings
 
 from .conftest import X, Y, Z, collection, item, write_tiff
+from .engines import compiled, engine_on
 from .graphs import arg, call, load, node, of
-from .test_engine import compiled, engine_on
 
 GRID = Grid.tile(Z, X, Y)
 BOX = tuple(GRID.bounds())

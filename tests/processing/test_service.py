@@ -22,8 +22,8 @@ from bdap_hub.web import HubLogin, sign_token
 
 from .client import PREFIX, Client, tile
 from .conftest import DATES, X, Y, Z, make_collection, truth, write_catalogue
+from .engines import decoded, expected_median
 from .graphs import arg, band, call, load, ndvi_median, node
-from .test_engine import decoded, expected_median
 
 
 def test_graphs_are_tried_in_the_turns_of_evaluations(ana: Client, monkeypatch: pytest.MonkeyPatch) -> None:

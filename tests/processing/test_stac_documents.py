@@ -12,8 +12,8 @@ from bdap_hub.processing.graphs.graph import GraphError
 from bdap_hub.processing.service import stac
 
 from .conftest import DATES, asset, item
+from .engines import compiled
 from .graphs import band
-from .test_engine import compiled
 
 PLACE, BOX = "/eos/data/a/item.json", (14.0, 46.0, 15.0, 47.0)
 SOUND = item("a", "x", DATES[0], BOX, 0, {"B04": asset("./x.tif", "B04")})

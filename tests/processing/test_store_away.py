@@ -33,8 +33,8 @@ from bdap_hub.settings import Settings
 from tests import xrootd
 
 from .conftest import DATES, X, Y, Z, asset, collection, item, write_tiff
+from .engines import compiled
 from .graphs import band
-from .test_engine import compiled
 
 GRID = Grid.tile(Z, X, Y)
 BOX = tuple(GRID.bounds())

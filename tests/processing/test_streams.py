@@ -18,8 +18,8 @@ from bdap_hub.processing.graphs.rewrite import LOADS
 from bdap_hub.processing.graphs.streams import streams
 
 from .conftest import X, Y, Z, asset, collection, item, write_tiff
+from .engines import compiled, engine_on
 from .graphs import arg, call, is_cloud, load, ndvi_median, node, of
-from .test_engine import compiled, engine_on
 
 TILE = Grid.tile(Z, X, Y)
 REDUCERS = ("max", "min", "first", "last", "sum", "mean", "count", "median", "sd", "product")

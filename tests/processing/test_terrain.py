@@ -12,9 +12,9 @@ from bdap_hub.processing.cubes.cube import Cube
 from bdap_hub.processing.engine.grid import Grid
 
 from .conftest import X, Y, Z
+from .engines import compiled, engine_on
 from .graphs import arg, call, load, node, of
 from .test_cubes import evaluate
-from .test_engine import compiled, engine_on
 
 UTM = Grid("EPSG:32633", 500_000, 5_200_000, 10, 10, 30, 20)
 GRIDS = [

@@ -14,8 +14,8 @@ from rasterio.io import MemoryFile
 
 from .client import PREFIX, Client
 from .conftest import DATES, X, Y, Z, truth
+from .engines import decoded
 from .graphs import band, load, ndvi_median
-from .test_engine import decoded
 
 
 def at(service: dict[str, Any], last: str = f"{Y}.png", x: int = X, **query: str) -> httpx.Response:

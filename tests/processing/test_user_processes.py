@@ -15,8 +15,8 @@ from bdap_hub.web import HubLogin
 
 from .client import Client, tile
 from .conftest import truth
+from .engines import decoded
 from .graphs import arg, band, call, load, node, of
-from .test_engine import decoded
 
 PARAMETERS = ({"name": "data", "schema": {}}, {"name": "top", "schema": {"type": "number"}, "default": 4000})
 STRETCH = Own(

@@ -16,8 +16,8 @@ from bdap_hub.processing.service.tables import Services
 
 from .client import Client, tile
 from .conftest import DATES, X, Y, Z, make_collection, truth, write_catalogue
+from .engines import decoded
 from .graphs import band, load, ndvi_median
-from .test_engine import decoded
 
 BAD_STYLE = {"style": {"colormap": "nope"}}
 

@@ -23,6 +23,7 @@ from bdap_hub.processing.processes import REGISTRY
 from bdap_hub.processing.results.plainfiles import as_features
 
 from .conftest import X, Y, Z
+from .engines import compiled, engine_on
 from .geometries import (
     EMPTY,
     FIELDS,
@@ -36,7 +37,6 @@ from .geometries import (
     several,
 )
 from .graphs import arg, call, load, node, of
-from .test_engine import compiled, engine_on
 
 
 def raster() -> Cube:

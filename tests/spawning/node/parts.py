@@ -1,14 +1,17 @@
-"""Root's part as a machine runs it, for tests: the real program, with a configuration of the test's own."""
+"""Root's part as a machine runs it, with a configuration of the test's own; and containers to try it on."""
 
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import docker
 
 from bdap_hub.spawning import node
 
@@ -35,3 +38,29 @@ def running(
         process.terminate()
         process.wait(10)
         process.stdout.close()  # type: ignore[union-attr]
+
+
+@contextmanager
+def started(command: Sequence[str], volumes: Sequence[str] = (), **labels: str) -> Iterator[Any]:
+    """One of this host's engine that runs this, on no network."""
+    engine = docker.from_env()
+    made = engine.containers.run(
+        "bdap/debian:trixie",
+        list(command),
+        name=f"bdaptest-part-{secrets.token_hex(3)}",
+        labels=labels,
+        volumes=list(volumes),
+        detach=True,
+        network_mode="none",
+    )
+    try:
+        made.reload()
+        yield made
+    finally:
+        made.remove(force=True)
+        engine.close()
+
+
+def mount(source: Path | str, target: str, read_only: bool = True) -> dict[str, Any]:
+    """As the part is told of it."""
+    return {"source": str(source), "target": target, "read_only": read_only, "propagation": "rprivate"}

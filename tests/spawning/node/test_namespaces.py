@@ -5,17 +5,17 @@ from __future__ import annotations
 import errno
 import json
 import os
-import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 
 from bdap_hub.spawning.node import namespaces
+
+from .parts import mount, started
 
 pytestmark = [
     pytest.mark.docker,
@@ -26,20 +26,8 @@ BEFORE = "mkdir -p /eos/data /tmp/away && ln -s /tmp/away /link && sleep 600"
 
 @pytest.fixture(scope="module")
 def container() -> Iterator[Any]:
-    engine = docker.from_env()
-    made = engine.containers.run(
-        "bdap/debian:trixie",
-        ["sh", "-c", BEFORE],
-        name=f"bdaptest-ns-{secrets.token_hex(3)}",
-        detach=True,
-        network_mode="none",
-    )
-    try:
-        made.reload()
+    with started(["sh", "-c", BEFORE]) as made:
         yield made
-    finally:
-        made.remove(force=True)
-        engine.close()
 
 
 @pytest.fixture
@@ -49,10 +37,6 @@ def host(tmp_path: Path) -> Path:
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / f"{name.replace('/', '-')}.txt").write_text("x")
     return tmp_path
-
-
-def mount(source: Path, target: str, read_only: bool = True) -> dict[str, Any]:
-    return {"source": str(source), "target": target, "read_only": read_only, "propagation": "rprivate"}
 
 
 def put(container: Any, *mounts: dict[str, Any], **more: Any) -> subprocess.CompletedProcess[str]:

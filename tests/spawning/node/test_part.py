@@ -8,15 +8,14 @@ import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 
-from .parts import NOBODY, running
+from .parts import NOBODY, mount, running, started
 
 pytestmark = [
     pytest.mark.docker,
@@ -30,6 +29,7 @@ mkdir "/run/bdap", 0700;
 my $door = IO::Socket::UNIX->new(Local => "/run/bdap/claim", Listen => 1) or die $!;
 while (my $one = $door->accept) { my $claim = <$one>; print $one "claimed\\n"; }
 """
+SERVER = ["perl", "-e", WAITS]
 ASK = """
 import socket, sys
 with socket.socket(socket.AF_UNIX) as door:
@@ -65,38 +65,22 @@ def ask(path: Path, op: str, **wanted: Any) -> Any:
     return said.get("failed", said.get("done"))
 
 
-def container(volumes: Sequence[str] = (), **labels: str) -> Iterator[Any]:
-    engine = docker.from_env()
-    made = engine.containers.run(
-        "bdap/debian:trixie",
-        ["perl", "-e", WAITS],
-        name=f"bdaptest-part-{secrets.token_hex(3)}",
-        labels=labels,
-        volumes=list(volumes),
-        detach=True,
-        network_mode="none",
-    )
-    try:
-        made.reload()
-        yield made
-    finally:
-        made.remove(force=True)
-        engine.close()
-
-
 @pytest.fixture(scope="module")
 def slot() -> Iterator[Any]:
-    yield from container(**{"bdap.hub": INSTALL, "bdap.kind": "warm"})
+    with started(SERVER, **{"bdap.hub": INSTALL, "bdap.kind": "warm"}) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Any]:
-    yield from container(**{"bdap.hub": INSTALL, "bdap.kind": "server"})
+    with started(SERVER, **{"bdap.hub": INSTALL, "bdap.kind": "server"}) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def others() -> Iterator[Any]:
-    yield from container(**{"bdap.hub": "another", "bdap.kind": "warm"})
+    with started(SERVER, **{"bdap.hub": "another", "bdap.kind": "warm"}) as made:
+        yield made
 
 
 @pytest.mark.parametrize(
@@ -136,10 +120,6 @@ def test_a_server_is_bounded_and_never_unbounded(part: Path, slot: Any, server: 
     assert ask(part, "limit", container=server.id, limits=LIMITS) is None  # the control
     server.reload()
     assert {key: server.attrs["HostConfig"][key] for key in LIMITS} == LIMITS
-
-
-def mount(source: str, target: str, read_only: bool = True) -> dict[str, Any]:
-    return {"source": source, "target": target, "read_only": read_only, "propagation": "rprivate"}
 
 
 CLAIM = {"uid": 20000, "gid": 20001, "groups": [20002], "command": ["x"]}
@@ -199,7 +179,7 @@ def test_a_server_gets_the_store_back_where_it_was(part: Path, store: Path) -> N
     """Another file system lies at the source now, as after a mount that died; the bind stays with the old one."""
     own = {"bdap.hub": INSTALL, "bdap.kind": "server"}
     data, wanted = store / "data", mount(f"{store}/data", "/eos/data")
-    for server in container(volumes=[f"{data}:/eos/data:ro"], **own):
+    with started(SERVER, volumes=[f"{data}:/eos/data:ro"], **own) as server:
 
         def mend(one: dict[str, Any], server: Any = server) -> Any:
             said = ask(part, "mend", servers=[{"container": server.id, "mounts": [one]}])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,17 +12,11 @@ from bdap_hub import database
 from bdap_hub.identity import approvals, people, requests
 from bdap_hub.identity.approvals import Actor
 
-from .conftest import Platform
+from ..conftest import Platform
 
 pytestmark = pytest.mark.browser
 PURPOSE = "I map old forests of the Italian Alps from Sentinel-2 time series.\nTwo colleagues join me in spring."
 SIZES = [(1280, 800), (390, 844)]
-
-
-@pytest.fixture(scope="module")
-def place(platforms: Callable[[str], Platform]) -> Platform:
-    """The platform on which people have to register."""
-    return platforms("registration")
 
 
 @pytest.fixture(scope="module")
