@@ -8,38 +8,33 @@ import secrets
 from typing import Any
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 # The long ones, the longest first: what is left at the end is short, and both workers are ready at about the same time.
 FIRST = ("identity", "spawning", "processing", "hub", "extensions", "faults", "end_to_end", "dashboards", "attacks")
 
 
-class ByFolder(LoadScopeScheduling):
-    """Gives each worker a folder of tests, and the next one when it is through with that."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return _folder(nodeid)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: Any, log: Any) -> ByFolder:
-    """Instead of xdist's own schedulers, which tear folders apart."""
-    config.option.loadscopereorder = False  # not by the number of tests: many are short
-    return ByFolder(config, log)
-
-
-def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
-    """The long folders come first where there are workers."""
-    if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: _place(_folder(item.nodeid)))
-
-
-def _folder(nodeid: str) -> str:
+def folder_of(nodeid: str) -> str:
+    """The folder below tests/ that a test stands in."""
     return nodeid.split("/")[1]
 
 
 def _place(folder: str) -> int:
     return FIRST.index(folder) if folder in FIRST else len(FIRST)
+
+
+def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
+    """The long folders come first where there are workers."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _place(folder_of(item.nodeid)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
+    """Instead of xdist's own, which tear folders apart."""
+    from tests.by_folder import ByFolder
+
+    config.option.loadscopereorder = False  # not by the number of tests: many are short
+    return ByFolder(config, log)
 
 
 def share(numbers: range, environment: Any = os.environ) -> range:

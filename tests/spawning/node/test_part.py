@@ -181,7 +181,7 @@ def test_a_server_gets_the_store_back_where_it_was(part: Path, store: Path) -> N
     data, wanted = store / "data", mount(f"{store}/data", "/eos/data")
     with started(SERVER, volumes=[f"{data}:/eos/data:ro"], **own) as server:
 
-        def mend(one: dict[str, Any], server: Any = server) -> Any:
+        def mend(one: dict[str, Any]) -> Any:
             said = ask(part, "mend", servers=[{"container": server.id, "mounts": [one]}])
             return said if isinstance(said, str) else said["servers"]
 

@@ -1,0 +1,14 @@
+"""Gives each worker a folder of tests, and the next one when it is through with that."""
+
+from __future__ import annotations
+
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.side_by_side import folder_of
+
+
+class ByFolder(LoadScopeScheduling):
+    """xdist's way to keep a module's tests together, for folders."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return folder_of(nodeid)
