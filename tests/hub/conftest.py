@@ -256,7 +256,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def process_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """The hub with servers as plain processes."""
     folder = tmp_path_factory.mktemp("processes")

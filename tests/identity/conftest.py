@@ -22,10 +22,10 @@ from bdap_hub import audit, database
 from bdap_hub.settings import Settings
 from tests.conftest import PROXY, ROOT, free_port, make_settings
 
-from .drivers import GUESTS, DemoProvider, Driver, EULoginLike
+from .drivers import DemoProvider, Driver, EULoginLike
 from .processes import Process, running, wait_until_healthy
 
-__all__ = ["CONFIG", "GUESTS", "Browser", "Platform", "eventually", "running", "wait_until_healthy", "with_query"]
+__all__ = ["CONFIG", "Browser", "Platform", "eventually", "running", "wait_until_healthy", "with_query"]
 
 # What a person proves at the stand-in for EU Login. The demo's provider knows `mfa` alone.
 FACTORS = {"basic": "pwd", "mfa": "pwd otp", "high": "pwd hwk"}
@@ -185,7 +185,7 @@ class Platform:
         return self.provider.accounts
 
     def guest(self, *groups: str, name: str = "") -> str:
-        """The name of a person nobody has used before; in project agriculture unless said otherwise."""
+        """The name of a person nobody has used before, as each test has its own; in project agriculture unless said."""
         name = name or f"visitor{len(self.accounts)}"
         self.provider.add_person(name, groups or ("project-agriculture",))
         return name

@@ -20,14 +20,12 @@ import httpx
 import pytest
 
 from bdap_hub.demo import provider
-from bdap_hub.demo.people import PEOPLE, DemoPerson
+from bdap_hub.demo.people import PEOPLE
 from bdap_hub.settings import Settings
 from tests.conftest import ROOT
 
 from .processes import Process
 
-# Each test that logs in has a person of its own: one of these, or a `platform.guest`.
-GUESTS = tuple(DemoPerson(f"guest{n}", f"Guest {n}", ("project-agriculture",), "for one test") for n in range(1, 17))
 OIDC_PROVIDER = ROOT / "var/node-fidelity/node_modules/oidc-provider"
 LOAD = "import json, sys; from bdap_hub.settings import Settings; s = Settings(**json.load(open('settings.json'))); "
 AGE_LOGIN = """
@@ -80,7 +78,7 @@ class DemoProvider:
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings, self.folder = settings, folder
-        self.accounts = {account["name"]: account for account in provider.provision(settings, PEOPLE + GUESTS)}
+        self.accounts = {account["name"]: account for account in provider.provision(settings, PEOPLE)}
         serve = f"{LOAD}from bdap_hub.demo import provider; provider.main(s)"
         health = f"{settings.identity.issuer}/.well-known/openid-configuration"
         self.process = Process([sys.executable, "-c", serve], folder, "provider.log", health)
@@ -166,7 +164,7 @@ class EULoginLike:
             pytest.fail(f"{OIDC_PROVIDER.relative_to(ROOT)} is missing: run `make test` once, it installs it")
         self.issuer = settings.identity.issuer
         self.root, self.token = self.issuer.removesuffix("/cas/oauth2"), secrets.token_hex(16)
-        people = ((p.name, p.full_name, p.groups) for p in PEOPLE + GUESTS)
+        people = ((p.name, p.full_name, p.groups) for p in PEOPLE)
         self.accounts = {name: self._account(name, full_name, groups) for name, full_name, groups in people}
         public = settings.hub.public_url
         config = {

@@ -13,10 +13,9 @@ from .conftest import Platform
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.parametrize(("width", "height", "guest"), [(1280, 800, "guest13"), (390, 844, "guest14")])
-def test_log_in_and_out(
-    platform: Platform, chromium: Browser, artifacts: Path, width: int, height: int, guest: str
-) -> None:
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_log_in_and_out(platform: Platform, chromium: Browser, artifacts: Path, width: int, height: int) -> None:
+    guest = platform.guest()
     page = chromium.new_page(viewport={"width": width, "height": height})
     page.set_default_timeout(60_000)
     page.goto(f"{platform.url}/hub/oauth_callback?code=x&state=forged")

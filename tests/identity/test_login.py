@@ -37,34 +37,38 @@ def test_a_person_without_project_may_log_in(browser: Browser) -> None:
 
 
 def test_where_one_wanted_to_go(platform: Platform, browser: Browser) -> None:
-    page = browser.log_in("guest1", start=f"{platform.url}/hub/token")
+    name = platform.guest()
+    page = browser.log_in(name, start=f"{platform.url}/hub/token")
     assert page.url.path == "/hub/token"
 
 
 def test_wrong_totp_is_refused(platform: Platform, browser: Browser) -> None:
-    page = browser.to_code("guest2")
-    right = platform.code("guest2")
+    name = platform.guest()
+    page = browser.to_code(name)
+    right = platform.code(name)
     refused = browser.submit(page, code=f"{(int(right) + 1) % 1_000_000:06}")
     assert "Incorrect code" in refused.text and 'role="alert"' in refused.text
     assert browser.whoami() == {}
-    assert browser.submit(refused, code=platform.code("guest2")).status_code == 200
-    assert browser.whoami()["name"] == "guest2"
+    assert browser.submit(refused, code=platform.code(name)).status_code == 200
+    assert browser.whoami()["name"] == name
 
 
 def test_a_used_totp_is_refused(platform: Platform, browser: Browser, other_browser: Browser) -> None:
-    first, second = browser.to_code("guest3"), other_browser.to_code("guest3")
+    name = platform.guest()
+    first, second = browser.to_code(name), other_browser.to_code(name)
     while time.time() % 30 > 24:  # both have to happen in one period
         time.sleep(0.5)
-    code = platform.code("guest3")
+    code = platform.code(name)
     browser.submit(first, code=code)
     refused = other_browser.submit(second, code=code)
-    assert browser.whoami()["name"] == "guest3"
+    assert browser.whoami()["name"] == name
     assert "Incorrect code" in refused.text
     assert other_browser.whoami() == {}
 
 
 def test_password_alone_is_not_enough(platform: Platform, browser: Browser) -> None:
-    browser.to_code("guest4")
+    name = platform.guest()
+    browser.to_code(name)
     page = browser.get(f"{platform.url}/hub/home")
     assert page.url.host == "localhost" and page.url.path in ("/login/", "/second-factor/")
     assert browser.whoami() == {}
@@ -79,7 +83,8 @@ def test_wrong_password_is_refused(platform: Platform, browser: Browser) -> None
 def test_answers_to_a_login_of_another_browser_are_refused(
     platform: Platform, browser: Browser, other_browser: Browser
 ) -> None:
-    answer = browser.log_in("guest5", until="/hub/oauth_callback")
+    name = platform.guest()
+    answer = browser.log_in(name, until="/hub/oauth_callback")
     url = str(answer.next_request.url)
     for who, target, reason in (
         (other_browser, url, "state-unknown"),
@@ -92,7 +97,7 @@ def test_answers_to_a_login_of_another_browser_are_refused(
         assert (platform.last_event("login").outcome, platform.last_event("login").reason) == ("refused", reason)
         assert who.whoami() == {}
     assert browser.get(url).status_code == 200  # the positive control: the same answer in its own browser
-    assert browser.whoami()["name"] == "guest5"
+    assert browser.whoami()["name"] == name
     assert browser.get(url).status_code == 403  # and only once
     assert platform.last_event("login").reason == "state-unknown"
 
@@ -115,7 +120,7 @@ def test_nonce_changed_on_the_way(
 ) -> None:
     sent = browser.get(f"{platform.url}/hub/home", until="/identity/o/authorize")
     changed = with_query(str(sent.next_request.url), **change)
-    refused = browser.log_in("guest6" if change["nonce"] else "guest7", start=changed)
+    refused = browser.log_in(platform.guest(), start=changed)
     assert refused.status_code == 403
     assert "Login refused" in refused.text and "What you can do" in refused.text
     assert platform.last_event("login").reason == reason
@@ -164,7 +169,8 @@ def leave(browser: Browser) -> None:
 
 
 def test_a_code_of_another_login_is_refused(platform: Platform, browser: Browser, other_browser: Browser) -> None:
-    stolen = browser.log_in("guest8", until="/hub/oauth_callback")
+    name = platform.guest()
+    stolen = browser.log_in(name, until="/hub/oauth_callback")
     code = parse_qs(urlsplit(stolen.headers["Location"]).query)["code"][0]
     sent = other_browser.get(f"{platform.url}/hub/home", until="/identity/o/authorize")
     state = parse_qs(urlsplit(sent.headers["Location"]).query)["state"][0]
@@ -207,7 +213,8 @@ def test_no_open_redirect(platform: Platform, browser: Browser, next_url: str) -
 
 def test_no_secret_in_the_logs(platform: Platform, browser: Browser) -> None:
     """The hub logs at its most talkative level, here and in all tests before."""
-    browser.log_in("guest15")
+    name = platform.guest()
+    browser.log_in(name)
     browser.get(f"{platform.url}/hub/oauth_callback?code=a-refused-code&state={'x' * 43}")
     text = platform.log.read_text()
     assert "oauth_callback" in text  # it did log these requests

@@ -71,7 +71,8 @@ def test_authorisation_is_refused(
 
 
 def test_prompt_login_asks_for_both_factors_again(platform: Platform, browser: Browser) -> None:
-    browser.log_in("guest9")
+    name = platform.guest()
+    browser.log_in(name)
     sent = browser.get(f"{platform.url}/hub/oauth_login", until="/identity/o/authorize").headers["Location"]
     assert "code" in parse_qs(urlsplit(browser.client.get(sent).headers["Location"]).query)
     again = browser.get(with_query(sent, prompt="login"))
@@ -100,35 +101,36 @@ def test_no_address_weakens_an_account(platform: Platform, browser: Browser) -> 
 
 
 def test_log_out_ends_both_sessions(platform: Platform, browser: Browser) -> None:
-    browser.log_in("guest10")
+    name = platform.guest()
+    browser.log_in(name)
     page = browser.to_provider_logout()
     assert page.url.host == "localhost" and "Log out here too?" in page.text
     assert browser.whoami() == {}
     out = browser.submit(page, action="logout")
     assert str(out.url).startswith(f"{platform.url}/hub/logout")
     assert browser.get(f"{platform.url}/hub/home").url.path == "/login/"
-    assert platform.reasons("guest10", "logout") == [""]
+    assert platform.reasons(name, "logout") == [""]
 
 
 def test_a_group_taken_away_is_gone_soon(platform: Platform, browser: Browser) -> None:
-    browser.log_in("guest11")
+    name = platform.guest()
+    browser.log_in(name)
     assert browser.whoami()["groups"] == ["project-agriculture"]
     platform.change_provider(
-        "DELETE FROM auth_user_groups WHERE user_id = (SELECT id FROM auth_user WHERE username = ?)", "guest11"
+        "DELETE FROM auth_user_groups WHERE user_id = (SELECT id FROM auth_user WHERE username = ?)", name
     )
     eventually(lambda: browser.whoami()["groups"] == [])
 
 
 def test_a_disabled_account_is_out_soon(platform: Platform, browser: Browser) -> None:
-    browser.log_in("guest12")
+    name = platform.guest()
+    browser.log_in(name)
     assert browser.client.get(f"{platform.url}/hub/home").status_code == 200
-    platform.change_provider("UPDATE auth_user SET is_active = 0 WHERE username = ?", "guest12")
+    platform.change_provider("UPDATE auth_user SET is_active = 0 WHERE username = ?", name)
     eventually(lambda: browser.client.get(f"{platform.url}/hub/home").is_redirect)
     # A request of theirs finds out, or the sweeper.
-    eventually(
-        lambda: "session-ended" in platform.reasons("guest12", "refresh") + platform.reasons("guest12", "revoke")
-    )
-    assert "disabled" in browser.to_code("guest12").text
+    eventually(lambda: "session-ended" in platform.reasons(name, "refresh") + platform.reasons(name, "revoke"))
+    assert "disabled" in browser.to_code(name).text
 
 
 def test_provision_keeps_what_was_drawn(settings: Settings) -> None:
@@ -158,15 +160,16 @@ def test_refuses_to_listen_beyond_loopback(tmp_path: Path, issuer: str) -> None:
 
 
 def test_codes_cannot_be_guessed(platform: Platform, browser: Browser, other_browser: Browser) -> None:
-    page = browser.to_code("guest16")
-    right = int(platform.code("guest16"))
+    guest = platform.guest()
+    page = browser.to_code(guest)
+    right = int(platform.code(guest))
     for miss in range(1, 6):
         page = browser.submit(page, code=f"{(right + miss) % 1_000_000:06}")
         assert "Incorrect code" in page.text
     # Neither there nor in a fresh session does the right code help now.
-    assert "Too many" in browser.submit(page, code=platform.code("guest16")).text
-    fresh = other_browser.to_code("guest16")
-    assert "Too many" in other_browser.submit(fresh, code=platform.code("guest16")).text
+    assert "Too many" in browser.submit(page, code=platform.code(guest)).text
+    fresh = other_browser.to_code(guest)
+    assert "Too many" in other_browser.submit(fresh, code=platform.code(guest)).text
     assert browser.whoami() == other_browser.whoami() == {}
     other = Browser(platform)
     other.log_in("ben")

@@ -162,7 +162,8 @@ def has_a_server(run: Run, browser: Browser) -> None:
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):  # others end meanwhile
             if "singleuser" in " ".join(process.cmdline()):
                 environments.append(process.environ())
-    tokens = [e["JUPYTERHUB_API_TOKEN"] for e in environments if e.get("JUPYTERHUB_USER") == "ana"]
+    hub = f":{run.platform.settings.hub.api_port}/"  # others may run beside it, and have an ana
+    tokens = [e["JUPYTERHUB_API_TOKEN"] for e in environments if hub in e.get("JUPYTERHUB_API_URL", "")]
     assert tokens
     run.secrets.update(tokens)
 
@@ -221,7 +222,7 @@ def test_no_log_holds_a_secret(run: Run) -> None:
     run.secrets.discard("")
     time.sleep(1)
 
-    assert len(run.secrets) > 60
+    assert len(run.secrets) > 28
     for name, text in run.logs().items():
         held = [s for s in run.secrets if s in text or quote(s, safe="") in text]
         assert held == [], f"{name}: {[line[:300] for line in text.splitlines() if any(s in line for s in held)][:5]}"
