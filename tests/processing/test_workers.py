@@ -34,8 +34,8 @@ from bdap_hub.processing.workers.team import Team
 from bdap_hub.settings import ProcessingSettings, Settings
 
 from .conftest import DATES, X, Y, Z, make_collection
+from .engines import compiled, engine_on
 from .graphs import arg, band, call, load, ndvi_median, node, of
-from .test_engine import compiled, engine_on
 
 GRAYS = json.dumps({"colormap": "gray", "min": 0, "max": 1})
 

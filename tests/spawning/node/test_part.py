@@ -207,7 +207,7 @@ def test_what_is_hidden_stays_so_where_the_store_comes_late(part: Path, store: P
     (store / "data/plots/secret").write_text("the forest's")
     wanted = [mount(f"{store}/data", "/eos/data"), mount(f"{store}/names/empty", "/eos/data/plots")]
     own = {"bdap.hub": INSTALL, "bdap.kind": "server"}
-    for server in container(volumes=[f"{store}/names/.away:/eos/data:ro"], **own):
+    with started(SERVER, volumes=[f"{store}/names/.away:/eos/data:ro"], **own) as server:
         said = ask(part, "mend", servers=[{"container": server.id, "mounts": wanted}])
         assert said["servers"] == {server.id: ["/eos/data", "/eos/data/plots"]}
         assert server.exec_run(["ls", "/eos/data"]).output.split() == [b"out", b"plots"]
