@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -17,8 +18,11 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import httpx
 import pyotp
 import pytest
+from sqlalchemy import select
 
 from bdap_hub import audit, database
+from bdap_hub.identity import sessions
+from bdap_hub.identity.tables import Session
 from bdap_hub.settings import Settings
 from tests.conftest import PROXY, ROOT, free_port, make_settings
 
@@ -210,6 +214,16 @@ class Platform:
         found = audit.latest(database.connect(self.settings.database), 200, person=name)
         return [event.reason for event in found if event.action == action]
 
+    @cached_property
+    def store(self) -> sessions.Store:
+        """The hub's database."""
+        return database.connect(self.settings.database)
+
+    def live(self) -> set[str]:
+        """All sessions that have not ended."""
+        with self.store() as session:
+            return set(session.scalars(select(Session.id).where(Session.ended.is_(None))))
+
     def last_event(self, action: str) -> audit.Event:
         """The newest audit event of that kind; others are recorded in the background, as by the sweeper."""
         return next(e for e in audit.latest(database.connect(self.settings.database), 50) if e.action == action)
@@ -226,12 +240,31 @@ class Platform:
 
 
 @pytest.fixture(scope="session")
-def platforms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Platform]]:
+def started() -> dict[str, Platform]:
+    """The platforms that run, by kind."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def nobody_stays(request: pytest.FixtureRequest, started: dict[str, Platform]) -> Iterator[None]:
+    """Whom a test logged in is logged out after it: else their hub asks its provider about all of them to the end."""
+    if "platforms" not in request.fixturenames:
+        yield
+        return
+    before = {kind: place.live() for kind, place in started.items()}
+    yield
+    for kind, place in started.items():
+        sessions.end(place.store, list(place.live() - before.get(kind, set())), "the test is over")
+
+
+@pytest.fixture(scope="session")
+def platforms(
+    tmp_path_factory: pytest.TempPathFactory, started: dict[str, Platform]
+) -> Iterator[Callable[[str], Platform]]:
     """The platform before each kind of provider, started once when first asked for: "demo" (also as "registration" and
     "gpu", with other settings of the hub) or "eulogin-like"."""
     if not PROXY.exists():
         pytest.fail(f"{PROXY.relative_to(ROOT)} is missing: run `make test` once, it installs it")
-    started: dict[str, Platform] = {}
     with ExitStack() as stack:
 
         def get(kind: str) -> Platform:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from .conftest import Browser, Platform
 
@@ -44,7 +44,7 @@ def test_logging_out_everywhere_by_hand(
     page = context.new_page()
     log_in(page, platform, name)
     page.click("text=Logins")
-    assert page.locator(".login h2").all_inner_texts() == ["Chrome on Linux this browser", "Safari on iPhone"]
+    expect(page.locator(".login h2")).to_have_text(["Chrome on Linux this browser", "Safari on iPhone"])
     for scheme in ("light", "dark"):
         look(page, artifacts, "logins", scheme)
     page.get_by_role("button", name="End the login of Safari on iPhone").click()
