@@ -22,7 +22,6 @@ from bdap_hub.settings import Settings
 
 from .client import Client
 from .conftest import DATES, make_collection, write_catalogue
-from .engines import compiled
 from .graphs import load, ndvi_median, node, of
 from .test_exports import BANDS, saved, want
 

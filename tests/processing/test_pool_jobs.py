@@ -26,8 +26,8 @@ from tests.condor import CondorPool
 
 from .client import Client
 from .conftest import make_collection, write_catalogue
+from .engines import compiled
 from .graphs import ndvi_median, node, of
-from .test_engine import compiled
 from .test_runners import task
 
 pytestmark = pytest.mark.docker

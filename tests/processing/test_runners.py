@@ -17,8 +17,8 @@ from bdap_hub.processing.jobs.worker import _evaluator
 from bdap_hub.settings import Settings
 
 from .conftest import make_collection
+from .engines import compiled
 from .graphs import load, ndvi_median, node, of
-from .test_engine import compiled
 from .test_models import engine_and_graph, softmax
 
 
