@@ -117,7 +117,9 @@ class CondorPool:
 
     def token(self, name: str = "bdap") -> str:
         """A token by which one hands over work as that account."""
-        return self.command("condor_token_create", "-identity", f"{name}@{DOMAIN}").strip()
+        return self.command(
+            "condor_token_create", "-identity", f"{name}@{DOMAIN}", "-authz", "READ", "-authz", "WRITE"
+        ).strip()
 
     @contextmanager
     def pause(self) -> Iterator[None]:

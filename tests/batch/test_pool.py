@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from bdap_hub.batch.description import Work
 from bdap_hub.batch.handover import HandOver
 from bdap_hub.batch.pool import TOKEN, Pool, PoolAway
 from bdap_hub.batch.states import Kind, Standing, too_large
+from bdap_hub.cli import main
 from bdap_hub.errors import BadSettings
 from bdap_hub.settings import Settings
 from tests.condor import CondorPool
@@ -120,8 +123,24 @@ def test_an_unmet_requirement_keeps_it_waiting(condor: CondorPool, tmp_path: Pat
     pool.close()
 
 
-def test_machines_are_told(pool: Pool) -> None:
-    assert [one["State"] for one in pool.machines() if one["Name"].startswith("slot1@")] != []
+def test_the_command_tells_machines_and_jobs(
+    pool: Pool, settings: Settings, condor: CondorPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bdap_hub.settings.load", lambda: settings)
+    asked, _ = work(settings, condor, "/nowhere/python")
+    pool.submit(asked)
+    wait(pool, lambda now: now.kind is Kind.HELD)
+    told = CliRunner().invoke(main, ["batch", "status"])
+    assert told.exit_code == 0, told.output
+    assert re.search(r"^machines   \d slots: .*Unclaimed", told.output)
+    assert "jobs       0 waiting, 0 running, 1 held, 0 done" in told.output
+    settings.batch.collector = f"{condor.address.partition(':')[0]}:9"
+    away = CliRunner().invoke(main, ["batch", "status"])
+    assert away.exit_code == 1 and "does not answer" in away.output
+    settings.batch.collector = ""
+    none = CliRunner().invoke(main, ["batch", "status"])
+    assert none.exit_code == 1 and "there is no pool" in none.output
+    settings.batch.collector = condor.address
 
 
 @pytest.mark.parametrize("how", ["nobody listens", "another's token", "no such schedd"])

@@ -35,6 +35,9 @@ def test_the_environment_wins_over_the_file_within_a_section(tmp_path, monkeypat
         ("environment: demo\nhub: {pubic_url: x}", "pubic_url"),
         ("projects: [{name: Agri, title: A, group: g}]", "projects.0.name"),
         ("projects: [{name: agri, title: A, group: g, images: [latex]}]", "latex"),
+        ("environment: demo\nprocessing: {jobs: {runner: htcondor}}", "batch.collector is empty"),
+        ("environment: demo\nprocessing: {jobs: {runner: htcondor}}\nbatch: {collector: 'x:9618'}", "batch.domain"),
+        ("environment: demo\nprocessing: {jobs: {runner: slurm}}", "'slurm' is unknown"),
         ("environment: staging", "environment"),
         ("environment: demo\nhub: {public_url: 'http://192.0.2.1', subdomains: true}", "give the hub a name"),
         (
@@ -63,6 +66,13 @@ def test_right_settings_are_not(tmp_path):
         "projects: [{name: agri, title: A, group: g, images: [lab]}]\n"
     )
     assert tree.load().policy().project("agri").images == ("lab",)
+
+
+def test_a_pool_that_is_named_takes_jobs(tmp_path):
+    (tmp_path / "bdap.yaml").write_text(
+        "environment: demo\nprocessing: {jobs: {runner: htcondor}}\nbatch: {collector: 'x:9618', domain: y}\n"
+    )
+    assert tree.load().processing.jobs.runner == "htcondor"
 
 
 @pytest.mark.parametrize(
