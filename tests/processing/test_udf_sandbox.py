@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from bdap_hub.errors import BdapError
+from bdap_hub.processing.engine.cancel import CallerGone, Cancel
 from bdap_hub.processing.graphs.graph import GraphError
 from bdap_hub.processing.udf.container import FIRST_UID, container_spec
 from bdap_hub.processing.udf.messages import Arrays
@@ -253,3 +254,26 @@ def test_the_container_is_what_it_should_be(tmp_path: Path, udf_settings: Settin
     assert (spec["network_mode"], spec["read_only"], spec["cap_drop"]) == ("none", True, ["ALL"])
     assert spec["mem_limit"] == spec["memswap_limit"] == "256M" and spec["pids_limit"] == 32
     assert spec["environment"].keys() == {"HOME", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
+
+
+def left(udfs: Udfs, text: str, owner: Owner) -> None:
+    """The code is called for an evaluation that is to end while it runs."""
+    cancel = Cancel()
+    threading.Timer(1.5, cancel.now, [CallerGone()]).start()
+    with pytest.raises(CallerGone):
+        cancel.run(lambda: udfs.run(owner, text, SMALL, {}))
+
+
+def test_when_the_viewer_leaves_code_is_killed_unless_it_ends_soon(udf_settings: Settings, udfs: Udfs) -> None:
+    """The evaluation ends at once. Who wrote the code is not to blame: it may be called again at once."""
+    slow, quick = Owner("ana", "slow"), Owner("ana", "quick")
+    for owner in (slow, quick):
+        assert one(udfs, code("open('/tmp/left', 'w')\nreturn cube * 0 + 1"), owner) == 1
+    left(udfs, code("import time; time.sleep(2)\nreturn cube"), quick)
+    left(udfs, code("while True: pass"), slow)
+    until = time.monotonic() + 30
+    while any(worker.busy for worker in udfs._workers) and time.monotonic() < until:
+        time.sleep(0.1)
+    there = code("return cube * 0 + os.path.exists('/tmp/left')")
+    assert one(udfs, there, quick) == 1  # its sandbox is the same
+    assert one(udfs, there, slow) == 0

@@ -20,6 +20,7 @@ from docker.types import LogConfig, Ulimit
 from ...errors import Unavailable
 from ...settings import Settings
 from . import messages
+from .deadline import Deadline
 from .messages import Arrays, Broken
 
 log = logging.getLogger("bdap.processing")
@@ -84,9 +85,9 @@ def container_spec(settings: Settings, uid: int, name: str) -> dict[str, Any]:
 
 
 class Sandbox:
-    """One container. Its methods block, at most until a deadline (of `time.monotonic`), and are for one thread at once.
+    """One container. Its methods block, at most until a deadline, and are for one thread at once.
 
-    After Broken or TimeoutError it is gone. `slow` is called while one waits for long.
+    After Broken or TimeoutError it is gone.
     """
 
     def __init__(self, settings: Settings, client: Any) -> None:
@@ -95,7 +96,6 @@ class Sandbox:
         self.name = f"bdap-{settings.install_id}-udf-{secrets.token_hex(6)}"
         self.known: set[str] = set()
         self.ended = False
-        self.slow: Callable[[], None] = lambda: None
         self._client, self._in_frame = client, 0
         self._stream: Any = None
         self._socket: Any = None
@@ -111,11 +111,11 @@ class Sandbox:
             self.end()
             raise Unavailable("the engine refused a sandbox for code", str(error)[:200]) from None
 
-    def hello(self, deadline: float) -> dict[str, Any]:
+    def hello(self, deadline: Deadline) -> dict[str, Any]:
         """What it says once it is ready: the versions of Python and of the libraries."""
         return self._guarded(deadline, b"")[0]
 
-    def load(self, key: str, code: str, deadline: float) -> str:
+    def load(self, key: str, code: str, deadline: Deadline) -> str:
         """Make some code known under a key; why it cannot be, where it cannot."""
         header, _ = self._guarded(deadline, messages.code_message(key, code))
         if "error" in header:
@@ -123,7 +123,7 @@ class Sandbox:
         self.known.add(key)
         return ""
 
-    def call(self, key: str, given: Arrays, context: Any, deadline: float) -> Arrays | str:
+    def call(self, key: str, given: Arrays, context: Any, deadline: Deadline) -> Arrays | str:
         """The result of some code for an array, or its complaint."""
         header, content = self._guarded(deadline, messages.call_message(key, given, context))
         if "error" in header:
@@ -150,7 +150,7 @@ class Sandbox:
         except (APIError, DockerException, OSError) as error:
             log.warning("the sandbox %s could not be removed now: %s", self.name, error)
 
-    def _guarded(self, deadline: float, message: bytes) -> tuple[dict[str, Any], bytes]:
+    def _guarded(self, deadline: Deadline, message: bytes) -> tuple[dict[str, Any], bytes]:
         try:
             return self._exchange(deadline, message)
         except (Broken, TimeoutError):
@@ -160,7 +160,7 @@ class Sandbox:
             self.end()
             raise Broken("it ended") from None
 
-    def _exchange(self, deadline: float, message: bytes) -> tuple[dict[str, Any], bytes]:
+    def _exchange(self, deadline: Deadline, message: bytes) -> tuple[dict[str, Any], bytes]:
         left = memoryview(message)
         while left:
             left = left[self._patiently(functools.partial(self._socket.send, left[:PART]), deadline) :]
@@ -168,16 +168,16 @@ class Sandbox:
         header = messages.header_of(self._take(text, deadline))
         return header, self._take(content, deadline)
 
-    def _patiently[T](self, act: Callable[[], T], deadline: float) -> T:
-        while (left := deadline - time.monotonic()) > 0:
+    def _patiently[T](self, act: Callable[[], T], deadline: Deadline) -> T:
+        while (left := deadline.left) > 0:
             self._socket.settimeout(min(left, SLOW))
             try:
                 return act()
             except TimeoutError:
-                self.slow()
+                pass  # the deadline may be another by now
         raise TimeoutError
 
-    def _take(self, count: int, deadline: float) -> bytes:
+    def _take(self, count: int, deadline: Deadline) -> bytes:
         """So many bytes of its standard output, which the engine sends in frames with a head of 8 bytes."""
         out = bytearray()
         while len(out) < count:
@@ -188,7 +188,7 @@ class Sandbox:
             out += part
         return bytes(out)
 
-    def _received(self, count: int, deadline: float) -> bytes:
+    def _received(self, count: int, deadline: Deadline) -> bytes:
         out = bytearray()
         while len(out) < count:
             part = self._patiently(functools.partial(self._socket.recv, count - len(out)), deadline)
@@ -210,7 +210,7 @@ class Engine:
         """A new sandbox, ready, and what it said of itself."""
         sandbox = Sandbox(self.settings, self._connected())
         try:
-            return sandbox, sandbox.hello(time.monotonic() + START_SECONDS)
+            return sandbox, sandbox.hello(Deadline(START_SECONDS))
         except (Broken, TimeoutError):
             raise Unavailable("a sandbox for code did not start", "look at the engine and its image") from None
 

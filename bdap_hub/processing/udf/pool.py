@@ -10,12 +10,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...errors import BdapError, Busy, TooMuch
 from ...settings import Settings
+from ..engine.cancel import check
 from ..graphs.graph import GraphError
+from .deadline import Deadline
 from .messages import Arrays, Broken
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ WAITING = 16
 LIFE, LOOK, SWEEP = 1800.0, 5.0, 60.0
 PENALTY = 30.0
 """Seconds for which code that had to be stopped is not started again."""
+PAUSE, GRACE = 0.25, 2.0
+"""Seconds between two looks whether a caller still waits; those that code has to end once nobody does."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,10 @@ class Udfs:
             self._keep()
 
     def run(self, owner: Owner, code: str, given: Arrays, context: Any) -> Arrays:
-        """The result of some code. GraphError where it fails, TooMuch for large arrays, Busy where too many wait."""
+        """The result of some code. GraphError where it fails, TooMuch for large arrays, Busy where too many wait.
+
+        An evaluation that is to end goes on at once; its code has GRACE seconds more, then its sandbox is killed.
+        """
         if not self.on:
             raise unavailable()
         if given.values.nbytes > self.limits.array_mb << 20:
@@ -96,18 +104,42 @@ class Udfs:
                 "narrow the extents, or choose fewer bands",
             )
         self._refuse_stopped(owner)
-        worker = self._claimed(owner)
+        worker, deadline, done = self._claimed(owner), Deadline(self.limits.seconds), Future[Arrays]()
+
+        def work() -> None:
+            try:
+                done.set_result(
+                    self._stopped_late(worker, deadline, lambda: self._called(worker, code, given, context, deadline))
+                )
+            except BaseException as error:  # the evaluation's to handle, whatever it is
+                done.set_exception(error)
+
+        threading.Thread(target=work, name="code", daemon=True).start()
+        return self._awaited(done, deadline)
+
+    def _awaited(self, done: Future[Arrays], deadline: Deadline) -> Arrays:
         try:
-            return self._called(worker, code, given, context)
+            while not wait((done,), PAUSE).done:
+                check()
+                self._slow()
+        except BdapError:
+            deadline.shorten(GRACE)
+            raise
+        return done.result()
+
+    def _stopped_late(self, worker: _Worker, deadline: Deadline, work: Callable[[], Arrays]) -> Arrays:
+        """The result of the work, after which the worker is free; why there is none, where its sandbox was killed."""
+        try:
+            return work()
         except TimeoutError:
-            self._stop(owner)
+            self._stop(worker.owner, deadline)
             raise GraphError(
                 "UdfTimeout",
                 f"the code was stopped after {self.limits.seconds:g} seconds",
                 "make it faster",
             ) from None
         except Broken as error:
-            self._stop(owner)
+            self._stop(worker.owner, deadline)
             raise GraphError(
                 "UdfFailed",
                 f"the code was stopped: {error}",
@@ -127,12 +159,11 @@ class Udfs:
             if sandbox is not None:
                 sandbox.end()
 
-    def _called(self, worker: _Worker, code: str, given: Arrays, context: Any) -> Arrays:
+    def _called(self, worker: _Worker, code: str, given: Arrays, context: Any, deadline: Deadline) -> Arrays:
         if worker.sandbox is None:
             worker.sandbox = self._from_warm() or self._started()
+            deadline.restart()
         sandbox, key = worker.sandbox, hashlib.sha256(code.encode()).hexdigest()[:16]
-        sandbox.slow = self._slow
-        deadline = time.monotonic() + self.limits.seconds
         said = "" if key in sandbox.known else sandbox.load(key, code, deadline)
         found = said or sandbox.call(key, given, context, deadline)
         if isinstance(found, str):
@@ -151,8 +182,10 @@ class Udfs:
                         self._waiting[owner.person] += 1
                         waited = True
                     self._slow()
-                    if not self._change.wait(until - time.monotonic()):
+                    check()
+                    if time.monotonic() >= until:
                         raise Busy("all sandboxes for code are busy", "try again in a moment", retry_after=5)
+                    self._change.wait(PAUSE)
             finally:
                 if waited:
                     self._waiting[owner.person] -= 1
@@ -213,8 +246,10 @@ class Udfs:
 
         return Engine(self._settings)
 
-    def _stop(self, owner: Owner) -> None:
-        self._stopped[owner] = time.monotonic() + PENALTY
+    def _stop(self, owner: Owner, deadline: Deadline) -> None:
+        """It is not started again soon, unless it was nobody's any more."""
+        if not deadline.cut:
+            self._stopped[owner] = time.monotonic() + PENALTY
 
     def _refuse_stopped(self, owner: Owner) -> None:
         left = self._stopped.get(owner, 0.0) - time.monotonic()
