@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jinja2 import ChainableUndefined, Environment
 
 from bdap_hub.demo.people import PROJECTS
 from bdap_hub.demo.prepare import SECRETS
@@ -44,6 +45,23 @@ def test_every_default_is_documented_with_its_value(role: str) -> None:
     assert documented == {name: value for name, value in defaults.items() if name in documented}
     shared = set(_read(ANSIBLE / "group_vars/all.yml"))
     assert {name for name, option in options.items() if option.get("required")} <= shared
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_processing_starts_containers_only_where_code_is_allowed(allowed: bool) -> None:
+    role = ANSIBLE / "roles/services"
+    defaults, unit = _read(role / "defaults/main.yml"), (role / "templates/bdap.service.j2").read_text()
+    assert defaults["services_code"] is False
+
+    def groups(part: str) -> str:
+        drawn = Environment(undefined=ChainableUndefined, trim_blocks=True, autoescape=False).from_string(unit)
+        values = {"part": defaults["services_table"][part], "item": part, "bdap_process_environment": {}}
+        text = drawn.render(**{**defaults, **values, "services_code": allowed})
+        found = re.search(r"^SupplementaryGroups=(.*)$", text, re.MULTILINE)
+        return found[1] if found else ""
+
+    assert groups("processing") == ("docker" if allowed else "")
+    assert groups("gateway") == "docker" and groups("catalogue") == ""
 
 
 def test_the_hosts_lock_has_the_versions_we_test_with() -> None:
