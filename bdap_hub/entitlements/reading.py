@@ -49,6 +49,12 @@ def policy(settings: Settings, store: sessionmaker[Any], gpus: int = 0) -> Polic
     return project_images.merged(both, kept.images)
 
 
+def at_hand(settings: Settings, store: sessionmaker[Any]) -> bool:
+    """Whether `policy` answers now without asking the database."""
+    kept = _kept.get(str(store.kw["bind"].engine.url))
+    return kept is not None and time.monotonic() - kept.looked < STALE
+
+
 def projects(settings: Settings, store: sessionmaker[Any]) -> tuple[ProjectSettings, ...]:
     """All projects but those archived, the settings' first."""
     return settings.projects + _look(settings, store).going

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
+from bdap_hub import entitlements
 from bdap_hub.access import Person
+from bdap_hub.database import shared
 from bdap_hub.errors import NotAllowed
 from bdap_hub.processing.cubes.extent import WORLD
 from bdap_hub.processing.graphs.plan import Owned, Plan
@@ -38,6 +42,21 @@ def granted(folder: Path, mount: str = "/eos") -> Rights:
     record = {"id": "plots", "bdap:visibility": "project", "bdap:project": "agriculture"}
     (home / "collection.json").write_text(json.dumps(record))
     return Rights(settings, HubLogin(settings, "processing"))
+
+
+async def test_the_event_loop_does_not_wait_for_the_database(tmp_path: Path) -> None:
+    rights, asked = granted(tmp_path), list[int]()
+    engine = shared(rights.settings.database).kw["bind"]
+    event.listen(engine, "before_cursor_execute", lambda *_: asked.append(threading.get_ident()))
+    plots = Plan("", (), (Owned("plots", "project", "agriculture"),), WORLD)
+    entitlements.reading.forget()
+    assert await rights.checked(plots, ANA) is False
+    assert asked and threading.get_ident() not in asked
+    with pytest.raises(NotAllowed):
+        await rights.checked(plots, BEN)
+    entitlements.reading.forget()
+    rights.check(plots, ANA)
+    assert threading.get_ident() in asked  # as it would be without
 
 
 @pytest.mark.parametrize(

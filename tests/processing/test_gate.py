@@ -216,3 +216,18 @@ async def test_who_waits_for_a_picture_draws_it_when_the_first_has_gone() -> Non
     work.go.set()
     assert await second == b"second"
     assert await gate.run(draw, lambda: b"third") == b"second"
+
+
+async def test_who_waits_for_a_picture_that_never_comes_holds_nobody_up() -> None:
+    """Their place is another's meanwhile, and their wait ends like any evaluation."""
+    gate, work = Gate(workers=2, queue=5, deadline=3), Work()
+    drawn = Drawn(1000, gate.pool.watch.spare)
+    hanging = asyncio.create_task(gate.run(drawn.get, "tile", work.run))
+    await begun(work)
+    waiting = [asyncio.create_task(gate.run(drawn.get, "tile", lambda: b"")) for _ in range(2)]
+    assert await gate.run(drawn.get, "other", lambda: b"served") == b"served"
+    for task in (hanging, *waiting):
+        with pytest.raises(TooLate):
+            await task
+    assert await gate.run(drawn.get, "another", lambda: b"served") == b"served"
+    work.go.set()

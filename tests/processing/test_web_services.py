@@ -244,3 +244,19 @@ def test_services_of_before_keep_their_addresses(tmp_path: Path) -> None:
     (row,) = services.of("ana")
     assert (row.id, row.plan, row.title, row.kind, row.enabled) == ("p", "p", "Old", "XYZ", True)
     assert "processing_services" not in inspect(create_engine(url)).get_table_names()
+
+
+def test_percentiles_are_computed_in_the_turn_of_who_asks(
+    ana: Client, platform: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no longer than they wait for them."""
+    gate, told = platform.processing.state.room.gate, list[Any]()
+    run = gate.run
+
+    async def noted(work: Any, *arguments: Any, **more: Any) -> Any:
+        told.append((getattr(work, "__name__", ""), more.get("person"), "gone" in more))
+        return await run(work, *arguments, **more)
+
+    monkeypatch.setattr(gate, "run", noted)
+    ana.service(band("B04"), configuration={"style": {"percentiles": [10, 90]}})
+    assert ("percentiles", "ana", True) in told

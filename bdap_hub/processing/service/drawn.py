@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 
 from ..engine.cache import Cache
 from ..engine.cancel import CallerGone, TooLate, check
 
+LOOK = 0.5
+"""Seconds between two looks whether one who waits shall wait on."""
+
 
 class Drawn:
-    """A bounded store of images. `asked` counts what was wanted, `made` what had to be drawn for it."""
+    """A bounded store of images. `asked` counts what was wanted, `made` what had to be drawn for it.
 
-    def __init__(self, limit: int) -> None:
+    `slow` is called while a thread waits for another one's drawing.
+    """
+
+    def __init__(self, limit: int, slow: Callable[[], None] = lambda: None) -> None:
         self.asked = self.made = 0
+        self._slow = slow
         self._kept: Cache[bytes] = Cache(limit, len)
         self._busy: dict[str, Future[bytes]] = {}
         self._lock = threading.Lock()
@@ -33,9 +40,16 @@ class Drawn:
             if underway is None:
                 return self._draw(key, make, own)
             try:
-                return underway.result()
+                return self._awaited(underway)
             except (CallerGone, TooLate):
                 check()
+
+    def _awaited(self, underway: Future[bytes]) -> bytes:
+        """Its image once it is there. Who draws it may hang: this thread's place is another's, and may be given up."""
+        while not wait((underway,), LOOK).done:
+            check()
+            self._slow()
+        return underway.result()
 
     def _draw(self, key: str, make: Callable[[], bytes], own: Future[bytes]) -> bytes:
         try:

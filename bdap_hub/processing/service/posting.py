@@ -53,7 +53,7 @@ async def draft_of(room: Room, request: Request, principal: Principal, body: Map
     graph = parse(raw, REGISTRY)
     posted = _properties(Posted(kind=kind), body)
     compiled = await refusals_audited(room, request, principal, graph)
-    return Draft(await _styled(room, request, compiled, posted), compiled, raw)
+    return Draft(await _styled(room, request, principal, compiled, posted), compiled, raw)
 
 
 async def changed(
@@ -69,7 +69,7 @@ async def changed(
         raw = await room.expanded(principal, graph_of(dict(body)))
         compiled = await refusals_audited(room, request, principal, parse(raw, REGISTRY))
     if raw is not None or "configuration" in body:
-        posted = await _styled(room, request, compiled, posted)
+        posted = await _styled(room, request, principal, compiled, posted)
     return Draft(posted, compiled, raw)
 
 
@@ -100,9 +100,9 @@ def _text(raw: Any, key: str) -> str:
     return raw or ""
 
 
-async def _styled(room: Room, request: Request, compiled: Compiled, posted: Posted) -> Posted:
-    configuration = read_configuration(json.loads(posted.configuration))
-    style = await resolved(room, compiled, configuration, caller_token(request, room.login))
+async def _styled(room: Room, request: Request, principal: Principal, compiled: Compiled, posted: Posted) -> Posted:
+    configuration, token = read_configuration(json.loads(posted.configuration)), caller_token(request, room.login)
+    style = await resolved(room, compiled, configuration, token, principal.person.name, request.is_disconnected)
     return replace(posted, style="" if style is None else json.dumps(style))
 
 

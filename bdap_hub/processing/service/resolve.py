@@ -18,6 +18,7 @@ from ..engine.grid import Grid
 from ..graphs.graph import Graph, GraphError, Node
 from ..graphs.rewrite import LOADS
 from .configuration import Configuration
+from .gate import Gone
 from .lookup import Catalogue
 from .room import Room
 
@@ -37,10 +38,13 @@ KEEPING = {
 """Processes that leave values as they are, or take them away."""
 
 
-async def resolved(room: Room, compiled: Compiled, configuration: Configuration, token: str) -> dict[str, Any] | None:
+async def resolved(
+    room: Room, compiled: Compiled, configuration: Configuration, token: str, person: str = "", gone: Gone | None = None
+) -> dict[str, Any] | None:
     """The options by which a service is drawn, complete; None where those of the graph are so already.
 
-    GraphError in a sentence where the style is wrong for this result.
+    What has to be computed is done in the person's turn, as long as they wait for it (`gone`). GraphError in a sentence
+    where the style is wrong for this result.
     """
     own = configuration.style is not None
     options = dict(configuration.style if configuration.style is not None else options_of(compiled.graph))
@@ -48,7 +52,7 @@ async def resolved(room: Room, compiled: Compiled, configuration: Configuration,
         shown = drawable(compiled.result, options)
         if not options and shows_classes(compiled):
             return await _default(room, compiled, token)
-        found = {} if shown.undrawable else await _found(room, compiled, options, token)
+        found = {} if shown.undrawable else await _found(room, compiled, options, token, person, gone)
     except GraphError as error:
         if own and error.code == "ProcessArgumentInvalid":
             error.code = "ServiceConfigInvalid"
@@ -82,11 +86,13 @@ async def _default(room: Room, compiled: Compiled, token: str) -> dict[str, Any]
         return None
 
 
-async def _found(room: Room, compiled: Compiled, options: Mapping[str, Any], token: str) -> dict[str, Any]:
+async def _found(
+    room: Room, compiled: Compiled, options: Mapping[str, Any], token: str, person: str, gone: Gone | None
+) -> dict[str, Any]:
     if options.get("classes") is True:
         return {"classes": await _classes(room.catalogue, compiled, token)}
     if unstretched(options) is not None and hasattr(drawable(compiled.result, options).style.kind, "low"):
-        return await room.gate.run(percentiles, room.engine, compiled, options)
+        return await room.gate.run(percentiles, room.engine, compiled, options, person=person, gone=gone)
     return {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Sequence
@@ -54,6 +55,18 @@ class Rights:
         if groups is None:
             raise NotAllowed(f"{name} has no account any more", "log in again")
         return Person(name, groups)
+
+    async def ready(self) -> None:
+        """Until here the database is asked, where it has to be: what follows in the event loop does not wait for it."""
+        if not entitlements.at_hand(self.settings, shared(self.settings.database)):
+            await asyncio.to_thread(self._policy)
+
+    async def checked(self, plan: Plan, person: Person) -> bool:
+        """`check`, without waiting for the database in the event loop."""
+        if any(owned.kind == "job" for owned in plan.collections):
+            return await asyncio.to_thread(self.check, plan, person)
+        await self.ready()
+        return self.check(plan, person)
 
     def check(self, plan: Plan, person: Person) -> bool:
         """Whether everybody may read the plan's collections now; NotAllowed unless at least the person may.

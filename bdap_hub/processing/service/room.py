@@ -56,7 +56,7 @@ class Room:
         self.team = Team(processes(mine), Limits(settings.store, theirs), self._slow) if processes(mine) > 1 else None
         places = BEHIND * self.team.count if self.team else workers()
         self.gate = Gate(places, settings.processing.queue, watch=self.engine.watch, deadline=mine.deadline)
-        self.drawn = Drawn(settings.processing.tile_cache_mb * 2**20)
+        self.drawn = Drawn(settings.processing.tile_cache_mb * 2**20, self._slow)
         self.user_processes = UserProcesses(self.sessions, settings.processing.most_processes)
         self.native = native_engine(settings)
         self.engine.udfs = self.native.udfs = Udfs(settings, self._slow)
@@ -100,7 +100,7 @@ class Room:
         compiled = self._compiled.ready(row.plan)
         if compiled is None:
             compiled = await self.gate.run(self.compiled, row.plan, person=row.owner)
-        self.rights.check(compiled.plan, principal.person)
+        await self.rights.checked(compiled.plan, principal.person)
         return principal, row, compiled
 
     async def viewed(self, request: Request, identifier: str, signature: str) -> tuple[View, bool]:
@@ -120,7 +120,7 @@ class Room:
             view = await self.gate.run(
                 self.views.get, identifier, person.name, gone=request.is_disconnected, person=person.name
             )
-        return view, self.rights.check(view.compiled.plan, person)
+        return view, await self.rights.checked(view.compiled.plan, person)
 
     async def query(self, request: Request, view: View, signature: str) -> str:
         """What the addresses inside a document carry: the signature that it was asked with, else a new one."""
@@ -144,7 +144,7 @@ class Room:
         owned += [self.sources.uploads.owned(principal)] if given else []
         most, person = self.settings.processing.max_items, principal.person.name
         made = plan.build(graph, asked, collections, items, most, owned, person, given)
-        self.rights.check(made, principal.person)
+        await self.rights.checked(made, principal.person)
         return await self.gate.run(
             Compiled.of, graph, made, whole, self.engine.models, self.engine.udfs, person=principal.person.name
         )

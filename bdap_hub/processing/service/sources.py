@@ -68,6 +68,7 @@ class Sources:
 
     async def may(self, query: Query, principal: Principal, token: str) -> None:
         """The refusal of a load as far as it shows before items and files are looked at."""
+        await self.rights.ready()
         if query.process == "load_collection":
             await self.catalogue.collection(query.collection, token)
             return
@@ -83,6 +84,7 @@ class Sources:
 
     async def of(self, query: Query, principal: Principal, token: str) -> Found:
         """What a load reads; GraphError, NotAllowed or NotFound where it may not or cannot be read."""
+        await self.rights.ready()
         if query.process == "load_collection":
             return await self._catalogued(query, token)
         if query.process == "load_uploaded_files":
