@@ -1,6 +1,6 @@
-"""Fuzzes for MINUTES (10): a third in-process, a third over HTTP, a third by schemathesis. Exits 1 on a finding.
+"""Fuzzes for MINUTES (10), its parts equally long: graphs in-process and over HTTP, all other routes, schemathesis.
 
-`ONLY=graphs,http,openapi` chooses among the parts. Writes bench/results/fuzz_processing.json.
+Exits 1 on a finding. `ONLY=graphs,http,routes,openapi` chooses among them. Writes bench/results/fuzz_processing.json.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from bdap_hub.processing.engine.evaluate import Engine
 from bench.common import RESULTS, machine
@@ -20,25 +21,32 @@ from bench.common import RESULTS, machine
 from .addresses import schemathesis
 from .checks import Found, in_process, over_http
 from .graphs import graphs
+from .routes import Routes
 from .stage import stage
 
 MINUTES = float(os.environ.get("MINUTES", "10"))
-ONLY = os.environ.get("ONLY", "graphs,http,openapi").split(",")
+ONLY = os.environ.get("ONLY", "graphs,http,routes,openapi").split(",")
 QUIET = list(HealthCheck)
 
 
-def for_a_while(seconds: float, check: Callable[[Any], None]) -> None:
-    """New graphs until the time is over."""
+def for_a_while(seconds: float, *checks: tuple[st.SearchStrategy[Any], Callable[[Any], None]]) -> None:
+    """New inputs until the time is over, of each kind in turn."""
     until = time.monotonic() + seconds
-
-    @settings(max_examples=200, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=QUIET)
-    @given(graphs())
-    def some(graph: Any) -> None:
-        if time.monotonic() < until:
-            check(graph)
-
     while time.monotonic() < until:
-        some()
+        for inputs, check in checks:
+            some(inputs, check, until)
+
+
+def some(inputs: st.SearchStrategy[Any], check: Callable[[Any], None], until: float) -> None:
+    """Some inputs, as long as there is time."""
+
+    @settings(max_examples=30, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=QUIET)
+    @given(inputs)
+    def each(one: Any) -> None:
+        if time.monotonic() < until:
+            check(one)
+
+    each()
 
 
 def main() -> int:
@@ -47,9 +55,11 @@ def main() -> int:
     with stage() as on:
         engine = Engine(on.settings)
         if "graphs" in ONLY:
-            for_a_while(seconds, lambda graph: in_process(on, engine, graph, found))
+            for_a_while(seconds, (graphs(), lambda graph: in_process(on, engine, graph, found)))
         if "http" in ONLY:
-            for_a_while(seconds, lambda graph: over_http(on, graph, found))
+            for_a_while(seconds, (graphs(), lambda graph: over_http(on, graph, found)))
+        if "routes" in ONLY:
+            for_a_while(seconds, *Routes(on, found).all())
         if "openapi" in ONLY:
             schemathesis(on, seconds, found)
         engine.close()

@@ -121,7 +121,7 @@ def _service(settings: Settings, folder: Path) -> subprocess.Popen[bytes]:
     with (folder / "log").open("wb") as log:
         env = {**os.environ, "BDAP_CONFIG": str(config)}
         process = subprocess.Popen([*command, *where], env=env, stdout=log, stderr=log)
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 600
     while True:
         try:
             httpx.get(f"{settings.processing.url}{PREFIX}/health", timeout=2).raise_for_status()

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioIOError
 
 from bdap_hub.processing.engine.evaluate import Engine
 from bdap_hub.processing.engine.grid import Grid
+from bdap_hub.processing.engine.headers import item_of_raster
 from bdap_hub.processing.engine.reader import FileUnavailable
 from bdap_hub.processing.graphs.graph import GraphError
 from bdap_hub.processing.graphs.needs import queries
@@ -91,6 +94,34 @@ def test_a_damaged_file_is_named_with_its_reason(
         path.rmdir()
     written(tmp_path, noise())
     assert np.isfinite(engine.cube(graph, GRID).data).all()
+    engine.close()
+
+
+def test_what_a_damaged_file_leaves_behind_is_no_fault_of_the_next(tmp_path: Path) -> None:
+    """GDAL keeps a thread's last error; rasterio would raise it at another file's header."""
+    path = written(tmp_path, noise())
+    sound = path.with_name("sound.tif")
+    sound.write_bytes(path.read_bytes())
+    engine, _ = made(tmp_path)
+    data = engine.reader.file("/eos/data/a/sound.tif").level()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with rasterio.open(path) as damaged, pytest.raises(RasterioIOError):
+        damaged.read(1)
+    with pytest.raises(CPLE_BaseError):  # as it is without care
+        _ = data.colorinterp
+    with rasterio.open(path) as damaged, pytest.raises(RasterioIOError):
+        damaged.read(1)
+    assert item_of_raster(engine.reader, "/eos/data/a/sound.tif")["assets"]["sound"]["roles"] == ["data"]
+    engine.close()
+
+
+def test_a_scale_that_is_no_number(tmp_path: Path) -> None:
+    path = written(tmp_path, noise())
+    with rasterio.open(path, "r+") as file:
+        file.scales = (float("nan"),)
+    engine, _ = made(tmp_path)
+    with pytest.raises(FileUnavailable, match=f"{HREF} declares a scale"):
+        item_of_raster(engine.reader, HREF)
     engine.close()
 
 

@@ -67,3 +67,9 @@ def test_a_document_of_anything(document: dict[str, Any]) -> None:
         isinstance(href, str) for found in stac.links_of(document, PLACE, stac.on_store).values() for href in found
     )
     assert isinstance(stac.assets_of(document), dict)
+
+
+@pytest.mark.parametrize("side", [float("nan"), float("inf"), 1e400])
+def test_a_box_is_of_finite_numbers(side: float) -> None:
+    with pytest.raises(GraphError, match="no date, place or files"):
+        planned({**SOUND, "bbox": [side, 46.0, 15.0, 47.0]})

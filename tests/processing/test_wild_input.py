@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import math
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bdap_hub.errors import BadRequest
 from bdap_hub.processing.cubes.extent import box
 from bdap_hub.processing.cubes.geometry import parts
+from bdap_hub.processing.graphs.expand import expand
 from bdap_hub.processing.graphs.graph import GraphError
 from bdap_hub.processing.graphs.needs import margin, queries
 from bdap_hub.processing.graphs.parse import parse
 from bdap_hub.processing.processes import REGISTRY
 from bdap_hub.processing.results.formats import wanted
+from bdap_hub.processing.results.values import summary
 from bdap_hub.processing.service.bodies import parsed
 
 from .graphs import arg, call, load, node, of
@@ -31,7 +37,7 @@ BOX = {"west": 0, "south": 0, "east": 1, "north": 1}
         ('{"x": "\\ud800"}', "half"),
         ('{"\\udfff": 1}', "half"),
         ('{"x": "a\\u0000"}', "null"),
-        ("[" * 100_000, "JSON"),
+        ("[" * 100_000, "deep"),
         ('{"x": "\xff"}', "JSON"),
     ],
 )
@@ -147,3 +153,51 @@ def test_a_gaussian_of_any_width_has_a_reach(sigma: float) -> None:
     else:
         with pytest.raises(GraphError, match="pixels around it"):
             reach(sigma)
+
+
+def nest(depth: int) -> bytes:
+    return b'{"x": ' * depth + b"1" + b"}" * depth
+
+
+@pytest.mark.parametrize("deep", [nest(151), b"[" * 151 + b"]" * 151, b'{"a": "}}}\\"", "b": ' + nest(150) + b"}"])
+def test_what_is_nested_too_deep_is_refused(deep: bytes) -> None:
+    with pytest.raises(BadRequest, match="more than 150 deep"):
+        parsed(deep)
+
+
+def test_brackets_in_texts_nest_nothing() -> None:
+    assert parsed(nest(150)) and parsed(b'["' + b"[" * 1000 + b'\\"[[", "{"]')
+
+
+def test_callbacks_within_callbacks_end_in_a_sentence() -> None:
+    graph: Any = {"a": node("add", True, x=1, y=1)}
+    for _ in range(200):
+        graph = {"a": node("apply", True, data=1, process={"process_graph": graph})}
+    with pytest.raises(GraphError):
+        parse(expand(graph, {}, REGISTRY), REGISTRY)
+
+
+@pytest.mark.parametrize("east", [541, -1e300])
+def test_no_place_lies_so_far_east(east: float) -> None:
+    """Beyond 180 lies what crosses the antimeridian."""
+    assert parts({"type": "Point", "coordinates": [190, 0]})
+    with pytest.raises(GraphError):
+        parts({"type": "Point", "coordinates": [east, 0]})
+
+
+def test_statistics_of_huge_numbers_are_json() -> None:
+    """What is beyond doubles is None, as JSON has no infinity; what is not stays."""
+    found = summary(np.array([1e308, 1e308, -1e308]))
+    assert found["sum"] is None or math.isfinite(found["sum"])
+    assert found["sd"] is None and found["max"] == 1e308
+    assert json.dumps(found, allow_nan=False)
+
+
+def test_a_reach_that_cannot_be_computed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process is a stand-in: none of today's is known to fail so."""
+    graph = parse({"a": load(), "b": node("focal_statistics", True, data=of("a"), statistic="mean", size=5)}, REGISTRY)
+    assert margin(graph) == 2
+    broken = replace(REGISTRY["focal_statistics"], reach=lambda arguments: len(arguments["size"]))
+    monkeypatch.setitem(REGISTRY, "focal_statistics", broken)
+    with pytest.raises(GraphError, match=r"node 'b' \(focal_statistics\): .* how far it looks"):
+        margin(graph)

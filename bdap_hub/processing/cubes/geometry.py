@@ -14,6 +14,8 @@ from .extent import Bounds, box
 DEPTHS = {"Point": 1, "MultiPoint": 2, "LineString": 2, "MultiLineString": 3, "Polygon": 3, "MultiPolygon": 4}
 MAX_DEPTH = 8
 """Features and collections inside one another; the standard has two."""
+MOST_EAST = 540
+"""Degrees of longitude: what crosses the antimeridian goes on beyond 180."""
 LEAST = {"LineString": 2, "MultiLineString": 2, "Polygon": 4, "MultiPolygon": 4}
 
 
@@ -73,5 +75,5 @@ def _nested(value: Any, depth: int, least: int) -> bool:
         return False
     if depth == 1:
         numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in value)
-        return len(value) >= 2 and numbers and abs(value[1]) <= 90
+        return len(value) >= 2 and numbers and abs(value[0]) <= MOST_EAST and abs(value[1]) <= 90
     return len(value) >= (least if depth == 2 else 1) and all(_nested(inner, depth - 1, least) for inner in value)

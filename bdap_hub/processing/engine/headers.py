@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 from rasterio.warp import transform_bounds
@@ -14,6 +16,7 @@ from rasterio.warp import transform_bounds
 from ..cubes.extent import DEGREES
 from .files import File
 from .grid import crs_of
+from .held import Unsuitable
 from .reader import FileUnavailable, Reader
 
 DAY = re.compile(r"(?<!\d)((?:19|20)\d\d)-?(\d\d)-?(\d\d)(?!\d)")
@@ -22,9 +25,14 @@ DAY = re.compile(r"(?<!\d)((?:19|20)\d\d)-?(\d\d)-?(\d\d)(?!\d)")
 def item_of_raster(reader: Reader, href: str) -> dict[str, Any]:
     """The STAC item of a file on the store; FileUnavailable where it cannot be read, or lies nowhere on Earth."""
     file = reader.file(href)
+    return reader.guarded(href, lambda: _item(file, href))
+
+
+def _item(file: File, href: str) -> dict[str, Any]:
     data = file.level()
-    count = data.count - (data.colorinterp[-1] is ColorInterp.alpha)
-    classes = ["classification"] if data.colorinterp[0] is ColorInterp.palette else []
+    colours = _colours(data)
+    count = data.count - (colours[-1] is ColorInterp.alpha)
+    classes = ["classification"] if colours[0] is ColorInterp.palette else []
     bands = [_band(data, index) for index in range(count)]
     asset = {"href": href, "type": "image/tiff", "roles": ["data", *classes], "raster:bands": bands, "eo:bands": bands}
     name = PurePosixPath(href).stem
@@ -32,9 +40,20 @@ def item_of_raster(reader: Reader, href: str) -> dict[str, Any]:
     return {"id": name, "bbox": _degrees(file, href), "properties": properties, "assets": {name: asset}}
 
 
+def _colours(data: Any) -> Any:
+    """What its bands mean. rasterio takes an error that another file left in this thread for one of this file's."""
+    try:
+        return data.colorinterp
+    except CPLE_BaseError:
+        return data.colorinterp
+
+
 def _band(data: Any, index: int) -> dict[str, Any]:
     name = data.descriptions[index] or f"b{index + 1}"
-    return {"name": name, "scale": data.scales[index], "offset": data.offsets[index]}
+    scale, offset = data.scales[index], data.offsets[index]
+    if not (math.isfinite(scale) and math.isfinite(offset)):
+        raise Unsuitable("declares a scale or an offset that is no number")
+    return {"name": name, "scale": scale, "offset": offset}
 
 
 def _when(file: File) -> datetime:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
@@ -88,14 +89,14 @@ class Reader:
     def file(self, href: str) -> File:
         """What is known of the file of an href; FileUnavailable where GDAL cannot read it."""
         version = self.version(href)
-        return self._guarded(href, lambda: self._files.get(version, lambda: File(version, self._handles)))
+        return self.guarded(href, lambda: self._files.get(version, lambda: File(version, self._handles)))
 
     def text(self, href: str, most: int) -> bytes:
         """A document on the store, of at most so many bytes."""
         version = self.version(href)
         if version.size > most:
             raise FileUnavailable(f"{href} is larger than {most >> 20} MB", "split it")
-        return self._guarded(href, lambda: _content(version))
+        return self.guarded(href, lambda: _content(version))
 
     def sampler(self, file: File, grid: Grid) -> Sampler | None:
         """How a grid's values are taken from a file; None where the two do not meet."""
@@ -109,9 +110,9 @@ class Reader:
         how = self.sampler(file, grid)
         if how is None:
             return None
-        window = self._guarded(source.href, lambda: self._window(file, source, how))
+        window = self.guarded(source.href, lambda: self._window(file, source, how))
         mask = replace(source, index=MASK)
-        hidden = self._guarded(source.href, lambda: self._window(file, mask, how) == 0) if file.masked else None
+        hidden = self.guarded(source.href, lambda: self._window(file, mask, how) == 0) if file.masked else None
         nodata = file.nodata if source.nodata is None else source.nodata
         return in_scale(how.take(window, nodata, source.nearest, hidden), source)
 
@@ -160,13 +161,14 @@ class Reader:
         """The part of the store that answers or hangs as a whole: a collection's folder, or a project's."""
         return "/".join(href.split("/")[: self.store.mount.rstrip("/").count("/") + 3])
 
-    def _guarded[T](self, href: str, act: Callable[[], T]) -> T:
+    def guarded[T](self, href: str, act: Callable[[], T]) -> T:
+        """What GDAL gives of a file; FileUnavailable where it fails. Calls into the store are seen by the watch."""
         try:
             with self.watch.on(self._place(href)):
                 return act()
         except Unsuitable as error:
             raise FileUnavailable(f"{href} {error}", self._remedy(href)) from None
-        except (RasterioError, OSError):  # GDAL's own words may hold the server's path
+        except (RasterioError, CPLE_BaseError, OSError):  # GDAL's own words may hold the server's path
             raise FileUnavailable(f"{href} is damaged or not a raster", self._remedy(href)) from None
 
 

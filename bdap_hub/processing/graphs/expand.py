@@ -61,11 +61,18 @@ def _is_own(node: Raw, registry: Registry) -> bool:
 
 class _Expansion:
     def __init__(self, own: Mapping[str, Own], registry: Registry) -> None:
-        self.own, self.registry, self.count = own, registry, 0
+        self.own, self.registry, self.count, self.depth = own, registry, 0, 0
 
     def graph(self, raw: Any, inside: tuple[str, ...]) -> Any:
-        if not isinstance(raw, Mapping) or len(inside) > MAX_NESTING:
+        if not isinstance(raw, Mapping) or len(inside) > MAX_NESTING or self.depth > MAX_NESTING:
             return raw
+        self.depth += 1
+        try:
+            return self._nodes(raw, inside)
+        finally:
+            self.depth -= 1
+
+    def _nodes(self, raw: Raw, inside: tuple[str, ...]) -> dict[str, Any]:
         nodes: dict[str, Any] = {}
         for name, node in raw.items():
             self.count += 1

@@ -194,7 +194,7 @@ def margin(graph: Graph) -> int:
     reach: dict[str, int] = {}
     for node in graph.nodes:
         before = max((reach[ref] for ref in node.refs), default=0)
-        reach[node.id] = before + REGISTRY[node.process].reach(node.arguments)
+        reach[node.id] = before + _reach(node)
     if reach[graph.result] > MOST_MARGIN:
         raise GraphError(
             "ProcessGraphComplexity",
@@ -202,6 +202,21 @@ def margin(graph: Graph) -> int:
             "use smaller kernels",
         )
     return reach[graph.result]
+
+
+def _reach(node: Node) -> int:
+    """How many pixels around a pixel one node looks at; GraphError where its arguments do not tell."""
+    try:
+        return REGISTRY[node.process].reach(node.arguments)
+    except GraphError as error:
+        error.message = f"node {node.name!r} ({node.process}): {error.message}"
+        raise
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError):
+        raise GraphError(
+            "ProcessArgumentInvalid",
+            f"node {node.name!r} ({node.process}): its arguments do not tell how far it looks",
+            "write them into the graph as the process describes them",
+        ) from None
 
 
 def _condition(graph: Graph) -> dict[str, Any] | None:

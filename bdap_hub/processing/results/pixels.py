@@ -79,10 +79,10 @@ class NativeReader(Reader):
         rows = []
         for top in range(inside.top, inside.bottom, ROWS):
             part = Pixels(inside.left, top, inside.width, min(ROWS, inside.bottom - top))
-            values = self._guarded(source.href, partial(_numbers, file, source.index, part))
+            values = self.guarded(source.href, partial(_numbers, file, source.index, part))
             found = as_floats(values, file.nodata if source.nodata is None else source.nodata)
             if file.masked:
-                mask = self._guarded(source.href, partial(_mask, file, part))
+                mask = self.guarded(source.href, partial(_mask, file, part))
                 found[mask == 0] = np.nan
             rows.append(in_scale(found, source))
         return rows[0] if len(rows) == 1 else np.concatenate(rows)

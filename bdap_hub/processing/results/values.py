@@ -140,9 +140,10 @@ def summary(values: Any) -> dict[str, Any]:
     counts = {"valid": int(valid.size), "nodata": int(values.size - valid.size)}
     if not valid.size:
         return {**counts, **dict.fromkeys(STATISTICS)}
-    p2, median, p98 = np.percentile(valid, (2, 50, 98))
-    found = (valid.min(), valid.max(), valid.mean(), valid.std(), valid.sum(), median, p2, p98)
-    return {**counts, **{name: float(value) for name, value in zip(STATISTICS, found, strict=True)}}
+    with np.errstate(over="ignore", invalid="ignore"):  # of huge numbers some are beyond doubles: None
+        p2, median, p98 = np.percentile(valid, (2, 50, 98))
+        found = (valid.min(), valid.max(), valid.mean(), valid.std(), valid.sum(), median, p2, p98)
+    return {**counts, **{name: _number(value) for name, value in zip(STATISTICS, found, strict=True)}}
 
 
 def nested(cube: Cube, values: Sequence[Any]) -> Any:

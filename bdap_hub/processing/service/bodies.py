@@ -7,11 +7,14 @@ import math
 import re
 from typing import Any, NoReturn
 
+import numpy as np
 from fastapi import Request
 
 from ...errors import BadRequest, TooMuch
 
-MAX_BODY = 1_000_000
+MAX_BODY, MAX_NESTING = 1_000_000, 150
+TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 UNSTORABLE = re.compile(r"[\ud800-\udfff]|(?<!\\)(?:\\\\)*\\u0000")
 """Lone surrogates, and null characters as JSON writes them: no UTF-8, or no text of every database."""
 
@@ -31,6 +34,8 @@ async def body_of(request: Request) -> dict[str, Any]:
 
 def parsed(content: bytes) -> Any:
     """The JSON value; BadRequest for what others could not read back: NaN, numbers beyond doubles, half characters."""
+    if _nesting(content) > MAX_NESTING:
+        raise BadRequest(f"the request has lists and objects more than {MAX_NESTING} deep", "post a flatter one")
     try:
         text = content.decode()
         body = json.loads(text, parse_constant=_no_number, parse_float=_double, parse_int=_integer)
@@ -40,6 +45,12 @@ def parsed(content: bytes) -> Any:
     if not storable:
         raise BadRequest("the request has a text with half of a character, or with a null one", "send whole characters")
     return body
+
+
+def _nesting(content: bytes) -> int:
+    """How deep lists and objects lie in one another: whoever walks through them does so by calling itself."""
+    brackets = np.frombuffer(TEXT.sub(b"", content).translate(None, BUT_BRACKETS), np.uint8)
+    return int(np.cumsum(np.where(np.isin(brackets, list(b"[{")), 1, -1), dtype=np.int64).max(initial=0))
 
 
 def _no_number(text: str) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import posixpath
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -56,7 +57,7 @@ def item_of(raw: Any, place: str, join: Join, root: str) -> dict[str, Any]:
     try:
         properties = dict(raw.get("properties") or {})
         datetime.fromisoformat(str(properties.get("datetime") or properties.get("start_datetime")))
-        bbox = [float(v) for v in raw.get("bbox") or around(raw.get("geometry"))]
+        bbox = [_finite(v) for v in raw.get("bbox") or around(raw.get("geometry"))]
         assets = {str(key): _asset(asset, place, join) for key, asset in dict(raw.get("assets") or {}).items()}
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, GraphError):
         raise wrong(place, f"gives no date, place or files that can be read for {shown}") from None
@@ -97,6 +98,12 @@ def _asset(raw: Any, place: str, join: Join) -> dict[str, Any]:
     if not asset["type"] and href.lower().endswith(RASTERS):
         asset["type"] = "image/tiff"
     return {**asset, "href": href if href.startswith("/") else join(place, href)}
+
+
+def _finite(raw: Any) -> float:
+    if not math.isfinite(value := float(raw)):
+        raise ValueError
+    return value
 
 
 def wrong(place: str, what: str) -> GraphError:
