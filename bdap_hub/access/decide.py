@@ -8,6 +8,7 @@ from .requests import (
     Administer,
     BuildImage,
     ChangeDashboard,
+    CurateCollection,
     EditProject,
     ManageMembers,
     Publish,
@@ -40,6 +41,8 @@ def decide(policy: Policy, person: Person | None, request: Request) -> Decision:
             return _administer(policy, person)
         case ManageMembers():
             return _manage_members(policy, person, request)
+        case CurateCollection():
+            return _curate(policy, person, request)
         case BuildImage():
             return _build_image(policy, person, request)
         case EditProject():
@@ -126,6 +129,20 @@ def _build_image(policy: Policy, person: Person, request: BuildImage) -> Decisio
     if leads:
         return proven(policy, person, yes("lead", f"{person.name} leads project {project.name}"), project.requires)
     return _administer(policy, person)
+
+
+def _curate(policy: Policy, person: Person, request: CurateCollection) -> Decision:
+    """Administrators all, leads what lies in a collection of their project."""
+    if request.whole or in_group(person, policy.admin_group) or not request.project:
+        return _administer(policy, person)
+    project = policy.project(request.project)
+    if project is None:
+        return unknown(policy, request.project)
+    if role_in(project, person.groups) != "lead":
+        return no("lead", f"{person.name} does not lead project {project.name}")
+    if (ended := over(policy, project)) is not None:
+        return ended
+    return proven(policy, person, yes("lead", f"{person.name} leads project {project.name}"), project.requires)
 
 
 def _edit_project(policy: Policy, person: Person, request: EditProject) -> Decision:

@@ -88,6 +88,18 @@ class ReadCollection:
 
 
 @dataclass(frozen=True)
+class CurateCollection:
+    """Write items of a collection and its description. `project` owns it ('' for the platform's own).
+
+    `whole`: make it, take it away, or say who sees it and where its files lie.
+    """
+
+    collection: str
+    project: str = ""
+    whole: bool = False
+
+
+@dataclass(frozen=True)
 class ViewDashboard:
     """Open a published dashboard."""
 
@@ -152,6 +164,7 @@ Request = (
     | ReadPath
     | WritePath
     | ReadCollection
+    | CurateCollection
     | ViewDashboard
     | Publish
     | ChangeDashboard

@@ -15,7 +15,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from ..errors import NotFound
 from ..settings import Settings
 from ..web import HubLogin, create_service, page
-from . import aggregation, collection_search, stac
+from . import aggregation, collection_search, curate, stac
 from .contract import Page
 from .pages import card, collection_view
 from .reading import Caller, Readers
@@ -29,7 +29,9 @@ ROWS = 25
 def create_app(settings: Settings) -> FastAPI:
     """The service, with nothing running yet."""
     app, login = create_service(settings, "catalogue", "BDAP catalogue")
-    app.include_router(_Routes(settings, login).router(), prefix=login.prefix.rstrip("/"))
+    routes = _Routes(settings, login)
+    app.include_router(routes.router(), prefix=login.prefix.rstrip("/"))
+    curate.add_to(app, routes.readers)
     return app
 
 
@@ -48,6 +50,7 @@ class _Routes:
         for path, endpoint in (
             ("/", self.landing),
             ("/conformance", self.conformance),
+            ("/api", self.api),
             ("/queryables", self.queryables),
             ("/aggregations", self.aggregations),
             ("/aggregate", self.aggregate),
@@ -71,24 +74,30 @@ class _Routes:
         caller = await self.readers.caller(request)
         if _wants_html(request):
             return await self._list_page(request, caller)
-        return answer(stac.landing(self._base(request), list(caller.readable.values())))
+        return answer(stac.landing(self.readers.base(request), list(caller.readable.values())))
 
     async def conformance(self) -> Response:
         """The conformance classes this API keeps."""
         return answer({"conformsTo": list(stac.CONFORMANCE)})
 
+    async def api(self, request: Request) -> Response:
+        """This API as an OpenAPI document."""
+        return JSONResponse(request.app.openapi(), media_type=stac.OPENAPI)
+
     async def queryables(self, request: Request, collection: str = "") -> Response:
         """The properties a query can name: in one collection, or over all one may see."""
         caller = await self.readers.caller(request)
         found = [self.readers.named(caller, collection)] if collection else list(caller.readable.values())
-        return answer(stac.queryables(f"{self._base(request)}{_below(collection)}/queryables", found), "schema+json")
+        return answer(
+            stac.queryables(f"{self.readers.base(request)}{_below(collection)}/queryables", found), "schema+json"
+        )
 
     async def collections(self, request: Request) -> Response:
         """The collections one may see, or those of them that fit a search."""
         caller = await self.readers.caller(request)
         if _wants_html(request):
             return await self._list_page(request, caller)
-        base, parameters = self._base(request), dict(request.query_params)
+        base, parameters = self.readers.base(request), dict(request.query_params)
         wanted = collection_search.read(body_of(parameters))
         documents = [stac.collection(base, each) for each in caller.readable.values()]
         found = await run_in_threadpool(collection_search.find, documents, wanted)
@@ -103,7 +112,7 @@ class _Routes:
         caller = await self.readers.caller(request)
         found = self.readers.named(caller, collection)
         if not _wants_html(request):
-            return answer(stac.collection(self._base(request), found))
+            return answer(stac.collection(self.readers.base(request), found))
         search = from_parameters({"limit": str(ROWS), "token": request.query_params.get("token", "")})
         items = await run_in_threadpool(self.catalogue.items.search, [found.id], search)
         view = collection_view(found, items, self._picture(found.id))
@@ -124,7 +133,7 @@ class _Routes:
         search = from_parameters(parameters, IN_COLLECTION)
         items = await run_in_threadpool(self.catalogue.items.search, [found.id], search)
         path = f"{_below(found.id)}/items"
-        return answer(stac.results(self._base(request), path, parameters, items, search.fields), "geo+json")
+        return answer(stac.results(self.readers.base(request), path, parameters, items, search.fields), "geo+json")
 
     async def item(self, request: Request, collection: str, item: str) -> Response:
         """One item."""
@@ -132,26 +141,28 @@ class _Routes:
         found = await run_in_threadpool(self.catalogue.items.get, collected.id, item)
         if found is None:
             raise NotFound(f"there is no item {item!r} in the collection {collected.id}", "look at its list of items")
-        return answer(stac.item(self._base(request), found), "geo+json")
+        return answer(stac.item(self.readers.base(request), found), "geo+json")
 
     async def search_get(self, request: Request) -> Response:
         """Search items; parameters in the address."""
         parameters = dict(request.query_params)
         search = from_parameters(parameters)
         found = await self._find(request, search)
-        return answer(stac.results(self._base(request), "/search", parameters, found, search.fields), "geo+json")
+        return answer(stac.results(self.readers.base(request), "/search", parameters, found, search.fields), "geo+json")
 
     async def search_post(self, request: Request, body: Any = Body(default={})) -> Response:  # noqa: B008
         """Search items; parameters as JSON."""
         search = from_body(body)
         found = await self._find(request, search)
-        return answer(stac.results(self._base(request), "/search", {}, found, search.fields, dict(body)), "geo+json")
+        return answer(
+            stac.results(self.readers.base(request), "/search", {}, found, search.fields, dict(body)), "geo+json"
+        )
 
     async def aggregations(self, request: Request, collection: str = "") -> Response:
         """What can be counted."""
         if collection:
             self.readers.named(await self.readers.caller(request), collection)
-        base = self._base(request)
+        base = self.readers.base(request)
         return answer(aggregation.described([stac.link("root", f"{base}/"), self._self(request)]))
 
     async def aggregate(self, request: Request, collection: str = "") -> Response:
@@ -167,7 +178,9 @@ class _Routes:
         names = self._asked(await self.readers.caller(request), search)
         count = self.catalogue.items.aggregate
         found = [(each, await run_in_threadpool(count, names, search, each)) for each in wanted]
-        return answer(aggregation.document([stac.link("root", f"{self._base(request)}/"), self._self(request)], found))
+        return answer(
+            aggregation.document([stac.link("root", f"{self.readers.base(request)}/"), self._self(request)], found)
+        )
 
     async def _find(self, request: Request, search: Search) -> Page:
         names = self._asked(await self.readers.caller(request), search)
@@ -190,14 +203,7 @@ class _Routes:
     def _self(self, request: Request) -> dict[str, Any]:
         path = request.url.path.removeprefix(self.login.prefix.rstrip("/"))
         query = f"?{request.url.query}" if request.url.query else ""
-        return stac.link("self", f"{self._base(request)}{path}{query}")
-
-    def _base(self, request: Request) -> str:
-        """Prefix of links: the address the caller used if it is this service's own port, else the public one."""
-        host = request.headers.get("host", "")
-        own = host.rpartition(":")[2] == str(self.settings.catalogue.port) and stac.HOST.fullmatch(host)
-        root = f"http://{host}" if own else self.settings.hub.public_url
-        return f"{root}{self.login.prefix.rstrip('/')}"
+        return stac.link("self", f"{self.readers.base(request)}{path}{query}")
 
 
 def _below(collection: str) -> str:

@@ -14,6 +14,8 @@ from .items import EXTENSIONS, STAC_VERSION
 from .sums import Sums
 from .thumbnail import draw
 
+EDITED = "bdap:edited"
+"""What curators have written over the API: it stays when the files are read again."""
 GIVEN = ("description", "license", "providers", "keywords")
 
 
@@ -35,16 +37,20 @@ def announce(home: Path, head: Head) -> None:
     write_json(path, known | _access(head))
 
 
-def summarise(settings: Settings, home: Path, head: Head, folder: Path, items: Iterable[dict[str, Any]]) -> None:
-    """Rewrite the collection from its items (oldest first): extent, summaries, assets, thumbnail."""
-    collection = _empty(head) | _given(folder) | _access(head)
+def summarise(
+    settings: Settings, home: Path, head: Head, folder: Path, items: Iterable[dict[str, Any]], *, picture: bool = True
+) -> None:
+    """Rewrite the collection from its items (oldest first): extent, summaries, assets, and its picture if asked."""
+    known = read_json(home / "collection.json") if (home / "collection.json").is_file() else {}
+    edited = {EDITED: known[EDITED], **known[EDITED]} if known.get(EDITED) else {}
+    collection = _empty(head) | _given(folder) | _access(head) | edited
     sums = Sums()
     for item in items:
         sums.add(item)
     if sums.count:
         collection |= sums.document()
-        if picture := draw(settings.store, [sums.clearest]):
-            write_bytes(home / "thumbnail.png", picture)
+        if drawn := draw(settings.store, sums.clearest) if picture else None:
+            write_bytes(home / "thumbnail.png", drawn)
     write_json(home / "collection.json", collection)
 
 

@@ -9,36 +9,40 @@ from typing import Any
 
 from ..errors import BadRequest
 
-NEEDED = ("type", "id", "collection")
+NEEDED = ("type", "stac_version", "id", "collection")
+DEFAULT = (*NEEDED, "geometry", "bbox", "links", "assets", "properties.datetime")
 
 
 @dataclass(frozen=True)
 class Fields:
-    """Paths such as properties.eo:cloud_cover. Nothing included: the default."""
+    """Paths such as properties.eo:cloud_cover. `include` None: everything; empty: the default set."""
 
-    include: tuple[str, ...] = ()
+    include: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
 
 
-def read_fields(value: Any) -> Fields | None:
+def read_fields(body: Mapping[str, Any]) -> Fields | None:
     """From the body of a search."""
-    if value is None:
+    if "fields" not in body:
         return None
+    value = body["fields"]
     parts = [value.get(key) or [] for key in ("include", "exclude")] if isinstance(value, Mapping) else [None]
     if not all(isinstance(part, list) and all(isinstance(name, str) for name in part) for part in parts):
         raise BadRequest("fields is no object of lists", 'send for example {"include": ["id"], "exclude": ["assets"]}')
-    return Fields(tuple(parts[0]), tuple(parts[1]))
+    include, exclude = parts
+    return Fields(None if exclude and "include" not in value else tuple(include), tuple(exclude))
 
 
 def pick(item: dict[str, Any], fields: Fields | None) -> dict[str, Any]:
-    """The item with what is wanted of it: only what is included, if anything is, and nothing that is excluded."""
-    if fields is None or not (fields.include or fields.exclude):
+    """The item with what is wanted of it. What is included by its own name stays, whatever is excluded."""
+    if fields is None:
         return item
-    wanted: dict[str, Any] = {} if fields.include else deepcopy(item)
-    for name in (*NEEDED, *fields.include):
+    include = fields.include or ()
+    wanted: dict[str, Any] = deepcopy(item) if fields.include is None else {}
+    for name in (*NEEDED, *include) if include else DEFAULT:
         _copy(item, wanted, name.split("."))
     for name in fields.exclude:
-        if name not in NEEDED:
+        if not any(kept == name or kept.startswith(f"{name}.") for kept in (*NEEDED, *include)):
             _drop(wanted, name.split("."))
     return wanted
 

@@ -143,6 +143,8 @@ def _call(node: Any) -> tuple[str, list[Any]]:
     if not isinstance(node, Mapping) or not isinstance(node.get("args"), list):
         raise BadRequest(f"{node!r:.60} in the filter is no condition", EXAMPLE)
     operator, args = str(node.get("op")), node["args"]
+    if operator == "between" and len(args) == 2 and isinstance(args[1], list):
+        args = [args[0], *args[1]]  # as CQL2 had it in drafts
     if operator not in ("and", "or") and ARGUMENTS.get(operator) is None:
         raise BadRequest(f"the filter has the unknown operator {operator!r:.40}", "look at the conformance classes")
     if operator not in ("and", "or") and len(args) != ARGUMENTS[operator]:

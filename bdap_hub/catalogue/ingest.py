@@ -47,14 +47,14 @@ def ingest(
     for bands that declare none,
     `pattern` is a regular expression with the groups band and date, `prune` drops items whose files are gone.
     """
-    folder = _checked(settings, folder, collection_id, visibility, project)
+    folder = checked(settings, folder, collection_id, visibility, project)
     found = scan.find(folder, collection_id, pattern)
     if not found:
         raise BadRequest(f"there is no GeoTIFF below {folder}", "name the folder that holds .tif files")
     _date(found, datetime)
     scaling = items.Scaling(scale, offset, nodata)
     home = settings.var.resolve() / "catalogue" / collection_id
-    with _locked(home):
+    with locked(home):
         head = collections.Head(
             collection_id, title or collection_id, visibility, project, settings.store.href_of(folder)
         )
@@ -69,7 +69,8 @@ def ingest(
     return report
 
 
-def _checked(settings: Settings, folder: Path, collection: str, visibility: str, project: str) -> Path:
+def checked(settings: Settings, folder: Path, collection: str, visibility: str, project: str) -> Path:
+    """The folder, resolved, of a collection that may be as it is said to be; BadRequest otherwise."""
     if not COLLECTION_ID.fullmatch(collection):
         raise BadRequest(
             f"{collection!r} cannot be a collection's id",
@@ -100,10 +101,11 @@ def _checked(settings: Settings, folder: Path, collection: str, visibility: str,
 def _hideable(settings: Settings, folder: Path, collection: str, project: str) -> None:
     """Servers of other projects leave out /eos/data/<collection> and other projects' folders, nothing else."""
     own = (settings.store.data / collection, settings.store.projects / project)
+    mount = settings.store.mount.rstrip("/")
     if not any(folder.is_relative_to(place) for place in own):
         raise BadRequest(
-            f"the files in {folder} would be seen from servers of other projects",
-            f"move them to {own[0]} or below {own[1]}",
+            f"the files in {settings.store.href_of(folder)} would be seen from servers of other projects",
+            f"move them to {mount}/data/{collection} or below {mount}/projects/{project}",
         )
 
 
@@ -120,7 +122,7 @@ def _date(found: list[scan.Acquisition], text: str | None) -> None:
 
 
 @contextmanager
-def _locked(home: Path) -> Iterator[None]:
+def locked(home: Path) -> Iterator[None]:
     """One ingest of a collection at a time."""
     home.mkdir(parents=True, exist_ok=True)
     with (home / ".lock").open("w") as lock:

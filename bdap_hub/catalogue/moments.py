@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,10 +11,11 @@ from ..errors import BadRequest
 Period = tuple[float, float]
 EVER: Period = (float("-inf"), float("inf"))
 OPEN = ("", "..")
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
 
 
 def read_period(text: Any) -> Period:
-    """Of 'instant', 'from/to', '../to', 'from/..' (RFC 3339, or a bare day, which means all of it)."""
+    """Of 'instant', 'from/to', '../to', 'from/..' (RFC 3339, as the standard wants it: no bare days)."""
     if text is None:
         return EVER
     ends = str(text).split("/")
@@ -22,8 +24,11 @@ def read_period(text: Any) -> Period:
     first, last = ends[0], ends[-1]
     if len(ends) == 2 and first in OPEN and last in OPEN:
         raise BadRequest(f"datetime {text!r} is open on both sides", "give at least one end, or leave it out")
-    start = EVER[0] if first in OPEN else moment(first)[0]
-    end = EVER[1] if last in OPEN else moment(last)[1]
+    for each in {first, last} - set(OPEN):
+        if not RFC3339.fullmatch(each):
+            raise BadRequest(f"{each!r:.40} is no RFC 3339 time", "write it as 2025-06-01T10:20:31Z")
+    start = EVER[0] if first in OPEN else seconds(first)
+    end = EVER[1] if last in OPEN else seconds(last)
     if start > end:
         raise BadRequest(f"datetime {text!r} ends before it begins", "write the earlier end first")
     return start, end
@@ -37,7 +42,7 @@ def seconds(text: str) -> float:
 def moment(text: str) -> Period:
     """Begin and end of a time, which are the same, or of a day."""
     try:
-        found = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text.upper())
     except ValueError:
         raise BadRequest(f"{text!r:.40} is no date", "write it as 2025-06-01 or 2025-06-01T10:20:31Z") from None
     if found.tzinfo is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ from ..errors import NotAllowed, NotFound, NotLoggedIn
 from ..settings import Settings
 from ..web import HubLogin, Principal
 from .store import Catalogue, Collection
+
+HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9a-fA-F:]+\]:\d{1,5}")
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,13 @@ class Readers:
         project = policy.project(str(hidden.stac.get("bdap:project", "")))
         ask = f"ask the lead of project {project.title} to make you a member" if project else "ask the operators"
         raise NotAllowed(f"you may not read it: {decide(policy, caller.person, reading(hidden)).reason}", ask)
+
+    def base(self, request: Request) -> str:
+        """Prefix of links: the address the caller used if it is this service's own port, else the public one."""
+        host = request.headers.get("host", "")
+        own = host.rpartition(":")[2] == str(self.settings.catalogue.port) and HOST.fullmatch(host)
+        root = f"http://{host}" if own else self.settings.hub.public_url
+        return f"{root}{self.login.prefix.rstrip('/')}"
 
     def who(self, caller: Caller) -> dict[str, Any] | None:
         """The person as pages show them."""

@@ -58,7 +58,7 @@ def from_body(body: Any, known: Collection[str] = KNOWN) -> Search:
         period=read_period(body.get("datetime")),
         filter=_filter(body),
         sortby=_sortby(body.get("sortby")),
-        fields=read_fields(body.get("fields")),
+        fields=read_fields(body),
         limit=_limit(body.get("limit")),
         token=_token(body.get("token")),
     )
@@ -87,10 +87,9 @@ def body_of(values: Mapping[str, str]) -> dict[str, Any]:
         ]
     if "fields" in body:
         named = [part.strip() for part in body["fields"].split(",") if part.strip(" +-")]
-        body["fields"] = {
-            "include": [part.lstrip("+ ") for part in named if not part.startswith("-")],
-            "exclude": [part.lstrip("- ") for part in named if part.startswith("-")],
-        }
+        include = [part.lstrip("+ ") for part in named if not part.startswith("-")]
+        exclude = [part.lstrip("- ") for part in named if part.startswith("-")]
+        body["fields"] = {"exclude": exclude} | ({"include": include} if include else {})
     return body
 
 
@@ -106,6 +105,7 @@ def _names(body: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
     value = body.get(key)
     if value is None:
         return None
+    value = value.split(",") if isinstance(value, str) else value
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise BadRequest(f"{key} is no list of names", f'send it as {{"{key}": ["..."]}}')
     return tuple(value)

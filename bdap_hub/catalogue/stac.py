@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -13,8 +12,8 @@ from .filters import OPERATORS
 from .items import STAC_VERSION
 from .store import Collection
 
-HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9a-fA-F:]+\]:\d{1,5}")
 JSON, GEOJSON, SCHEMA = "application/json", "application/geo+json", "application/schema+json"
+OPENAPI = "application/vnd.oai.openapi+json;version=3.1"
 QUERYABLES = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
 AGGREGATE = "https://api.stacspec.org/v0.3.0/aggregation"
 STAC, OGC = "https://api.stacspec.org/v1.0.0", "http://www.opengis.net/spec"
@@ -59,8 +58,7 @@ def landing(base: str, readable: Sequence[Collection]) -> dict[str, Any]:
             link(QUERYABLES, f"{base}/queryables", SCHEMA),
             link("aggregate", f"{base}/aggregate"),
             link("aggregations", f"{base}/aggregations"),
-            link("service-desc", f"{base}/openapi", "application/vnd.oai.openapi+json;version=3.0"),
-            link("service-doc", f"{base}/", "text/html"),
+            link("service-desc", f"{base}/api", OPENAPI),
             *(link("child", f"{base}/collections/{c.id}", title=c.stac.get("title") or c.id) for c in readable),
         ],
     }

@@ -33,9 +33,9 @@ class Sums:
         days = [str(properties[k]) for k in ("datetime", "start_datetime", "end_datetime") if properties.get(k)]
         self.days = _ends([*self.days, *days])
         for key in LISTED:
-            if properties.get(key) is not None and len(self.listed.setdefault(key, set())) < MOST:
+            if _kind(properties.get(key)) and len(self.listed.setdefault(key, set())) < MOST:
                 self.listed[key].add(properties[key])
-        if "eo:cloud_cover" in properties:
+        if _kind(properties.get("eo:cloud_cover")) == "number":
             self.clouds = _ends([*self.clouds, properties["eo:cloud_cover"]])
         for key, asset in item["assets"].items():
             self.assets[key] = {name: asset[name] for name in ASSET_KEYS if name in asset}
@@ -47,7 +47,7 @@ class Sums:
 
     def document(self) -> dict[str, Any]:
         """The parts of a STAC collection that come from its items."""
-        summaries: dict[str, Any] = {key: sorted(values) for key, values in sorted(self.listed.items())}
+        summaries: dict[str, Any] = {key: sorted(values, key=_order) for key, values in sorted(self.listed.items())}
         if self.clouds:
             summaries["eo:cloud_cover"] = {"minimum": self.clouds[0], "maximum": self.clouds[-1]}
         return {
@@ -75,7 +75,13 @@ def _ends(values: list[Any]) -> list[Any]:
 
 
 def _clouds(item: dict[str, Any]) -> float:
-    return float(item["properties"].get("eo:cloud_cover") or 0)
+    cover = item["properties"].get("eo:cloud_cover")
+    return float(cover) if _kind(cover) == "number" else 0.0
+
+
+def _order(value: Any) -> tuple[bool, Any]:
+    """Numbers before texts: whoever writes items writes what they like."""
+    return isinstance(value, str), value
 
 
 def _kind(value: Any) -> str:

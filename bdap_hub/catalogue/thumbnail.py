@@ -1,4 +1,4 @@
-"""A small picture of a collection: its least cloudy item in true colour, read from the overviews."""
+"""A small picture of an item in true colour, read from the overviews; a collection shows its least cloudy one."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ REFLECTANCE = (0.008, 0.25)
 COLOURS = ("red", "green", "blue")
 
 
-def draw(store: StoreSettings, items: list[dict[str, Any]]) -> bytes | None:
+def draw(store: StoreSettings, item: dict[str, Any]) -> bytes | None:
     """A PNG, or None where nothing can be drawn (a picture is never a reason for an ingest to fail)."""
-    best = min(items, key=lambda i: (i["properties"].get("eo:cloud_cover", 0), i["properties"]["datetime"]))
     try:
-        return _png(np.stack([_plane(store, asset) for asset in _assets(best)]))
-    except (RasterioError, OSError, ValueError):
+        return _png(np.stack([_plane(store, asset) for asset in _assets(item)]))
+    except (RasterioError, OSError, ValueError, LookupError, TypeError, StopIteration):
         return None
 
 

@@ -13,6 +13,7 @@ import pytest
 from bdap_hub.access import (
     Assurance,
     BuildImage,
+    CurateCollection,
     EditProject,
     GpuGrant,
     Image,
@@ -250,6 +251,17 @@ CASES: list[tuple[Person | None, Request, bool, str]] = [
     (ADA, BuildImage("timber"), False, "it was renamed to 'woods'"),
     (person("vic", "g-vault-leads"), BuildImage("vault"), False, "needs a login of level high"),
     (None, BuildImage("forest"), False, "nobody is logged in"),
+    # who writes in the catalogue
+    (LEO, CurateCollection("plots", "forest"), True, "leo leads project forest"),
+    (LEO, CurateCollection("plots", "forest", whole=True), False, "not in group bdap-admins"),
+    (LEO, CurateCollection("fields", "farms"), False, "leo does not lead project farms"),
+    (LEO, CurateCollection("sentinel-2"), False, "not in group bdap-admins"),
+    (ADA, CurateCollection("sentinel-2"), True, "in group bdap-admins"),
+    (ADA, CurateCollection("plots", "forest", whole=True), True, "in group bdap-admins"),
+    (FAY, CurateCollection("plots", "forest"), False, "fay does not lead project forest"),
+    (LEO, CurateCollection("plots", "nowhere"), False, "there is no project"),
+    (person("vic", "g-vault-leads"), CurateCollection("plots", "vault"), False, "needs a login of level high"),
+    (None, CurateCollection("plots", "forest"), False, "nobody is logged in"),
 ]
 
 
@@ -263,6 +275,7 @@ def test_entitlement(who: Person | None, wanted: Request, allowed: bool, words: 
 def test_each_kind_of_request_is_refused_and_allowed() -> None:
     kinds = {kind: {allowed for _, wanted, allowed, _ in CASES if type(wanted) is kind} for kind in (
         UseProject, UseImage, UseSize, UseGpu, ReadPath, WritePath, EditProject, ManageMembers, ViewDashboard,
+        CurateCollection,
     )}  # fmt: skip
     assert set(map(frozenset, kinds.values())) == {frozenset({True, False})}
     assert sum(not allowed for _, _, allowed, _ in CASES) >= 60

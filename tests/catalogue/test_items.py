@@ -68,11 +68,11 @@ SEARCHES: list[tuple[dict[str, Any], list[int]]] = [
     ({"bbox": [2.5, 45.5, 0, 4.5, 46, 9]}, [2, 1]),
     ({"bbox": [170, 40, 0.5, 50]}, [0]),
     ({"bbox": [50, 50, 60, 60]}, []),
-    ({"datetime": "2025-04-01"}, [1]),
+    ({"datetime": "2025-04-01T00:00:00Z/2025-04-01T23:59:59Z"}, [1]),
     ({"datetime": "2025-04-01T10:00:00Z"}, [1]),
     ({"datetime": "2025-04-01T11:00:00Z"}, []),
-    ({"datetime": "2025-04-01/2025-05-01"}, [2, 1]),
-    ({"datetime": "../2025-04-01"}, [1, 0]),
+    ({"datetime": "2025-04-01T00:00:00Z/2025-05-01t23:59:59.5z"}, [2, 1]),
+    ({"datetime": "../2025-04-01T23:59:59Z"}, [1, 0]),
     ({"datetime": "2025-06-30T00:00:00+02:00/.."}, [4]),
     ({"ids": ["i00003", "nothing"]}, [3]),
     ({"ids": []}, []),
@@ -167,7 +167,7 @@ AGGREGATES: list[tuple[str, dict[str, Any], list[tuple[Any, int]]]] = [
     ("platform_frequency", {}, [("p0", 3), ("p1", 2)]),
     ("platform_frequency", {"query": {"eo:cloud_cover": {"lt": 30}}}, [("p0", 1), ("p1", 1)]),
     ("cloud_cover_frequency", {"ids": ["i00001", "i00003"]}, [(20, 1), (60, 1)]),
-    ("datetime_frequency", {"datetime": "2025-04-01/2025-05-30"}, [("2025-04", 1), ("2025-05", 1)]),
+    ("datetime_frequency", {"datetime": "2025-04-01T00:00:00Z/2025-05-30T00:00:00Z"}, [("2025-04", 1), ("2025-05", 1)]),
     ("datetime_max", {}, [(1751364000.0, 5)]),
     ("datetime_min", {"collections": ["c"]}, [(1740823200.0, 5)]),
     ("datetime_min", {"ids": []}, [(None, 0)]),
@@ -290,7 +290,11 @@ def test_twenty_thousand_items_are_found_by_place_and_time(tmp_path: Path) -> No
     many = [item(n, n % 340 - 170, n % 140 - 70, day[n % len(day)], n % 100) for n in range(20_000)]
     store = SqliteItems(tmp_path / "items.sqlite")
     store.put(described("c"), many)
-    body = {"bbox": [0, 0, 40, 40], "datetime": "2025-06-01/2025-08-01", "query": {"eo:cloud_cover": {"lt": 20}}}
+    body = {
+        "bbox": [0, 0, 40, 40],
+        "datetime": "2025-06-01T00:00:00Z/2025-08-01T23:59:59Z",
+        "query": {"eo:cloud_cover": {"lt": 20}},
+    }
     start = time.process_time()
     page = store.search(("c",), from_body(body))
     assert time.process_time() - start < 1

@@ -18,7 +18,7 @@ def test_get_and_post_mean_the_same() -> None:
     body = {
         "collections": ["a", "b"],
         "bbox": [1, 2, 3, 4],
-        "datetime": "2025-01-01/..",
+        "datetime": "2025-01-01T00:00:00Z/..",
         "query": {"eo:cloud_cover": {"lt": 20}},
         "sortby": [{"field": "datetime", "direction": "desc"}, {"field": "id", "direction": "asc"}],
         "limit": 5,
@@ -26,7 +26,7 @@ def test_get_and_post_mean_the_same() -> None:
     parameters = {
         "collections": "a,b",
         "bbox": "1,2,3,4",
-        "datetime": "2025-01-01/..",
+        "datetime": "2025-01-01T00:00:00Z/..",
         "query": json.dumps(body["query"]),
         "sortby": "-datetime,+id",
         "limit": "5",
@@ -37,7 +37,7 @@ def test_get_and_post_mean_the_same() -> None:
 WRONG: list[tuple[Any, str]] = [
     ([], "no JSON object"),
     ({"colections": ["a"]}, "unknown parameter 'colections'"),
-    ({"collections": "a"}, "collections is no list"),
+    ({"collections": 5}, "collections is no list"),
     ({"bbox": [1, 2, 3]}, "is no box"),
     ({"bbox": [1, 5, 3, 4]}, "is no box"),
     ({"bbox": [1, 2, 3, "x"]}, "is no box"),
@@ -47,9 +47,11 @@ WRONG: list[tuple[Any, str]] = [
     ({"intersects": {"type": "Polygon", "coordinates": []}}, "not GeoJSON"),
     ({"intersects": "here"}, "not GeoJSON"),
     ({"intersects": {"type": "MultiPoint", "coordinates": [[8, 45]] * 5001}}, "more than 5000 points"),
-    ({"datetime": "soon"}, "is no date"),
+    ({"datetime": "soon"}, "is no RFC 3339 time"),
+    ({"datetime": "2025-01-01"}, "is no RFC 3339 time"),
+    ({"datetime": "2025-13-01T00:00:00Z"}, "is no date"),
     ({"datetime": "../.."}, "open on both sides"),
-    ({"datetime": "2025-02-01/2025-01-01"}, "ends before it begins"),
+    ({"datetime": "2025-02-01T00:00:00Z/2025-01-01T00:00:00Z"}, "ends before it begins"),
     ({"query": {"a": {"like": 1}}}, "unknown operator 'like'"),
     ({"query": {"a": 1}}, "no object"),
     ({"query": {"a": {"in": 1}}}, "wants a list"),
@@ -71,6 +73,10 @@ def test_wrong_parameters_are_named(body: Any, sentence: str) -> None:
 def test_a_detailed_geometry_is_not_too_much() -> None:
     points = {"type": "MultiPoint", "coordinates": [[8, 45]] * 5000}
     assert from_body({"intersects": points}).intersects == points
+
+
+def test_one_name_need_not_be_a_list() -> None:
+    assert from_body({"collections": "a,b"}) == from_body({"collections": ["a", "b"]})
 
 
 def test_no_datetime_means_ever() -> None:

@@ -1,0 +1,207 @@
+"""STAC's transactions: curators write items and descriptions; collections come and go by administrators. Audited."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Body, FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response
+
+from ..access import CurateCollection, decide
+from ..database import shared
+from ..errors import BadRequest, Conflict, NotAllowed, NotFound
+from ..web import Principal, note
+from . import curated, ingest, stac
+from .collections import EDITED, Head, announce, summarise
+from .disk import read_json, write_json
+from .reading import Readers
+from .store import Collection
+
+RECOUNT = 5000
+"""Up to so many items the collection's extent and summaries follow at once; beyond, at the next ingest."""
+BODY: Any = Body()
+
+
+def add_to(app: FastAPI, readers: Readers) -> None:
+    """Put the routes into the application."""
+    app.state.sessions = shared(readers.settings.database)
+    app.include_router(Curation(readers).router(), prefix=readers.login.prefix.rstrip("/"))
+
+
+class Curation:
+    """The routes that change the catalogue."""
+
+    def __init__(self, readers: Readers) -> None:
+        self.readers, self.settings, self.catalogue = readers, readers.settings, readers.catalogue
+
+    def router(self) -> APIRouter:
+        """Methods and paths of STAC's transaction extensions."""
+        router = APIRouter(tags=["Curation"])
+        here = "/collections/{collection}"
+        for method, path, endpoint in (
+            ("POST", "/collections", self.create),
+            ("PUT", here, self.describe),
+            ("PATCH", here, self.describe),
+            ("DELETE", here, self.remove),
+            ("POST", f"{here}/items", self.add),
+            ("PUT", f"{here}/items/{{item}}", self.replace),
+            ("PATCH", f"{here}/items/{{item}}", self.patch),
+            ("DELETE", f"{here}/items/{{item}}", self.drop),
+        ):
+            router.add_api_route(path, endpoint, methods=[method])
+        return router
+
+    async def create(self, request: Request, body: Any = BODY) -> Response:
+        """Make a collection; the body says bdap:visibility, bdap:project and bdap:folder."""
+        body = body if isinstance(body, Mapping) else {}
+        name = str(body.get("id"))
+        head = Head(name, str(body.get("title") or name), *(str(body.get(key) or "") for key in curated.ACCESS))
+        await self._allow(request, "catalogue.create", CurateCollection(name, head.project, whole=True))
+        if name in self.catalogue.collections():
+            raise Conflict(f"there is a collection {name} already", "choose another id, or PUT to it")
+        await run_in_threadpool(self._write, head, curated.texts_of(body))
+        return self._described(request, name, 201)
+
+    async def describe(self, request: Request, collection: str, body: Any = BODY) -> Response:
+        """Change what is said of it; who sees it and where its files lie are for administrators."""
+        found = await self._found(request, collection)
+        body = body if isinstance(body, Mapping) else {}
+        now = [str(found.stac.get(key) or "") for key in curated.ACCESS]
+        wanted = [str(body.get(key, was) or "") for key, was in zip(curated.ACCESS, now, strict=True)]
+        ask = CurateCollection(found.id, now[1], whole=wanted != now)
+        await self._allow(request, "catalogue.describe", ask)
+        texts = curated.texts_of(body)
+        head = Head(found.id, str(texts.get("title") or found.stac.get("title") or found.id), *wanted)
+        await run_in_threadpool(self._write, head, texts)
+        return self._described(request, found.id, 200)
+
+    async def remove(self, request: Request, collection: str) -> Response:
+        """Take a collection out of the catalogue; its files stay."""
+        found = await self._found(request, collection)
+        project = str(found.stac.get("bdap:project") or "")
+        await self._allow(request, "catalogue.remove", CurateCollection(found.id, project, whole=True))
+        await run_in_threadpool(self._remove, found.id)
+        return Response(status_code=204)
+
+    async def add(self, request: Request, collection: str, body: Any = BODY) -> Response:
+        """Add an item, or all items of a FeatureCollection."""
+        found = await self._curated(request, collection, "catalogue.items")
+        items = [curated.item_of(one, found.stac, self.settings.store) for one in curated.items_of(body)]
+        for item in items:
+            if await run_in_threadpool(self.catalogue.items.get, found.id, item["id"]):
+                raise Conflict(f"there is an item {item['id']} already", "PUT to it, or choose another id")
+        await run_in_threadpool(self._put, found, items)
+        if len(items) > 1:
+            return JSONResponse({"added": len(items)}, 201)
+        return self._one(request, items[0])
+
+    async def replace(self, request: Request, collection: str, item: str, body: Any = BODY) -> Response:
+        """Write an item anew."""
+        found = await self._curated(request, collection, "catalogue.items")
+        await self._item(found, item)
+        return await self._rewritten(found, item, body)
+
+    async def patch(self, request: Request, collection: str, item: str, body: Any = BODY) -> Response:
+        """Change parts of an item, by a JSON merge patch."""
+        found = await self._curated(request, collection, "catalogue.items")
+        known = await self._item(found, item)
+        return await self._rewritten(found, item, curated.merged(known, body))
+
+    async def drop(self, request: Request, collection: str, item: str) -> Response:
+        """Take an item out of the catalogue, if it is there; its files stay."""
+        found = await self._curated(request, collection, "catalogue.items")
+        await run_in_threadpool(self.catalogue.items.drop, found.id, [item])
+        await run_in_threadpool(self._recount, found)
+        return Response(status_code=204)
+
+    async def _rewritten(self, found: Collection, identifier: str, body: Any) -> Response:
+        item = curated.item_of(body if isinstance(body, Mapping) else {}, found.stac, self.settings.store)
+        if item["id"] != identifier:
+            raise BadRequest(f"the item says that its id is {item['id']}", f"send {identifier}, or POST a new item")
+        await run_in_threadpool(self._put, found, [item])
+        return Response(status_code=204)
+
+    async def _item(self, found: Collection, identifier: str) -> dict[str, Any]:
+        item = await run_in_threadpool(self.catalogue.items.get, found.id, identifier)
+        if item is None:
+            raise NotFound(f"there is no item {identifier!r} in the collection {found.id}", "look at its list of items")
+        return item
+
+    async def _found(self, request: Request, name: str) -> Collection:
+        """One that the caller may read: of others they do not even learn who might write."""
+        return self.readers.named(await self.readers.caller(request), name)
+
+    async def _curated(self, request: Request, name: str, action: str) -> Collection:
+        found = await self._found(request, name)
+        await self._allow(request, action, CurateCollection(found.id, str(found.stac.get("bdap:project") or "")))
+        return found
+
+    async def _allow(self, request: Request, action: str, wanted: CurateCollection) -> None:
+        login = self.readers.login
+        principal: Principal = await login.require(request)
+        person = await login.assured(principal)
+        if principal.kind != "person":
+            raise NotAllowed("a dashboard cannot change the catalogue", "use a person's token")
+        decision = decide(self.readers.policy, person, wanted)
+        subject = f"{wanted.collection} {request.path_params.get('item', '')}".strip()
+        await note(request, person.name, action, subject, bool(decision), decision.reason)
+        if decision.step_up is not None and not decision:
+            raise login.step_up(request, decision)
+        if not decision:
+            raise NotAllowed(f"you may not change it: {decision.reason}", "ask a lead of its project, or the operators")
+
+    def _write(self, head: Head, texts: dict[str, Any]) -> None:
+        folder = self._folder(head)
+        home = self.catalogue.folder / head.id
+        with ingest.locked(home):
+            announce(home, head)
+            known = read_json(home / "collection.json")
+            write_json(home / "collection.json", {**known, EDITED: {**known.get(EDITED, {}), **texts}})
+            summarise(self.settings, home, head, folder, self.catalogue.items.every(head.id))
+        self.catalogue.items.put(read_json(home / "collection.json"), [])
+
+    def _folder(self, head: Head) -> Path:
+        """By its address on the store; a server's path is neither taken nor told."""
+        try:
+            folder = self.settings.store.path_of(head.folder)
+        except ValueError:
+            folder = None
+        if folder is None or not folder.is_dir():
+            raise BadRequest(f"bdap:folder {head.folder!r:.120} is no folder of the store", "name it as in /eos/data/x")
+        return ingest.checked(self.settings, folder, head.id, head.visibility, head.project)
+
+    def _put(self, found: Collection, items: list[dict[str, Any]]) -> None:
+        self.catalogue.items.put({**found.stac, "id": found.id}, items)
+        self._recount(found)
+
+    def _recount(self, found: Collection) -> None:
+        if self.catalogue.items.counts().get(found.id, 0) > RECOUNT:
+            return
+        stac = found.stac
+        head = Head(found.id, stac.get("title") or found.id, *(str(stac.get(key) or "") for key in curated.ACCESS))
+        home = self.catalogue.folder / found.id
+        with ingest.locked(home):
+            folder = self.settings.store.path_of(head.folder)
+            summarise(self.settings, home, head, folder, self.catalogue.items.every(found.id), picture=False)
+
+    def _remove(self, name: str) -> None:
+        """The record goes first: what it described is not to be seen meanwhile."""
+        home = self.catalogue.folder / name
+        with ingest.locked(home):
+            (home / "collection.json").unlink()
+            self.catalogue.items.forget(name)
+        shutil.rmtree(home, ignore_errors=True)
+
+    def _described(self, request: Request, name: str, status: int) -> Response:
+        base = self.readers.base(request)
+        found = stac.collection(base, self.catalogue.collections()[name])
+        return JSONResponse(found, status, {"Location": f"{base}/collections/{name}"})
+
+    def _one(self, request: Request, item: dict[str, Any]) -> Response:
+        found = stac.item(self.readers.base(request), item)
+        headers = {"Location": found["links"][0]["href"]}
+        return JSONResponse(found, 201, headers, media_type="application/geo+json")

@@ -1,0 +1,153 @@
+"""Transactions: who may change what, that items lead to nobody else's files, and that it is all audited."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from bdap_hub import audit
+from bdap_hub.database import shared
+
+ITEMS = "/collections/forest-plots/items"
+
+
+@pytest.fixture(scope="module")
+def headers(hub: Any) -> Iterator[dict[str | None, dict[str, str]]]:
+    """ben leads the forest."""
+    hub.api("POST", "/groups/project-forest-leads")
+    hub.set_group("project-forest-leads", "ben", True)
+    yield {None: {}, **{name: hub.bearer(name) for name in ("pia", "ana", "ben", "olga")}}
+    hub.set_group("project-forest-leads", "ben", False)
+
+
+@pytest.fixture
+def item(service: httpx.Client, headers: Any) -> Iterator[dict[str, Any]]:
+    """A new item over the files of another; taken away after the test."""
+    known = service.get(f"{ITEMS}/forest-plots_2025-04-18", headers=headers["ben"]).json()
+    yield {**known, "id": "made-by-hand", "properties": {"datetime": "2025-08-01T00:00:00Z", "eo:cloud_cover": 3}}
+    service.delete(f"{ITEMS}/made-by-hand", headers=headers["olga"])
+
+
+def test_a_lead_adds_changes_and_drops_items(
+    service: httpx.Client, headers: Any, item: dict[str, Any], hub: Any
+) -> None:
+    ben = headers["ben"]
+    made = service.post(ITEMS, headers=ben, json=item)
+    assert made.status_code == 201, made.text
+    at = f"{ITEMS}/made-by-hand"
+    assert made.headers["location"].endswith(at)
+    assert service.post(ITEMS, headers=ben, json=item).status_code == 409
+    assert service.get("/search?ids=made-by-hand", headers=ben).json()["numberMatched"] == 1
+    end = service.get("/collections/forest-plots", headers=ben).json()["extent"]["temporal"]["interval"][0][1]
+    assert end == "2025-08-01T00:00:00Z"
+    changed = service.patch(at, headers=ben, json={"properties": {"eo:cloud_cover": 77, "note": "hazy"}})
+    assert changed.status_code == 204
+    kept = service.get(at, headers=ben).json()["properties"]
+    assert kept == {"datetime": "2025-08-01T00:00:00Z", "eo:cloud_cover": 77, "note": "hazy"}
+    assert service.put(at, headers=ben, json=item).status_code == 204
+    assert service.get(at, headers=ben).json()["properties"]["eo:cloud_cover"] == 3
+    assert service.put(at, headers=ben, json=item | {"id": "other"}).status_code == 400
+    assert service.delete(at, headers=ben).status_code == 204
+    assert service.get(at, headers=ben).status_code == service.patch(at, headers=ben, json={}).status_code == 404
+    assert service.delete(at, headers=ben).status_code == 204
+    many = {"type": "FeatureCollection", "features": [item | {"id": f"made-{n}"} for n in range(3)]}
+    assert service.post(ITEMS, headers=ben, json=many).json() == {"added": 3}
+    for number in range(3):
+        service.delete(f"{ITEMS}/made-{number}", headers=ben)
+    found = audit.query(shared(hub.settings.database), audit.Filter(person="ben", action="catalogue.items"))
+    assert found and "forest-plots made-by-hand" in {event.subject for event in found}
+
+
+WHO = [(None, 401), ("pia", 403), ("ana", 403), ("ben", 201), ("olga", 201)]
+
+
+@pytest.mark.parametrize(("who", "status"), WHO)
+def test_who_may_write(service: httpx.Client, headers: Any, item: dict[str, Any], who: str | None, status: int) -> None:
+    answer = service.post(ITEMS, headers=headers[who], json=item)
+    assert answer.status_code == status, answer.text
+    after = service.get("/search?ids=made-by-hand", headers=headers["olga"]).json()["numberMatched"]
+    assert after == (status == 201)
+
+
+def test_members_and_leads_of_others_write_nothing(service: httpx.Client, headers: Any, item: dict[str, Any]) -> None:
+    for path in ("sentinel-2-demo", "for-people"):
+        wrong = service.post(f"/collections/{path}/items", headers=headers["ben"], json=item | {"collection": path})
+        assert wrong.status_code == 403 and "bdap-admins" in wrong.json()["message"]
+    for change in ({"bdap:visibility": "public"}, {"bdap:project": "agriculture"}, {"bdap:folder": "/eos/data"}):
+        answer = service.patch("/collections/forest-plots", headers=headers["ben"], json=change)
+        assert answer.status_code == 403
+    assert service.delete("/collections/forest-plots", headers=headers["ben"]).status_code == 403
+    said = service.patch("/collections/forest-plots", headers=headers["ben"], json={"description": "Plots of ours"})
+    assert said.status_code == 200, said.text
+    assert service.get("/collections/forest-plots", headers=headers["ben"]).json()["description"] == "Plots of ours"
+
+
+def test_a_dashboards_release_writes_nothing(service: httpx.Client, hub: Any, item: dict[str, Any]) -> None:
+    from bdap_hub.web import HubLogin
+
+    release = HubLogin(hub.settings, "catalogue").release_token("x/y", "project-forest-leads", 60)
+    answer = service.post(ITEMS, headers={"Authorization": f"Bearer {release}"}, json=item)
+    assert answer.status_code == 403
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"id": "../up"}, "cannot be an item's id"),
+    ({"type": "Collection"}, "is no STAC item"),
+    ({"geometry": {"type": "Circle"}}, "not GeoJSON"),
+    ({"properties": {"datetime": "soon"}}, "is no date"),
+    ({"collection": "sentinel-2-demo"}, "belongs to"),
+    ({"assets": {"x": {"href": "/eos/projects/agriculture/secret.tif"}}}, "names the file"),
+    ({"assets": {"x": {"href": "/eos/data/forest-plots/../for-people/x.tif"}}}, "names the file"),
+    ({"assets": {"x": {"href": "file:///etc/passwd"}}}, "names the file"),
+    ({"assets": {"x": {"href": "/vsicurl/https://example.org/x.tif"}}}, "names the file"),
+    ({"assets": {"x": {"href": "/etc/passwd"}}}, "names the file"),
+    ({"assets": {"x": {"href": "/eos/data/forest-plots/link/B02.tif"}}}, "leads out of"),
+    ({"assets": {"x": {}}}, "names the file"),
+]
+
+
+@pytest.mark.parametrize(("change", "sentence"), WRONG)
+def test_wrong_items_are_refused(
+    service: httpx.Client, headers: Any, item: dict[str, Any], hub: Any, change: dict[str, Any], sentence: str
+) -> None:
+    data = hub.settings.store.data
+    link = data / "forest-plots" / "link"
+    link.symlink_to(data / "for-people" / "2025-03-14")
+    try:
+        answer = service.post(ITEMS, headers=headers["ben"], json=item | change)
+    finally:
+        link.unlink()
+    assert answer.status_code == 400 and sentence in answer.json()["message"], answer.text
+    assert str(data) not in answer.text
+    assert (
+        service.get("/search", headers=headers["olga"], params={"collections": "forest-plots"}).json()["numberMatched"]
+        == 2
+    )
+
+
+def test_collections_come_and_go_by_administrators(service: httpx.Client, headers: Any, item: dict[str, Any]) -> None:
+    body = {"id": "new-plots", "title": "New plots", "description": "Made over the API", "bdap:visibility": "project",
+            "bdap:project": "forest", "bdap:folder": "/eos/data/forest-plots"}  # fmt: skip
+    assert service.post("/collections", headers=headers["ben"], json=body).status_code == 403
+    elsewhere = service.post("/collections", headers=headers["olga"], json=body)
+    assert elsewhere.status_code == 400 and "other projects" in elsewhere.json()["message"]
+    body["bdap:visibility"] = "people"
+    assert service.post("/collections", headers=headers["olga"], json=body | {"bdap:folder": "/"}).status_code == 400
+    made = service.post("/collections", headers=headers["olga"], json=body)
+    assert made.status_code == 201, made.text
+    try:
+        assert service.post("/collections", headers=headers["olga"], json=body).status_code == 409
+        mine = item | {"collection": "new-plots"}
+        assert service.post("/collections/new-plots/items", headers=headers["ben"], json=mine).status_code == 201
+        assert service.get("/collections/new-plots/items", headers=headers["ana"]).json()["numberMatched"] == 1
+        assert service.get("/collections/new-plots").status_code == 401
+        opened = service.patch("/collections/new-plots", headers=headers["olga"], json={"bdap:visibility": "public"})
+        assert opened.status_code == 200
+        assert service.get("/collections/new-plots").json()["description"] == "Made over the API"
+    finally:
+        assert service.delete("/collections/new-plots", headers=headers["olga"]).status_code == 204
+    assert service.get("/collections/new-plots", headers=headers["olga"]).status_code == 404
+    assert service.get("/search", params={"ids": "made-by-hand"}, headers=headers["olga"]).json()["numberMatched"] == 0
