@@ -212,6 +212,19 @@ def long_chain() -> dict[str, Any]:
     return {"data": load(bands=["B04"]), **steps, "flat": flat}
 
 
+def test_a_short_order_does_not_wait_for_a_long_one(drawing: Drawing, thread: ThreadPoolExecutor) -> None:
+    order, cancel = replace(drawing.order(long_chain()), size=1024), Cancel()
+    asked = thread.submit(lambda: cancel.run(lambda: drawing.ask(order)))
+    worker = drawing.team.members[drawing.owner(order)]
+    until(lambda: worker.load == 1)
+    before = worker.drawn
+    assert drawing.ask(drawing.order(band("B04"))) and worker.drawn == before + 1 and not asked.done()
+    cancel.now(CallerGone())
+    with pytest.raises(CallerGone):
+        asked.result(60)
+    until(lambda: worker.load == 0)
+
+
 def stopped(drawing: Drawing, order: Order, thread: ThreadPoolExecutor) -> tuple[Future[bytes], int]:
     """An order in a worker that stands still; with its pid."""
     slot = drawing.owner(order)

@@ -30,7 +30,7 @@ class Rights:
 
     def __init__(self, settings: Settings, login: HubLogin, jobs: Jobs | None = None) -> None:
         self.settings, self.login, self.jobs = settings, login, jobs
-        self._key = settings.secret("signing")
+        self._key, self._database = settings.secret("signing"), settings.database
         self._rules: dict[str, tuple[int, Owned]] = {}
         self._read: Cache[tuple[Owned, ...]] = Cache(500)
         self._results = f"{settings.store.mount.rstrip('/')}/results/"
@@ -132,7 +132,7 @@ class Rights:
         return folder
 
     def _policy(self) -> Policy:
-        return entitlements.policy(self.settings, shared(self.settings.database))
+        return entitlements.policy(self.settings, shared(self._database))
 
     def _path(self, path: str) -> ReadPath:
         """The question for a path, with the rule of the collection that lies there."""
