@@ -6,6 +6,7 @@ import hashlib
 import io
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -209,20 +210,91 @@ async def test_jobs_that_the_last_service_left_running_start_again_once(settings
     ]
 
 
+def run_folder(settings: Settings, row: Any) -> Path:
+    """Where a run writes, with a file."""
+    folder = settings.store.results_of("ana") / f"{row.id}-{row.claimed}"
+    folder.mkdir(parents=True)
+    (folder / "result.tif").write_text(row.claimed)
+    return folder
+
+
+def on_own_store(settings: Settings) -> Settings:
+    return settings.model_copy(update={"store": settings.store.model_copy(update={"root": settings.var})})
+
+
 def test_nothing_half_written_is_left(settings: Settings) -> None:
-    settings = settings.model_copy(update={"store": settings.store.model_copy(update={"root": settings.var})})
+    settings = on_own_store(settings)
     jobs = Jobs(connect(settings.database))
     found = Dispatcher(settings, jobs, Fake(Outcome("error")), _allowed, lambda *said: None)
-    for again, left in ((False, False), (True, True)):
-        jobs.queue(identifier := jobs.add("ana", {}).id, "{}", "{}")
-        row = jobs.claim()
-        part = settings.store.results_of("ana") / f"{identifier}.part"
-        part.mkdir(parents=True)
-        assert row is not None and row.id == identifier and jobs.cancel(identifier)
-        if again:  # it is another run's by now
-            jobs.queue(identifier, "{}", "{}")
-        found._end(row, Outcome("canceled"))
-        assert part.exists() == left
+    jobs.queue(identifier := jobs.add("ana", {}).id, "{}", "{}")
+    first = jobs.claim()
+    assert first is not None and first.id == identifier and jobs.cancel(identifier)
+    jobs.queue(identifier, "{}", "{}")
+    second = jobs.claim()
+    parts = [run_folder(settings, row) for row in (first, second)]
+    found._end(first, Outcome("canceled"))
+    assert [part.exists() for part in parts] == [False, True]  # the other is another run's
+
+
+def test_what_an_earlier_run_says_does_not_count_for_the_next(settings: Settings) -> None:
+    """A job is canceled and started again before who runs it has heard of the first."""
+    settings, said = on_own_store(settings), list[str]()
+    jobs = Jobs(connect(settings.database))
+    found = Dispatcher(settings, jobs, Fake(Outcome("error")), _allowed, lambda row, *what: said.append(what[0]))
+    identifier = jobs.add("ana", {}).id
+    jobs.queue(identifier, "{}", "{}")
+    first = jobs.claim()
+    assert first is not None and jobs.beat(first, 5.0)
+    assert jobs.cancel(identifier) and jobs.queue(identifier, "{}", "{}")
+    assert not jobs.beat(first, 6.0)
+    second = jobs.claim()
+    assert second is not None and second.claimed != first.claimed
+    folders = [run_folder(settings, row) for row in (first, second)]
+    for outcome in (Outcome("finished"), Outcome("error", "Internal", "as told"), Outcome("lost")):
+        assert not jobs.beat(first, 7.0)
+        found._end(first, outcome)
+        state = jobs.get(identifier)
+        assert state is not None and (state.status, state.progress, state.size) == ("running", 0.0, 0)
+    published = settings.store.results_of("ana") / identifier
+    assert said == [] and [folder.exists() for folder in folders] == [False, True] and not published.exists()
+    assert jobs.beat(second, 8.0)
+    found._end(second, Outcome("finished"))
+    state = jobs.get(identifier)
+    assert state is not None and state.status == "finished" and said == ["finished"]
+    assert (published / "result.tif").read_text() == second.claimed and state.size == len(second.claimed)
+
+
+def test_a_job_taken_for_lost_is_published_once(settings: Settings) -> None:
+    """Two services run the same job, since one was silent for long: the later claim counts."""
+    settings, said = on_own_store(settings), list[str]()
+    jobs = Jobs(connect(settings.database))
+    found = Dispatcher(
+        settings, jobs, Fake(Outcome("error")), _allowed, lambda row, *what: said.append(what[0]), lost=-1
+    )
+    jobs.queue(identifier := jobs.add("ana", {}).id, "{}", "{}")
+    first = jobs.claim()
+    found._recover()
+    second = jobs.claim()
+    assert first is not None and second is not None and second.attempts == 2
+    for row in (second, first):
+        run_folder(settings, row)
+        found._end(row, Outcome("finished"))
+    published = settings.store.results_of("ana") / identifier
+    assert (published / "result.tif").read_text() == second.claimed
+    assert said == ["the service ended while the job ran: it starts again", "finished"]
+
+
+def test_canceled_and_started_again_with_another_graph(ana: Client) -> None:
+    job = make(ana, saved("GTiff"))
+    for _ in range(3):
+        assert ana.http.post(f"/jobs/{job}/results").status_code == 202
+        assert ana.http.delete(f"/jobs/{job}/results").status_code == 204
+    assert ana.http.patch(f"/jobs/{job}", json={"process": {"process_graph": saved("netCDF")}}).status_code == 204
+    assert ana.http.post(f"/jobs/{job}/results").status_code == 202
+    assert ended(ana, job) == "finished"
+    assert list(ana.http.get(f"/jobs/{job}/results").json()["assets"]) == ["result.nc"]
+    logs = [entry["message"] for entry in ana.http.get(f"/jobs/{job}/logs").json()["logs"]]
+    assert logs.count("finished") == 1 and logs[-1] == "finished"
 
 
 def test_who_has_none_running_comes_first(settings: Settings) -> None:
@@ -233,4 +305,4 @@ def test_who_has_none_running_comes_first(settings: Settings) -> None:
     claimed = [jobs.claim() for _ in range(3)]
     assert [row.id for row in claimed if row] == [order[0], order[2], order[1]]
     assert not jobs.change(order[0], title="x")  # running: locked
-    assert jobs.cancel(order[0]) and not jobs.beat(order[0], 1.0) and jobs.change(order[0], title="x")
+    assert jobs.cancel(order[0]) and not jobs.beat(claimed[0], 1.0) and jobs.change(order[0], title="x")

@@ -15,7 +15,7 @@ from typing import Any
 from ...errors import BdapError
 from ...settings import Settings
 from .contract import Event, Outcome, Runner, Task, Wish
-from .tables import Jobs, StoredJob, expires, moment_text, run_of
+from .tables import ACTIVE, Jobs, StoredJob, expires, moment_text, run_of
 
 log = logging.getLogger(__name__)
 Permit = Callable[[StoredJob], Awaitable[None]]
@@ -50,14 +50,14 @@ class Watch:
             self.write(self.row, values["message"], values["level"])
         elif event.kind == "started":
             self.told, self.progress = None, 0.0
-            self.jobs.stand(self.row.id, None)
+            self.jobs.stand(self.row, None)
             self.write(self.row, "started in the batch system", "info")
         elif event.kind == "waiting":
             self._waits(values["ahead"])
 
     def _waits(self, ahead: int) -> None:
         """The log tells how many wait before it, and again when half of them are gone."""
-        self.jobs.stand(self.row.id, ahead)
+        self.jobs.stand(self.row, ahead)
         if self.told is None or ahead <= self.told // 2 < self.told:
             self.told = ahead
             self.write(self.row, f"waits in the batch system; before it: {ahead}", "info")
@@ -66,10 +66,10 @@ class Watch:
         """What is to become of the job now; says that it is still being followed."""
         if self.closing.is_set():
             return Wish.LEAVE
-        if self.jobs.beat(self.row.id, self.progress):
+        if self.jobs.beat(self.row, self.progress):
             return Wish.GO_ON
         now = self.jobs.get(self.row.id)
-        taken = now is not None and now.status == "queued" and now.queued == self.row.queued
+        taken = now is not None and now.status in ACTIVE and now.queued == self.row.queued
         return Wish.LEAVE if taken else Wish.CANCEL  # taken: another service took this one for dead
 
 
@@ -129,12 +129,13 @@ class Dispatcher:
     def _recover(self) -> None:
         for row in self.jobs.orphans(self.lost):
             if self.runner.survives:
-                if self.jobs.end(row.id, "queued"):
+                if self.jobs.end(row, "queued"):
                     self.write(row, "the service ended while the job ran: it is looked for again", "warning")
             elif row.attempts < ATTEMPTS:
-                if self.jobs.end(row.id, "queued"):
+                if self.jobs.end(row, "queued"):
+                    self._clear(row)
                     self.write(row, "the service ended while the job ran: it starts again", "warning")
-            elif self.jobs.end(row.id, "error"):
+            elif self.jobs.end(row, "error"):
                 self.write(row, f"the service ended {row.attempts} times while the job ran", "error", "JobLost")
 
     async def _run(self, row: StoredJob) -> None:
@@ -166,7 +167,7 @@ class Dispatcher:
             row.description,
             json.loads(row.graph),
             row.plan,
-            str(folder_of(self.settings, row)),
+            str(self._place(row)),
             store.model_dump(mode="json"),
             processing.model_dump(mode="json"),
             limits.memory_mb,
@@ -176,11 +177,28 @@ class Dispatcher:
             run_of(row),
         )
 
+    def _place(self, row: StoredJob) -> Path:
+        """Where a run writes its files: no other run does."""
+        return folder_of(self.settings, row).with_name(
+            run_of(row) if self.runner.survives else f"{row.id}-{row.claimed}"
+        )
+
     def _clear(self, row: StoredJob) -> None:
-        """Nothing is left of what was half written, unless the job was started anew meanwhile."""
-        now = self.jobs.get(row.id)
-        if now is None or now.queued == row.queued:
-            shutil.rmtree(folder_of(self.settings, row).with_name(f"{row.id}.part"), True)
+        """Nothing is left of what a run has written, unless another service follows the same run now."""
+        now, place = self.jobs.get(row.id), self._place(row)
+        if self.runner.survives and now and now.queued == row.queued and now.claimed != row.claimed:
+            return
+        for folder in (place, place.with_name(f"{place.name}.part")):
+            shutil.rmtree(folder, True)
+
+    def _publish(self, row: StoredJob) -> int | None:
+        """Put a run's files in the place of the job's results; their bytes, None where the job is another run's now."""
+        if not self.jobs.beat(row, 100.0):
+            return None
+        folder = folder_of(self.settings, row)
+        shutil.rmtree(folder, True)
+        self._place(row).rename(folder)  # refused where another run's files came there since
+        return _bytes(folder)
 
     def _end(self, row: StoredJob, outcome: Outcome) -> None:
         if outcome.status not in ("finished", "left"):
@@ -188,14 +206,15 @@ class Dispatcher:
         if outcome.status == "canceled":
             return  # the state says so already
         if outcome.status in GOES_ON:
-            if self.jobs.end(row.id, "queued"):
+            if self.jobs.end(row, "queued"):
                 self.write(row, GOES_ON[outcome.status], "warning")
             return
         fields: dict[str, Any] = {}
         if outcome.status == "finished":
-            size = _bytes(folder_of(self.settings, row))
+            if (size := self._publish(row)) is None:
+                return self._clear(row)
             fields = {"usage": json.dumps(outcome.usage), "progress": 100.0, "size": size}
-        if self.jobs.end(row.id, outcome.status, **fields):
+        if self.jobs.end(row, outcome.status, **fields):
             if outcome.status == "finished":
                 self._finished(row)
             else:

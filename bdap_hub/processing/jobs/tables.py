@@ -29,7 +29,8 @@ class StoredJob(Base):
     """A batch job of `owner`. `graph` is as posted; `plan` is made when it is queued; `usage` is JSON.
 
     `beat` is when who runs it last said so, `attempts` how often it was begun. `ahead`: how many wait before it in the
-    batch system that it was handed over to; null: it does not wait there.
+    batch system that it was handed over to; null: it does not wait there. `claimed` is new each time somebody takes the
+    job to run it: what an earlier one says of it does not count any more.
     """
 
     __tablename__ = "processing_jobs"
@@ -53,11 +54,17 @@ class StoredJob(Base):
     queued: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), nullable=True)
     beat: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), nullable=True)
     ahead: Mapped[int | None] = mapped_column(Integer, nullable=True)
+    claimed: Mapped[str] = mapped_column(String(32), default="", server_default="")
 
 
 @step("processing", 2)
 def _ahead(connection: Connection) -> None:
     add_column(connection, cast(Any, StoredJob.__table__).c.ahead)
+
+
+@step("processing", 3)
+def _claimed(connection: Connection) -> None:
+    add_column(connection, cast(Any, StoredJob.__table__).c.claimed)
 
 
 def run_of(row: StoredJob) -> str:
@@ -149,28 +156,29 @@ class Jobs:
                         updated=_now(),
                         attempts=StoredJob.attempts + 1,
                         ahead=0 if waits else None,
+                        claimed=secrets.token_hex(8),
                     )
                 )
             if taken.rowcount:
                 return self.get(identifier)
         return None
 
-    def beat(self, identifier: str, progress: float) -> bool:
-        """Say that a job is being run; False where it should not be any more."""
-        return self._move(identifier, ("running",), beat=_now(), progress=progress)
+    def beat(self, row: StoredJob, progress: float) -> bool:
+        """Say that a claimed job is being run; False where it should not be any more, or another has claimed it."""
+        return self._move(row.id, ("running",), row.claimed, beat=_now(), progress=progress)
 
-    def stand(self, identifier: str, ahead: int | None) -> bool:
-        """Say how many wait before a job that was handed over; None: it runs now."""
-        return self._move(identifier, ("running",), ahead=ahead)
+    def stand(self, row: StoredJob, ahead: int | None) -> bool:
+        """Say how many wait before a claimed job that was handed over; None: it runs now."""
+        return self._move(row.id, ("running",), row.claimed, ahead=ahead)
 
     def runs(self) -> set[str]:
         """The names of all starts of jobs that wait or run."""
         with self.sessions() as session:
             return {run_of(row) for row in session.scalars(select(StoredJob).where(StoredJob.status.in_(ACTIVE)))}
 
-    def end(self, identifier: str, status: str, **fields: Any) -> bool:
-        """A running job's end; False where it was canceled or deleted meanwhile."""
-        return self._move(identifier, ("running",), status=status, **fields)
+    def end(self, row: StoredJob, status: str, **fields: Any) -> bool:
+        """A claimed job's end; False where it was canceled or deleted meanwhile, or another has claimed it."""
+        return self._move(row.id, ("running",), row.claimed, status=status, **fields)
 
     def orphans(self, seconds: float) -> list[StoredJob]:
         """Jobs that are running by their state, though nobody has said so for some time."""
@@ -212,8 +220,10 @@ class Jobs:
         with self.sessions.begin() as session:
             session.execute(delete(StoredJob).where(StoredJob.id == identifier))
 
-    def _move(self, identifier: str, states: Iterable[str], **fields: Any) -> bool:
+    def _move(self, identifier: str, states: Iterable[str], claimed: str | None = None, **fields: Any) -> bool:
         statement = update(StoredJob).where(StoredJob.id == identifier, StoredJob.status.in_(tuple(states)))
+        if claimed is not None:
+            statement = statement.where(StoredJob.claimed == claimed)
         with self.sessions.begin() as session:
             return bool(session.execute(statement.values(updated=_now(), **fields)).rowcount)
 

@@ -228,5 +228,6 @@ def _removed(room: Room, row: StoredJob) -> None:
     room.jobs.cancel(row.id)
     room.jobs.remove(row.id)
     room.logs.remove(LOGS.format(row.id), row.owner)
-    for folder in (folder_of(room.settings, row), folder_of(room.settings, row).with_name(f"{row.id}.part")):
-        shutil.rmtree(folder, True)
+    folder = folder_of(room.settings, row)
+    for one in (folder, *folder.parent.glob(f"{row.id}[-.]*")):  # and what its runs were writing
+        shutil.rmtree(one, True)
