@@ -203,6 +203,18 @@ CASES: list[tuple[Person | None, Request, bool, str]] = [
     (person("bo", "g-forest", "g-none"), WritePath("/eos/projects/forest", "none"), False, "may not write"),
     (person("bo", "g-forest", "g-none"), ReadPath("/eos/projects/forest", "none"), True, "is a member of project"),
     (KIM, WritePath("/eos/data/plots", "forest"), False, "kim is not a member of project forest"),
+    # what is one's own: results of jobs, uploaded files
+    (PIA, ReadPath("/eos/files/pia/maps/a.tif"), True, "is a file of pia"),  # also of who is in no project
+    (KIM, ReadPath("/eos/files/pia/maps/a.tif"), False, "are not files of kim"),
+    (ADA, ReadPath("/eos/files/pia/maps/a.tif"), False, "are not files of ada"),
+    (None, ReadPath("/eos/files/pia/maps/a.tif"), False, "nobody is logged in"),
+    (PIA, ReadPath("/eos/files/pia/../kim/a.tif"), False, "are not files of pia"),
+    (PIA, ReadPath("/eos/files/pia2/a.tif"), False, "are not files of pia"),
+    (PIA, ReadPath("/eos/files"), False, "is not below"),
+    (PIA, WritePath("/eos/files/pia/a.tif"), False, "is not below"),
+    (person("Pia/.."), ReadPath("/eos/files/Pia/../a.tif"), False, "are not files of"),
+    (PIA, ReadPath("/eos/results/pia/0123456789abcdef"), True, "is a result of pia"),
+    (KIM, ReadPath("/eos/results/pia/0123456789abcdef"), False, "are not results of kim"),
     # a path has one spelling
     (FAY, WritePath("/eos/projects/forest/../farms"), False, "has the part '..'"),
     (FAY, WritePath("/eos/projects/../projects/forest"), False, "has the part '..'"),

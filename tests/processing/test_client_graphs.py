@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import openeo
 import pytest
 import rasterio
+from affine import Affine
 from jupyter_client.manager import start_new_kernel
 from openeo import processes
 from openeo.api.process import Parameter
@@ -19,9 +21,11 @@ from openeo.rest.datacube import THIS
 from rasterio.features import geometry_mask
 from rasterio.warp import transform_geom
 
+from bdap_hub.processing.engine.grid import Grid
+
 from . import idioms
 from .client import PREFIX
-from .conftest import DATES, X, Y, Z, truth
+from .conftest import DATES, X, Y, Z, truth, write_tiff
 from .idioms import IDIOMS, POLYGON, TOP, Idiom, top
 
 
@@ -143,3 +147,20 @@ print(shown.map.layers[-1].url)
     assert (image.status_code, image.headers["content-type"]) == (200, "image/png"), image.text
     for service in con.list_services():
         con.delete(f"/services/{service['id']}")
+
+
+def test_files_that_were_uploaded_are_read_by_name(con: openeo.Connection, tmp_path: Any) -> None:
+    """As the how-to shows it: a raster and geometries of one's own, by the standard client."""
+    grid = Grid.tile(Z, X, Y)
+    place = Affine(grid.xres, 0, grid.left, 0, -grid.yres, grid.top)
+    write_tiff(tmp_path / "red_2024-05-01.tif", truth(0)["B04"], "EPSG:3857", place)
+    (tmp_path / "field.geojson").write_text(json.dumps(POLYGON))
+    for name in ("red_2024-05-01.tif", "field.geojson"):
+        con.upload_file(tmp_path / name)
+    assert {"red_2024-05-01.tif", "field.geojson"} <= {file.path.name for file in con.list_files()}
+    red = con.datacube_from_process("load_uploaded_files", paths=["red_2024-05-01.tif"], format="GTiff")
+    field = con.datacube_from_process("load_uploaded_files", paths=["field.geojson"], format="GeoJSON")
+    inside = values(red.process("mask_polygon", data=red, mask=field))
+    same = values(con.load_collection("fields", bands=["B04"], temporal_extent=DATES[:2]).mask_polygon(POLYGON))
+    np.testing.assert_array_equal(inside, same)
+    assert np.isnan(inside).any() and np.isfinite(inside).any()
