@@ -4,6 +4,7 @@ SHELL := /bin/bash
 BOOT := bash bdap_hub/demo/bootstrap.sh
 ENGINE ?= docker
 AREA ?=
+WORKERS ?= 2
 LOCK := uv pip compile --generate-hashes --no-emit-index-url --no-header -q
 PLATFORM := --universal --python-version 3.12 --override images/overrides.txt
 IMAGE := --python-platform linux --python-version 3.13 --override ../overrides.txt
@@ -16,9 +17,9 @@ help: ## this list
 demo: ## the whole platform on this machine (ENGINE=process without Docker, BDAP_STORE=/path for your own imagery)
 	@exec $(BOOT) demo bdap demo --engine $(ENGINE)
 
-test: ## everything: check, then all tests with Docker and a real browser
+test: ## everything: check, then all tests with Docker and a real browser (WORKERS=0: one folder after the other)
 	@$(BOOT) test $(MAKE) --no-print-directory _check
-	@exec $(BOOT) test python -m bdap_hub.demo.with_engine pytest -q
+	@exec $(BOOT) test python -m bdap_hub.demo.with_engine pytest -q -n $(WORKERS)
 
 check: ## formatting, lint, types, import rules
 	@exec $(BOOT) check $(MAKE) --no-print-directory _check

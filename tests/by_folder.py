@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import NodeManager
 
 from tests.side_by_side import folder_of
+
+NodeManager.EXIT_TIMEOUT = 20  # seconds for a worker's fixtures to end after Ctrl-C
 
 
 class ByFolder(LoadScopeScheduling):

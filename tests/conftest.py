@@ -24,7 +24,12 @@ from playwright.sync_api import Browser, sync_playwright
 
 from bdap_hub.settings import ProjectSettings, Settings
 from tests.postgres import database_url, postgres  # noqa: F401  fixtures
-from tests.side_by_side import draw, pytest_collection_modifyitems, pytest_xdist_make_scheduler  # noqa: F401  hooks
+from tests.side_by_side import (  # noqa: F401  hooks
+    draw,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_xdist_make_scheduler,
+)
 
 ROOT = Path(__file__).parent.parent
 PROXY = ROOT / "var/node/node_modules/.bin/configurable-http-proxy"

@@ -5,12 +5,24 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 from typing import Any
 
 import pytest
 
 # The long ones, the longest first: what is left at the end is short, and both workers are ready at about the same time.
 FIRST = ("identity", "spawning", "processing", "hub", "extensions", "faults", "end_to_end", "dashboards", "attacks")
+
+
+def pytest_configure(config: Any) -> None:
+    """Ctrl-C ends a worker's fixtures as it does without workers."""
+    if hasattr(config, "workerinput"):
+        signal.signal(signal.SIGINT, _once)
+
+
+def _once(number: int, frame: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # xdist sends another one, which would cut the tidying up short
+    raise KeyboardInterrupt
 
 
 def folder_of(nodeid: str) -> str:
