@@ -126,8 +126,15 @@ class Frame:
                     headers.setdefault(name, value)
             await send(message)
 
-        inner = await _login_first(Request(scope, receive)) or self.app
+        inner = await _refused(scope) or await _login_first(Request(scope, receive)) or self.app
         await inner(scope, receive, marked)
+
+
+async def _refused(scope: Scope) -> Response | None:
+    """Null characters: no database takes them, and PostgreSQL's driver fails at them."""
+    if "\x00" not in scope["path"]:
+        return None
+    return await _on_error(Request(scope), BadRequest("the address holds a null character", "leave out %00"))
 
 
 async def _login_first(request: Request) -> Response | None:

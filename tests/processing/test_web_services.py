@@ -260,3 +260,12 @@ def test_percentiles_are_computed_in_the_turn_of_who_asks(
     monkeypatch.setattr(gate, "run", noted)
     ana.service(band("B04"), configuration={"style": {"percentiles": [10, 90]}})
     assert ("percentiles", "ana", True) in told
+
+
+@pytest.mark.parametrize(
+    "path", ["jobs/a%00", "services/a%00b", "process_graphs/a%00", "tiles/a%00/1/1/1.png", "files/a%00"]
+)
+def test_an_address_with_a_null_character_is_refused(ana: Client, path: str) -> None:
+    answer = ana.http.get(f"/{path}")
+    assert answer.status_code == 400 and answer.json()["code"] == "BadRequest"
+    assert ana.http.get(f"/{path.replace('%00', '')}").status_code == 404

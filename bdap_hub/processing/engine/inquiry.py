@@ -100,17 +100,27 @@ def _summary(values: Any, bins: int) -> dict[str, Any]:
     valid = values[np.isfinite(values)]
     if not valid.size:
         return {"bins": [], "counts": [], "statistics": {"valid": 0, "nodata": int(values.size)}}
-    counts, edges = np.histogram(valid.astype(np.float64), bins=bins)
-    p2, median, p98 = np.percentile(valid, (2, 50, 98))
-    statistics = {
-        "valid": int(valid.size),
-        "nodata": int(values.size - valid.size),
-        "min": float(valid.min()),
-        "max": float(valid.max()),
-        "mean": float(valid.mean(dtype=np.float64)),
-        "sd": float(valid.std(dtype=np.float64)),
-        "p2": float(p2),
-        "median": float(median),
-        "p98": float(p98),
-    }
+    counts, edges = _histogram(valid.astype(np.float64), bins)
+    with np.errstate(over="ignore", invalid="ignore"):  # of huge numbers some are beyond doubles: None
+        p2, median, p98 = np.percentile(valid, (2, 50, 98))
+        statistics = {
+            "valid": int(valid.size),
+            "nodata": int(values.size - valid.size),
+            "min": float(valid.min()),
+            "max": float(valid.max()),
+            "mean": _plain(valid.mean(dtype=np.float64)),
+            "sd": _plain(valid.std(dtype=np.float64)),
+            "p2": _plain(p2),
+            "median": _plain(median),
+            "p98": _plain(p98),
+        }
     return {"bins": edges.tolist(), "counts": counts.tolist(), "statistics": statistics}
+
+
+def _histogram(values: Any, bins: int) -> tuple[Any, Any]:
+    """Counts and edges; one bin where the values lie too near to one another for so many."""
+    try:
+        counts, edges = np.histogram(values / 2, bins=bins)  # halves, whose range is no more than a double can be
+    except ValueError:
+        return np.array([values.size]), np.array([values.min(), values.max()])
+    return counts, edges * 2
