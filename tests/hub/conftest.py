@@ -44,6 +44,9 @@ c.JupyterHub.load_roles.append(dict(name="test-admin", services=["test-admin"], 
 """
 
 
+BUSY_SECONDS = 90.0
+
+
 @dataclass(frozen=True)
 class Account:
     """One that is not root, as `ansible/` gives the hub: it may give files away, and is in the engine's group."""
@@ -145,7 +148,8 @@ class Platform:
         self.processes["hub"].wait(10)
 
     def wait(self, check: Callable[[], object], seconds: float, what: str) -> None:
-        """Until `check` is true; failures to connect count as not yet."""
+        """Until `check` is true; failures to connect count as not yet. Never less than what a busy machine needs."""
+        seconds = max(seconds, BUSY_SECONDS)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             with contextlib.suppress(httpx.HTTPError, KeyError):

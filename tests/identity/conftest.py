@@ -67,7 +67,7 @@ def with_query(url: str, **changes: str | None) -> str:
     return parts._replace(query=urlencode({k: v for k, v in query.items() if v is not None})).geturl()
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 20) -> float:
+def eventually(holds: Callable[[], bool], seconds: float = 60) -> float:
     """After how many seconds something holds; fails if it does not in time."""
     begun = time.monotonic()
     while not holds():

@@ -300,7 +300,7 @@ def test_a_login_that_grows_too_old_ends_with_the_tokens_of_services(platform: P
     with store.begin() as session:
         session.scalars(select(Session).where(Session.person == name)).one().ends = now()
     assert browser.whoami() == {}  # at once, whether it was swept or not
-    eventually(lambda: ended_why(platform, name) == "expired", 5)
+    eventually(lambda: ended_why(platform, name) == "expired")
 
 
 def ended_why(platform: Platform, name: str) -> str:
@@ -318,7 +318,7 @@ def test_a_server_that_is_still_starting_is_stopped(stubborn: Platform, browser_
     eventually(lambda: events(stubborn, name, "revoke") != [])
     start.join(30)
     home = str(stubborn.settings.var.resolve() / "homes" / name)
-    eventually(lambda: not servers_in(home), 15)
+    eventually(lambda: not servers_in(home))
     time.sleep(3)
     assert not servers_in(home)
 

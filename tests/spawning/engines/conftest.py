@@ -79,7 +79,7 @@ class Rig:
         arguments = {"environment": {}, "port": PORT, **create}
         assert await self.engine.create(plan, ["perl", "-e", script], **arguments)
 
-    async def until(self, name: str, check: Callable[[State], object], seconds: float = 30) -> State:
+    async def until(self, name: str, check: Callable[[State], object], seconds: float = 60) -> State:
         """The state as soon as it is as wanted."""
         deadline = time.monotonic() + seconds
         while not check(state := await self.engine.state(name)):
@@ -89,7 +89,7 @@ class Rig:
 
     async def writes(self, name: str, text: str) -> None:
         """Wait until its log has that text."""
-        for _ in range(300):
+        for _ in range(600):
             if text in await self.engine.logs(name):
                 return
             await asyncio.sleep(0.1)
