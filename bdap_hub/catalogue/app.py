@@ -6,6 +6,7 @@ searches and counts.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Body, FastAPI, Request
@@ -17,10 +18,12 @@ from ..settings import Settings
 from ..web import HubLogin, create_service, page
 from . import aggregation, collection_search, curate, stac
 from .contract import Page
-from .pages import card, collection_view
+from .disk import keep
+from .pages import card, collection_view, item_view
 from .reading import Caller, Readers
 from .search import KNOWN, Search, body_of, from_body, from_parameters
-from .store import open_catalogue
+from .store import Collection, open_catalogue
+from .thumbnail import draw
 
 IN_COLLECTION = KNOWN - {"collections"}
 ROWS = 25
@@ -43,6 +46,7 @@ class _Routes:
         self.login = login
         self.catalogue = open_catalogue(settings)
         self.readers = Readers(settings, login, self.catalogue)
+        self.drawing = asyncio.Semaphore(2)
 
     def router(self) -> APIRouter:
         router = APIRouter(tags=["STAC"])
@@ -63,6 +67,7 @@ class _Routes:
             (f"{here}/thumbnail", self.thumbnail),
             (f"{here}/items", self.items),
             (f"{here}/items/{{item}}", self.item),
+            (f"{here}/items/{{item}}/thumbnail", self.picture),
         ):
             router.add_api_route(path, endpoint, methods=["GET"])
         router.add_api_route("/search", self.search_post, methods=["POST"])
@@ -137,11 +142,32 @@ class _Routes:
 
     async def item(self, request: Request, collection: str, item: str) -> Response:
         """One item."""
+        caller = await self.readers.caller(request)
+        collected = self.readers.named(caller, collection)
+        found = await self._item(collected, item)
+        if _wants_html(request):
+            view = item_view(collected, found)
+            return page(request, "item.html", person=self.readers.who(caller), item=view)
+        return answer(stac.item(self.readers.base(request), found), "geo+json")
+
+    async def picture(self, request: Request, collection: str, item: str) -> Response:
+        """A small picture of an item, drawn when it is first asked for."""
         collected = self.readers.named(await self.readers.caller(request), collection)
+        found = await self._item(collected, item)
+        path = self.catalogue.picture(found)
+        if not path.is_file():
+            async with self.drawing:
+                drawn = await run_in_threadpool(draw, self.settings.store, found)
+            if drawn is None:
+                raise NotFound(f"the item {item} has no picture", "its files may be gone, or hold no data")
+            await run_in_threadpool(keep, path, drawn)
+        return FileResponse(path, media_type="image/png", headers={"Cache-Control": "private, max-age=300"})
+
+    async def _item(self, collected: Collection, item: str) -> dict[str, Any]:
         found = await run_in_threadpool(self.catalogue.items.get, collected.id, item)
         if found is None:
             raise NotFound(f"there is no item {item!r} in the collection {collected.id}", "look at its list of items")
-        return answer(stac.item(self.readers.base(request), found), "geo+json")
+        return found
 
     async def search_get(self, request: Request) -> Response:
         """Search items; parameters in the address."""

@@ -20,6 +20,12 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     write_bytes(path, json.dumps(value, separators=(",", ":"), allow_nan=False).encode())
 
 
+def keep(path: Path, content: bytes) -> None:
+    """Write a file in a folder that may have to be made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, content)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file in one step."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")

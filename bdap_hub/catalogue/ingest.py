@@ -18,10 +18,12 @@ from ..database import shared
 from ..errors import BadRequest
 from ..settings import Settings
 from . import collections, items, scan
-from .disk import read_json
+from .disk import read_json, write_json
 from .store import open_catalogue
 from .work import Progress, Report, Work, carry_out, gone
 
+OPTIONS = "ingest.json"
+"""How a collection was ingested, beside its collection.json: watching repeats it."""
 COLLECTION_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -40,12 +42,14 @@ def ingest(
     nodata: float | None = None,
     pattern: str = "",
     prune: bool = False,
+    only_changes: bool = False,
 ) -> Report:
     """Add or update the collection; BadRequest where the request itself is wrong, Report.errors per acquisition.
 
     `datetime` dates what names no date, `scale` and `offset` are for integer bands without any of their own, `nodata`
     for bands that declare none,
     `pattern` is a regular expression with the groups band and date, `prune` drops items whose files are gone.
+    `only_changes` leaves the collection's summary alone where no item came, changed or went.
     """
     folder = checked(settings, folder, collection_id, visibility, project)
     found = scan.find(folder, collection_id, pattern)
@@ -53,6 +57,7 @@ def ingest(
         raise BadRequest(f"there is no GeoTIFF below {folder}", "name the folder that holds .tif files")
     _date(found, datetime)
     scaling = items.Scaling(scale, offset, nodata)
+    given = {"datetime": datetime, "scale": scale, "offset": offset, "nodata": nodata, "pattern": pattern}
     home = settings.var.resolve() / "catalogue" / collection_id
     with locked(home):
         head = collections.Head(
@@ -64,7 +69,9 @@ def ingest(
         work = Work(settings.store, folder, read_json(home / "collection.json"), catalogue.items, scaling)
         report = carry_out(work, found, progress)
         gone(work, {a.id for a in found}, report, prune)
-        collections.summarise(settings, home, head, folder, catalogue.items.every(collection_id))
+        write_json(home / OPTIONS, {k: v for k, v in given.items() if v is not None and v != ""})
+        if not only_changes or report.added or report.updated or (prune and report.gone):
+            collections.summarise(settings, home, head, folder, catalogue.items.every(collection_id))
     progress(f"{collection_id}: {report}")
     return report
 

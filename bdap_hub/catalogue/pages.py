@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .contract import Page
+from .footprints import drawing
 from .store import Collection
 
 VISIBILITY = {"public": "for everybody", "people": "for everybody logged in"}
@@ -38,8 +39,37 @@ def collection_view(collection: Collection, found: Page, picture: bool) -> dict[
         "bands": [_band(name, asset) for name, asset in stac.get("item_assets", {}).items()],
         "code": ", ".join(str(c) for c in stac.get("summaries", {}).get("proj:code", [])),
         "rows": [_row(item) for item in found.items],
+        "drawn": drawing(found.items),
         "following": found.following,
         "matched": found.matched,
+    }
+
+
+def item_view(collection: Collection, item: dict[str, Any]) -> dict[str, Any]:
+    """One item on its own page."""
+    assets = [_asset(name, asset) for name, asset in item["assets"].items()]
+    day = str(item["properties"].get("datetime") or item["properties"].get("start_datetime") or "")[:10]
+    return {
+        **_row(item),
+        "collection": collection.id,
+        "title": collection.stac.get("title") or collection.id,
+        "day": day,
+        "bbox": tuple(round(float(v), 4) for v in item["bbox"]),
+        "assets": assets,
+        "first": next((a["href"] for a in assets if str(a["href"]).startswith("/")), ""),
+        "properties": sorted((k, v) for k, v in item["properties"].items() if not k.startswith("bdap:")),
+        "drawn": drawing([item]),
+    }
+
+
+def _asset(name: str, asset: dict[str, Any]) -> dict[str, Any]:
+    kinds = {band.get("data_type", "") for band in asset.get("raster:bands") or asset.get("bands") or ()}
+    return {
+        "name": name,
+        "title": asset.get("title", name),
+        "type": ", ".join(sorted(kinds - {""})) or asset.get("type", ""),
+        "gsd": f"{asset['gsd']:g} m" if isinstance(asset.get("gsd"), (int, float)) else "",
+        "href": asset["href"],
     }
 
 
@@ -62,7 +92,7 @@ def _row(item: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": item["id"],
         "date": str(properties.get("datetime", ""))[:16].replace("T", " "),
-        "cloud": "" if cloud is None else f"{cloud:.1f} %",
+        "cloud": f"{cloud:.1f} %" if isinstance(cloud, (int, float)) else "",
         "platform": properties.get("platform", ""),
         "bands": ", ".join(item["assets"]),
     }

@@ -100,11 +100,13 @@ def collections(base: str, found: list[dict[str, Any]], matched: int, links: lis
 def item(base: str, found: dict[str, Any]) -> dict[str, Any]:
     """One item with its links."""
     parent = f"{base}/collections/{found['collection']}"
-    ours = ("parent", "collection", "self", "root")
+    here = f"{parent}/items/{quote(found['id'], safe=':')}"
+    ours = ("parent", "collection", "self", "root", "preview")
     return {
         **found,
         "links": [
-            link("self", f"{parent}/items/{quote(found['id'], safe=':')}", GEOJSON),
+            link("self", here, GEOJSON),
+            link("preview", f"{here}/thumbnail", "image/png"),
             link("parent", parent),
             link("collection", parent),
             link("root", f"{base}/"),

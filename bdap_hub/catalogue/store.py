@@ -5,6 +5,8 @@ Knows nothing of people: callers say which collections may be looked at.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +51,12 @@ class Catalogue:
     def thumbnail(self, collection: str) -> Path:
         """Where the picture of a collection lies, if it has one."""
         return self.folder / collection / "thumbnail.png"
+
+    def picture(self, item: dict[str, Any]) -> Path:
+        """Where the picture of an item is kept; another one once the item has changed."""
+        made_of = json.dumps([item["id"], item["properties"].get("bdap:fingerprint"), item["assets"]], sort_keys=True)
+        name = hashlib.sha256(made_of.encode()).hexdigest()[:32]
+        return self.folder / str(item["collection"]) / "pictures" / f"{name}.png"
 
     def _current(self, name: str) -> Collection | None:
         path, known = self.folder / name / "collection.json", self._loaded.get(name)

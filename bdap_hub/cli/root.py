@@ -115,6 +115,24 @@ def catalogue_ingest(folder: Path, collection: str, title: str, **options: Any) 
     click.echo(report)
 
 
+@catalogue.command("watch")
+@click.argument("names", nargs=-1)
+@click.option("--every", type=click.FloatRange(min=1), default=60, show_default=True, help="Seconds between two looks.")
+@click.option("--prune", is_flag=True, help="Drop items whose files are gone.")
+@click.option("--once", is_flag=True, help="Look once and end, as for a timer of the system.")
+def catalogue_watch(names: tuple[str, ...], every: float, prune: bool, once: bool) -> None:
+    """Keep collections (all, or those NAMED) in step with the folders they were ingested from."""
+    import threading
+
+    from ..catalogue.watch import look_once, watch
+
+    tree = settings.load()
+    if once:
+        look_once(tree, names, click.echo, prune=prune)
+    else:
+        watch(tree, names, click.echo, seconds=every, prune=prune, stop=threading.Event())
+
+
 @main.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option("--project", envvar="BDAP_PROJECT", required=True)
