@@ -51,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app.router.lifespan_context = lifespan
     prefix = room.login.prefix.rstrip("/")
+    add_tiles(app, prefix, room)  # first: each request tries the routes in their order, and most are for tiles
     add_descriptions(app, prefix, room)
     add_account(app, prefix, room)
     add_collections(app, prefix, room)
@@ -60,7 +61,6 @@ def create_app(settings: Settings) -> FastAPI:
     add_services(app, prefix, room)
     add_maps(app, prefix, room)
     add_legends(app, prefix, room)
-    add_tiles(app, prefix, room)
     add_values(app, prefix, room)
     add_result(app, prefix, room)
     add_jobs(app, prefix, room)

@@ -1,7 +1,11 @@
-"""Rights to folders of the store: collections hide theirs, projects have their own, grants go down to a folder."""
+"""Rights to folders of the store: collections hide theirs, projects have their own, grants go down to a folder.
+
+And how long a signed address serves.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from pathlib import Path
@@ -13,12 +17,12 @@ from sqlalchemy import event
 from bdap_hub import entitlements
 from bdap_hub.access import Person
 from bdap_hub.database import shared
-from bdap_hub.errors import NotAllowed
+from bdap_hub.errors import NotAllowed, NotLoggedIn
 from bdap_hub.processing.cubes.extent import WORLD
 from bdap_hub.processing.graphs.plan import Owned, Plan
 from bdap_hub.processing.service.rights import Rights
 from bdap_hub.settings import ProjectSettings, Settings
-from bdap_hub.web import HubLogin
+from bdap_hub.web import HubLogin, Principal
 from tests.conftest import make_settings
 
 ANA, BEN = Person("ana", frozenset({"project-agriculture"})), Person("ben", frozenset({"project-forest"}))
@@ -116,3 +120,16 @@ def test_a_record_that_cannot_be_read_is_nobodys(tmp_path: Path) -> None:
     (rights.settings.var / "catalogue/plots/collection.json").write_text("{")
     with pytest.raises(NotAllowed):
         rights.read("/eos/data/plots/x.tif", ANA)
+
+
+async def test_an_address_that_was_read_before_expires_all_the_same(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, processing={"tile_url_hours": 2 / 3600})
+    rights = Rights(settings, HubLogin(settings, "processing"))
+    signature = rights.sign("plan", Principal(Person("dashboard:a", frozenset({"g"})), "release"))
+    for _ in range(2):
+        assert (await rights.signed_person("plan", signature)).groups == {"g"}
+    with pytest.raises(NotAllowed, match="another service"):
+        await rights.signed_person("other", signature)
+    await asyncio.sleep(2.1)
+    with pytest.raises(NotLoggedIn, match="expired"):
+        await rights.signed_person("plan", signature)

@@ -14,7 +14,7 @@ from bdap_hub.processing.drawing.classes import from_stac
 from bdap_hub.processing.drawing.colours import named
 from bdap_hub.processing.drawing.expression import parse
 from bdap_hub.processing.drawing.options import KEYS, read, unstretched
-from bdap_hub.processing.drawing.picture import Indexed, draw
+from bdap_hub.processing.drawing.picture import Indexed, draw, scaled
 from bdap_hub.processing.graphs.graph import GraphError
 
 RANDOM = np.random.default_rng(3)
@@ -217,3 +217,8 @@ def test_percentiles_wait_for_the_data_unless_they_are_known() -> None:
     assert unstretched({"percentiles": [2, 98]}) == (2, 98)
     assert unstretched({"percentiles": [2, 98], "min": 0, "max": 1}) is None
     assert unstretched({}) is None
+
+
+def test_stretching_takes_what_is_no_number_or_has_no_end() -> None:
+    band = np.array([np.nan, -np.inf, np.inf, -5, 0, 0.5, 1, 7], np.float32)
+    assert scaled(band, 0, 1, 255).tolist() == [0, 0, 255, 0, 0, 128, 255, 255]

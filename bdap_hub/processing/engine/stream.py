@@ -91,7 +91,7 @@ def _run(running: Running, found: _Found) -> Any:
     numbers = range(len(found.dates.stream.labels))
     for layer in found.layers(numbers[::-1] if running.backwards else numbers, running):
         running.add(layer)
-        if running.done:
+        if len(numbers) > 1 and running.done:
             break
     return running.result()
 

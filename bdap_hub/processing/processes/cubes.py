@@ -157,8 +157,9 @@ def mask(data: Any, mask: Any, replacement: Any = None) -> Any:
                 "reduce that dimension of the mask, or filter both alike",
             )
     where = mask.aligned(data.dims)
-    hit = (where != 0) & ~np.isnan(where)
-    return replace(data, data=np.where(hit, np.asarray(number(replacement), data.data.dtype), data.data))
+    hit, masked = (where != 0) & ~np.isnan(where), data.data.copy()
+    np.copyto(masked, np.asarray(number(replacement), masked.dtype), where=hit)
+    return replace(data, data=masked)
 
 
 @process

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ class Rights:
         self._key, self._database = settings.secret("signing"), settings.database
         self._rules: dict[str, tuple[int, Owned]] = {}
         self._read: Cache[tuple[Owned, ...]] = Cache(500)
+        self._signed: Cache[dict[str, Any]] = Cache(2000)
         self._results = f"{settings.store.mount.rstrip('/')}/results/"
 
     def sign(self, plan: str, principal: Principal) -> str:
@@ -45,7 +47,7 @@ class Rights:
 
     async def signed_person(self, plan: str, signature: str) -> Person:
         """The person for whom a tile URL was signed, with their groups of now; refused for any other plan."""
-        claims = read_token(self._key, PURPOSE, signature)
+        claims = self._claims(signature)
         if claims.get("plan") != plan:
             raise NotAllowed("this address was signed for another service", "take the address from the service's `url`")
         name = str(claims["name"])
@@ -67,6 +69,11 @@ class Rights:
             return await asyncio.to_thread(self.check, plan, person)
         await self.ready()
         return self.check(plan, person)
+
+    def _claims(self, signature: str) -> dict[str, Any]:
+        """What was signed, read once: a map asks for all its tiles with one signature, as long as it is valid."""
+        claims = self._signed.get(signature, lambda: read_token(self._key, PURPOSE, signature))
+        return claims if claims["exp"] > time.time() else read_token(self._key, PURPOSE, signature)
 
     def check(self, plan: Plan, person: Person) -> bool:
         """Whether everybody may read the plan's collections now; NotAllowed unless at least the person may.
