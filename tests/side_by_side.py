@@ -12,6 +12,7 @@ import pytest
 
 # The long ones, the longest first: what is left at the end is short, and both workers are ready at about the same time.
 FIRST = ("identity", "spawning", "processing", "hub", "extensions", "faults", "end_to_end", "dashboards", "attacks")
+TOGETHER = {"batch": "processing"}  # one HTCondor pool serves both
 
 
 def pytest_configure(config: Any) -> None:
@@ -26,8 +27,9 @@ def _once(number: int, frame: Any) -> None:
 
 
 def folder_of(nodeid: str) -> str:
-    """The folder below tests/ that a test stands in."""
-    return nodeid.split("/")[1]
+    """The folder below tests/ that a test stands in, or the one whose worker has what it needs already."""
+    folder = nodeid.split("/")[1]
+    return TOGETHER.get(folder, folder)
 
 
 def _place(folder: str) -> int:
