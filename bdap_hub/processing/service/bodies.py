@@ -13,7 +13,7 @@ from fastapi import Request
 from ...errors import BadRequest, TooMuch
 
 MAX_BODY, MAX_NESTING = 1_000_000, 150
-TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 UNSTORABLE = re.compile(r"[\ud800-\udfff]|(?<!\\)(?:\\\\)*\\u0000")
 """Lone surrogates, and null characters as JSON writes them: no UTF-8, or no text of every database."""
