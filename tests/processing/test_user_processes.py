@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bdap_hub.database import connect
+from bdap_hub.errors import TooMuch
 from bdap_hub.processing.graphs.expand import Own, calls, expand
 from bdap_hub.processing.graphs.graph import GraphError, digest
 from bdap_hub.processing.graphs.parse import parse, problems
 from bdap_hub.processing.processes import REGISTRY
+from bdap_hub.processing.service.stored_processes import UserProcesses
 from bdap_hub.web import HubLogin
+from tests.conftest import make_settings
 
 from .client import Client, tile
 from .conftest import truth
@@ -241,3 +246,15 @@ def test_a_dashboard_keeps_no_processes(platform: Any, ana: Client) -> None:
     assert (refused.status_code, refused.json()["code"]) == (403, "PermissionsInsufficient")
     assert ana.http.put("/process_graphs/mine", json=body).status_code == 200
     assert ana.http.delete("/process_graphs/mine").status_code == 204
+
+
+def test_all_of_a_persons_processes_together_are_bounded(tmp_path: Path) -> None:
+    """A few hundred of the largest would fill the memory of whoever lists or calls them."""
+    stored = UserProcesses(connect(make_settings(tmp_path).database), 500)
+    large = {"process_graph": {"a": node("add", True, x=1, y=1)}, "description": "x" * 900_000}
+    for number in range(4):
+        stored.put("ana", f"large{number}", large)
+    with pytest.raises(TooMuch, match="the limit is 4000000"):
+        stored.put("ana", "large4", large)
+    stored.put("ana", "large3", large)  # in its own place
+    stored.put("ben", "large4", large)
