@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import inspect
 
 from bdap_hub.database import connect
-from bdap_hub.errors import TooMuch
 from bdap_hub.processing.graphs.expand import Own, calls, expand
 from bdap_hub.processing.graphs.graph import GraphError, digest
 from bdap_hub.processing.graphs.parse import parse, problems
+from bdap_hub.processing.jobs.tables import Jobs
 from bdap_hub.processing.processes import REGISTRY
+from bdap_hub.processing.service.quotas import QuotaExceeded
 from bdap_hub.processing.service.stored_processes import UserProcesses
 from bdap_hub.web import HubLogin
 from tests.conftest import make_settings
@@ -254,7 +256,17 @@ def test_all_of_a_persons_processes_together_are_bounded(tmp_path: Path) -> None
     large = {"process_graph": {"a": node("add", True, x=1, y=1)}, "description": "x" * 900_000}
     for number in range(4):
         stored.put("ana", f"large{number}", large)
-    with pytest.raises(TooMuch, match="the limit is 4000000"):
+    with pytest.raises(QuotaExceeded, match="the limit is 4000000"):
         stored.put("ana", "large4", large)
     stored.put("ana", "large3", large)  # in its own place
     stored.put("ben", "large4", large)
+
+
+def test_a_list_of_jobs_does_not_hold_their_graphs(tmp_path: Path) -> None:
+    """A thousand of the largest would be gigabytes."""
+    jobs = Jobs(connect(make_settings(tmp_path).database))
+    row = jobs.add("ana", process={"process_graph": {"a": node("add", True, x=1, y=1)}})
+    (listed,) = jobs.of("ana")
+    assert listed.id == row.id and {"process", "graph", "plan"} <= inspect(listed).unloaded
+    found = jobs.get(row.id, "ana")
+    assert found is not None and "add" in found.process

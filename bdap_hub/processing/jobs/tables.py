@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from sqlalchemy import BigInteger, DateTime, Float, Integer, String, Text, delete, func, select, update
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
+from sqlalchemy.orm import Mapped, defer, mapped_column, sessionmaker
 
 from ...database import Base, add_column, step
 from ...errors import NotFound
@@ -114,10 +114,11 @@ class Jobs:
         return found if found is not None and owner in (None, found.owner) else None
 
     def of(self, owner: str, limit: int = 1000) -> list[StoredJob]:
-        """Somebody's jobs, newest first."""
+        """Somebody's jobs, newest first, without their graphs and plans, which may be large."""
         query = select(StoredJob).where(StoredJob.owner == owner).order_by(StoredJob.created.desc()).limit(limit)
+        large = (defer(StoredJob.process), defer(StoredJob.graph), defer(StoredJob.plan))
         with self.sessions() as session:
-            return list(session.scalars(query))
+            return list(session.scalars(query.options(*large)))
 
     def stored(self, owner: str) -> int:
         """Bytes of all results that somebody has."""

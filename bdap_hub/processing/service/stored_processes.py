@@ -11,10 +11,9 @@ from sqlalchemy import DateTime, String, Text, delete, func, select
 from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
 
 from ...database import Base
-from ...errors import TooMuch
 from ..graphs.expand import Own, calls, expand
 from ..graphs.spec import Registry
-from .quotas import room_for_one
+from .quotas import QuotaExceeded, room_for_one
 
 MOST_TEXT = 4_000_000
 """Characters of all processes of a person together: a list of them, or a graph that calls all, holds them at once."""
@@ -50,12 +49,12 @@ class UserProcesses:
             return json.loads(row.document) if row else None
 
     def put(self, owner: str, name: str, document: Mapping[str, Any]) -> None:
-        """Keep a process, instead of an earlier one of that name; TooMany or TooMuch beyond the limits of a person."""
+        """Keep a process, instead of an earlier one of that name; QuotaExceeded beyond the limits of a person."""
         text, others = json.dumps(document), (StoredProcess.owner == owner, StoredProcess.id != name)
         with self.sessions.begin() as session:
             taken = session.scalar(select(func.sum(func.length(StoredProcess.document))).where(*others)) or 0
             if taken + len(text) > MOST_TEXT:
-                raise TooMuch(
+                raise QuotaExceeded(
                     f"your user-defined processes would have {taken + len(text)} characters; the limit is {MOST_TEXT}",
                     "delete some, or write less into them",
                 )
