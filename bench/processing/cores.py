@@ -27,7 +27,7 @@ from .rows import row
 from .scenes import Tile
 from .servers import Server, add_service, ours
 
-CLIENTS, ROUNDS, SECONDS = 8, 5, 3.0
+CLIENTS, ROUNDS, SECONDS = 8, 3, 3.0
 GOAL = 1.8
 THREADS, PROCESSES = "threads of one process", "processes"
 

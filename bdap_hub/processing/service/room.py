@@ -25,7 +25,7 @@ from ..jobs.tables import Jobs
 from ..processes import REGISTRY
 from ..results.pixels import native_engine
 from ..udf.pool import Udfs
-from ..workers.routing import BEHIND
+from ..workers.routing import DEPTH
 from ..workers.team import Team
 from .drawn import Drawn
 from .gate import Gate
@@ -54,7 +54,7 @@ class Room:
         mine, theirs = shares(settings.processing)
         self.engine = Engine(Limits(settings.store, mine))
         self.team = Team(processes(mine), Limits(settings.store, theirs), self._slow) if processes(mine) > 1 else None
-        places = BEHIND * self.team.count if self.team else workers()
+        places = DEPTH * self.team.count if self.team else workers()
         self.gate = Gate(places, settings.processing.queue, watch=self.engine.watch, deadline=mine.deadline)
         self.drawn = Drawn(settings.processing.tile_cache_mb * 2**20, self._slow)
         self.user_processes = UserProcesses(self.sessions, settings.processing.most_processes)

@@ -7,6 +7,8 @@ from zlib import crc32
 
 BEHIND = 2
 """A worker with so many orders has one waiting."""
+DEPTH = 3
+"""Orders for each worker that may be under way: the next is there before the one before is answered and taken away."""
 
 
 def choose(region: str, loads: Mapping[int, int]) -> int:

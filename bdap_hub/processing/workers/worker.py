@@ -27,11 +27,10 @@ from ..processes import REGISTRY
 from . import order
 from .frames import Broken, Line
 from .image import image
-from .routing import BEHIND
 
 PLANS = 200
-TURN = 0.2
-"""Seconds that an order waits for the one before."""
+THREADS, TURN = 2, 0.2
+"""Orders that are worked on at once at most, and the seconds for which one waits for the one before."""
 _FORMS = {form.name: form for form in FORMATS}
 
 
@@ -40,7 +39,7 @@ class Worker:
 
     def __init__(self, line: Line, limits: Limits) -> None:
         self.line, self.engine = line, Engine(limits)
-        self.pool, self._turn = Pool(BEHIND, self.engine.watch, "draw"), threading.Lock()
+        self.pool, self._turn = Pool(THREADS, self.engine.watch, "draw"), threading.Lock()
         self._compiled: Cache[Compiled] = Cache(PLANS)
         self._styles: Cache[Drawable] = Cache(PLANS)
         self._under_way: dict[int, tuple[Cancel, Job]] = {}
