@@ -77,7 +77,11 @@ PYTHON = """#!/bin/sh
 while [ -e /pause ]; do sleep 0.1; done
 exec {python} "$@"
 """
-LOSE = 'for one in $(grep -lsx condor_starter /proc/[0-9]*/comm); do kill -KILL "$(basename "${one%/comm}")"; done'
+# The queue says that a job runs a moment before its starter is there.
+LOSE = """
+until found=$(grep -lsx condor_starter /proc/[0-9]*/comm); do sleep 0.1; done
+for one in $found; do kill -KILL "$(basename "${one%/comm}")"; done
+"""
 START = f"""
 set -eu
 useradd --uid {UID} --create-home bdap
@@ -143,6 +147,11 @@ class CondorPool:
         """All that runs on the machine ends at once, without a word to anybody."""
         self.command("sh", "-c", LOSE)
 
+    def clear(self) -> None:
+        """Nothing is in the queue, and nothing is paused."""
+        self.command("rm", "-f", "/pause")
+        self.command("condor_rm", "-all", check=False)  # an error where there is none
+
     def queue(self, constraint: str = "true") -> list[str]:
         """The runs in the queue."""
         return self.command("condor_q", "-allusers", "-constraint", constraint, "-af", "BdapRun").split()
@@ -165,7 +174,8 @@ def pool() -> Iterator[CondorPool]:
     volumes = {str(path): {"bind": str(path), "mode": "ro"} for path in code}
     volumes[str(config)] = {"bind": "/etc/condor/config.d/50-pool.conf", "mode": "ro"}
     volumes[str(folder)] = {"bind": str(folder), "mode": "rw"}
-    parents = " ".join(sorted({str(parent) for path in code for parent in path.parents}))
+    around = {parent for path in code for parent in path.parents}
+    parents = " ".join(sorted(str(one) for one in around if not any(one.is_relative_to(path) for path in code)))
     container = engine.containers.run(
         IMAGE,
         ["sh", "-c", f"chmod a+x {parents}; {START}"],

@@ -13,6 +13,8 @@ from .description import ERRORS, INPUT, OUTPUT
 SUFFIX = ".batch"
 MOST = 1 << 20
 """Bytes of output that are taken at once."""
+TAIL = 64 << 10
+"""Bytes from the end of a file in which its last word is looked for."""
 
 
 class HandOver:
@@ -46,11 +48,13 @@ class HandOver:
             self._mark.write_text(json.dumps([start, offset + len(new[0]) + 1]))
         return new[0].decode(errors="replace").splitlines()
 
+    def tail(self) -> list[str]:
+        """The last lines that were printed."""
+        return _tail(self.folder / OUTPUT)
+
     def complaint(self) -> str:
         """The end of what the work complained about, for the operators' log."""
-        with suppress(OSError):
-            return (self.folder / ERRORS).read_text(errors="replace")[-2000:]
-        return ""
+        return "\n".join(_tail(self.folder / ERRORS))[-2000:]
 
     def remove(self) -> None:
         """Nothing is left of it."""
@@ -65,6 +69,13 @@ class HandOver:
             begun, offset = json.loads(self._mark.read_text())
             return int(offset) if begun == start else 0
         return 0
+
+
+def _tail(path: Path) -> list[str]:
+    with suppress(OSError), path.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
+        return file.read(TAIL).decode(errors="replace").splitlines()
+    return []
 
 
 def _make(folder: Path) -> None:

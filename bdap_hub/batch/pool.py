@@ -6,6 +6,7 @@ Several threads may call it. What goes wrong is told in the log; callers learn t
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -33,11 +34,16 @@ class PoolAway(Unavailable):
     """The pool does not answer."""
 
 
+def hub_of(settings: Settings) -> str:
+    """What tells this platform's work from another's in the same pool, which may have the same paths."""
+    return hashlib.sha256(f"{settings.install_id} {settings.hub.public_url}".encode()).hexdigest()[:12]
+
+
 class Pool:
     """The pool of `settings.batch`. `close` ends the process that talks to it."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings, self.batch, self.hub = settings, settings.batch, settings.install_id
+        self.settings, self.batch, self.hub = settings, settings.batch, hub_of(settings)
         settings.secret(TOKEN)  # BadSettings where there is none
         self.process: subprocess.Popen[str] | None = None
         self.lock = threading.Lock()

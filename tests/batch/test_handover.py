@@ -17,6 +17,7 @@ def test_lines_are_read_once_and_whole(tmp_path: Path) -> None:
     assert files.lines(1) == ["a", "b"] and files.lines(1) == []
     output.write_text("a\nb\nhalf of it\n")
     assert HandOver(files.folder).lines(1) == ["half of it"]  # another service
+    assert files.tail() == ["a", "b", "half of it"]
 
 
 def test_the_next_machine_begins_anew(tmp_path: Path) -> None:

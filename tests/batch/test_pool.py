@@ -78,13 +78,12 @@ def test_a_command_gets_its_words_and_nothing_of_the_service(
     assert len(secrets) > 3 and not [one for one in secrets if one in seen + spool]
 
 
-def test_work_is_found_again_by_another_service_and_removed(
-    pool: Pool, settings: Settings, condor: CondorPool, tmp_path: Path
-) -> None:
+def test_work_is_found_again_by_another_service_and_removed(pool: Pool, settings: Settings, condor: CondorPool) -> None:
     asked, _ = work(settings, condor, condor.python, "-c", "import time; time.sleep(600)")
     pool.submit(asked)
     running = wait(pool, lambda now: now.kind is Kind.RUNNING)
-    again, foreign = Pool(settings), Pool(condor.settings(tmp_path / "other"))
+    elsewhere = settings.hub.model_copy(update={"public_url": "http://other.example"})
+    again, foreign = Pool(settings), Pool(settings.model_copy(update={"hub": elsewhere}))
     assert again.standings()["w1"].cluster == running.cluster and foreign.standings() == {}
     again.remove([running.cluster])
     last = time.monotonic() + DEADLINE

@@ -14,6 +14,8 @@ from typing import Any
 import pystac
 import pytest
 
+from bdap_hub.batch.handover import HandOver
+from bdap_hub.batch.pool import Pool
 from bdap_hub.catalogue.app import create_app as create_catalogue
 from bdap_hub.database import connect
 from bdap_hub.processing.app import create_app
@@ -43,6 +45,13 @@ def settings(condor: CondorPool, tmp_path_factory: pytest.TempPathFactory) -> Se
 @pytest.fixture(scope="module")
 def fields(settings: Settings) -> Any:
     return settings.store.root, *make_collection(settings.store.root, "fields", "public", "")
+
+
+@pytest.fixture(autouse=True)
+def _clear(condor: CondorPool) -> Iterator[None]:
+    """What a test that failed left behind is not in the way of the next."""
+    yield
+    condor.clear()
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +183,13 @@ def row_of(jobs: Jobs, job: str) -> StoredJob:
     return row
 
 
+async def soon(found: Callable[[], Any]) -> None:
+    last = time.monotonic() + DEADLINE
+    while not found():
+        assert time.monotonic() < last
+        await asyncio.sleep(0.2)
+
+
 async def until(jobs: Jobs, job: str, wanted: Callable[[StoredJob], bool], told: list[str]) -> StoredJob:
     last = time.monotonic() + DEADLINE
     while not wanted(row := row_of(jobs, job)):
@@ -182,16 +198,26 @@ async def until(jobs: Jobs, job: str, wanted: Callable[[StoredJob], bool], told:
     return row
 
 
+def read_by_another_service(settings: Settings) -> None:
+    """A service ended after it had read all and before it could say so."""
+    pool = Pool(settings)
+    for standing in pool.standings().values():
+        assert HandOver(Path(standing.folder)).lines(standing.start)
+    pool.close()
+
+
 async def test_jobs_are_queued_until_they_start_and_survive_the_service(
     settings: Settings, jobs: Jobs, fields: Any, condor: CondorPool
 ) -> None:
-    first, second = queued(jobs, fields), queued(jobs, fields)
     with condor.pause():
         with condor.no_matches():
             async with service(settings, jobs) as told:
-                await until(jobs, first, lambda row: row.ahead == 0 and status_of(row) == "queued", told)
+                first = queued(jobs, fields)
+                await soon(lambda: len(condor.queue()) == 1)
+                second = queued(jobs, fields)
                 await until(jobs, second, lambda row: row.ahead == 1 and status_of(row) == "queued", told)
-                assert "waits in the batch system; before it: 1" in told
+                assert status_of(row_of(jobs, first)) == "queued" and row_of(jobs, first).ahead == 0
+                await soon(lambda: "waits in the batch system; before it: 1" in told)
             runs = condor.queue()
             assert len(runs) == 2 and row_of(jobs, first).status == "queued"
             assert told.count("the service ends: the job goes on in the batch system") == 2
@@ -201,6 +227,7 @@ async def test_jobs_are_queued_until_they_start_and_survive_the_service(
     wait(lambda: not condor.queue("JobStatus != 4"))  # both end while there is no service
     assert sorted(condor.queue()) == sorted(runs)
     assert condor.command("condor_q", "-allusers", "-af", "NumJobStarts").split() == ["1", "1"]
+    read_by_another_service(settings)
     async with service(settings, jobs) as told:
         for job in (first, second):
             row = await until(jobs, job, lambda row: row.status not in ("queued", "running"), told)
@@ -212,20 +239,18 @@ async def test_jobs_are_queued_until_they_start_and_survive_the_service(
 async def test_what_is_cancelled_leaves_the_pool_whether_the_service_runs_or_not(
     settings: Settings, jobs: Jobs, fields: Any, condor: CondorPool
 ) -> None:
-    first, second = queued(jobs, fields), queued(jobs, fields)
     with condor.pause():
         async with service(settings, jobs) as told:
+            first = queued(jobs, fields)
             await until(jobs, first, lambda row: status_of(row) == "running", told)
-            await until(jobs, second, lambda row: row.ahead is not None, told)
-            assert len(wait(lambda: condor.queue())) >= 1 and jobs.cancel(first)
+            second = queued(jobs, fields)
+            await soon(lambda: len(condor.queue()) == 2)
+            assert jobs.cancel(first)
             await until(jobs, second, lambda row: status_of(row) == "running", told)
         assert len(condor.queue()) == 1
         assert jobs.cancel(second)  # while there is no service
-        async with service(settings, jobs) as told:
-            last = time.monotonic() + DEADLINE
-            while condor.queue():
-                assert time.monotonic() < last
-                await asyncio.sleep(0.5)
+        async with service(settings, jobs):
+            await soon(lambda: not condor.queue())
     assert not list(settings.store.results_of("ana").glob(f"{second}*"))
 
 

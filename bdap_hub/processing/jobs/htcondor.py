@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -67,7 +67,6 @@ class Following:
         self.files = HandOver(Path(work.folder))
         self.last: Standing | None = None
         self.done: float | None = None
-        self.said: Outcome | None = None
         self.away = False
 
     def until_it_ends(self, wish: Callable[[], Wish]) -> Outcome:
@@ -110,24 +109,19 @@ class Following:
         if now.kind is Kind.WAITING and (before is None or (before.kind, before.ahead) != (now.kind, now.ahead)):
             self.report(Event("waiting", {"ahead": now.ahead}))
         if now.kind in (Kind.RUNNING, Kind.DONE) and (before is None or before.start != now.start):
-            self.said = None  # what an earlier machine said is void
             self.report(Event("started"))
 
     def _read(self, now: Standing) -> None:
         for line in self.files.lines(now.start):
-            if (event := event_of(line)) is None:
-                continue
-            if (outcome := outcome_of(event)) is not None:
-                self.said = outcome
-            else:
+            if (event := event_of(line)) is not None and outcome_of(event) is None:
                 self.report(event)
 
     def _ended(self, now: Standing) -> Outcome | None:
         """How it ended; None as long as its files may be on their way."""
         self.done = self.done or time.monotonic()
-        come = self.said is not None and (self.said.status != "finished" or Path(self.task.folder).is_dir())
-        if come:
-            return self.said
+        said = _end_of(self.files.tail())  # also where another service has read it already
+        if said is not None and (said.status != "finished" or Path(self.task.folder).is_dir()):
+            return said
         if time.monotonic() - self.done < (SHORT if now.code else PATIENCE):
             return None
         log.warning("the job %s ended with %s: %s", self.task.job, now.code, self.files.complaint())
@@ -152,3 +146,9 @@ class Following:
             self.away = away
             said = "does not answer: the job waits for it" if away else "answers again"
             self.report(Event("log", {"level": "warning" if away else "info", "message": f"the batch system {said}"}))
+
+
+def _end_of(lines: Iterable[str]) -> Outcome | None:
+    """The last end that a worker told in these lines."""
+    outcomes = (outcome_of(event) for event in map(event_of, lines) if event is not None)
+    return next((outcome for outcome in reversed([*outcomes]) if outcome is not None), None)
