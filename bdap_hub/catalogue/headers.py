@@ -22,6 +22,7 @@ from .scan import read_date
 
 CLASSES = {"SCL", "QA60", "QA_PIXEL", "FMASK"}
 CLOUD_CLASSES = (8, 9, 10)
+JP2 = "image/jp2"
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 GEOTIFF = "image/tiff; application=geotiff"
 
@@ -50,7 +51,7 @@ class Header:
 def read(path: Path, band: str) -> Header:
     """The header of a file; BadRequest, naming the file, if it is damaged or has no place on earth."""
     try:
-        with rasterio.open(path, driver="GTiff") as file:  # never a VRT, which reads other files
+        with rasterio.open(path, driver=driver_of(path)) as file:  # never a VRT, which reads other files
             if file.crs is None:
                 raise BadRequest(f"{path.name} has no coordinate reference system", "set one with gdal_edit -a_srs")
             _read_last_block(file)
@@ -58,6 +59,11 @@ def read(path: Path, band: str) -> Header:
     except (RasterioError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadRequest(f"{path.name} cannot be read: {reason}", "copy it again from its source") from None
+
+
+def driver_of(path: Path) -> str:
+    """The only driver that may open a file: by its name, so that none is read as something that leads to others."""
+    return "JP2OpenJPEG" if path.suffix.lower() == ".jp2" else "GTiff"
 
 
 def _header(path: Path, band: str, file: Any) -> Header:
@@ -74,7 +80,7 @@ def _header(path: Path, band: str, file: Any) -> Header:
         wkt2="" if epsg else file.crs.to_wkt(version="WKT2_2019"),
         gsd=round(abs(file.transform.a), 9),
         metric=bool(file.crs.is_projected),
-        media_type=COG if file.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG" else GEOTIFF,
+        media_type=_media_type(file),
         names=tuple(name or f"b{i}" for i, name in enumerate(file.descriptions, 1)),
         raster_bands=tuple(_raster_band(file, i) for i in range(file.count)),
         geometry=place["footprint"],
@@ -83,6 +89,12 @@ def _header(path: Path, band: str, file: Any) -> Header:
         platform=tags.get("PLATFORM", "") or file.get_tag_item("SATELLITEID", "IMAGERY") or "",
         cloud_cover=_cloud_cover(file) if band == "SCL" else None,
     )
+
+
+def _media_type(file: Any) -> str:
+    if file.driver != "GTiff":
+        return JP2
+    return COG if file.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG" else GEOTIFF
 
 
 def _read_last_block(file: Any) -> None:

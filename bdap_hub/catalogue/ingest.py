@@ -54,7 +54,9 @@ def ingest(
     folder = checked(settings, folder, collection_id, visibility, project)
     found = scan.find(folder, collection_id, pattern)
     if not found:
-        raise BadRequest(f"there is no GeoTIFF below {folder}", "name the folder that holds .tif files")
+        raise BadRequest(
+            f"there is no GeoTIFF or JPEG 2000 below {folder}", "name the folder of the .tif or .jp2 files"
+        )
     _date(found, datetime)
     scaling = items.Scaling(scale, offset, nodata)
     given = {"datetime": datetime, "scale": scale, "offset": offset, "nodata": nodata, "pattern": pattern}

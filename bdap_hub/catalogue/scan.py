@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import BadRequest
 
-RASTERS = (".tif", ".tiff")
+RASTERS = (".tif", ".tiff", ".jp2")
 BAND = re.compile(
     r"(?:^|(?<=[_.\- ]))"
     r"(SR_B\d{1,2}|B\d{1,2}A?|SCL|CLDPRB|SNWPRB|AOT|WVP|TCI|QA_PIXEL|QA60|NDVI|VV|VH|HH|HV)"
@@ -56,6 +56,11 @@ def find(folder: Path, collection: str, pattern: str = "") -> list[Acquisition]:
     return sorted(described + _group(folder, collection, plain, rule), key=lambda a: a.id)
 
 
+def product_of(path: Path) -> Path | None:
+    """The folder of the Sentinel product (SAFE) that a file or folder is part of."""
+    return next((folder for folder in (path, *path.parents) if folder.suffix == ".SAFE"), None)
+
+
 def read_date(text: str) -> tuple[datetime, bool] | None:
     """The first date in a text, and whether it is a day without a time; UTC."""
     match = DATE.search(text)
@@ -88,6 +93,8 @@ def _walk(folder: Path) -> Iterator[tuple[list[Path], list[Path]]]:
     for where, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = [Path(where) / name for name in sorted(files) if not name.startswith(".")]
+        if product_of(Path(where)) and "IMG_DATA" not in Path(where).parts:
+            paths = []  # masks and previews of a product are no bands of it
         yield [p for p in paths if p.suffix.lower() in RASTERS], [p for p in paths if p.suffix.lower() == ".json"]
 
 
@@ -121,6 +128,8 @@ def _group(folder: Path, collection: str, paths: list[Path], rule: re.Pattern[st
         band, rest, named = _parts(path, rule)
         inside = path.parent.relative_to(folder).as_posix().replace("/", "_").replace(".", "")
         key = rest if rest and (read_date(rest) or not inside) else "_".join(p for p in (inside, rest) if p)
+        if product := product_of(path):
+            key = rest = product.stem
         key = SAFE_ID.sub("-", key).strip("-._")
         groups[key if rest else f"{collection}_{key}".rstrip("_")].append((band or "data", path))
         when = named or _date_of(path, folder)

@@ -13,6 +13,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 
 from ..settings import StoreSettings
+from .headers import driver_of
 
 WIDTH = 480
 REFLECTANCE = (0.008, 0.25)
@@ -47,7 +48,7 @@ def _plane(store: StoreSettings, asset: dict[str, Any]) -> NDArray[np.uint8]:
 
 
 def _read(path: Path) -> NDArray[np.float32]:
-    with rasterio.open(path, driver="GTiff") as file:
+    with rasterio.open(path, driver=driver_of(path)) as file:
         step = max(1, -(-file.width // WIDTH))
         shape = (max(1, file.height // step), max(1, file.width // step))
         data = file.read(1, out_shape=shape, masked=True)

@@ -18,6 +18,7 @@ from ..errors import BadRequest, BdapError
 from ..settings import StoreSettings
 from . import headers, items, scan
 from .contract import Items
+from .products import describe
 
 VERSION = 1
 THREADS = 8
@@ -109,6 +110,7 @@ def _read(
 def _one(work: Work, acquisition: scan.Acquisition, known: dict[str, str]) -> dict[str, Any] | str | None:
     try:
         _inside(work.folder, acquisition)
+        describe(acquisition)
         fingerprint = _fingerprint(work, acquisition)
         if known.get(acquisition.id) == fingerprint:
             return None

@@ -267,7 +267,7 @@ def test_a_wrong_request_is_refused_whole(stocked: Settings, change: dict[str, A
 
 def test_an_empty_folder_is_refused(stocked: Settings) -> None:
     (stocked.store.data / "nothing").mkdir()
-    with pytest.raises(BadRequest, match="no GeoTIFF below"):
+    with pytest.raises(BadRequest, match="no GeoTIFF or JPEG 2000 below"):
         run(stocked, "nothing", "nothing")
 
 
