@@ -11,26 +11,24 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
+from .alone import end_with_parent, environment
 from .graphs.graph import GraphError
 
-PACKAGE = Path(__file__).parents[2]
 MEMORY, SECONDS = 1 << 30, 60.0
 REMEDY = "look into the file, or split it"
 
 
 def asked(module: str, *arguments: str, content: bytes = b"", handles: Sequence[int] = ()) -> Any:
     """What `python -m module arguments` answers; FormatUnsuitable where it fails, or needs more than it may."""
-    kept = {key: os.environ[key] for key in ("PATH", "LANG", "PROJ_DATA", "GDAL_DATA") if key in os.environ}
     try:
         ended = subprocess.run(
             [sys.executable, "-m", module, *arguments],
             input=content,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**kept, "PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1", "GDAL_CACHEMAX": "64"},
+            env=environment(),
             pass_fds=tuple(handles),
             timeout=SECONDS,
         )
@@ -46,8 +44,8 @@ def asked(module: str, *arguments: str, content: bytes = b"", handles: Sequence[
 
 def answered(act: Callable[[], Any]) -> int:
     """In the process: print what `act` gives, within the limits."""
+    end_with_parent(os.getppid())
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     said: dict[str, Any]
     try:
         said = {"answer": act()}

@@ -26,6 +26,7 @@ from .workspace import parts, workspace_of
 
 MOST_BYTES = 32 << 20
 """The size of a file with geometries."""
+AT_ONCE = 2
 DRIVERS = {"GTiff": ("GTiff", "LIBERTIFF"), "JP2": ("JP2OpenJPEG",)}
 
 
@@ -35,6 +36,7 @@ class Uploads:
     def __init__(self, settings: Settings, rights: Rights, reader: Reader, run: Callable[..., Awaitable[Any]]) -> None:
         self.settings, self.rights, self.reader, self.run = settings, rights, reader, run
         self.root = f"{settings.store.mount.rstrip('/')}/files"
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     def owned(self, principal: Principal) -> Owned:
         """What access decides by: the caller's folder."""
@@ -53,7 +55,7 @@ class Uploads:
             if upload.form.name != "netCDF":
                 found.append(await self.run(self._item, href, path, upload.form.name))
                 continue
-            for layer in await asyncio.to_thread(layers, workspace_of(self.settings, principal.person.name), path):
+            for layer in await self._in_turn(layers, workspace_of(self.settings, principal.person.name), path):
                 href = f"{self.owned(principal).id}/{layer}"
                 found.append(await self.run(self._item, href, f"{path}/{PurePosixPath(layer).stem}", "GTiff"))
         return found
@@ -68,7 +70,7 @@ class Uploads:
                 href = await self._href(path, principal)
                 version = await self.run(self.reader.version, href)
                 content = await self.run(self.reader.text, href, MOST_BYTES)
-                more = await asyncio.to_thread(geometries, content, upload.form.name, upload.options, path)
+                more = await self._in_turn(geometries, content, upload.form.name, upload.options, path)
                 if (left := left - positions_in(more)) < 0:
                     raise TooMuch(f"the files have more than {MOST_POSITIONS} positions", "simplify the geometries")
                 features += more
@@ -83,6 +85,11 @@ class Uploads:
         versions = [await self.run(self.reader.version, href) for href in hrefs]
         files = tuple((href, one.mtime, one.size) for href, one in zip(hrefs, versions, strict=True))
         return [Given("", "", (), files)] if files else []
+
+    async def _in_turn(self, act: Callable[..., Any], *arguments: Any) -> Any:
+        """What a few do at once, as each may take a process and a gigabyte; the others wait without a thread."""
+        async with self._turns:
+            return await asyncio.to_thread(act, *arguments)
 
     async def _href(self, path: str, principal: Principal) -> str:
         """Where one of the caller's files lies, as the store names it."""
