@@ -164,3 +164,5 @@ def test_files_that_were_uploaded_are_read_by_name(con: openeo.Connection, tmp_p
     same = values(con.load_collection("fields", bands=["B04"], temporal_extent=DATES[:2]).mask_polygon(POLYGON))
     np.testing.assert_array_equal(inside, same)
     assert np.isnan(inside).any() and np.isfinite(inside).any()
+    for file in con.list_files():
+        file.delete()

@@ -26,7 +26,7 @@ from .conftest import DATES, X, Y, Z
 from .graphs import node
 from .test_exports import BANDS, evaluator, saved, want
 from .test_load_stac import value
-from .test_uploads import put
+from .test_uploads import clear, put
 
 VALUES = np.arange(2 * 30 * 40, dtype=np.float32).reshape(2, 30, 40)
 
@@ -203,3 +203,4 @@ def test_over_http(ana: Client, platform: Any, tmp_path: Path) -> None:
     refused = ana.http.get(f"/services/{service['id']}/point", params=at)
     assert refused.status_code == 503 and "was replaced since" in refused.text
     assert value(ana, graph) == found
+    clear(ana)

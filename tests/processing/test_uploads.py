@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,18 @@ def zonal(geometries: Any) -> dict[str, Any]:
 
 def result(client: Client, graph: Any) -> httpx.Response:
     return client.http.post("/result", json={"process": {"process_graph": graph}}, timeout=120)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _clean(ana: Client) -> Iterator[None]:
+    """Nothing is left of what was uploaded."""
+    yield
+    clear(ana)
+
+
+def clear(client: Client) -> None:
+    for one in client.http.get("/files").json()["files"]:
+        assert client.http.delete(f"/files/{one['path']}").status_code == 204
 
 
 @pytest.fixture(scope="module")
