@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import random
 import struct
 import zlib
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -16,8 +16,10 @@ import rasterio
 from affine import Affine
 from rasterio.windows import Window
 
+from bdap_hub.processing.engine import memory
 from bdap_hub.processing.engine.files import File
 from bdap_hub.processing.engine.held import Unsuitable, Version
+from bdap_hub.processing.engine.memory import _Spare, room
 from bdap_hub.processing.engine.tiff import Tiff, images
 
 WIDTH, HEIGHT = 700, 430
@@ -170,11 +172,18 @@ def test_a_tile_is_never_that_of_another_file(tmp_path: Path) -> None:
     assert opened(path).tile(0, 1, 0, 0) is not None
 
 
-def test_blocks_are_given_back_when_nobody_has_them(tmp_path: Path) -> None:
-    """What is kept of a tile lies outside of malloc's places, which keep what is freed."""
-    file = opened(written(tmp_path / "a.tif", dtype="uint16"))
-    tile = file.tile(0, 1, 0, 1)
-    assert isinstance(tile.base, mmap.mmap) and len(tile.base) == tile.nbytes
-    view = tile[2:4, 5:7]
-    del tile
-    assert view.base is not None and view.tolist() == file.level(0).read(1)[2:4, 261:263].tolist()
+def test_a_blocks_memory_serves_again_once_nobody_has_it_and_never_before(tmp_path: Path) -> None:
+    spare = _Spare(100_000)
+    with patch.object(memory, "_spare", spare):
+        first = room((100, 200), np.uint16)
+        first[:] = 7
+        view, place = first[2:4, 5:7], first.ctypes.data
+        del first
+        second = room((100, 200), np.uint16)
+        second[:] = 8
+        assert second.ctypes.data != place and (view == 7).all(), "somebody still has a part of the first"
+        del view
+        assert room((100, 200), np.uint16).ctypes.data == place
+        many = [room((100, 200), np.uint16) for _ in range(9)]
+        del many, second
+        assert 0 < spare.held <= 100_000

@@ -7,6 +7,8 @@ import ctypes
 import functools
 import math
 import mmap
+import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -25,9 +27,41 @@ def frugal() -> None:
             ctypes.CDLL(None).mallopt(name, value)
 
 
+class _Spare:
+    """Mappings that nobody has any more, a few, for blocks of the same size: new ones cost a fault for each page."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.held = most, 0
+        self._by_size: dict[int, list[mmap.mmap]] = {}
+        self._lock = threading.RLock()  # a block may end wherever Python clears up, here too
+
+    def take(self, size: int) -> mmap.mmap:
+        """A mapping of that size, with whatever stands in it."""
+        with self._lock:
+            if found := self._by_size.get(size):
+                self.held -= size
+                return found.pop()
+        return mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+    def give(self, mapping: mmap.mmap) -> None:
+        """Nobody has it any more."""
+        with self._lock:
+            if self.held + len(mapping) > self.most:  # sizes that nobody asks for must not stay for good
+                self._by_size.clear()
+                self.held = 0
+            self._by_size.setdefault(len(mapping), []).append(mapping)
+            self.held += len(mapping)
+
+
+_spare = _Spare(16 << 20)
+
+
 def room(shape: tuple[int, ...], kind: Any) -> Any:
-    """An array to be filled and kept for long. Its memory is the system's again as soon as nobody has it."""
+    """An array to be filled and kept for long. Its memory is the system's again soon after nobody has it."""
     size = math.prod(shape) * np.dtype(kind).itemsize
     if size < SMALL:
         return np.empty(shape, kind)
-    return np.ndarray(shape, kind, mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+    mapping = _spare.take(size)
+    made = np.ndarray(shape, kind, mapping)
+    weakref.finalize(made, _spare.give, mapping).atexit = False
+    return made
