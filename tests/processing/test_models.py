@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from bdap_hub.errors import BdapError
 from bdap_hub.processing.cubes.cube import Cube
 from bdap_hub.processing.engine.evaluate import Compiled, Engine
 from bdap_hub.processing.engine.grid import Grid
+from bdap_hub.processing.engine.limits import Limits
 from bdap_hub.processing.engine.models import Models
 from bdap_hub.processing.graphs import plan
 from bdap_hub.processing.graphs.graph import GraphError
@@ -22,6 +25,9 @@ from bdap_hub.processing.graphs.interpret import Context, run
 from bdap_hub.processing.graphs.needs import queries
 from bdap_hub.processing.graphs.parse import parse
 from bdap_hub.processing.processes import REGISTRY
+from bdap_hub.processing.workers.order import Order
+from bdap_hub.processing.workers.team import Team
+from bdap_hub.settings import ProcessingSettings, StoreSettings
 
 from .conftest import X, Y, Z, truth
 from .engines import engine_on
@@ -202,6 +208,27 @@ def test_tiles_are_classified_and_know_their_model(tmp_path: Path, fields: Any) 
     with pytest.raises(GraphError) as error:
         engine_and_graph(tmp_path, fields, {**raw, "m": node("load_ml_model", id="other")})
     assert error.value.code == "ModelNotFound" and "classes" in error.value.remedy
+
+
+def test_a_worker_has_the_models_too(tmp_path: Path, fields: Any) -> None:
+    softmax(tmp_path)
+    first = {"process_graph": {"f": node("first", True, data={"from_parameter": "data"})}}
+    raw = {
+        "a": load(bands=["B04", "B08"]),
+        "m": node("load_ml_model", id="classes"),
+        "p": node("ml_predict", data=of("a"), model=of("m")),
+        "r": node("reduce_dimension", True, data=of("p"), dimension="t", reducer=first),
+    }
+    engine, made = engine_and_graph(tmp_path, fields, raw)
+    section = ProcessingSettings(port=1, models=tmp_path)
+    team = Team(1, Limits(StoreSettings(root=fields[0]), section))
+    team.start()
+    try:
+        order = Order(made.plan.id, "", Z, X, Y, 256, "NPY", "")
+        got = np.load(io.BytesIO(team.image(order, "here", lambda: (json.dumps(raw), made.plan.dump()))))
+    finally:
+        team.close()
+    np.testing.assert_array_equal(got.squeeze(), engine.cube(made, Grid.tile(Z, X, Y)).data.squeeze())
 
 
 def outside(folder: Path) -> None:
