@@ -308,9 +308,13 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def condor() -> Iterator[Any]:
     """A real HTCondor pool; see `condor.CondorPool`."""
+    from bdap_hub.batch import pool as looks
+    from bdap_hub.processing.jobs import htcondor
     from tests.condor import pool
 
-    with pool() as found:
+    with pool() as found, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(looks, "FRESH", 0.3)  # tests look more often
+        patch.setattr(htcondor, "LOOK", 0.3)
         yield found
 
 

@@ -39,7 +39,7 @@ GRAPH = {**ndvi_median(), "save": node("save_result", True, data=of("median"), f
 
 @pytest.fixture(scope="module")
 def settings(condor: CondorPool, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return condor.settings(tmp_path_factory.mktemp("pool"), answer_seconds=4, lost_seconds=10)
+    return condor.settings(tmp_path_factory.mktemp("pool"), answer_seconds=3, lost_seconds=10)
 
 
 @pytest.fixture(scope="module")
