@@ -11,6 +11,7 @@ from .fields import Fields, pick
 from .filters import OPERATORS
 from .items import STAC_VERSION
 from .store import Collection
+from .sums import PROPERTIES
 
 JSON, GEOJSON, SCHEMA = "application/json", "application/geo+json", "application/schema+json"
 OPENAPI = "application/vnd.oai.openapi+json;version=3.1"
@@ -162,7 +163,7 @@ def queryables(here: str, readable: Sequence[Collection]) -> dict[str, Any]:
         "geometry": {"$ref": "https://geojson.org/schema/Geometry.json"},
     }
     for each in readable:
-        for name, kind in each.stac.get("bdap:properties", {}).items():
+        for name, kind in each.stac.get(PROPERTIES, {}).items():
             kinds.setdefault(name, {"type": kind})
     return {
         "$schema": "https://json-schema.org/draft/2019-09/schema",

@@ -15,11 +15,11 @@ from typing import Any
 from ..errors import BdapError
 from ..settings import Settings
 from .contract import Items
-from .disk import read_json
+from .disk import read_json, write_json
 from .embedded import SqliteItems
+from .sums import PROPERTIES, kinds_of
 
 Stamp = tuple[int, int, int]
-PAGE = 500
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,7 @@ class Catalogue:
         """Every collection by id, as it is on disk now."""
         with self._lock:
             names = sorted(p.parent.name for p in self.folder.glob("*/collection.json"))
-            self._loaded = {name: found for name in names if (found := self._current(name))}
-            for found in self._loaded.values():
-                self._adopt(found)
+            self._loaded = {name: self._adopted(found) for name in names if (found := self._current(name))}
             return dict(self._loaded)
 
     def thumbnail(self, collection: str) -> Path:
@@ -66,22 +64,29 @@ class Catalogue:
         except (OSError, ValueError):
             return known
 
-    def _adopt(self, collection: Collection) -> None:
+    def _adopted(self, collection: Collection) -> Collection:
         """Items that lie there as files, as in earlier versions, go into the store; odd ones stay where they are."""
-        folder = self.folder / collection.id / "items"
-        if not folder.is_dir():
-            return
-        paths = sorted(folder.glob("[!.]*.json"))
-        for start in range(0, len(paths), PAGE):
-            self._take(collection, paths[start : start + PAGE])
-
-    def _take(self, collection: Collection, paths: list[Path]) -> None:
+        home = self.folder / collection.id
+        if not (home / "items").is_dir():
+            return collection
+        paths, kinds = sorted((home / "items").glob("[!.]*.json")), dict(collection.stac.get(PROPERTIES, {}))
         for path in paths:
-            try:
-                self.items.put({**collection.stac, "id": collection.id}, [read_json(path)])
-            except (OSError, ValueError, KeyError, TypeError, AttributeError, BdapError):
-                continue
-            path.unlink(missing_ok=True)
+            kinds = self._taken(collection, path) | kinds
+        if kinds == collection.stac.get(PROPERTIES, {}):
+            return collection
+        write_json(home / "collection.json", {**collection.stac, PROPERTIES: dict(sorted(kinds.items()))})
+        return self._current(collection.id) or collection
+
+    def _taken(self, collection: Collection, path: Path) -> dict[str, str]:
+        """Move an item into the store; the kinds of its properties, none if it is odd."""
+        try:
+            item = read_json(path)
+            self.items.put({**collection.stac, "id": collection.id}, [item])
+            kinds = kinds_of(item)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, BdapError):
+            return {}
+        path.unlink(missing_ok=True)
+        return kinds
 
 
 def open_catalogue(settings: Settings) -> Catalogue:

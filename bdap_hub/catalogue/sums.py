@@ -10,6 +10,7 @@ from .geometry import Box, flat
 ASSET_KEYS = ("title", "type", "roles", "gsd", "bands", "raster:bands", "eo:bands")
 LISTED = ("platform", "constellation", "gsd", "proj:code")
 MOST = 100  # distinct values that a summary lists
+PROPERTIES = "bdap:properties"  # kinds of the items' properties by name, for queryables
 
 
 @dataclass
@@ -39,9 +40,7 @@ class Sums:
             self.clouds = _ends([*self.clouds, properties["eo:cloud_cover"]])
         for key, asset in item["assets"].items():
             self.assets[key] = {name: asset[name] for name in ASSET_KEYS if name in asset}
-        for name, value in properties.items():
-            if (kind := _kind(value)) and not name.startswith("bdap:"):
-                self.kinds.setdefault(name, kind)
+        self.kinds = kinds_of(item) | self.kinds
         if not self.clearest or _clouds(item) < _clouds(self.clearest):
             self.clearest = item
 
@@ -58,8 +57,14 @@ class Sums:
             "summaries": summaries,
             "item_assets": dict(sorted(self.assets.items())),
             "bdap:items": self.count,
-            "bdap:properties": dict(sorted(self.kinds.items())),
+            PROPERTIES: dict(sorted(self.kinds.items())),
         }
+
+
+def kinds_of(item: dict[str, Any]) -> dict[str, str]:
+    """The JSON types of an item's properties by name; without those that are for this platform alone."""
+    properties = item["properties"].items()
+    return {name: kind for name, value in properties if (kind := _kind(value)) and not name.startswith("bdap:")}
 
 
 def _around(box: Box | None, other: Box) -> Box:

@@ -270,8 +270,11 @@ def test_items_of_earlier_versions_are_taken_over(items: Items, tmp_path: Path) 
     odd = home / "items" / "odd.json"
     write_json(odd, item(9, 0, 0, "soon", 1))
     catalogue = Catalogue(tmp_path / "catalogue", items)
-    assert sorted(catalogue.collections()) == ["c"] and ids(items) == [0, 1, 2]
+    found = catalogue.collections()
+    assert sorted(found) == ["c"] and ids(items) == [0, 1, 2]
     assert list(odd.parent.iterdir()) == [odd]
+    assert found["c"].stac["bdap:properties"]["eo:cloud_cover"] == "number"  # for the queryables
+    assert catalogue.collections()["c"] == found["c"]
 
 
 def test_a_broken_collection_does_not_take_the_catalogue_down(items: Items, tmp_path: Path) -> None:
