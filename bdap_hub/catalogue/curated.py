@@ -60,6 +60,7 @@ def item_of(raw: Mapping[str, Any], collection: Mapping[str, Any], store: StoreS
 def _asset(identifier: str, asset: Any, folder: str, store: StoreSettings) -> dict[str, Any]:
     """Its file must lie in the collection's folder: whoever reads the collection reads its files."""
     href = asset.get("href") if isinstance(asset, Mapping) else None
+    _readable(identifier, asset if isinstance(asset, Mapping) else {})
     if isinstance(href, str) and href.startswith("https://"):
         return dict(asset)  # a link, which nothing here reads
     if not isinstance(href, str) or not folder or posixpath.normpath(href) != href or not href.startswith(f"{folder}/"):
@@ -75,6 +76,23 @@ def _asset(identifier: str, asset: Any, folder: str, store: StoreSettings) -> di
     return dict(asset)
 
 
+def _readable(identifier: str, asset: Mapping[str, Any]) -> None:
+    """What pages and pictures read of an asset has its kind, else one item would break them for everybody."""
+    for key in ("raster:bands", "eo:bands", "bands"):
+        if not _objects(asset.get(key, [])):
+            raise BadRequest(f"{key} of {identifier} is no list of objects", "write it as the STAC extension says")
+    bands = [band for key in ("raster:bands", "bands") for band in asset.get(key, [])]
+    numbers = [asset.get("gsd", 1), *(band.get(key, 1) for band in bands for key in ("scale", "offset"))]
+    if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in numbers):
+        raise BadRequest(f"gsd, scale and offset of {identifier} are no numbers", "write numbers")
+    if not all(isinstance(band.get("data_type", ""), str) for band in bands):
+        raise BadRequest(f"data_type of {identifier} is no text", "write it as in float32")
+
+
+def _objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, Mapping) for one in value)
+
+
 def texts_of(body: Any) -> dict[str, Any]:
     """What a curator may say of a collection."""
     if not isinstance(body, Mapping):
@@ -86,6 +104,8 @@ def texts_of(body: Any) -> dict[str, Any]:
     for key in ("providers", "keywords", "links"):
         if key in found and not isinstance(found[key], list):
             raise BadRequest(f"{key} is no list", "send a list")
+    if not _objects(found.get("providers", [])):
+        raise BadRequest("providers is no list of objects", 'send for example [{"name": "..."}]')
     if "links" in found:
         ours = ("self", "root", "parent", "items", "child", "data", "aggregate", "aggregations")
         found["links"] = [

@@ -43,13 +43,11 @@ class PgstacItems:
             return Page([], 0)
         asked = {**_body(collections, search), "limit": search.limit, "sortby": _sortby(search)}
         if search.token:
-            asked["token"] = search.token
+            asked["token"] = _readable(search.token, collections)
         try:
             found = self._one("SELECT pgstac.search(%s::jsonb)", json.dumps({**asked, "conf": {"context": "off"}}))
         except psycopg.errors.RaiseException:  # what pgstac says of a token that names no item
-            raise BadRequest(
-                "the page you ask for is gone, or its token is not one of ours", "begin with the first page again"
-            ) from None
+            raise _gone() from None
         links = {link["rel"]: link["href"] for link in found["links"]}
         following = parse_qs(urlsplit(links["next"]).query)["token"][0] if "next" in links else ""
         matched = self.aggregate(collections, search, TOTAL)[0][1]  # pgstac's own counts are up to a day old
@@ -171,6 +169,19 @@ def _body(collections: Sequence[str], search: Search) -> dict[str, Any]:
     if search.filter:
         asked |= {"filter": search.filter, "filter-lang": "cql2-json"}
     return asked
+
+
+def _readable(token: str, collections: Sequence[str]) -> str:
+    """The token of an item in one of these collections: pgstac goes on after any, and so would tell of hidden ones."""
+    if not token.startswith(tuple(f"next:{name.encode().hex()}:" for name in collections)):
+        raise _gone()
+    return token
+
+
+def _gone() -> BadRequest:
+    return BadRequest(
+        "the page you ask for is gone, or its token is not one of ours", "begin with the first page again"
+    )
 
 
 def _end(at: float) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +42,7 @@ def _assets(item: dict[str, Any]) -> list[dict[str, Any]]:
 def _plane(store: StoreSettings, asset: dict[str, Any]) -> NDArray[np.uint8]:
     """One colour: reflectance by one stretch for all colours, so that hues are right; all else by its own values."""
     raster = asset["raster:bands"][0]
-    data = _read(store.path_of(asset["href"]))
+    data = _read(store.path_of(asset["href"], links=False))
     if "reflectance" in asset["roles"] and raster["scale"] != 1:
         return _stretch(data * np.float32(raster["scale"]) + np.float32(raster["offset"]), *REFLECTANCE)
     if not np.isfinite(data).any():
@@ -48,11 +51,26 @@ def _plane(store: StoreSettings, asset: dict[str, Any]) -> NDArray[np.uint8]:
 
 
 def _read(path: Path) -> NDArray[np.float32]:
-    with rasterio.open(path, driver=driver_of(path)) as file:
+    with _held(path) as name, rasterio.open(name, driver=driver_of(path)) as file:
+        if file.tags(ns="OVERVIEWS"):
+            raise ValueError("it names another file as its overviews")
         step = max(1, -(-file.width // WIDTH))
         shape = (max(1, file.height // step), max(1, file.width // step))
         data = file.read(1, out_shape=shape, masked=True)
     return np.asarray(np.ma.filled(data.astype(np.float32), np.nan))
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[str]:
+    """A name for this very file with nothing beside it: members may lay links to others' pixels there (x.tif.ovr)."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        name = f"/proc/self/fd/{handle}"
+        if Path(name).readlink() != path:
+            raise ValueError("a folder on the way was replaced by a link")
+        yield name
+    finally:
+        os.close(handle)
 
 
 def _stretch(plane: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:

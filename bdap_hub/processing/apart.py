@@ -17,6 +17,8 @@ from .alone import end_with_parent, environment
 from .graphs.graph import GraphError
 
 MEMORY, SECONDS = 1 << 30, 60.0
+MOST = 64 << 20
+"""Characters of an answer: the service holds it whole, without the limits of the process."""
 REMEDY = "look into the file, or split it"
 
 
@@ -51,7 +53,10 @@ def answered(act: Callable[[], Any]) -> int:
         said = {"answer": act()}
     except GraphError as error:
         said = {"refused": error.message, "remedy": error.remedy}
-    json.dump(said, sys.stdout, allow_nan=False)
+    text = json.dumps(said, allow_nan=False)
+    if len(text) > MOST:
+        text = json.dumps({"refused": f"holds more than {MOST >> 20} MB", "remedy": REMEDY})
+    sys.stdout.write(text)
     return 0
 
 

@@ -80,6 +80,8 @@ def test_members_and_leads_of_others_write_nothing(service: httpx.Client, header
         answer = service.patch("/collections/forest-plots", headers=headers["ben"], json=change)
         assert answer.status_code == 403
     assert service.delete("/collections/forest-plots", headers=headers["ben"]).status_code == 403
+    wrong = service.patch("/collections/forest-plots", headers=headers["ben"], json={"providers": ["we"]})
+    assert wrong.status_code == 400 and "no list of objects" in wrong.json()["message"]
     said = service.patch("/collections/forest-plots", headers=headers["ben"], json={"description": "Plots of ours"})
     assert said.status_code == 200, said.text
     assert service.get("/collections/forest-plots", headers=headers["ben"]).json()["description"] == "Plots of ours"
@@ -106,6 +108,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"assets": {"x": {"href": "/etc/passwd"}}}, "names the file"),
     ({"assets": {"x": {"href": "/eos/data/forest-plots/link/B02.tif"}}}, "leads out of"),
     ({"assets": {"x": {}}}, "names the file"),
+    ({"assets": {"x": {"href": "https://example.org/x", "raster:bands": ["B"]}}}, "no list of objects"),
+    ({"assets": {"x": {"href": "https://example.org/x", "raster:bands": [{"scale": "1"}]}}}, "no numbers"),
+    ({"assets": {"x": {"href": "https://example.org/x", "raster:bands": [{"data_type": []}]}}}, "no text"),
+    ({"assets": {"x": {"href": "https://example.org/x", "gsd": "ten"}}}, "no numbers"),
 ]
 
 

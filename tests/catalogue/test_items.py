@@ -254,6 +254,16 @@ def test_a_token_of_somebody_elses_is_told(five: Items) -> None:
         five.search(("c",), from_body({"token": "next:elsewhere"}))
 
 
+def test_a_token_tells_nothing_of_items_that_one_may_not_read(five: Items) -> None:
+    five.put(described("d"), [item(7, 0, 0, "2025-01-01", 0, "d")])
+    following = five.search(("c",), from_body({"limit": 2})).following
+    assert len(five.search(("c",), from_body({"token": following})).items) == 3
+    theirs = f"next:{b'd'.hex()}:{b'i00007'.hex()}"  # as pgstac writes it
+    for token in (theirs, "next:d:i00007", theirs.replace("next", "prev")):
+        with pytest.raises(BadRequest, match="not one of ours"):
+            five.search(("c",), from_body({"token": token}))
+
+
 def test_changes_are_seen_at_once(five: Items) -> None:
     five.put(described("c"), [item(7, 0, 0, "2025-09-01", 0)])
     assert ids(five)[0] == 7

@@ -107,6 +107,14 @@ def test_a_file_that_claims_much_ends_in_its_own_process(monkeypatch: pytest.Mon
     many = parquet_of([shapely.Point(1, 1)] * 300_000, {"encoding": "WKB"})
     with pytest.raises(GraphError, match="has more than 200000 rows"):
         apart.features_in(many)
+    wide = ["\u00e9" * (12 << 20)]  # six characters of JSON for one
+    for text, refused in ((["\u00e9"], ""), (wide, "holds more than 64 MB")):
+        named = parquet_of([TRIANGLE], {"encoding": "WKB"}, name=(text, arrow.DataType.string()))
+        if not refused:
+            assert apart.features_in(named)[0]["properties"] == {"name": text[0]}
+            continue
+        with pytest.raises(GraphError, match=refused):
+            apart.features_in(named)
     monkeypatch.setattr("bdap_hub.processing.apart.SECONDS", 0.01)
     with pytest.raises(GraphError, match="takes longer than"):
         apart.features_in(many)

@@ -283,3 +283,16 @@ def test_what_earlier_versions_kept_is_moved_to_the_store(platform: Any) -> None
     assert [one.path for one in workspace_of(settings, "carol").entries()] == ["a.txt"]
     assert settings.store.files_of("carol").is_relative_to(settings.store.root) and not before.exists()
     np.testing.assert_equal(workspace_of(settings, "../carol").entries(), [])
+
+
+def test_what_many_files_hold_together_is_bounded(ana: Client) -> None:
+    rows = "".join(f"8,45,{'x' * 100_000}\n" for _ in range(250))
+    paths = [f"wide/{number}.csv" for number in range(3)]
+    for path in paths:
+        put(ana, path, f"lon,lat,note\n{rows}".encode())
+    few, many = (
+        result(ana, zonal(node("load_uploaded_files", paths=some, format="CSV"))) for some in (paths[:1], paths)
+    )
+    assert "more than 64 MB" not in few.text
+    assert many.status_code == 413 and "more than 64 MB" in many.json()["message"], many.text
+    clear(ana)

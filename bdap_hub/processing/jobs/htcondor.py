@@ -30,7 +30,7 @@ class CondorRunner:
     survives = True
 
     def __init__(self, settings: Settings) -> None:
-        self.python = settings.batch.python or sys.executable
+        self.python, self.results = settings.batch.python or sys.executable, settings.store.results
         self.pool = Pool(settings)
 
     def run(self, task: Task, report: Callable[[Event], None], wish: Callable[[], Wish]) -> Outcome:
@@ -45,7 +45,7 @@ class CondorRunner:
             self.pool.remove(standing.cluster for standing in extra.values())
             for run, standing in extra.items():
                 log.info("the run %s was in the pool though nobody wants it", run)
-                if standing.folder.endswith(SUFFIX):
+                if handed_over(run, standing.folder, self.results):
                     HandOver(Path(standing.folder)).remove()
 
     def _work(self, task: Task) -> Work:
@@ -57,6 +57,19 @@ class CondorRunner:
             task.hours,
             {**SET, "PYTHONPATH": str(PACKAGE), "PYTHONDONTWRITEBYTECODE": "1"},
         )
+
+
+def handed_over(run: str, folder: str, results: Path) -> bool:
+    """Whether a folder is what `_work` made for a run: others in the pool may say ours of their work, and any folder.
+
+    >>> handed_over("j1-ab", "/eos/results/ana/j1.j1-ab.batch", Path("/eos/results"))
+    True
+    >>> handed_over("x", "/eos/results/ana/j1.j1-ab.batch", Path("/eos/results"))
+    False
+    """
+    path = Path(folder)
+    inside = path.is_relative_to(results) and ".." not in path.parts and path.parent.resolve() == path.parent
+    return inside and path.name.endswith(f".{run}{SUFFIX}")
 
 
 class Following:

@@ -19,7 +19,7 @@ from ..engine.reader import Reader
 from ..graphs.graph import Graph, GraphError
 from ..graphs.plan import Owned
 from ..graphs.uploads import Given, unpacked_in, upload_of, vectors_in
-from ..vectorfiles.reading import MOST_POSITIONS, geometries, positions_in
+from ..vectorfiles.reading import MOST_POSITIONS, MOST_TEXT, geometries, positions_in, text_in
 from .rights import Rights
 from .unpacked import layers
 from .workspace import parts, workspace_of
@@ -62,7 +62,7 @@ class Uploads:
 
     async def given(self, graph: Graph, principal: Principal) -> tuple[Given, ...]:
         """The geometries of all nodes whose files hold some, as they are now."""
-        found, left = list[Given](), MOST_POSITIONS
+        found, left, room = list[Given](), MOST_POSITIONS, MOST_TEXT
         for node in vectors_in(graph):
             upload = upload_of(node.arguments)
             features, files = list[Any](), list[tuple[str, int, int]]()
@@ -73,6 +73,8 @@ class Uploads:
                 more = await self._in_turn(geometries, content, upload.form.name, upload.options, path)
                 if (left := left - positions_in(more)) < 0:
                     raise TooMuch(f"the files have more than {MOST_POSITIONS} positions", "simplify the geometries")
+                if (room := room - await self.run(text_in, more)) < 0:
+                    raise TooMuch(f"the files hold more than {MOST_TEXT >> 20} MB", "leave columns out of them")
                 features += more
                 files.append((href, version.mtime, version.size))
             text = json.dumps(collection(features))

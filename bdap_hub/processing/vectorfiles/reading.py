@@ -16,6 +16,8 @@ from .degrees import in_degrees
 
 MOST_POSITIONS = 500_000
 """Positions in all that one load reads: they stand in the plan, and are looked at for each tile."""
+MOST_TEXT = 64 << 20
+"""Characters of these geometries and their properties as JSON: a graph may name hundreds of files."""
 Reading = Callable[[bytes, Mapping[str, Any]], list[Feature]]
 
 
@@ -36,6 +38,11 @@ def geometries(content: bytes, form: str, options: Mapping[str, Any], path: str)
 def positions_in(features: Sequence[Feature]) -> int:
     """How many positions they have in all."""
     return sum(_count(one["geometry"]["coordinates"]) for one in features if one["geometry"] is not None)
+
+
+def text_in(features: Sequence[Feature]) -> int:
+    """How many characters they are as JSON."""
+    return len(json.dumps(features))
 
 
 def _count(value: Any) -> int:
