@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bdap_hub.processing.jobs.contract import Event, Runner, Task, Wish, restore
-from bdap_hub.processing.jobs.htcondor import CondorRunner
+from bdap_hub.processing.jobs.htcondor import CondorRunner, handed_over
 from bdap_hub.processing.jobs.local import LocalRunner
 from bdap_hub.processing.jobs.worker import _evaluator
 from bdap_hub.settings import Settings
@@ -110,6 +110,24 @@ def test_what_survives_the_service_is_found_again_and_the_rest_starts_again(plac
     assert outcome.status == ("left" if place.runner.survives else "lost")
     assert place.runner.run(made, lambda event: None, lambda: Wish.GO_ON).status == "finished"
     assert (folder / "j1" / "collection.json").is_file()
+
+
+FOLDERS = {
+    "ana/j1.r1.batch": True,
+    "ana/j2.r2.batch": False,  # another run's
+    "ana/j1": False,
+    "ana/linked/j1.r1.batch": False,
+    "ana/../../j1.r1.batch": False,
+    "/home/ana/j1.r1.batch": False,
+    "": False,
+}
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_what_others_in_the_pool_say_deletes_no_folder_of_theirs(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "results" / "ana").mkdir(parents=True)
+    (tmp_path / "results" / "ana" / "linked").symlink_to(tmp_path)
+    assert handed_over("r1", str(tmp_path / "results" / folder), tmp_path / "results") == FOLDERS[folder]
 
 
 def test_a_worker_has_the_stored_models(fields: Any, tmp_path: Path) -> None:

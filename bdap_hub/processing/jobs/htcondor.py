@@ -60,13 +60,7 @@ class CondorRunner:
 
 
 def handed_over(run: str, folder: str, results: Path) -> bool:
-    """Whether a folder is what `_work` made for a run: others in the pool may say ours of their work, and any folder.
-
-    >>> handed_over("j1-ab", "/eos/results/ana/j1.j1-ab.batch", Path("/eos/results"))
-    True
-    >>> handed_over("x", "/eos/results/ana/j1.j1-ab.batch", Path("/eos/results"))
-    False
-    """
+    """Whether a folder is what `_work` made for a run: others in the pool may name any, for work with our mark."""
     path = Path(folder)
     inside = path.is_relative_to(results) and ".." not in path.parts and path.parent.resolve() == path.parent
     return inside and path.name.endswith(f".{run}{SUFFIX}")
