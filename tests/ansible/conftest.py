@@ -15,20 +15,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.nested import RIGHTS
+
 ROOT = Path(__file__).parents[2]
 ANSIBLE = ROOT / "ansible"
 IMAGE = "bdaptest-ansible-host:trixie"
 NAME = "bdaptest-ansible-host"
 PACKAGES = "systemd,systemd-sysv,dbus,python3,openssh-server,iproute2,procps"
-# systemd and a nested Docker Engine, also on a host with cgroup v1; plain --privileged does not do there.
+# systemd and a nested Docker Engine, also on a host with cgroup v1.
 OPTIONS = (
-    "--cap-add=ALL",
-    "--cap-drop=SYS_RESOURCE",
-    "--security-opt=seccomp=unconfined",
-    "--security-opt=apparmor=unconfined",
-    "--device-cgroup-rule=a *:* rwm",
-    "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw",
-    "--volume=/var/lib/docker",
+    *RIGHTS,
     "--tmpfs=/run",
     "--tmpfs=/run/lock",
     "--tmpfs=/tmp:exec",

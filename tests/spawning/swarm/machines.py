@@ -23,6 +23,7 @@ from bdap_hub.spawning.engines.lane import Lane
 from bdap_hub.spawning.host import propagation_of
 from bdap_hub.spawning.images import debian
 from bdap_hub.spawning.images.platform import docker_client
+from tests.nested import RIGHTS
 from tests.side_by_side import draw
 
 HERE = Path(__file__).parent
@@ -32,13 +33,6 @@ SERVER = "bdaptest/server:latest"  # Debian, and a few lines that answer HTTP in
 NODES = ("node1", "node2", "node3")  # a manager, a worker, and a worker with GPUs
 GPUS = ("GPU-00000000-0000-0000-0000-00000000000a", "GPU-00000000-0000-0000-0000-00000000000b")
 NETWORK = "bridge"
-# plain --privileged does not do: dockerd may not raise limits that this host's engine has not
-RIGHTS = ["--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--security-opt=seccomp=unconfined"]
-RIGHTS += [
-    "--security-opt=apparmor=unconfined",
-    "--device-cgroup-rule=a *:* rwm",
-    "-v=/sys/fs/cgroup:/sys/fs/cgroup:rw",
-]
 
 
 @dataclass
@@ -103,7 +97,7 @@ class Machines:
         for gpu in GPUS if node == "node3" else ():
             (gpus / gpu).write_text("fake")
         shared = f"-v={self.folder}:{self.folder}:{propagation_of(self.folder)}"
-        volumes = ["-v=/var/lib/docker", shared, f"-v={gpus}:/run/fake-gpus"]
+        volumes = [shared, f"-v={gpus}:/run/fake-gpus"]
         volumes.append(f"-v={config}:/etc/docker/daemon.json")
         place = [f"--network={self.prefix}", f"--ip={self.address(node)}", f"--hostname={node}"]
         run("docker", "run", "-d", f"--name={self.prefix}-{node}", *place, *RIGHTS, *volumes, IMAGE)
