@@ -18,6 +18,7 @@ from rasterio.windows import Window
 from rio_stac.stac import get_dataset_geom
 
 from ..errors import BadRequest
+from ..rasters.held import Held
 from .scan import read_date
 
 CLASSES = {"SCL", "QA60", "QA_PIXEL", "FMASK"}
@@ -51,7 +52,9 @@ class Header:
 def read(path: Path, band: str) -> Header:
     """The header of a file; BadRequest, naming the file, if it is damaged or has no place on earth."""
     try:
-        with rasterio.open(path, driver=driver_of(path)) as file:  # never a VRT, which reads other files
+        held = Held.now(path.resolve(), beside=True)
+        with held, rasterio.open(held.name, driver=driver_of(path)) as file:  # never a VRT, which reads other files
+            held.check(file)
             if file.crs is None:
                 raise BadRequest(f"{path.name} has no coordinate reference system", "set one with gdal_edit -a_srs")
             _read_last_block(file)

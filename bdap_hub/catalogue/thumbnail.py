@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 
+from ..rasters.held import Held
 from ..settings import StoreSettings
 from .headers import driver_of
 
@@ -51,26 +49,13 @@ def _plane(store: StoreSettings, asset: dict[str, Any]) -> NDArray[np.uint8]:
 
 
 def _read(path: Path) -> NDArray[np.float32]:
-    with _held(path) as name, rasterio.open(name, driver=driver_of(path)) as file:
-        if file.tags(ns="OVERVIEWS"):
-            raise ValueError("it names another file as its overviews")
+    """Without what lies beside it: members may lay links to others' pixels there (x.tif.ovr)."""
+    with Held.now(path) as held, rasterio.open(held.name, driver=driver_of(path)) as file:
+        held.check(file)
         step = max(1, -(-file.width // WIDTH))
         shape = (max(1, file.height // step), max(1, file.width // step))
         data = file.read(1, out_shape=shape, masked=True)
     return np.asarray(np.ma.filled(data.astype(np.float32), np.nan))
-
-
-@contextmanager
-def _held(path: Path) -> Iterator[str]:
-    """A name for this very file with nothing beside it: members may lay links to others' pixels there (x.tif.ovr)."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        name = f"/proc/self/fd/{handle}"
-        if Path(name).readlink() != path:
-            raise ValueError("a folder on the way was replaced by a link")
-        yield name
-    finally:
-        os.close(handle)
 
 
 def _stretch(plane: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:

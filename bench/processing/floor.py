@@ -22,8 +22,8 @@ def blocks_of(paths: Sequence[Path], tile: tuple[int, int, int]) -> list[Block]:
 
     from bdap_hub.processing.engine.files import File
     from bdap_hub.processing.engine.grid import Grid
-    from bdap_hub.processing.engine.held import Version
     from bdap_hub.processing.engine.sampling import sampler
+    from bdap_hub.rasters.held import Version
 
     found: list[Block] = []
     for path in paths:

@@ -19,9 +19,9 @@ from rasterio.enums import Resampling
 
 from bdap_hub.processing.engine.files import GDAL
 from bdap_hub.processing.engine.grid import Grid
-from bdap_hub.processing.engine.held import Held, Unsuitable, Version
 from bdap_hub.processing.engine.reader import FileUnavailable, Reader
 from bdap_hub.processing.graphs.bands import Source
+from bdap_hub.rasters.held import Held, Unsuitable, Version
 from bdap_hub.settings import StoreSettings
 
 from .conftest import X, Y, Z

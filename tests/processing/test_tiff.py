@@ -18,9 +18,9 @@ from rasterio.windows import Window
 
 from bdap_hub.processing.engine import memory
 from bdap_hub.processing.engine.files import File
-from bdap_hub.processing.engine.held import Unsuitable, Version
 from bdap_hub.processing.engine.memory import _Spare, room
 from bdap_hub.processing.engine.tiff import Tiff, images
+from bdap_hub.rasters.held import Unsuitable, Version
 
 WIDTH, HEIGHT = 700, 430
 TILED = {"tiled": True, "blockxsize": 256, "blockysize": 128, "compress": "deflate"}

@@ -18,8 +18,8 @@ import rasterio
 from rasterio.enums import Interleaving, MaskFlags
 from rasterio.errors import RasterioError
 
+from ...rasters.held import SIDECARS, Held, Unsuitable, Version
 from .cache import Cache
-from .held import SIDECARS, Held, Unsuitable, Version
 from .positions import Raster
 from .tiff import Image, Tiff
 

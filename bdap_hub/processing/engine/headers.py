@@ -13,10 +13,10 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 from rasterio.warp import transform_bounds
 
+from ...rasters.held import Unsuitable
 from ..cubes.extent import DEGREES
 from .files import File
 from .grid import crs_of
-from .held import Unsuitable
 from .reader import FileUnavailable, Reader
 
 DAY = re.compile(r"(?<!\d)((?:19|20)\d\d)-?(\d\d)-?(\d\d)(?!\d)")

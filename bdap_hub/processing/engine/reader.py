@@ -20,12 +20,12 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from ...errors import Unavailable
+from ...rasters.held import Held, Unsuitable, Version
 from ...settings import StoreSettings
 from ..graphs.bands import Source
 from .cache import Cache
 from .files import File, Handles
 from .grid import Grid
-from .held import Held, Unsuitable, Version
 from .memory import room
 from .sampling import Sampler, sampler
 from .watch import Watch

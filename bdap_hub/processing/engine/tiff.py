@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from isal import isal_zlib
 
-from .held import Held, Version
+from ...rasters.held import Held, Version
 from .memory import room
 
 MOST_IMAGES, MOST_TAGS, MOST_TILES = 64, 512, 2**16

@@ -61,6 +61,18 @@ class Held:
                 self._name(Path(version.path), handle)
             failed.pop_all()
 
+    @classmethod
+    def now(cls, path: Path, beside: bool = False) -> Held:
+        """The file as it is now."""
+        found = path.stat()
+        return cls(Version(str(path), found.st_mtime_ns, found.st_size), beside)
+
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Let go of it."""
         self.stack.close()
