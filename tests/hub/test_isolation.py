@@ -41,6 +41,7 @@ def opens(host, port):
 print(json.dumps([opens(host, port) for host, port in json.loads(sys.argv[1])]))
 """
 # System calls that escapes are made of (numbers of x86-64), and one that everybody needs; 0, or what the kernel says.
+# Engines from 26 on let ptrace and process_vm_readv through: they reach own processes of the container alone.
 CALLS = {
     "unshare a user namespace": [272, 0x10000000],
     "unshare mounts": [272, 0x00020000],
@@ -53,7 +54,6 @@ CALLS = {
     "setns": [308, 0, 0],
     "open_by_handle_at": [304, -1, 0, 0],
     "fsopen": [430, "tmpfs", 0],
-    "process_vm_readv": [310, 1, 0, 0, 0, 0, 0],
     "getpid": [39],
 }
 CALL = """
@@ -340,7 +340,7 @@ def test_system_calls_that_escapes_are_made_of_are_refused(walls: Walls) -> None
         "bdap/lab:latest", command, user=user, cap_drop=["ALL"], security_opt=options, remove=True, network_mode="none"
     )
     let_through = {name for name, error in json.loads(output).items() if error != EPERM}
-    assert {"keyctl", "add_key", "setns", "process_vm_readv", "getpid"} <= let_through
+    assert {"keyctl", "add_key", "setns", "getpid"} <= let_through
 
 
 def test_nothing_of_the_host_is_in_sight(walls: Walls) -> None:

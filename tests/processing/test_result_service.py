@@ -96,8 +96,10 @@ def test_only_who_may_read_the_collection_gets_it(ana: Client, platform: Any) ->
 
 def test_formats_are_listed(platform: Any) -> None:
     found = httpx.get(f"{platform.settings.hub.public_url}/services/processing/file_formats").json()
-    assert {"GTiff", "netCDF", "Zarr", "PNG", "WEBP", "JPEG", "JSON", "GeoJSON", "CSV"} == set(found["output"])
-    assert {"GTiff", "JP2"} == set(found["input"])
+    assert {"GTiff", "netCDF", "Zarr", "PNG", "WEBP", "JPEG", "JSON", "GeoJSON", "CSV", "Parquet"} == set(
+        found["output"]
+    )
+    assert {"GTiff", "JP2", "netCDF", "GeoJSON", "CSV", "Parquet"} == set(found["input"])
     for form in [*found["output"].values(), *found["input"].values()]:
         assert form["title"] and form["gis_data_types"] and "parameters" in form
     json.dumps(found)

@@ -271,7 +271,8 @@
       id: `${NAME}:store`,
       description: "Tells when the data store is away, and when it is back.",
       autoStart: true,
-      activate: () => watch(),
+      optional: [notebook.INotebookTracker],
+      activate: (app, tracker) => tracker && watch(), // not in Voilà, whose visitors have no server of their own
     };
     return [publishes, watches];
   }
