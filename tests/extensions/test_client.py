@@ -19,7 +19,7 @@ def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     """The stand-in, found through the environment as in a person's server."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(clients, "_default", clients.Client(timeout=5))
+    monkeypatch.setattr(clients, "_default", clients.Client(timeout=30))
     with platform() as running:
         monkeypatch.setenv("BDAP_PROCESSING_URL", running.processing)
         monkeypatch.setenv("BDAP_CATALOGUE_URL", running.catalogue + "/")
