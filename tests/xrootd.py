@@ -25,7 +25,7 @@ xrd.port {port}
 REMOUNT = """#!/bin/sh
 [ -e {folder}/may-come-back ] || exit 1
 umount -l {mount} 2>/dev/null
-exec xrootdfs {mount} -o rdr=root://localhost:{port}//,allow_other,uid=nobody
+exec xrootdfs {mount} -o rdr=root://127.0.0.1:{port}//,allow_other,uid=nobody
 """
 
 

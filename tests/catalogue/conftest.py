@@ -34,6 +34,7 @@ def stocked(settings: Settings, imagery: Path) -> Settings:
 def service(hub: object, imagery: Path) -> Iterator[httpx.Client]:
     """The running service of the test hub: public (3 items), people (1 item), forest's own (2 items)."""
     settings: Settings = hub.settings  # type: ignore[attr-defined]
+    shutil.rmtree(settings.var / "catalogue", ignore_errors=True)  # of other folders' tests, which are over
     shutil.copytree(imagery, settings.store.data, dirs_exist_ok=True)
     shutil.copytree(imagery / "sentinel-2-demo/2025-03-14", settings.store.data / "for-people/2025-03-14")
     ingest(settings, settings.store.data / "sentinel-2-demo", "sentinel-2-demo", "Demo scenes", "public")
