@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import bdap
 import pytest
@@ -122,7 +124,9 @@ def test_a_busy_service_is_asked_again_but_not_for_ever(services: Platform, monk
         if len(waits) == 2:
             services.refusal = None
 
-    monkeypatch.setattr(clients.time, "sleep", wait)
+    monkeypatch.setattr(
+        clients, "time", SimpleNamespace(sleep=wait, monotonic=time.monotonic)
+    )  # the client's alone: others sleep, too
     services.refusal = (429, {"message": "the service is busy"})
     assert NDVI.median().tiles_url() and len(waits) == 2
     services.refusal = (429, {"message": "the service is busy"})
