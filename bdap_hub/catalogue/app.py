@@ -22,7 +22,7 @@ from .disk import keep
 from .pages import card, collection_view, item_view
 from .reading import Caller, Readers
 from .search import KNOWN, Search, body_of, from_body, from_parameters
-from .store import Collection, open_catalogue
+from .store import open_catalogue
 from .thumbnail import draw
 
 IN_COLLECTION = KNOWN - {"collections"}
@@ -144,7 +144,7 @@ class _Routes:
         """One item."""
         caller = await self.readers.caller(request)
         collected = self.readers.named(caller, collection)
-        found = await self._item(collected, item)
+        found = await self.readers.item(collected, item)
         if _wants_html(request):
             view = item_view(collected, found)
             return page(request, "item.html", person=self.readers.who(caller), item=view)
@@ -153,7 +153,7 @@ class _Routes:
     async def picture(self, request: Request, collection: str, item: str) -> Response:
         """A small picture of an item, drawn when it is first asked for."""
         collected = self.readers.named(await self.readers.caller(request), collection)
-        found = await self._item(collected, item)
+        found = await self.readers.item(collected, item)
         path = self.catalogue.picture(found)
         if not path.is_file():
             async with self.drawing:
@@ -162,12 +162,6 @@ class _Routes:
                 raise NotFound(f"the item {item} has no picture", "its files may be gone, or hold no data")
             await run_in_threadpool(keep, path, drawn)
         return FileResponse(path, media_type="image/png", headers={"Cache-Control": "private, max-age=300"})
-
-    async def _item(self, collected: Collection, item: str) -> dict[str, Any]:
-        found = await run_in_threadpool(self.catalogue.items.get, collected.id, item)
-        if found is None:
-            raise NotFound(f"there is no item {item!r} in the collection {collected.id}", "look at its list of items")
-        return found
 
     async def search_get(self, request: Request) -> Response:
         """Search items; parameters in the address."""

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, Response
 
 from ..access import CurateCollection, decide
 from ..database import shared
-from ..errors import BadRequest, Conflict, NotAllowed, NotFound
+from ..errors import BadRequest, Conflict, NotAllowed
 from ..web import Principal, note
 from . import curated, ingest, stac
 from .collections import EDITED, Head, announce, summarise
@@ -102,13 +102,13 @@ class Curation:
     async def replace(self, request: Request, collection: str, item: str, body: Any = BODY) -> Response:
         """Write an item anew."""
         found = await self._curated(request, collection, "catalogue.items")
-        await self._item(found, item)
+        await self.readers.item(found, item)
         return await self._rewritten(found, item, body)
 
     async def patch(self, request: Request, collection: str, item: str, body: Any = BODY) -> Response:
         """Change parts of an item, by a JSON merge patch."""
         found = await self._curated(request, collection, "catalogue.items")
-        known = await self._item(found, item)
+        known = await self.readers.item(found, item)
         return await self._rewritten(found, item, curated.merged(known, body))
 
     async def drop(self, request: Request, collection: str, item: str) -> Response:
@@ -124,12 +124,6 @@ class Curation:
             raise BadRequest(f"the item says that its id is {item['id']}", f"send {identifier}, or POST a new item")
         await run_in_threadpool(self._put, found, [item])
         return Response(status_code=204)
-
-    async def _item(self, found: Collection, identifier: str) -> dict[str, Any]:
-        item = await run_in_threadpool(self.catalogue.items.get, found.id, identifier)
-        if item is None:
-            raise NotFound(f"there is no item {identifier!r} in the collection {found.id}", "look at its list of items")
-        return item
 
     async def _found(self, request: Request, name: str) -> Collection:
         """One that the caller may read: of others they do not even learn who might write."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .scan import Acquisition
+from .scan import Acquisition, product_of
 
 MOST = 8 << 20
 S2_BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
@@ -24,8 +24,7 @@ def describe(acquisition: Acquisition) -> None:
     if acquisition.stac is not None or not acquisition.files:
         return
     first = next(iter(acquisition.files.values()))
-    product = next((folder for folder in first.parents if folder.suffix == ".SAFE"), None)
-    if product is not None:
+    if (product := product_of(first)) is not None:
         acquisition.stac = _sentinel2(acquisition, product)
     elif text := _text(first.parent / f"{acquisition.id}_MTL.txt"):
         acquisition.stac = _landsat(acquisition, text)

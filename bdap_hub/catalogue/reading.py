@@ -74,6 +74,15 @@ class Readers:
         ask = f"ask the lead of project {project.title} to make you a member" if project else "ask the operators"
         raise NotAllowed(f"you may not read it: {decide(policy, caller.person, reading(hidden)).reason}", ask)
 
+    async def item(self, collected: Collection, identifier: str) -> dict[str, Any]:
+        """One of a collection's items; NotFound where it has none of that id."""
+        found = await run_in_threadpool(self.catalogue.items.get, collected.id, identifier)
+        if found is None:
+            raise NotFound(
+                f"there is no item {identifier!r} in the collection {collected.id}", "look at its list of items"
+            )
+        return found
+
     def base(self, request: Request) -> str:
         """Prefix of links: the address the caller used if it is this service's own port, else the public one."""
         host = request.headers.get("host", "")

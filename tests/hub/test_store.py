@@ -210,16 +210,20 @@ def test_a_restarted_hub_heals_too(platform: Platform, store: xrootd.Store, ana:
     platform.wait(lambda: kernel.run(READ) == total, 30, "the new hub to heal the server")
 
 
+def log_in(page: Any, platform: Platform) -> None:
+    page.goto(f"{platform.url}/hub/login")
+    page.fill("[name=username]", "ana")
+    page.fill("[name=password]", "test")
+    page.click("[type=submit]")
+
+
 def test_the_pages_say_so(platform: Platform, store: xrootd.Store, chromium: Any, artifacts: Path) -> None:
     store.die()
     platform.wait(lambda: notice(platform, "ana"), 20, "the notice that the store is lost")
     for width in (1280, 390):
         with chromium.new_context(viewport={"width": width, "height": 800}) as context:
             page = context.new_page()
-            page.goto(f"{platform.url}/hub/login")
-            page.fill("[name=username]", "ana")
-            page.fill("[name=password]", "test")
-            page.click("[type=submit]")
+            log_in(page, platform)
             page.goto(f"{platform.url}/hub/home")
             assert "does not answer" in page.get_by_role("alert").inner_text()
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -231,10 +235,7 @@ def test_the_pages_say_so(platform: Platform, store: xrootd.Store, chromium: Any
 def test_an_open_jupyterlab_says_so(platform: Platform, store: xrootd.Store, ana: Server, chromium: Any) -> None:
     with chromium.new_context(viewport={"width": 1280, "height": 800}) as context:
         page = context.new_page()
-        page.goto(f"{platform.url}/hub/login")
-        page.fill("[name=username]", "ana")
-        page.fill("[name=password]", "test")
-        page.click("[type=submit]")
+        log_in(page, platform)
         page.goto(f"{platform.url}/user/ana/lab")
         page.get_by_role("menuitem", name="File").wait_for(timeout=60_000)
         notices = page.get_by_role("alert")

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from bdap_hub.processing.engine.cancel import current
-from bdap_hub.processing.engine.evaluate import workers
+from bdap_hub.processing.engine.limits import workers
 
 from .client import Client, tile
 from .conftest import X, Y

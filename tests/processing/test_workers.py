@@ -28,6 +28,7 @@ from bdap_hub.processing.engine.grid import Grid
 from bdap_hub.processing.engine.limits import Limits, processes, shares
 from bdap_hub.processing.workers import member, team
 from bdap_hub.processing.workers.image import image
+from bdap_hub.processing.workers.member import Member
 from bdap_hub.processing.workers.order import SIDE, Order, region
 from bdap_hub.processing.workers.routing import BEHIND, choose
 from bdap_hub.processing.workers.team import Team
@@ -189,11 +190,17 @@ def test_workers_know_no_secret(drawing: Drawing) -> None:
         assert sum(name.startswith("socket:") for name in held) <= 1
 
 
-def test_who_has_gone_ends_the_evaluation_in_the_worker(drawing: Drawing, thread: ThreadPoolExecutor) -> None:
+def long_order(drawing: Drawing, thread: ThreadPoolExecutor) -> tuple[Future[bytes], Cancel, Member]:
+    """An order that takes many seconds, under way; with what ends it, and its worker."""
     order, cancel = replace(drawing.order(long_chain()), size=1024), Cancel()
     asked = thread.submit(lambda: cancel.run(lambda: drawing.ask(order)))
     worker = drawing.team.members[drawing.owner(order)]
     until(lambda: worker.load == 1)
+    return asked, cancel, worker
+
+
+def test_who_has_gone_ends_the_evaluation_in_the_worker(drawing: Drawing, thread: ThreadPoolExecutor) -> None:
+    asked, cancel, worker = long_order(drawing, thread)
     drawn = worker.drawn
     cancel.now(CallerGone())
     with pytest.raises(CallerGone):
@@ -213,10 +220,7 @@ def long_chain() -> dict[str, Any]:
 
 
 def test_a_short_order_does_not_wait_for_a_long_one(drawing: Drawing, thread: ThreadPoolExecutor) -> None:
-    order, cancel = replace(drawing.order(long_chain()), size=1024), Cancel()
-    asked = thread.submit(lambda: cancel.run(lambda: drawing.ask(order)))
-    worker = drawing.team.members[drawing.owner(order)]
-    until(lambda: worker.load == 1)
+    asked, cancel, worker = long_order(drawing, thread)
     before = worker.drawn
     assert drawing.ask(drawing.order(band("B04"))) and worker.drawn == before + 1 and not asked.done()
     cancel.now(CallerGone())

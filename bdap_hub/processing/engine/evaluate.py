@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from .cancel import check
 from .compiled import Compiled, code_of
 from .grid import Grid
 from .inquiry import Inquiry
-from .limits import Limits
+from .limits import Limits, workers
 from .loading import loaded, meets
 from .memory import frugal
 from .models import Models
@@ -33,7 +32,7 @@ from .reader import Reader
 from .stream import Dates, reduced
 from .watch import Pool, Watch
 
-__all__ = ["Compiled", "Engine", "code_of", "workers"]
+__all__ = ["Compiled", "Engine", "code_of"]
 
 
 class Engine:
@@ -163,8 +162,3 @@ class Engine:
             functools.partial(self._context, grid),
         )
         return reduced(dates, None if self._crowded else self.pool, self.threads)
-
-
-def workers() -> int:
-    """How many evaluations run at once: one for each processor."""
-    return len(os.sched_getaffinity(0))

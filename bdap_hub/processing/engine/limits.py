@@ -20,10 +20,15 @@ FRONT_MB = 64
 """Decoded blocks that the service keeps itself, for single values, where others draw the tiles."""
 
 
+def workers() -> int:
+    """How many evaluations run at once: one for each processor."""
+    return len(os.sched_getaffinity(0))
+
+
 def processes(processing: ProcessingSettings) -> int:
     """How many processes draw tiles."""
     given = processing.processes
-    return len(os.sched_getaffinity(0)) if given is None else max(1, given)
+    return workers() if given is None else max(1, given)
 
 
 def shares(processing: ProcessingSettings) -> tuple[ProcessingSettings, ProcessingSettings]:

@@ -173,12 +173,8 @@ class Reader:
 
 
 def _content(version: Version) -> bytes:
-    held = Held(version)
-    try:
-        with Path(held.name).open("rb") as file:
-            return file.read(version.size)
-    finally:
-        held.close()
+    with Held(version) as held, Path(held.name).open("rb") as file:
+        return file.read(version.size)
 
 
 def in_scale(values: Any, source: Source) -> Any:

@@ -14,8 +14,8 @@ from ...errors import NotFound, NotLoggedIn
 from ...settings import Settings
 from ...web import Principal
 from ..engine.cache import Cache
-from ..engine.evaluate import Compiled, Engine, workers
-from ..engine.limits import Limits, processes, shares
+from ..engine.evaluate import Compiled, Engine
+from ..engine.limits import Limits, processes, shares, workers
 from ..graphs import needs, plan
 from ..graphs.graph import Graph
 from ..graphs.parse import parse
