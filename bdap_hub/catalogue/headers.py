@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import rasterio
+from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 from rio_stac.stac import get_dataset_geom
@@ -47,6 +48,8 @@ class Header:
     when: datetime | None
     platform: str
     cloud_cover: float | None
+    palette: bool = False
+    """The file has a colour for each value: classes."""
 
 
 def read(path: Path, band: str) -> Header:
@@ -91,6 +94,7 @@ def _header(path: Path, band: str, file: Any) -> Header:
         when=when[0] if when else None,
         platform=tags.get("PLATFORM", "") or file.get_tag_item("SATELLITEID", "IMAGERY") or "",
         cloud_cover=_cloud_cover(file) if band == "SCL" else None,
+        palette=file.colorinterp[0] == ColorInterp.palette,
     )
 
 

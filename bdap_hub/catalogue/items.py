@@ -167,9 +167,8 @@ def _asset(
     raster = _raster_bands(band, header, stated, properties, scaling)
     names = [band] if len(raster) == 1 else list(header.names)
     eo = [{"name": name} | ({"common_name": common} if common else {}) for name in names]
-    roles = (
-        ["data", "classification"] if band in CLASSES else ["data", *(["reflectance"] if sentinel2 and common else [])]
-    )
+    reflectance = ["reflectance"] if sentinel2 and common else []
+    roles = ["data", *(["classification"] if band in CLASSES or header.palette else reflectance)]
     own = _projection(header)
     return {
         "href": store.href_of(header.path),

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from ..access import Visibility
 from ..catalogue.ingest import ingest
 from ..errors import BdapError
 from ..settings import Engine, Settings
@@ -84,8 +85,7 @@ def prepare(settings: Settings, progress: Progress) -> dict[str, Any]:
     progress(f"accounts: {', '.join(account['name'] for account in accounts)}")
     if settings.store.data_root is None:
         data.generate(settings.store.data, progress=progress)
-        _ingest(settings, "sentinel-2-demo", "Sentinel-2 like demo scenes", "public", "", progress)
-        _ingest(settings, "forest-plots", "Forest plots", "project", "forest", progress)
+        ingest_demo(settings, progress)
     else:
         for folder in sorted(p for p in settings.store.data.iterdir() if p.is_dir() and not p.name.startswith(".")):
             try:
@@ -95,7 +95,24 @@ def prepare(settings: Settings, progress: Progress) -> dict[str, Any]:
     return {"accounts": accounts}
 
 
-def _ingest(settings: Settings, collection: str, title: str, visibility: str, project: str, progress: Progress) -> None:
+def ingest_demo(settings: Settings, progress: Progress) -> None:
+    """What the demo made, as collections."""
+    _ingest(settings, "sentinel-2-demo", "Sentinel-2 like demo scenes", "public", "", progress)
+    _ingest(settings, "sentinel-1-demo", "Sentinel-1 like demo radar, in dB", "public", "", progress)
+    _ingest(settings, "dem-demo", "Demo heights, in metres", "public", "", progress, "(?P<band>elevation)")
+    _ingest(settings, "land-cover-demo", "Demo land cover, classes", "public", "", progress, "(?P<band>class)")
+    _ingest(settings, "forest-plots", "Forest plots", "project", "forest", progress)
+
+
+def _ingest(
+    settings: Settings,
+    collection: str,
+    title: str,
+    visibility: Visibility,
+    project: str,
+    progress: Progress,
+    pattern: str = "",
+) -> None:
     stamp = settings.var / "stamps" / f"ingested-{collection}-{visibility}"
     newest = str(max((p.stat().st_mtime for p in (settings.store.data / collection).rglob("*.tif")), default=0))
     if stamp.exists() and stamp.read_text() == newest:
@@ -108,6 +125,7 @@ def _ingest(settings: Settings, collection: str, title: str, visibility: str, pr
         visibility=visibility,
         project=project,
         progress=progress,
+        pattern=pattern,
     )
     progress(f"catalogue: {collection}: {report}")
     stamp.parent.mkdir(parents=True, exist_ok=True)

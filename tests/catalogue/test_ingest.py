@@ -48,6 +48,18 @@ def write_tif(path: Path, dtype: str = "uint16", tags: dict[str, str] | None = N
     return path
 
 
+def test_a_file_with_a_colour_for_each_value_holds_classes(settings: Settings) -> None:
+    for name, colours in (("cover", {40: (240, 150, 255)}), ("height", {})):
+        path = write_tif(settings.store.data / "maps" / f"2025-01-01_{name}.tif", "uint8")
+        if colours:
+            with rasterio.open(path, "r+") as file:
+                file.write_colormap(1, colours)
+    run(settings, "maps", "maps", pattern="(?P<date>[0-9-]+)_(?P<band>cover|height)")
+    (item,) = items_of(settings, "maps").values()
+    roles = {name: asset["roles"] for name, asset in item["assets"].items()}
+    assert roles == {"cover": ["data", "classification"], "height": ["data"]}
+
+
 def test_a_folder_of_dates_becomes_items_with_bands(stocked: Settings) -> None:
     report = run(stocked)
     assert (report.added, report.updated, report.skipped, report.errors) == (3, 0, 0, [])

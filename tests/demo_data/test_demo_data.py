@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+from shapely import union_all
+from shapely.geometry import shape
 
 from bdap_hub.demo.data import SEASON, Truth, generate, make_collection
 from bdap_hub.demo.data.generate import Overpass, Plan
@@ -115,7 +118,8 @@ def test_a_second_run_skips_at_once(truth: Truth) -> None:
     start = time.perf_counter()
     generate(truth.data.parent, lines.append, size=256, dates=3)
     assert time.perf_counter() - start < 0.1
-    assert lines == ["sentinel-2-demo: there already", "forest-plots: there already"]
+    beside = "sentinel-1-demo, dem-demo, land-cover-demo, regions-demo"
+    assert lines == [f"{name}: there already" for name in ("sentinel-2-demo", beside, "forest-plots")]
     assert before == {p: p.stat().st_mtime_ns for p in truth.data.rglob("*.tif")}
 
 
@@ -143,3 +147,61 @@ def test_files_of_somebody_else_are_never_removed(tmp_path: Path) -> None:
 
 def test_the_swath_ends_in_september() -> None:
     assert [o.day for o in SEASON.overpasses if o.edge] == ["2025-09-13"]
+
+
+def open_companion(truth: Truth, path: str) -> np.ndarray:
+    with rasterio.open(truth.data.parent / path) as file:
+        assert file.crs.to_epsg() == 32632 and "Synthetic" in file.tags()["TIFFTAG_IMAGEDESCRIPTION"]
+        return file.read(1)
+
+
+def test_land_cover_is_the_truths(truth: Truth) -> None:
+    classes = open_companion(truth, "land-cover-demo/2025-01-01/class.tif")
+    meadow = truth.about["crops"][3]["name"]
+    assert meadow == "meadow"
+    fields = truth.parcel >= 0
+    assert set(np.unique(classes[fields])) == {30, 40}
+    assert (classes[fields] == 30).mean() == pytest.approx((truth.crop[truth.parcel[fields]] == 3).mean())
+    assert {int(v) for v in np.unique(classes[truth.cover == 2])} == {80}
+
+
+def test_lakes_are_level_and_lie_lowest(truth: Truth) -> None:
+    height = open_companion(truth, "dem-demo/2025-01-01/elevation.tif")
+    water, fields = truth.cover == 2, truth.parcel >= 0
+    assert np.median(height[water]) == height.min() == 194 and np.median(height[fields]) > 250
+
+
+def test_radar_sees_water_leaves_and_the_flood(truth: Truth) -> None:
+    half = (slice(None, None, 2), slice(None, None, 2))
+    water, fields = (truth.cover == 2)[half], (truth.parcel >= 0)[half]
+    radar = {(d, b): open_companion(truth, f"sentinel-1-demo/{d}/{b}.tif")
+             for d in ("2025-07-06", "2025-08-11", "2025-09-16") for b in ("VV", "VH")}  # fmt: skip
+    usual, flood = radar["2025-08-11", "VV"], radar["2025-09-16", "VV"]
+    assert np.median(usual[water]) < -18 < -14 < np.median(usual[fields])
+    dark = (flood - usual < -3) & fields
+    assert 0.005 < dark.mean() < 0.2 and (radar["2025-07-06", "VV"] - usual < -3)[fields].mean() < dark.mean() / 2
+    maize = (truth.crop == 0)[truth.parcel][half] & fields
+    wheat = (truth.crop == 1)[truth.parcel][half] & fields
+    vh = radar["2025-08-11", "VH"]  # wheat is harvested, maize stands
+    assert np.median(vh[maize]) - np.median(vh[wheat]) > 3
+
+
+def test_regions_fill_the_scene_without_overlap(truth: Truth) -> None:
+    found = json.loads((truth.data.parent / "regions-demo/regions.geojson").read_text())["features"]
+    shapes = [shape(each["geometry"]) for each in found]
+    assert [each["properties"]["NUTS_ID"] for each in found] == ["XX101", "XX102", "XX103", "XX104"]
+    assert all(each.is_valid and each.area > 0.1 * sum(s.area for s in shapes) for each in shapes)
+    whole = union_all(shapes)
+    assert whole.geom_type == "Polygon" and sum(s.area for s in shapes) == pytest.approx(whole.area, rel=1e-4)
+
+
+def test_companions_are_made_once_and_never_over_others_files(truth: Truth, tmp_path: Path) -> None:
+    cover = truth.data.parent / "land-cover-demo/2025-01-01/class.tif"
+    before = cover.stat().st_mtime_ns
+    generate(truth.data.parent, size=256, dates=3)
+    assert cover.stat().st_mtime_ns == before
+    (tmp_path / "dem-demo").mkdir()
+    (tmp_path / "dem-demo" / "mine.tif").write_text("mine")
+    with pytest.raises(Conflict, match="did not make"):
+        generate(tmp_path, size=64, dates=1)
+    assert (tmp_path / "dem-demo" / "mine.tif").read_text() == "mine"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,16 @@ SCALE = 0.0001
 """Reflectance is DN * SCALE, offset 0: as Sentinel-2 products read once their offset of -1000 is applied."""
 
 
-def write_cog(path: Path, array: NDArray[Any], pixel: float, corner: tuple[float, float], tags: dict[str, str]) -> None:
-    """A COG (DEFLATE, 512 px blocks, overviews) of one band in UTM 32N, nodata 0."""
-    classes = array.dtype == np.uint8
+def write_cog(
+    path: Path,
+    array: NDArray[Any],
+    pixel: float,
+    corner: tuple[float, float],
+    tags: dict[str, str],
+    colours: Mapping[int, tuple[int, int, int]] | None = None,
+) -> None:
+    """A COG (DEFLATE, 512 px blocks, overviews) of one band in UTM 32N; nodata is 0, of decimals NaN."""
+    classes, decimals = array.dtype == np.uint8, array.dtype == np.float32
     with rasterio.open(
         path,
         "w",
@@ -29,9 +37,9 @@ def write_cog(path: Path, array: NDArray[Any], pixel: float, corner: tuple[float
         dtype=array.dtype,
         crs=f"EPSG:{EPSG}",
         transform=from_origin(*corner, pixel, pixel),
-        nodata=0,
+        nodata=np.nan if decimals else 0,
         compress="DEFLATE",
-        predictor=1 if classes else 2,
+        predictor=1 if classes else 3 if decimals else 2,
         level=6,
         blocksize=512,
         overview_resampling="MODE" if classes else "AVERAGE",
@@ -41,7 +49,9 @@ def write_cog(path: Path, array: NDArray[Any], pixel: float, corner: tuple[float
         file.write(array, 1)
         file.update_tags(**tags)
         file.set_band_description(1, path.stem)
-        if not classes:
+        if colours:
+            file.write_colormap(1, dict(colours))
+        if not classes and not decimals:
             file.scales, file.offsets = (SCALE,), (0.0,)
 
 

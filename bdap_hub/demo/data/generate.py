@@ -18,6 +18,7 @@ import numpy as np
 
 from ...errors import Conflict
 from . import landscape, weather
+from .companions import make_companions
 from .crops import CROPS, Curves, grow
 from .files import EPSG, NORTH, SCALE, WEST, write_cog, write_quicklook, write_text
 from .spectra import BANDS, Textures, reflectance, textures
@@ -81,7 +82,7 @@ COLLECTIONS = (SEASON, FOREST)
 def generate(
     root: Path, progress: Progress = lambda _: None, size: int | None = None, dates: int | None = None
 ) -> Truth:
-    """Both demo collections below `root` (the store's data folder); returns the truth of the first.
+    """All demo collections below `root` (the store's data folder); returns the truth of the first.
 
     `size` and `dates` make a smaller `sentinel-2-demo`, for tests.
     """
@@ -90,6 +91,7 @@ def generate(
         few = season.overpasses[:dates] if dates else season.overpasses
         season = Plan(season.collection, size or season.size, few, season.seed)
     truth = make_collection(root, season, progress)
+    make_companions(root, season, truth, progress)
     make_collection(root, FOREST if season is SEASON else _smaller(FOREST, season.size), progress)
     return truth
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .crops import Curves
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class Truth:
     def crop(self) -> NDArray[np.int16]:
         """Index into `about["crops"]` of each parcel."""
         return self._arrays["crop"]
+
+    @property
+    def curves(self) -> Curves:
+        """The curve of each parcel."""
+        return Curves(**{field.name: self._arrays[field.name] for field in fields(Curves)})
 
     @property
     def ndvi(self) -> NDArray[np.float32]:
