@@ -34,6 +34,9 @@ class Platform:
     calls: list[Call] = field(default_factory=list)
     refusal: tuple[int, Any] | None = None
     values: dict[str, float | None] = field(default_factory=lambda: {"value": 0.625})
+    times: list[str] = field(default_factory=list)
+    chain: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def processing(self) -> str:
@@ -82,9 +85,16 @@ def _answer(made: Platform, call: Call) -> tuple[int, Any]:
     if call.path.endswith("/services") and call.method == "POST":
         number = len(made.posted("/services"))
         url = f"{made.processing}/tiles/s{number}/{{z}}/{{x}}/{{y}}.png?sig=abc"
-        return 201, {"id": f"s{number}", "url": url, "configuration": {"bounds": BOUNDS, "minzoom": 0, "maxzoom": 16}}
+        options = {"bounds": BOUNDS, "minzoom": 0, "maxzoom": 16}
+        return 201, {"id": f"s{number}", "url": url, "configuration": options, "attributes": {"times": made.times}}
     if call.path.endswith("/point"):
-        return 200, {"lon": 0, "lat": 0, "values": made.values}
+        return 200, {"lon": 0, "lat": 0, "values": made.values, "chain": made.chain}
+    if call.path.endswith("/legend.json"):
+        ticks = [{"value": value, "label": label} for value, label in ((-0.2, "−0.2"), (0.4, "0.4"), (0.9, "0.9"))]
+        return 200, {"type": "continuous", "alt": "a bar", "colors": ["#a50026", "#006837"], "ticks": ticks}
+    if call.path.endswith("/logs"):
+        shown = [{"id": str(n), "time": time, "message": text} for n, (time, text) in enumerate(made.failures, 1)]
+        return 200, {"logs": [each for each in shown if int(each["id"]) > int(call.query["offset"][0])]}
     if call.path.endswith("/timeseries"):
         series = {band: {"mean": [value] * len(DAYS)} for band, value in made.values.items()}
         return 200, {"dates": [f"{day}T10:15:00Z" for day in DAYS], "series": series}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import bdap
+import bqplot
 import ipyleaflet
 import ipywidgets as widgets
 import pytest
 from bdap.charts import points, timeseries_figure
 
-from tests.extensions.platform import BOUNDS, Platform, platform
+from tests.extensions.platform import BOUNDS, DAYS, Platform, platform
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_a_click_shows_the_values_of_visible_layers_top_first(ndvi: bdap.Cube, s
     first = texts(shown)
     assert first.index("highest") < first.index("&lt;b&gt;median") and first.count("0.625") == 2
     services.values = {"value": None}
-    tiles(shown)[1].visible = False
+    shown.hide("highest")
     shown._on_event(type="click", coordinates=[45.6, 8.6])
     assert "no data" in texts(shown) and "highest" not in texts(shown)
     assert services.calls[-1].query == {"lon": ["8.6"], "lat": ["45.6"]}
@@ -83,23 +84,107 @@ def test_an_error_is_a_message_on_the_map_until_it_is_mended(ndvi: bdap.Cube, se
     assert shown.add(ndvi.median(), "NDVI").messages == []
 
 
-def test_a_cube_with_dates_says_what_a_map_needs(ndvi: bdap.Cube, services: Platform) -> None:
-    shown = bdap.Map().add(ndvi, "NDVI")
-    assert shown.messages == ["NDVI"] and "still has its dates" in texts(shown) and not services.calls
+def urls(shown: bdap.Map) -> list[tuple[str, float]]:
+    return [(layer.url.rpartition("time=")[2], layer.opacity) for layer in tiles(shown)]
+
+
+def test_a_cube_with_dates_has_a_slider_that_loads_its_neighbours_ahead(ndvi: bdap.Cube, services: Platform) -> None:
+    services.times = [f"{day}T10:15:00Z" for day in DAYS]
+    shown = bdap.Map().add(ndvi, "NDVI", opacity=0.5)
+    first, second, third = shown.dates("NDVI")
+    assert urls(shown) == [(third, 0.5), (third, 0), (third, 0)] and len(services.posted("/services")) == 1
+    loaded(shown)
+    assert urls(shown) == [(third, 0.5), (second, 0), (third, 0)]
+    layer = tiles(shown)[1]
+    shown.at("NDVI", "2025-06")
+    assert layer.opacity == 0.5 and sorted(urls(shown)) == [(first, 0), (second, 0.5), (third, 0)]
+    with pytest.raises(bdap.BadCube, match="no date '2024'"):
+        shown.at("NDVI", "2024")
+
+
+def loaded(shown: bdap.Map) -> None:
+    """What the browser tells when the tiles have come."""
+    tiles(shown)[0]._handle_leaflet_event(None, {"event": "load"}, [])
+
+
+def test_tiles_that_fail_are_told_once_in_words(ndvi: bdap.Cube, services: Platform) -> None:
+    shown = bdap.Map().add(ndvi.median(), "NDVI")
+    loaded(shown)
+    assert shown.messages == []
+    services.failures = [("2020-01-01T00:00:00Z", "long ago"), ("2999-01-01T00:00:00Z", "B04.tif <is> damaged")]
+    loaded(shown)
+    assert (
+        shown.messages == ["NDVI"] and "B04.tif &lt;is&gt; damaged" in texts(shown) and "long ago" not in texts(shown)
+    )
+    shown._hush("NDVI")
+    loaded(shown)
+    assert shown.messages == [] and services.calls[-1].query["offset"] == ["2"]
+
+
+def test_the_panel_shows_hides_fades_and_orders(ndvi: bdap.Cube) -> None:
+    shown = bdap.Map().add(ndvi.median(), "median").add(ndvi.max(), "highest")
+    row = shown.panel._rows["median"]
+    row.opacity.value = 0.25
+    assert [layer.opacity for layer in tiles(shown)] == [0.25, 1.0] and row.down.disabled
+    row.up.click()
+    assert [layer.name for layer in tiles(shown)] == ["highest", "median"] and shown.names == ["highest", "median"]
+    row.visible.value = False
+    assert [layer.name for layer in tiles(shown)] == ["highest"]
+    row.visible.value = True
+    assert [layer.opacity for layer in tiles(shown)] == [1.0, 0.25]
+    with pytest.raises(bdap.BadCube, match="no layer 'least'"):
+        shown.hide("least")
+
+
+def test_a_click_tells_the_steps_and_draws_the_time_series(ndvi: bdap.Cube, services: Platform) -> None:
+    services.chain = [
+        {"node": "a", "process": "load_collection", "values": {d: {"B04": 1.0, "B08": 3.0} for d in DAYS}},
+        {"node": "b", "process": "reduce_dimension", "values": dict.fromkeys(DAYS, 0.5)},
+        {"node": "c", "process": "reduce_dimension", "values": {"value": 0.5}},
+    ]
+    told: list[object] = []
+    shown = bdap.Map().add(ndvi.median(), "NDVI")
+    shown.on_click_value(lambda *values: told.append(values))
+    figure = shown.series_figure("NDVI")
+    shown._on_event(type="click", coordinates=[45.6, 8.6])
+    assert told == [(45.6, 8.6, {"NDVI": 0.625})]
+    assert "2025-04-18 B04 1, B08 3" in texts(shown) and "load_collection" in texts(shown)
+    assert list(figure.marks[0].y) == [0.5] * 3 and "45.6000" in figure.title
+    chart = shown._notes["series"].widget.children[1]
+    assert isinstance(chart, bqplot.Figure) and list(chart.marks[0].y) == [0.5] * 3
+
+
+def test_a_curtain_between_two_layers(ndvi: bdap.Cube) -> None:
+    shown = bdap.Map().add(ndvi.median(), "median").add(ndvi.max(), "highest").add(ndvi.min(), "least")
+    shown.swipe("median", ndvi.mean())
+    (curtain,) = (each for each in shown.controls if isinstance(each, ipyleaflet.SplitMapControl))
+    assert (curtain.left_layer.name, curtain.right_layer.name) == ("median", "right")
+    assert [layer.name for layer in tiles(shown)] == ["highest", "least"]
+    shown.unswipe()
+    assert [layer.name for layer in tiles(shown)] == ["median", "highest", "least", "right"]
+    with pytest.raises(bdap.BadCube, match="both sides"):
+        shown.swipe("median", "median")
+
+
+def test_two_maps_move_together(ndvi: bdap.Cube) -> None:
+    shown = bdap.Map().add(ndvi.median(), "median")
+    one, two = shown.split("median", ndvi.max()).children
+    assert (one.names, two.names) == (["median"], ["right"]) and one.center == two.center == shown.center
 
 
 def test_a_colour_map_has_a_legend(ndvi: bdap.Cube) -> None:
     shown = bdap.Map().add(ndvi.median().colormap("rdylgn", -0.2, 0.9), "NDVI")
-    assert "#a50026" in texts(shown) and "-0.2" in texts(shown) and "0.9" in texts(shown)
-    assert "#a50026" not in texts(shown.add(ndvi.median(), "NDVI"))
+    assert "#a50026" in texts(shown) and "−0.2" in texts(shown) and "0.9" in texts(shown)
+    assert "#a50026" not in texts(shown.hide("NDVI")) and "#a50026" in texts(shown.show("NDVI"))
 
 
 def test_a_slider_shows_what_it_stands_at(ndvi: bdap.Cube, services: Platform) -> None:
     shown = bdap.Map()
     slider = shown.slide(lambda limit: ndvi.median() > limit, [0.2, 0.4, 0.6], "green", "NDVI above")
-    before = tiles(shown)[0].url
+    loaded(shown)
+    assert len({layer.url for layer in tiles(shown)}) == 2
     slider.value = 0.6
-    assert len(tiles(shown)) == 1 and tiles(shown)[0].url != before
+    assert [layer.opacity for layer in tiles(shown)].count(1) == 1
     sent = services.posted("/services")[-1]["process"]["process_graph"]["apply1"]["arguments"]["process"]
     assert sent["process_graph"]["gt1"]["arguments"]["y"] == 0.6
 

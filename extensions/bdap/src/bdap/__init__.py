@@ -4,8 +4,7 @@ from .catalogue import collections
 from .client import Client, configure
 from .cube import Cube, collection, from_json
 from .errors import BadCube, BdapError, NotConfigured, NotReachable, ServiceError
-from .legend import message_html
-from .maps import Map
+from .map import Map, message_html
 
 __version__ = "0.1.0"
 

@@ -1,15 +1,18 @@
-"""Charts beside the map, in bqplot: a histogram and a time series."""
+"""Charts beside the map, in bqplot: histogram, time series, scatter of two bands, values along a line."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import bqplot
 import numpy as np
 from ipywidgets import Layout
 
 INK = "#1d6996"
+COLOURS = (INK, "#cc503e", "#0f8554", "#94346e", "#e17c05", "#38a6a5", "#5f4690", "#73af48")
+"""Told apart by people who do not see all colours, and dark enough on white."""
 MARGIN = {"top": 34, "bottom": 44, "left": 62, "right": 28}
 
 
@@ -31,12 +34,72 @@ def timeseries_figure(
     date_format: str = "%b",
 ) -> bqplot.Figure:
     """A line through the days that have a value; `series` is what `cube.timeseries()` gives."""
-    days, values = points(series)
+    return lines_figure({"value": series}, title, low, high, height, date_format)
+
+
+def lines_figure(
+    series: Mapping[str, Sequence[tuple[str, float | None]]],
+    title: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    height: int = 260,
+    date_format: str = "",
+) -> bqplot.Figure:
+    """A line for each band through the days that have a value."""
     scales = {"x": bqplot.DateScale(), "y": bqplot.LinearScale(min=low, max=high)}
-    line = bqplot.Lines(x=days, y=values, scales=scales, colors=[INK], marker="circle", marker_size=36, stroke_width=2)
-    figure = _figure([line], scales, title, "", "value", height)
-    figure.axes[0].tick_format = date_format
+    found = {band: points(each) for band, each in series.items()}
+    marks = [
+        _line(days, values, scales, COLOURS[i % len(COLOURS)], band, len(found) > 1)
+        for i, (band, (days, values)) in enumerate(found.items())
+    ]
+    figure = _figure(marks, scales, title, "", "value" if len(found) == 1 else "", height)
+    figure.axes[0].tick_format = date_format or _dates(list(found.values()))
+    figure.axes[0].num_ticks = 6
     return figure
+
+
+def scatter_figure(
+    x: Sequence[float | None],
+    y: Sequence[float | None],
+    names: tuple[str, str] = ("x", "y"),
+    title: str = "",
+    height: int = 300,
+) -> bqplot.Figure:
+    """A point for each pair of values that are both there."""
+    pairs = [(one, two) for one, two in zip(x, y, strict=True) if one is not None and two is not None]
+    scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale()}
+    xs, ys = (np.array([pair[i] for pair in pairs], float) for i in (0, 1))
+    dots = bqplot.Scatter(
+        x=xs, y=ys, scales=scales, colors=[INK], default_size=12, default_opacities=[0.45], stroke_width=0
+    )
+    return _figure([dots], scales, title, *names, height)
+
+
+def transect_figure(
+    distance: Sequence[float],
+    values: Mapping[str, Sequence[float | None]],
+    unit: str = "metre",
+    title: str = "",
+    height: int = 260,
+) -> bqplot.Figure:
+    """Values along a line: a line for each band over the distance from its beginning; gaps where there is no data."""
+    scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale()}
+    far = unit == "metre" and len(distance) > 0 and distance[-1] > 5000
+    along = np.asarray(distance, float) / (1000 if far else 1)
+    marks = [
+        _line(
+            along,
+            np.array([np.nan if v is None else v for v in each], float),
+            scales,
+            COLOURS[i % len(COLOURS)],
+            band,
+            len(values) > 1,
+            "",
+        )
+        for i, (band, each) in enumerate(values.items())
+    ]
+    words = "kilometres" if far else f"{unit}s"
+    return _figure(marks, scales, title, f"{words} along the line", "value" if len(values) == 1 else "", height)
 
 
 def middles(edges: Sequence[float]) -> np.ndarray:
@@ -50,6 +113,33 @@ def points(series: Sequence[tuple[str, float | None]]) -> tuple[np.ndarray, np.n
     known = [(datetime.fromisoformat(day), value) for day, value in series if value is not None]
     days = np.array([day for day, _ in known], dtype="datetime64[ms]")
     return days, np.array([value for _, value in known], dtype=float)
+
+
+def _line(
+    x: np.ndarray,
+    y: np.ndarray,
+    scales: dict[str, bqplot.Scale],
+    colour: str,
+    label: str,
+    several: bool,
+    marker: str = "circle",
+) -> bqplot.Lines:
+    named: dict[str, Any] = {"labels": [label], "display_legend": True} if several else {}
+    shape = {"marker": marker, "marker_size": 36} if marker else {}
+    return bqplot.Lines(x=x, y=y, scales=scales, colors=[colour], stroke_width=2, **shape, **named)
+
+
+def _colour(place: int) -> str:
+    return COLOURS[place % len(COLOURS)]
+
+
+def _dates(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
+    """Months within a year or so, else years."""
+    days = np.concatenate([days for days, _ in found]) if found else np.array([], "datetime64[ms]")
+    if len(days) < 2:
+        return "%d %b %y"
+    span = (days.max() - days.min()) / np.timedelta64(1, "D")
+    return "%d %b" if span < 60 else "%b" if span < 400 else "%b %y" if span < 1500 else "%Y"
 
 
 def _figure(

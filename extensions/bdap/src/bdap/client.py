@@ -24,13 +24,18 @@ SERVICE_SECONDS = 3 * 3600
 
 @dataclass(frozen=True)
 class TileService:
-    """A process graph made into tiles: its id, the XYZ template of its tiles and where it has data."""
+    """A process graph made into tiles: its id, the XYZ template of its tiles and where it has data.
+
+    `times` are its dates, where it has several; `undrawable` says why no picture can be made of it.
+    """
 
     id: str
     url: str
     bounds: tuple[float, float, float, float] | None
     min_zoom: int
     max_zoom: int
+    times: tuple[str, ...] = ()
+    undrawable: str = ""
 
 
 class Client:
@@ -60,6 +65,8 @@ class Client:
             bounds=tuple(bounds) if bounds else None,
             min_zoom=int(options.get("minzoom", 0)),
             max_zoom=int(options.get("maxzoom", 18)),
+            times=tuple((answer.get("attributes") or {}).get("times") or ()),
+            undrawable=(answer.get("attributes") or {}).get("undrawable") or "",
         )
         with self._lock:
             self._services[graph_json] = (time.monotonic(), service)
@@ -69,6 +76,24 @@ class Client:
         """The values of a service's graph at a place, one per band."""
         answer = self._call("processing", "GET", f"/services/{service.id}/point", params={"lon": lon, "lat": lat})
         return dict(answer["values"])
+
+    def inspect(self, service: TileService, lon: float, lat: float) -> dict[str, Any]:
+        """`values` of a service's graph at a place, and `chain`: the values after each of its steps."""
+        return self._call("processing", "GET", f"/services/{service.id}/point", params={"lon": lon, "lat": lat})
+
+    def legend(self, service: TileService) -> dict[str, Any]:
+        """What the colours of a service mean."""
+        return self._call("processing", "GET", f"/services/{service.id}/legend.json")
+
+    def failures(self, service: TileService, after: int = 0) -> list[dict[str, Any]]:
+        """Why tiles of a service could not be drawn, after the entry of that id, oldest first."""
+        params = {"level": "error", "offset": after}
+        return list(self._call("processing", "GET", f"/services/{service.id}/logs", params=params)["logs"])
+
+    def area(self, service: TileService, what: str, geometry: Any, **params: Any) -> dict[str, Any]:
+        """What the service says of a GeoJSON geometry: statistics, timeseries, histogram, pixels, transect."""
+        path = f"/services/{service.id}/{what}"
+        return self._call("processing", "POST", path, json={"geometry": geometry}, params=params)
 
     def timeseries(
         self, service: TileService, lon: float, lat: float

@@ -1,0 +1,133 @@
+"""A click on the map: values of each layer there, the steps that led to them, and their course in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Any
+
+import bqplot
+import ipyleaflet
+import ipywidgets as widgets
+
+from .. import ask
+from ..charts import lines_figure, timeseries_figure
+from ..errors import BdapError
+from . import chain
+from .rasters import Rasters
+from .shown import Raster
+
+WIDTH = 240
+CHART = "min(320px, 80vw)"
+Clicked = Callable[[float, float, dict[str, Any]], None]
+
+
+class Identify(Rasters):
+    """What stands at a place."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._popup: ipyleaflet.Popup | None = None
+        self._followers: list[Clicked] = []
+        self.clicks = True
+        self._feature = ""
+        super().__init__(*args, **options)
+        self.on_interaction(self._on_event)
+
+    def on_click_value(self, call: Clicked) -> None:
+        """Call `call(lat, lon, values)` at each click; `values` are those of each visible layer by its name."""
+        self._followers.append(call)
+
+    def series_figure(self, title: str = "", low: float | None = None, high: float | None = None) -> bqplot.Figure:
+        """A chart to put beside the map: the course in time of the topmost layer at the place of the last click."""
+        figure = timeseries_figure([], title or "Click on the map", low, high)
+
+        def follow(lat: float, lon: float, _: Any) -> None:
+            found = next((each for each in self._series.values() if each), {})
+            if found:
+                fresh = lines_figure(found, "", low, high)
+                figure.marks, figure.axes = fresh.marks, fresh.axes
+                figure.title = f"{title} at {lat:.4f}, {lon:.4f}".strip()
+
+        self.on_click_value(follow)
+        return figure
+
+    def identify(self, lat: float, lon: float) -> None:
+        """Open a small window at the place with the value of every visible layer, the topmost first."""
+        rows, details, values = [], [], dict[str, Any]()
+        self._series: dict[str, chain.Series] = {}
+        for name, one in reversed(self._shown.items()):
+            if not isinstance(one, Raster) or not one.visible:
+                continue
+            answer = self._asked(one, lat, lon)
+            if answer is None:
+                rows.append(_row(name, "could not be read"))
+                continue
+            found = chain.at(answer["values"], one.time)
+            values[name], self._series[name] = _plain(found), chain.series(answer)
+            rows.append(_row(name, chain.values_html(found)))
+            details.append((name, chain.steps_html(answer, one.time)))
+        nothing = [] if self._feature else ["<tr><td>no layer is shown</td></tr>"]
+        self._open(lat, lon, rows or nothing, details)
+        self._feature = ""
+        for call in self._followers:
+            call(lat, lon, values)
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _on_event(self, **event: Any) -> None:
+        told = self._feature or any(isinstance(one, Raster) for one in self._shown.values())
+        if event.get("type") == "click" and self.clicks and told:
+            self.identify(*event["coordinates"])
+
+    def _asked(self, one: Raster, lat: float, lon: float) -> Mapping[str, Any] | None:
+        try:
+            return ask.client_of(one.cube).inspect(ask.service(one.cube, one.name), lon, lat)
+        except BdapError as error:
+            self._say(one.name, error)
+            return None
+
+    def _open(self, lat: float, lon: float, rows: list[str], details: list[tuple[str, str]]) -> None:
+        place = f'<div style="color:#595959">{lat:.5f}, {lon:.5f}</div>'
+        steps = chain.opened([(name if len(details) > 1 else "", html) for name, html in details if html])
+        text = f'{self._feature}<table style="line-height:1.5">{"".join(rows)}</table>{place}{steps}'
+        self._pop(lat, lon, widgets.HTML(text, layout={"width": f"{WIDTH - 10}px" if steps else "auto"}))
+        name, found = next(((n, s) for n, s in self._series.items() if s), ("", {}))
+        if found:
+            self._chart(f"{name} at {lat:.4f}, {lon:.4f}", found)
+
+    def _chart(self, title: str, found: chain.Series) -> None:
+        """The course in time, in a corner of the map until it is closed."""
+        close = widgets.Button(description="Close", tooltip="Close the chart", layout={"width": "auto"})
+        close.on_click(lambda _: self._note("series", None))
+        head = widgets.HBox([widgets.HTML(f"<b>{escape(title)}</b>"), close])
+        head.layout.justify_content = "space-between"
+        figure = small(lines_figure(found))
+        self._note("series", widgets.VBox([head, figure], layout={"width": CHART}), "bottomright")
+
+    def _pop(self, lat: float, lon: float, child: widgets.DOMWidget) -> None:
+        if self._popup is not None:
+            self._popup.child = child
+            self._popup.open_popup([lat, lon])
+            return
+        size = {"min_width": WIDTH, "max_width": WIDTH}
+        self._popup = ipyleaflet.Popup(location=[lat, lon], child=child, auto_close=False, **size)
+        ipyleaflet.Map.add(self, self._popup)
+
+
+def small(figure: bqplot.Figure, height: int = 150) -> bqplot.Figure:
+    """A chart for a corner of the map."""
+    figure.layout = widgets.Layout(width=CHART, height=f"{height}px", min_width="0")
+    figure.fig_margin = {"top": 8 if not figure.title else 28, "bottom": 26, "left": 44, "right": 16}
+    figure.title_style = {"font-size": "12px"}
+    for axis in figure.axes:
+        axis.label = ""
+        axis.num_ticks = 5
+    return figure
+
+
+def _row(name: str, value: str) -> str:
+    return f'<tr><td style="padding-right:10px;vertical-align:top">{escape(name)}</td><td>{value}</td></tr>'
+
+
+def _plain(values: Mapping[str, Any]) -> Any:
+    return next(iter(values.values())) if len(values) == 1 else dict(values)
