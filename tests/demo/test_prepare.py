@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from bdap_hub import database
 from bdap_hub.demo import people, prepare, run
 from bdap_hub.errors import Conflict
 from bdap_hub.identity import people as accounts
+from bdap_hub.spawning.store.folders import ensure_home
 from tests.conftest import make_settings
 
 TERMS = Path(people.__file__).with_name("terms.txt")
@@ -94,3 +96,11 @@ def test_seeding_again_changes_nothing_but_where_the_provider_listens(tmp_path):
     people.seed(moved, people.PEOPLE)
     pia = accounts.find(store, "pia")
     assert (pia.standing, pia.issuer) == ("blocked", moved.identity.issuer) != ("blocked", settings.identity.issuer)
+
+
+def test_a_new_home_of_the_demo_has_first_notebook_and_gallery(tmp_path):
+    settings = make_settings(tmp_path, spawning={"skeleton": str(Path(prepare.__file__).parent / "notebooks")})
+    home = ensure_home(settings, "nora", os.getuid(), os.getgid())
+    assert (home / "first-map.ipynb").is_file()
+    assert not (home / "gallery").is_symlink() and (home / "gallery" / "README.md").is_file()
+    assert len(list((home / "gallery").glob("*.ipynb"))) >= 4

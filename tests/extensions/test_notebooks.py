@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import socket
@@ -27,7 +26,7 @@ from bdap_hub.catalogue.app import create_app as create_catalogue
 from bdap_hub.catalogue.ingest import ingest
 from bdap_hub.demo.data import generate
 from bdap_hub.processing.app import create_app as create_processing
-from tests.extensions.conftest import EXTENSIONS
+from tests.extensions.conftest import environment
 
 NOTEBOOKS = Path(__file__).parents[2] / "bdap_hub" / "demo" / "notebooks"
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
@@ -48,15 +47,7 @@ def services(hub: Any) -> dict[str, str]:
         assert report.added and not report.errors, str(report)
     hub.serve(create_catalogue(settings), settings.catalogue.port)
     hub.serve(create_processing(settings), settings.processing.port)
-    return {
-        **{k: v for k, v in os.environ.items() if not k.startswith(("BDAP_", "JUPYTERHUB"))},
-        "JUPYTERHUB_API_TOKEN": hub.token("ana"),
-        "BDAP_PROCESSING_URL": f"{settings.processing.url}/services/processing",
-        "BDAP_CATALOGUE_URL": f"{settings.catalogue.url}/services/catalogue",
-        "BDAP_PROJECT": "agriculture",
-        "PYTHONPATH": str(EXTENSIONS / "bdap" / "src"),
-        "PYTHONWARNINGS": "ignore",
-    }
+    return environment(hub, "ana")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,90 @@
+"""The gallery's twelve notebooks against the real catalogue and processing services, on a small season of demo data."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import re
+import shutil
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from bdap_hub.catalogue.app import create_app as create_catalogue
+from bdap_hub.demo import prepare
+from bdap_hub.demo.data import generate
+from bdap_hub.processing.app import create_app as create_processing
+from tests.extensions.conftest import EXTENSIONS, environment
+
+GALLERY = EXTENSIONS / "bdap" / "gallery"
+NAMES = sorted(path.name for path in GALLERY.glob("*.ipynb"))
+SIZE = 768
+AT_ONCE = 3
+NO_MESSAGE = """
+shown = [each for each in list(globals().values()) if isinstance(each, bdap.Map)]
+told = [about for each in shown for about in each.messages]
+assert not told, f"messages on a map: {told}"
+print(len(shown), "maps")
+"""
+
+
+@pytest.fixture(scope="module")
+def services(hub: Any) -> dict[str, str]:
+    """The demo's collections, made small; the environment of ana's notebook server."""
+    settings = hub.settings
+    for folder in (settings.var / "catalogue", settings.var / "stamps", settings.store.data):  # others' leftovers
+        shutil.rmtree(folder, ignore_errors=True)
+    settings.store.data.mkdir()
+    generate(settings.store.data, size=SIZE)
+    prepare.ingest_demo(settings, lambda _: None)
+    hub.serve(create_catalogue(settings), settings.catalogue.port)
+    hub.serve(create_processing(settings), settings.processing.port)
+    return environment(hub, "ana")
+
+
+@pytest.fixture(scope="module")
+def runs(services: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Each notebook as it stands after its run, or the failure of one of its cells."""
+
+    async def run(name: str, turn: asyncio.Semaphore) -> Any:
+        notebook = nbformat.read(GALLERY / name, as_version=4)
+        notebook.cells.append(nbformat.v4.new_code_cell(NO_MESSAGE))
+        folder = {"metadata": {"path": str(tmp_path_factory.mktemp(name.removesuffix(".ipynb")))}}
+        async with turn:
+            try:
+                return await NotebookClient(
+                    notebook, timeout=180, kernel_name="python3", resources=folder
+                ).async_execute(env=services)
+            except CellExecutionError as error:
+                return error
+
+    async def all_of_them() -> list[Any]:
+        turn = asyncio.Semaphore(AT_ONCE)
+        return await asyncio.gather(*(run(name, turn) for name in NAMES))
+
+    return dict(zip(NAMES, asyncio.run(all_of_them()), strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_of_the_gallery_runs(name: str, runs: dict[str, Any]) -> None:
+    done = runs[name]
+    if isinstance(done, CellExecutionError):
+        pytest.fail(str(done)[-3000:])
+    outputs = [output for cell in done.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert [each for each in outputs if each.output_type == "error" or each.get("name") == "stderr"] == []
+    assert re.fullmatch(r"\d+ maps\n", done.cells[-1].outputs[0].text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_of_the_gallery_is_short_and_clean(name: str) -> None:
+    notebook = nbformat.read(GALLERY / name, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert len(code) <= 10 and notebook.cells[0].source.startswith(f"# {int(name[:2])}. ")
+    assert not [cell for cell in code if cell.outputs or cell.execution_count is not None]
+    assert max(len(line) for cell in code for line in cell.source.splitlines()) <= 120
+    for cell in code:
+        ast.parse(cell.source)
