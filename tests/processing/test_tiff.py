@@ -6,6 +6,7 @@ import os
 import random
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,7 +20,8 @@ from rasterio.windows import Window
 from bdap_hub.processing.engine import memory
 from bdap_hub.processing.engine.files import File
 from bdap_hub.processing.engine.memory import _Spare, room
-from bdap_hub.processing.engine.tiff import Tiff, images
+from bdap_hub.processing.engine.rows import Tile, Unfinished
+from bdap_hub.processing.engine.tiff import Image, Tiff, images
 from bdap_hub.rasters.held import Unsuitable, Version
 
 WIDTH, HEIGHT = 700, 430
@@ -88,11 +90,12 @@ def test_every_tile_of_a_plain_file_is_what_gdal_reads(tmp_path: Path, profile: 
     for level in range(len(file.raster.sizes)):
         for row, column, window in units(file, level):
             for band in range(1, file.count + 1):
-                found, want = file.tile(level, band, row, column), file.level(level).read(band, window=window)
-                if found is None:
+                tile, want = file.tile(level, band, row, column), file.level(level).read(band, window=window)
+                if tile is None:
                     assert "SPARSE_OK" in profile and not want.any(), (level, row, column)
                     continue
                 read += 1
+                found = tile.upto(len(tile))
                 assert found.dtype == want.dtype and np.array_equal(found, want), (level, row, column, band)
     assert read > 10
 
@@ -129,7 +132,56 @@ def test_a_damaged_tile_is_none(tmp_path: Path, damage: str) -> None:
             file.truncate(start + size // 2)
     tiff = Tiff(version(path))
     image = next(images(tiff.read))
-    assert image is not None and image.pixels(1, 1, 1, tiff.read) is None
+    assert image is not None and tile_of(image, tiff).upto(128) is None
+
+
+def tile_of(image: Image, tiff: Tiff, row: int = 1, column: int = 1, unfinished: Unfinished | None = None) -> Tile:
+    place = image.place(1, row, column)
+    assert place is not None
+    return Tile(image, place, image.shape(row, column), tiff.read, unfinished or Unfinished())
+
+
+@pytest.mark.parametrize("most", [0, 1, 24], ids="{} streams are kept".format)
+@pytest.mark.parametrize("profile", [PLAIN[0], PLAIN[5]], ids=["deflated", "as they are"])
+def test_rows_are_decoded_as_far_as_they_are_needed_in_whatever_order(
+    tmp_path: Path, profile: dict[str, Any], most: int
+) -> None:
+    file = opened(written(tmp_path / "a.tif", **{**profile, "blockysize": 256}))
+    file._handles.unfinished = Unfinished(most)
+    want, choose = file.level(0).read(1), random.Random(most)
+    tiles = [(row, column, file.tile(0, 1, row, column)) for row in range(2) for column in range(3)]
+    for _ in range(60):
+        row, column, tile = choose.choice(tiles)
+        assert tile is not None
+        rows = choose.randint(1, len(tile))
+        found = tile.upto(rows)
+        assert np.array_equal(found[:rows], want[row * 256 :, column * 256 :][:rows, : found.shape[1]])
+    assert len(file._handles.unfinished._streams) <= most
+
+
+def test_damage_below_the_rows_that_are_needed_hides_none_of_them(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.tif", dtype="uint16")
+    want = opened(path).level(0).read(1)[128:, 256:512]
+    start, size = first_tile(path)
+    with path.open("r+b") as file:
+        file.seek(start + size - 100)
+        file.write(bytes(100))
+    tiff = Tiff(version(path))
+    tile = tile_of(next(image for image in images(tiff.read) if image is not None), tiff)
+    found = tile.upto(20)
+    assert np.array_equal(found[:20], want[:20])
+    assert tile.upto(128) is None and np.array_equal(tile.upto(20)[:20], want[:20])
+
+
+def test_threads_that_need_different_rows_of_a_tile_all_get_theirs(tmp_path: Path) -> None:
+    file = opened(written(tmp_path / "a.tif", dtype="uint16", blockysize=256, predictor=2))
+    want = file.level(0).read(1)
+    for turn in range(20):
+        tile = file.tile(0, 1, 0, 1)
+        assert tile is not None
+        with ThreadPoolExecutor(4) as pool:
+            for rows, found in [(n, pool.submit(tile.upto, n)) for n in random.Random(turn).sample(range(1, 257), 4)]:
+                assert np.array_equal(found.result()[:rows], want[:rows, 256:512])
 
 
 def test_directories_in_a_circle_come_to_an_end(tmp_path: Path) -> None:
@@ -157,8 +209,8 @@ def test_flipped_bytes_give_other_numbers_or_none_but_no_other_failure(tmp_path:
             continue
         read += 1
         for image in tiff.levels(wanted, 1):
-            if image is not None:
-                image.pixels(1, 0, 0, tiff.read)
+            if image is not None and image.place(1, 0, 0):
+                tile_of(image, tiff, 0, 0).upto(128)
     assert read > 50
 
 
@@ -167,9 +219,11 @@ def test_a_tile_is_never_that_of_another_file(tmp_path: Path) -> None:
     file = opened(path)
     file._handles.plain.clear()  # as if many others had been opened since
     os.utime(path, ns=(1, 1))
+    tile, other = file.tile(0, 1, 0, 0), opened(path).tile(0, 1, 0, 0)
+    assert tile is not None and other is not None
     with pytest.raises(rasterio.errors.RasterioError, match="replaced just now"):
-        file.tile(0, 1, 0, 0)
-    assert opened(path).tile(0, 1, 0, 0) is not None
+        tile.upto(1)
+    assert other.upto(1) is not None
 
 
 def test_a_blocks_memory_serves_again_once_nobody_has_it_and_never_before(tmp_path: Path) -> None:

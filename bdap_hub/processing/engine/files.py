@@ -21,6 +21,7 @@ from rasterio.errors import RasterioError
 from ...rasters.held import SIDECARS, Held, Unsuitable, Version
 from .cache import Cache
 from .positions import Raster
+from .rows import Tile, Unfinished
 from .tiff import Image, Tiff
 
 DRIVERS = (
@@ -49,6 +50,7 @@ class Handles:
         self._local = threading.local()
         self._all: weakref.WeakValueDictionary[int, _Own] = weakref.WeakValueDictionary()
         self.plain: Cache[Tiff] = Cache(PLAIN)
+        self.unfinished = Unfinished()
 
     def get(self, key: Any, make: Callable[[], Any]) -> Any:
         """This thread's handle of that key, made where it has none; the one it used longest ago is closed."""
@@ -103,10 +105,16 @@ class File:
         options = {"overview_level": number - 1} if number else {}
         return self._handles.get((self.version, number), lambda: _first(self.version, self._way, **options))
 
-    def tile(self, number: int, band: int, row: int, column: int) -> Any:
-        """One of the units of a level, the numbers of a band counted from 1; None where only GDAL can read it."""
+    def tile(self, number: int, band: int, row: int, column: int) -> Tile | None:
+        """One of the units of a level, of a band counted from 1; None where only GDAL can read it."""
         image = self._plain[number]
-        return None if image is None else image.pixels(band, row, column, self._tiff().read)
+        place = None if image is None else image.place(band, row, column)
+        if image is None or place is None:
+            return None
+        return Tile(image, place, image.shape(row, column), self._read, self._handles.unfinished)
+
+    def _read(self, at: int, size: int) -> bytes:
+        return self._tiff().read(at, size)
 
     def _tiff(self) -> Tiff:
         return self._handles.plain.get(self.version, lambda: Tiff(self.version))

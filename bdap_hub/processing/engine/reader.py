@@ -27,6 +27,7 @@ from .cache import Cache
 from .files import File, Handles
 from .grid import Grid
 from .memory import room
+from .rows import Tile
 from .sampling import Sampler, sampler
 from .watch import Watch
 
@@ -131,8 +132,8 @@ class Reader:
         out = None
         for row in rows:
             for column in columns:
-                block = self._block(file, source.index, how.level, row, column)
                 y, x = how.top - row * height, how.left - column * width  # of the window, in the block
+                block = self._block(file, source.index, how.level, row, column, y + how.bottom - how.top)
                 part = block[max(y, 0) : y + how.bottom - how.top, max(x, 0) : x + how.right - how.left]
                 if len(rows) == len(columns) == 1:
                     return part
@@ -141,21 +142,27 @@ class Reader:
                 out[max(-y, 0) :, max(-x, 0) :][: part.shape[0], : part.shape[1]] = part
         return out
 
-    def _block(self, file: File, index: int, level: int, row: int, column: int) -> Any:
+    def _block(self, file: File, index: int, level: int, row: int, column: int, rows: int) -> Any:
+        """A block of stored numbers, of which at least so many rows are there, as far as it has them."""
+        key = (file.version, index, level, row, column)
+        block = self._blocks.get(key, lambda: self._opened(file, index, level, row, column))
+        if not isinstance(block, Tile):
+            return block
+        found = block.upto(min(rows, len(block)))
+        return self._by_gdal(file, index, level, row, column) if found is None else found
+
+    def _opened(self, file: File, *where: int) -> Any:
+        index, level, row, column = where
+        plain = None if index == MASK else file.tile(level, index, row, column)
+        return self._by_gdal(file, *where) if plain is None else plain
+
+    def _by_gdal(self, file: File, index: int, level: int, row: int, column: int) -> Any:
         width, height = file.units[level]
         whole_width, whole_height = file.raster.sizes[level]
         x, y = column * width, row * height
         window = Window(x, y, min(width, whole_width - x), min(height, whole_height - y))
-        key = (file.version, index, level, row, column)
-
-        def decoded() -> Any:
-            plain = None if index == MASK else file.tile(level, index, row, column)
-            if plain is not None:
-                return plain
-            kind = np.uint8 if index == MASK else file.dtypes[index - 1]
-            return _pixels(file.level(level), index, window=window, out=room((window.height, window.width), kind))
-
-        return self._blocks.get(key, decoded)
+        kind = np.uint8 if index == MASK else file.dtypes[index - 1]
+        return _pixels(file.level(level), index, window=window, out=room((window.height, window.width), kind))
 
     def _place(self, href: str) -> str:
         """The part of the store that answers or hangs as a whole: a collection's folder, or a project's."""

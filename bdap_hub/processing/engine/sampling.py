@@ -126,18 +126,20 @@ def sampler(grid: Grid, raster: Raster) -> Sampler | None:
     full, size = raster.sizes[0], tuple(side // decimate for side in raster.sizes[level])
     # an overview's size is rounded, so its pixels are stretched over the whole raster
     x, y = (own / whole / decimate for own, whole in zip(raster.sizes[level], full, strict=True))
-    columns, rows = columns * x, rows * y
-    inside = _inside(columns, size[0]) & _inside(rows, size[1])
-    whole = bool(inside.all())
-    if not inside.any():
-        return None
-    if not whole:  # pixels without a source take any valid position: their values are thrown away
+    if (x, y) != (1, 1):
+        columns, rows = columns * x, rows * y
+    holes = None
+    if not (_all_inside(columns, size[0]) and _all_inside(rows, size[1])):
+        inside = _inside(columns, size[0]) & _inside(rows, size[1])
+        if not inside.any():
+            return None
+        # pixels without a source take any valid position: their values are thrown away
         columns, rows = np.where(inside, columns, columns[inside][0]), np.where(inside, rows, rows[inside][0])
+        holes = ~inside
     smooth = not grid.exact and min(size) > 1
     blur = _variance(scale * max(x, y)) if smooth else 0.0
     columns, left, right = _windowed(columns, size[0], smooth, passes(blur))
     rows, top, bottom = _windowed(rows, size[1], smooth, passes(blur))
-    holes = None if whole else ~inside
     return Sampler(
         level, decimate, top, left, bottom, right, columns, rows, holes, smooth, blur, grid.crs == raster.crs
     )
@@ -146,6 +148,10 @@ def sampler(grid: Grid, raster: Raster) -> Sampler | None:
 def passes(variance: float) -> int:
     """How often pixels are mixed with their neighbours for a smoothing of that variance."""
     return math.ceil(variance / 2 / WEIGHT)
+
+
+def _all_inside(positions: Any, size: int) -> bool:
+    return bool(positions.min() >= 0 and positions.max() < size)  # neither of NaN
 
 
 def _inside(positions: Any, size: int) -> Any:
@@ -159,7 +165,8 @@ def _windowed(positions: Any, size: int, smooth: bool, around: int) -> tuple[Any
     first, last = math.floor(positions.min() - half), math.floor(positions.max() - half)
     start = max(0, min(first - around, size - 1 - smooth))
     end = min(size, max(last + 1 + smooth + around, start + 1 + smooth))
-    return (positions - start).astype(np.float32), start, end
+    within = np.empty(positions.shape, np.float32)
+    return np.subtract(positions, start, out=within, casting="same_kind"), start, end
 
 
 def _level(grid: Grid, raster: Raster, scale: float) -> tuple[int, int]:

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from isal import isal_zlib
 
 from ...rasters.held import Held, Version
-from .memory import room
 
 MOST_IMAGES, MOST_TAGS, MOST_TILES = 64, 512, 2**16
 SIZES = {1: 1, 3: 2, 4: 4, 16: 8}
@@ -27,6 +25,8 @@ PLAIN, DEFLATE, DIFFERENCES, REDUCED, APART = 1, (8, 32946), 2, 1, 2
 KINDS = {1: "u", 2: "i", 3: "f"}
 
 Read = Callable[[int, int], bytes]
+Place = tuple[int, int]
+"""Where bytes begin in a file, and how many they are."""
 
 
 class Entry(NamedTuple):
@@ -51,26 +51,18 @@ class Image:
     starts: Any
     sizes: Any
 
-    def pixels(self, band: int, row: int, column: int, read: Read) -> Any:
-        """The stored numbers of a tile, of the band counted from 1; None where it is missing or damaged."""
+    def place(self, band: int, row: int, column: int) -> Place | None:
+        """Where a tile of the band counted from 1 stands in the file; None where it does not, or cannot be plain."""
         across, down = -(-self.width // self.tile[0]), -(-self.height // self.tile[1])
         number = ((band - 1) * down + row) * across + column
-        start, size, (width, height) = int(self.starts[number]), int(self.sizes[number]), self.tile
-        expected = width * height * self.kind.itemsize
-        if not start or not 0 < size <= 2 * expected + 1024:
-            return None
-        raw = read(start, size)
-        whole = _inflated(raw, expected) if self.deflated else raw
-        if len(raw) != size or len(whole) != expected:
-            return None
-        found = np.frombuffer(whole, self.kind).reshape(height, width)
-        part = found[: self.height - row * height, : self.width - column * width]
-        out = room(part.shape, self.kind)
-        if self.differences:
-            np.add.accumulate(part, axis=1, dtype=self.kind, out=out)
-        else:
-            out[...] = part
-        return out
+        start, size = int(self.starts[number]), int(self.sizes[number])
+        expected = self.tile[0] * self.tile[1] * self.kind.itemsize
+        return (start, size) if start and 0 < size <= 2 * expected + 1024 else None
+
+    def shape(self, row: int, column: int) -> tuple[int, int]:
+        """Rows and columns of a tile that lie in the image."""
+        width, height = self.tile
+        return min(height, self.height - row * height), min(width, self.width - column * width)
 
 
 def images(read: Read) -> Iterator[Image | None]:
@@ -136,16 +128,6 @@ def _numbers(entry: Entry, read: Read) -> Any:
     if entry.type not in SIZES or not 0 < entry.many <= MOST_TILES:
         raise ValueError(f"{entry.many} numbers of type {entry.type}")
     return np.frombuffer(read(entry.at, entry.many * SIZES[entry.type]), f"<u{SIZES[entry.type]}")
-
-
-def _inflated(raw: bytes, expected: int) -> bytes:
-    """What is deflated in these bytes, no more than is expected; nothing where they are damaged."""
-    try:
-        inflate = isal_zlib.decompressobj()
-        found = inflate.decompress(raw, expected + 1)
-    except isal_zlib.IsalError:  # type: ignore[misc]
-        return b""
-    return bytes(found) if inflate.eof else b""
 
 
 class Tiff:
