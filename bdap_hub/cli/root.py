@@ -139,9 +139,15 @@ def catalogue_watch(names: tuple[str, ...], every: float, prune: bool, once: boo
 @click.option("--slug", default="", help="Last part of the address; from the file's name by default.")
 @click.option("--title", default="")
 @click.option("--description", default="")
-@click.option("--visibility", type=click.Choice(["project", "people", "public"]), default="project", show_default=True)
+@click.option(
+    "--visibility", type=click.Choice(["project", "people", "public"]), help="project, unless said otherwise."
+)
+@click.option("--entry", default="", help="The notebook to show, where there are several.")
 def publish(path: Path, **fields: str) -> None:
-    """Publish a notebook (.ipynb, .zip or a folder) as a dashboard. Needs BDAP_TOKEN or a notebook server's token."""
+    """Publish a notebook (.ipynb, .zip or a folder) as a dashboard. Needs BDAP_TOKEN or a notebook server's token.
+
+    A folder's bdap-dashboard.yaml may say title, description, slug, visibility and entry.
+    """
     from ..dashboards.client import publish as send
 
     token = os.environ.get("BDAP_TOKEN") or os.environ.get("JUPYTERHUB_API_TOKEN", "")

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from ..errors import BadRequest, BdapError, Unavailable
+from .manifest import read_manifest
 
 SECONDS = 300
 
@@ -17,10 +18,12 @@ SECONDS = 300
 def publish(url: str, token: str, path: Path, *, project: str, slug: str = "", **fields: str) -> dict[str, Any]:
     """Publish the notebook, zip archive or folder at `path`; the dashboard's id, url, version and status.
 
+    What the folder's bdap-dashboard.yaml says counts where nothing else is given.
     `url` is the service's address (…/services/dashboards). Raises the service's refusal as BdapError.
     """
-    name, content = _pack(path)
-    data = {"project": project, "slug": slug or _slug(path), **{k: v for k, v in fields.items() if v}}
+    name, content = pack(path)
+    said = {**(read_manifest(path) if path.is_dir() else {}), **{k: v for k, v in fields.items() if v}}
+    data = {"slug": _slug(path), **said, "project": project, **({"slug": slug} if slug else {})}
     try:
         answer = httpx.post(
             f"{url.rstrip('/')}/api/dashboards",
@@ -37,7 +40,8 @@ def publish(url: str, token: str, path: Path, *, project: str, slug: str = "", *
     return made
 
 
-def _pack(path: Path) -> tuple[str, bytes]:
+def pack(path: Path) -> tuple[str, bytes]:
+    """The file's name and content; a folder becomes a zip archive."""
     if not path.is_dir():
         return path.name, path.read_bytes()
     buffer = io.BytesIO()

@@ -101,8 +101,8 @@ def base_environment(templates: str) -> dict[str, str]:
 
 
 def service_addresses(settings: Settings, host: str) -> dict[str, str]:
-    """The services' addresses for a release that reaches this machine as `host`."""
-    addresses = {}
+    """The services' addresses for a release that reaches this machine as `host`, and the hub's for its visitors."""
+    addresses = {"BDAP_HUB_URL": settings.hub.public_url}
     for name in DASHBOARDS_USE:
         service = getattr(settings, name)
         anywhere = service.bind in ("0.0.0.0", "127.0.0.1", "::", "localhost")  # noqa: S104  compared with, never bound

@@ -18,9 +18,9 @@ import click
 
 from .. import proxy
 from .. import settings as tree
-from ..errors import Conflict
+from ..errors import BdapError, Conflict
 from ..settings import Engine, Settings
-from . import containers, prepare
+from . import containers, explorer, prepare
 from .supervisor import Part, Supervisor
 
 HERE = Path(__file__).parent
@@ -53,6 +53,7 @@ def run(engine: Engine, store: Path | None) -> None:
                 containers.close(settings, warn=click.echo)
             _start(settings, supervisor)
             _greet(settings, accounts, demo_file, time.monotonic() - begun)
+            _publish_explorer(settings)
             while True:
                 time.sleep(1)
                 supervisor.watch()
@@ -101,6 +102,14 @@ def _start(settings: Settings, supervisor: Supervisor) -> None:
             f"{settings.hub.public_url}/hub/health",
         )
     )
+
+
+def _publish_explorer(settings: Settings) -> None:
+    """The demo is whole without it: what goes wrong is said."""
+    try:
+        explorer.publish_explorer(settings, progress=lambda line: click.echo(f"  {line}"))
+    except BdapError as error:
+        click.echo(f"  The Collections Explorer is not published: {error.message}. {error.remedy}")
 
 
 def _environment(var: Path) -> dict[str, str]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bdap_hub.dashboards.client import publish
-from bdap_hub.errors import BdapError
+from bdap_hub.dashboards.manifest import NAME, read_manifest
+from bdap_hub.errors import BadRequest, BdapError
 
 from .conftest import Platform, notebook
 
@@ -28,3 +29,17 @@ def test_links_do_not_leave_the_folder(tmp_path: Path):
     (tmp_path / "link").symlink_to("/etc/passwd")
     with pytest.raises(BdapError, match="is a link"):
         publish("http://127.0.0.1:9", "t", tmp_path, project="agriculture")
+
+
+def test_what_a_folder_says_of_itself(tmp_path):
+    assert read_manifest(tmp_path) == {}
+    (tmp_path / NAME).write_text("title: Wheat\nvisibility: public\n")
+    assert read_manifest(tmp_path) == {"title": "Wheat", "visibility": "public"}
+    for text, part in (
+        ("titel: Wheat", "'titel', which nobody knows"),
+        ("title: [1]", "no list"),
+        ("a: b: c", "no YAML"),
+    ):
+        (tmp_path / NAME).write_text(text)
+        with pytest.raises(BadRequest, match=part):
+            read_manifest(tmp_path)

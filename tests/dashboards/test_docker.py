@@ -98,9 +98,9 @@ def test_the_specification_whole(settings: Settings):
     assert (spec["mem_limit"], spec["memswap_limit"], spec["pids_limit"]) == ("1G", "1G", 256)
     assert [(m["Target"], m["ReadOnly"]) for m in spec["mounts"]] == [("/dashboard", True), ("/opt/bdap-voila", True)]
     assert sorted(spec["environment"]) == sorted(
-        ["BDAP_CATALOGUE_URL", "BDAP_PROCESSING_URL", "BDAP_TOKEN", "HOME", "JUPYTER_DATA_DIR", "JUPYTER_PATH",
-         "JUPYTER_PLATFORM_DIRS", "JUPYTER_RUNTIME_DIR", "LANG", "PYTHONDONTWRITEBYTECODE", "PYTHONNOUSERSITE",
-         "PYTHONWARNINGS"]
+        ["BDAP_CATALOGUE_URL", "BDAP_HUB_URL", "BDAP_PROCESSING_URL", "BDAP_TOKEN", "HOME", "JUPYTER_DATA_DIR",
+         "JUPYTER_PATH", "JUPYTER_PLATFORM_DIRS", "JUPYTER_RUNTIME_DIR", "LANG", "PYTHONDONTWRITEBYTECODE",
+         "PYTHONNOUSERSITE", "PYTHONWARNINGS"]
     )  # fmt: skip
     assert "ports" not in spec and "privileged" not in spec and "network_mode" not in spec
 

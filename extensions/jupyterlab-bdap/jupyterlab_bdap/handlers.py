@@ -12,6 +12,7 @@ from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 
+from .explored import ExploredHandler
 from .publish import SLUG_LENGTH, Place, PublishError, Wish, publish
 from .store import Store
 
@@ -88,6 +89,7 @@ def routes(base_url: str) -> list[tuple[Any, ...]]:
     """The addresses under the server's base URL."""
     store = Store(os.environ.get("BDAP_STORE", ""))
     return [
+        (url_path_join(base_url, "bdap", "explored"), ExploredHandler),
         (url_path_join(base_url, "bdap", "info"), InfoHandler),
         (url_path_join(base_url, "bdap", "publish"), PublishHandler),
         (url_path_join(base_url, "bdap", "store"), StoreHandler, {"store": store}),

@@ -1,0 +1,130 @@
+"""What the panel shows, as plain values, and the chart of a place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import quote
+
+import bqplot
+from bdap.charts import points, timeseries_figure
+from bdap.legend import legend_html
+from bdap.recipe import Recipe, Sheet
+
+from .looks import Look
+from .period import Timeline
+from .scene import Scene
+from .themes import time_of
+from .view import Camera
+
+NOTEBOOK = "/hub/user-redirect/bdap/explored"
+MOST_CLASSES = 16
+
+
+def side(scene: Scene) -> dict[str, Any]:
+    """One side of the map."""
+    return {
+        "collection": scene.side.collection,
+        "title": scene.title,
+        "time": time_of(scene.stac),
+        "look": scene.look.id,
+        "about": scene.look.about,
+        "looks": [{"id": one.id, "title": one.title, "group": one.group} for one in scene.options],
+        "period": scene.side.period.text,
+        "label": scene.side.period.label,
+        "legend": legend(scene.look),
+        "classes": [{"name": one.name, "colour": one.colour} for one in scene.look.classes if one.colour][
+            :MOST_CLASSES
+        ],
+    }
+
+
+def legend(look: Look) -> str:
+    """A bar of colours for one band; pictures and classes have none."""
+    if look.kind not in ("index", "band") or look.span is None:
+        return ""
+    return legend_html("", look.colormap, round(look.span[0], 3), round(look.span[1], 3))
+
+
+def line(found: Timeline) -> dict[str, Any]:
+    """The time line with the height of each bar in percent."""
+    most = max((bar.count for bar in found.bars), default=0) or 1
+    bars = [{**asdict(bar), "height": round(100 * bar.count / most)} for bar in found.bars]
+    return {
+        "unit": found.unit,
+        "bars": bars,
+        "path": [{"period": period, "label": label} for period, label in found.path],
+    }
+
+
+def place(
+    lat: float, lon: float, rows: Sequence[tuple[Scene, dict[str, float | None]]], words: str = ""
+) -> dict[str, Any]:
+    """The values at a place, side by side; `words` tell of its history."""
+    named = [
+        {
+            "title": scene.title,
+            "label": scene.side.period.label,
+            "values": [{"name": name, "value": number(value)} for name, value in found.items()],
+        }
+        for scene, found in rows
+    ]
+    return {
+        "where": f"{abs(lat):.4f}° {'N' if lat >= 0 else 'S'}, {abs(lon):.4f}° {'E' if lon >= 0 else 'W'}",
+        "rows": named,
+        "words": words,
+    }
+
+
+def share(query: str, recipes: Sequence[Recipe], camera: Camera, hub: str) -> dict[str, Any]:
+    """The address's query, the cell for a notebook, and the address that opens one in the person's lab."""
+    if not recipes:
+        return {"query": query, "code": "", "lab": ""}
+    sheet = Sheet(tuple(recipes), (round(camera.lat, 4), round(camera.lon, 4), camera.zoom))
+    lab = f"{hub}{NOTEBOOK}?view={quote(sheet.text(), safe='')}" if hub else ""
+    return {"query": query, "code": sheet.code(), "lab": lab}
+
+
+def boxes(collections: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rectangle of each collection that is smaller than the world."""
+    found = []
+    for one in collections:
+        west, south, east, north = one["extent"]["spatial"]["bbox"][0][:4]
+        if east - west < 350:
+            ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+            found.append({"type": "Polygon", "coordinates": [ring]})
+    return found
+
+
+def chart() -> bqplot.Figure:
+    """An empty chart of a place's history."""
+    figure = timeseries_figure([], height=210, date_format="%b %y")
+    figure.axes[0].num_ticks = 6
+    return figure
+
+
+def draw_history(figure: bqplot.Figure, title: str, series: Sequence[tuple[str, float | None]]) -> None:
+    """Put a place's history into the chart."""
+    days, values = points(series)
+    mark = figure.marks[0]
+    with mark.hold_sync():
+        mark.x, mark.y = days, values
+    figure.title = title
+
+
+def history_words(look: Look, series: Sequence[tuple[str, float | None]]) -> str:
+    """The chart in a sentence, for those who do not see it."""
+    known = [(day, value) for day, value in series if value is not None]
+    if not known:
+        return f"{look.title}: no data here on any of {len(series)} dates."
+    low, high = min(known, key=lambda one: one[1]), max(known, key=lambda one: one[1])
+    return (
+        f"{look.title} on {len(known)} of {len(series)} dates: lowest {number(low[1])} on {low[0]}, "
+        f"highest {number(high[1])} on {high[0]}."
+    )
+
+
+def number(value: float | None) -> str:
+    """Four digits are enough to read."""
+    return "no data" if value is None else f"{value:.4g}"

@@ -1,0 +1,124 @@
+"""The Collections Explorer, published as a dashboard and seen by a stranger's browser, beside the real services."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from bdap_hub.catalogue.app import create_app as create_catalogue
+from bdap_hub.catalogue.ingest import ingest
+from bdap_hub.dashboards.client import publish
+from bdap_hub.demo.data import generate
+from bdap_hub.processing.app import create_app as create_processing
+
+from .conftest import Platform
+
+pytestmark = pytest.mark.browser
+FOLDER = Path(__file__).parents[2] / "extensions" / "collections-explorer"
+SECONDS = 60_000
+DRAWN = (
+    "() => { const all = [...document.querySelectorAll('img.leaflet-tile')];"
+    " return all.length > 1 && all.every(one => one.complete && one.classList.contains('leaflet-tile-loaded')) }"
+)
+DAY = "collection=sentinel-2-demo&date=2025-07-10"
+
+
+@pytest.fixture(scope="module")
+def explorer(platform: Platform) -> str:
+    """The address of the published explorer, with a small season that is public, and plots of forest's alone."""
+    settings = platform.hub.settings
+    data = settings.store.data
+    for folder in (settings.var / "catalogue", data):
+        shutil.rmtree(folder, ignore_errors=True)
+    data.mkdir()
+    generate(data, size=384)
+    ingest(settings, data / "sentinel-2-demo", "sentinel-2-demo", "Season near Ispra", "public", "")
+    ingest(settings, data / "forest-plots", "forest-plots", "Forest plots", "project", "forest")
+    platform.hub.serve(create_catalogue(settings), settings.catalogue.port)
+    platform.hub.serve(create_processing(settings), settings.processing.port)
+    token = platform.hub.token("olga")  # who may see the plots
+    made = publish(f"{platform.hub.url}/services/dashboards", token, FOLDER, project="forest")
+    return str(made["url"])
+
+
+@pytest.fixture
+def visitor(chromium: Browser) -> Iterator[Page]:
+    """A browser without an account, that fails the test when a script fails."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert errors == []
+
+
+def show(page: Page, url: str) -> None:
+    page.goto(url, timeout=SECONDS)
+    expect(page.get_by_role("heading", name="Collections Explorer")).to_be_visible(timeout=SECONDS)
+    expect(page.locator(".explorer .state")).to_have_text("", timeout=SECONDS)
+
+
+def drawn(page: Page) -> None:
+    page.wait_for_function(DRAWN, timeout=SECONDS)
+
+
+def test_from_the_list_to_values_at_a_place(explorer: str, visitor: Page, artifacts: Path) -> None:
+    show(visitor, explorer)
+    visitor.get_by_label("Search collections").fill("nir sentinel-2")
+    expect(visitor.locator(".card")).to_have_count(1)
+    visitor.get_by_label("Search collections").fill("radar")
+    expect(visitor.get_by_text("No collection has these words.")).to_be_visible()
+    visitor.get_by_label("Search collections").fill("")
+    visitor.screenshot(path=artifacts / "explorer-list.png")
+    visitor.get_by_role("button", name="Season near Ispra").click()
+    drawn(visitor)
+    visitor.get_by_label("Show").select_option("index:NDVI")
+    expect(visitor.locator("aside")).to_contain_text("0.9", timeout=SECONDS)  # of the legend
+    visitor.get_by_role("button", name="All dates").click()
+    visitor.get_by_role("button", name="July 2025: 1 item").click()
+    expect(visitor.locator(".caption")).to_contain_text("July 2025", timeout=SECONDS)
+    visitor.get_by_role("button", name="10 July 2025: 1 item").click()
+    expect(visitor.locator(".caption")).to_contain_text("10 July 2025", timeout=SECONDS)
+    drawn(visitor)
+    visitor.locator(".leaflet-container").click()
+    expect(visitor.locator(".place")).to_contain_text(re.compile(r"NDVI.*dates: lowest"), timeout=SECONDS)
+    assert "date=2025-07-10&look=index:NDVI" in visitor.url and "&place=45." in visitor.url
+    visitor.screenshot(path=artifacts / "explorer-place.png")
+    assert "Forest plots" not in visitor.content()
+
+
+def test_an_address_brings_back_what_was_seen(explorer: str, visitor: Page, artifacts: Path) -> None:
+    query = f"{DAY}&look=index:NDVI&with=sentinel-2-demo&with-date=2025-05-16&with-look=natural&at=45.8600,8.5600,14"
+    show(visitor, f"{explorer}?{query}")
+    drawn(visitor)
+    expect(visitor.locator(".caption.left")).to_contain_text("10 July 2025")
+    expect(visitor.locator(".caption.right")).to_contain_text("16 May 2025")
+    assert visitor.url == f"{explorer}?{query}"
+    divider = visitor.get_by_role("slider")
+    before = visitor.locator(".leaflet-sbs-divider").bounding_box()
+    divider.focus()
+    visitor.keyboard.press("ArrowRight")
+    visitor.wait_for_function(
+        "x => document.querySelector('.leaflet-sbs-divider').getBoundingClientRect().x != x", arg=before["x"]
+    )
+    visitor.screenshot(path=artifacts / "explorer-compare.png")
+
+
+@pytest.mark.parametrize(
+    ("query", "part"),
+    [
+        ("collection=nothing-here", "There is no collection “nothing-here”, or it is not open to you"),
+        ("collection=forest-plots", "There is no collection “forest-plots”, or it is not open to you"),
+        (f"{DAY}&at=north", "“north” is no place on the map"),
+    ],
+)
+def test_what_is_wrong_in_an_address_is_a_sentence(explorer: str, visitor: Page, query: str, part: str) -> None:
+    show(visitor, f"{explorer}?{query}")
+    expect(visitor.get_by_role("alert")).to_contain_text(part)
+    assert "Forest plots" not in visitor.content()
