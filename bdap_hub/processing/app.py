@@ -29,6 +29,7 @@ from .service.services import add_services
 from .service.tiles import add_tiles
 from .service.user_processes import add_user_processes
 from .service.validation import add_validation
+from .service.windows import add_windows
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -66,6 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
     add_jobs(app, prefix, room)
     add_job_results(app, prefix, room)
     add_areas(app, prefix, room)
+    add_windows(app, prefix, room)
     add_capabilities(app, prefix, settings)  # last: it lists what is there
     add_errors(app)
     app.add_middleware(Cors, public_url=settings.hub.public_url)

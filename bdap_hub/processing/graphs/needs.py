@@ -68,6 +68,8 @@ class Query:
             body["datetime"] = f"{start}/{end}"
         if conditions := {name: c for name, graph in self.filters.items() if (c := _condition(graph))}:
             body["query"] = conditions
+        if (chosen := self.filters.get("id")) is not None and (ids := _one_of(chosen)) is not None:
+            body["ids"] = ids
         return body
 
 
@@ -217,6 +219,17 @@ def _reach(node: Node) -> int:
             f"node {node.name!r} ({node.process}): its arguments do not tell how far it looks",
             "write them into the graph as the process describes them",
         ) from None
+
+
+def _one_of(graph: Graph) -> list[str] | None:
+    """The texts one of which a property has to be; None where the filter says something else."""
+    if len(graph.nodes) != 1 or graph.nodes[0].process != "array_contains":
+        return None
+    arguments = graph.nodes[0].arguments
+    data, value = arguments.get("data"), arguments.get("value")
+    if not isinstance(data, list) or getattr(value, "name", "") != "value":
+        return None
+    return list(data) if all(isinstance(each, str) for each in data) else None
 
 
 def _condition(graph: Graph) -> dict[str, Any] | None:

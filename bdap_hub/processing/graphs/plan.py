@@ -192,7 +192,7 @@ def _load(query: Query, collection: Mapping[str, Any], items: Sequence[Mapping[s
 
 
 def _wanted(item: Mapping[str, Any], query: Query) -> bool:
-    properties = item.get("properties", {})
+    properties = {**item.get("properties", {}), "id": item["id"]}
     return (
         within(_moment(item), query.interval)
         and Bounds(*_bbox(item)).meets(query.bounds)

@@ -1,25 +1,40 @@
 """The notebook library of the platform: collections, lazy cubes (openEO process graphs) and maps."""
 
-from .catalogue import collections
+from .arrays import from_file, from_numpy, from_xarray
+from .batch import Job, JobFailed, StillRunning, job, jobs
+from .catalogue import collections, search
 from .client import Client, configure
+from .conditions import prop
 from .cube import Cube, collection, from_json
 from .errors import BadCube, BdapError, NotConfigured, NotReachable, ServiceError
 from .map import Map, message_html
+from .spectral import indices
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "BadCube",
     "BdapError",
     "Client",
     "Cube",
+    "Job",
+    "JobFailed",
     "Map",
     "NotConfigured",
     "NotReachable",
     "ServiceError",
+    "StillRunning",
     "collection",
     "collections",
     "configure",
+    "from_file",
     "from_json",
+    "from_numpy",
+    "from_xarray",
+    "indices",
+    "job",
+    "jobs",
     "message_html",
+    "prop",
+    "search",
 ]

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from .errors import NotConfigured, NotReachable, ServiceError
+from .errors import IN_NOTEBOOKS, NotConfigured, NotReachable, ServiceError
 
 TOKENS = ("BDAP_TOKEN", "JUPYTERHUB_API_TOKEN")
 TRIES = 4
@@ -35,6 +37,7 @@ class TileService:
     min_zoom: int
     max_zoom: int
     times: tuple[str, ...] = ()
+    """The dates of a result that has several; `&time=` at a tile's address picks one."""
     undrawable: str = ""
 
 
@@ -99,9 +102,20 @@ class Client:
         self, service: TileService, lon: float, lat: float
     ) -> tuple[list[str], dict[str, list[float | None]]]:
         """The dates of a service's graph, and each band's values at a place on these."""
+        dates, series = self.series(service, {"type": "Point", "coordinates": [lon, lat]})
+        return dates, {band: list(found["mean"]) for band, found in series.items()}
+
+    def series(
+        self, service: TileService, place: Mapping[str, Any]
+    ) -> tuple[list[str], dict[str, dict[str, list[float | None]]]]:
+        """The dates of a service's graph, and each band's statistics of a geometry (or a point) on these."""
         path = f"/services/{service.id}/timeseries"
-        answer = self._call("processing", "GET", path, params={"lon": lon, "lat": lat})
-        return list(answer["dates"]), {band: list(found["mean"]) for band, found in answer["series"].items()}
+        if place["type"] == "Point":
+            lon, lat = place["coordinates"]
+            answer = self.call("processing", "GET", path, params={"lon": lon, "lat": lat})
+        else:
+            answer = self.call("processing", "POST", path, json=place)
+        return list(answer["dates"]), {band: dict(found) for band, found in answer["series"].items()}
 
     def histogram(
         self, service: TileService, bbox: tuple[float, float, float, float], bins: int
@@ -132,20 +146,57 @@ class Client:
                 return found[:limit]
             body = {**body, "token": token}
 
-    def _call(self, service: str, method: str, path: str, **options: Any) -> dict[str, Any]:
+    def call(self, service: str, method: str, path: str, seconds: float = 0, **options: Any) -> dict[str, Any]:
+        """What a service answers, as JSON; BdapError with its own words where it refuses."""
+        answer = self.send(service, method, path, seconds, **options)
+        return dict(answer.json()) if answer.content else {}
+
+    _call = call
+
+    def send(self, service: str, method: str, path: str, seconds: float = 0, **options: Any) -> httpx.Response:
+        """The whole answer, which may take so many seconds (0: as the client was told)."""
+        with self.stream(service, method, path, seconds, **options) as answer:
+            answer.read()
+            return answer
+
+    @contextmanager
+    def stream(
+        self, service: str, method: str, path: str, seconds: float = 900, **options: Any
+    ) -> Iterator[httpx.Response]:
+        """The answer piece by piece, for files."""
         base = self._url(service)
+        headers = {"Authorization": f"Bearer {self._find_token()}", "Accept": "application/json"}
+        with self._answer(service, base, method, base + path, seconds, headers=headers, **options) as answer:
+            yield answer
+
+    @contextmanager
+    def open(self, address: str, seconds: float = 900) -> Iterator[httpx.Response]:
+        """What lies behind a signed address of the platform; the token is not sent."""
+        with self._answer("processing", self._url("processing"), "GET", address, seconds) as answer:
+            yield answer
+
+    @contextmanager
+    def _answer(
+        self, service: str, base: str, method: str, url: str, seconds: float, **options: Any
+    ) -> Iterator[httpx.Response]:
         # A plain http address is the platform's inside: no proxy of the environment may see the token.
         pool = self._pool(trust_env=base.startswith("https:"))
-        headers = {"Authorization": f"Bearer {self._find_token()}", "Accept": "application/json"}
+        timeout = httpx.Timeout(self._timeout, read=seconds or self._timeout)
         try:
             for attempt in range(TRIES):
-                answer = pool.request(method, base + path, headers=headers, **options)
+                answer = pool.send(pool.build_request(method, url, timeout=timeout, **options), stream=True)
                 if answer.status_code != 429 or attempt == TRIES - 1:
                     break
+                answer.close()
                 time.sleep(_patience(answer))
+            with closing(answer):
+                if not answer.is_success:
+                    answer.read()
+                    raise _refusal(service, answer)
+                yield answer
         except httpx.TimeoutException:
             raise NotReachable(
-                f"the {service} service did not answer within {self._timeout:g} s",
+                f"the {service} service did not answer within {seconds or self._timeout:g} s",
                 "try a smaller area or fewer dates, or again in a moment",
             ) from None
         except httpx.HTTPError as error:
@@ -153,9 +204,6 @@ class Client:
                 f"the {service} service at {base} does not answer ({type(error).__name__})",
                 "try again in a moment; if it stays so, tell the operators of the platform",
             ) from None
-        if answer.is_success:
-            return dict(answer.json())
-        raise _refusal(service, answer)
 
     def _url(self, service: str) -> str:
         name = f"BDAP_{service.upper()}_URL"
@@ -176,6 +224,10 @@ class Client:
             "inside a notebook server of the platform it is found by itself; elsewhere make one on the hub's "
             "token page and set BDAP_TOKEN",
         )
+
+    def __reduce__(self) -> Any:
+        """Other processes (dask's workers) get the same addresses and token, and connections of their own."""
+        return Client, (self._token, self._urls["processing"], self._urls["catalogue"], self._timeout)
 
     def _pool(self, trust_env: bool) -> httpx.Client:
         with self._lock:
@@ -208,8 +260,9 @@ def _refusal(service: str, answer: httpx.Response) -> ServiceError:
     if not isinstance(body, dict):
         body = {}
     message = body.get("message") or f"the {service} service answered with status {answer.status_code}"
-    remedy = body.get("remedy") or _REMEDIES.get(answer.status_code, "")
-    return ServiceError(str(message), str(remedy), str(body.get("code", "")), answer.status_code)
+    code = str(body.get("code", ""))
+    remedy = IN_NOTEBOOKS.get(code) or body.get("remedy") or _REMEDIES.get(answer.status_code, "")
+    return ServiceError(str(message), str(remedy), code, answer.status_code)
 
 
 _REMEDIES = {

@@ -35,3 +35,15 @@ class ServiceError(BdapError):
 
 class BadCube(BdapError):
     """An operation on a cube makes no sense: the message names it."""
+
+
+IN_NOTEBOOKS = {
+    "NoDataAvailable": "widen .during(), .on() or .where(); cube.bounds and bdap.collections() say where there is data",
+    "CollectionNotFound": "bdap.collections() lists what you may see; if it should be there, ask its owner for access",
+    "JobNotFound": "bdap.jobs() lists yours",
+    "JobNotStarted": "start it with .start()",
+    "JobNotFinished": "wait for it with .wait()",
+    "IndexUnknown": "bdap.indices lists the 280 by TAB",
+    "UdfNotAvailable": "ask the operators of the platform to allow code, or write it with cubes' own operations",
+}
+"""What to do, in the words of this library, where a service says it in those of its own routes."""

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import calendar
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from . import shapes
 from .errors import BadCube
 from .graph import Callback, Node, Parameter
 
 BBox = tuple[float, float, float, float]
 SHORT = {"cloud_cover": "eo:cloud_cover", "snow_cover": "eo:snow_cover"}
 OPERATORS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte", "=": "eq", "==": "eq", "!=": "neq"}
+_PERIOD = re.compile(r"(\d{4})(?:-(\d{2}))?")
 _CONDITION = re.compile(r"\s*(<=|>=|==|!=|<|>|=)\s*(.+?)\s*")
 
 
 def interval(first: str | date, last: str | date) -> list[str]:
     """[start, end) of the days `first` to `last`, both included. A moment with a time is taken as it is."""
-    start, end = _moment(first), _moment(last)
+    start, end = _moment(_whole(first)[0]), _moment(_whole(last)[1])
     if end < start:
-        raise BadCube(f"the dates are swapped: {first} is after {last}", f'write between("{last}", "{first}")')
-    if _is_day(last):
+        raise BadCube(f"the dates are swapped: {first} is after {last}", f'write during("{last}", "{first}")')
+    if _is_day(_whole(last)[1]):
         end += timedelta(days=1)
-    return [_text(start, _is_day(first)), _text(end, _is_day(last))]
+    return [_text(start, _is_day(_whole(first)[0])), _text(end, _is_day(_whole(last)[1]))]
 
 
 def bounding_box(bbox: Any) -> dict[str, float]:
@@ -32,12 +35,25 @@ def bounding_box(bbox: Any) -> dict[str, float]:
         west, south, east, north = (float(value) for value in bbox)
     except (TypeError, ValueError):
         raise BadCube(f"{bbox!r} is no box", "write (west, south, east, north) in degrees") from None
-    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+    if not (-180 <= west <= 180 and -180 <= east <= 180 and west != east and -90 <= south < north <= 90):
         raise BadCube(
             f"the box ({west:g}, {south:g}, {east:g}, {north:g}) is empty or not on Earth",
             "write (west, south, east, north) in degrees, west < east and south < north",
         )
+    if west > east and not (west > 0 > east):
+        raise BadCube(
+            f"the box ({west:g}, {south:g}, {east:g}, {north:g}) is empty: west is greater than east",
+            f"write ({east:g}, {south:g}, {west:g}, {north:g}); (170, -20, -170, -10) would cross the antimeridian",
+        )
     return {"west": west, "south": south, "east": east, "north": north}
+
+
+def spatial_extent(bbox: Any) -> dict[str, Any]:
+    """The extent of a load: a box, or a polygon that goes on beyond 180 degrees where it crosses the antimeridian."""
+    if shapes.is_box(bbox) and float(bbox[2]) > 180 and -180 <= float(bbox[0]) <= 180:
+        return shapes.box_polygon(*map(float, bbox))
+    box = bounding_box(bbox)
+    return box if box["west"] < box["east"] else shapes.box_polygon(**box)
 
 
 def conditions(wanted: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
@@ -58,12 +74,61 @@ def search_of(load: Mapping[str, Any]) -> dict[str, Any]:
         last = _text(end - timedelta(seconds=1), False) if end else ".."
         search["datetime"] = f"{_text(start, False) if start else '..'}/{last}"
     if box := load.get("spatial_extent"):
-        search["bbox"] = [box["west"], box["south"], box["east"], box["north"]]
-    if properties := load.get("properties"):
-        search["query"] = {
-            name: {callback.result.process: callback.result.arguments["y"]} for name, callback in properties.items()
-        }
+        search["bbox"] = _bbox(box)
+    tests = {name: callback.result for name, callback in (load.get("properties") or {}).items()}
+    if simple := {name: test for name, test in tests.items() if _is_simple(test)}:
+        search["query"] = {name: {test.process: test.arguments["y"]} for name, test in simple.items()}
+    if ids := tests.pop("id", None):
+        search["ids"] = list(ids.arguments["data"])
+    if rest := [_cql(name, test) for name, test in tests.items() if name not in simple]:
+        search |= {"filter": rest[0] if len(rest) == 1 else {"op": "and", "args": rest}, "filter-lang": "cql2-json"}
     return search
+
+
+def in_order(items: list[dict[str, Any]], order: Sequence[tuple[str, bool]]) -> list[dict[str, Any]]:
+    """Items sorted by their properties, each with whether the largest comes first; what lacks one comes last."""
+    found = list(items)
+    for name, down in reversed(order):
+
+        def key(item: dict[str, Any], name: str = name, down: bool = down) -> tuple[bool, Any]:
+            value = item["properties"].get(name)
+            return (value is None) != down, "" if value is None else value
+
+        found.sort(key=key, reverse=down)
+    return found
+
+
+def identifiers(items: list[dict[str, Any]]) -> list[str]:
+    """The ids of items."""
+    return [str(item["id"]) for item in items]
+
+
+CQL = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">=", "eq": "=", "neq": "<>", "and": "and", "or": "or"}
+
+
+def _cql(name: str, test: Any) -> Any:
+    """A condition on a property as CQL2 says it."""
+    match test:
+        case Node(process="not"):
+            return {"op": "not", "args": [_cql(name, test.arguments["x"])]}
+        case Node(process="array_contains"):
+            return {"op": "in", "args": [{"property": name}, list(test.arguments["data"])]}
+        case Node():
+            return {"op": CQL[test.process], "args": [_cql(name, test.arguments[side]) for side in ("x", "y")]}
+        case Parameter():
+            return {"property": name}
+    return test
+
+
+def _is_simple(test: Node) -> bool:
+    return test.process in ("lt", "lte", "gt", "gte", "eq", "neq") and isinstance(test.arguments["x"], Parameter)
+
+
+def _bbox(extent: Mapping[str, Any]) -> list[float]:
+    if "type" not in extent:
+        return [extent["west"], extent["south"], extent["east"], extent["north"]]
+    west, south, east, north = shapes.box_around(extent)
+    return [west, south, east - 360 if east > 180 else east, north]
 
 
 def _condition(name: str, value: Any) -> tuple[str, Any]:
@@ -81,6 +146,17 @@ def _number(text: str) -> Any:
         return float(text) if "." in text or "e" in text.lower() else int(text)
     except ValueError:
         return text
+
+
+def _whole(value: str | date) -> tuple[str | date, str | date]:
+    """The first and the last day of a month or year."""
+    if isinstance(value, str) and (match := _PERIOD.fullmatch(value.strip())):
+        year, month = int(match[1]), int(match[2] or 0)
+        if not 0 <= month <= 12 or (match[2] and not month) or not year:
+            raise BadCube(f"{value!r} is no month", 'write it as "2025-04"')
+        last = calendar.monthrange(year, month or 12)[1]
+        return f"{year:04}-{month or 1:02}-01", f"{year:04}-{month or 12:02}-{last}"
+    return value, value
 
 
 def _moment(value: str | date) -> datetime:

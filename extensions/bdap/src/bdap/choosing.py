@@ -1,0 +1,131 @@
+"""Which data a cube reads: place, time, properties of items, order and number, bands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from typing import Any, Self
+
+from . import filters, places, shapes
+from .base import Base
+from .conditions import VALUE, Condition
+from .errors import BadCube
+from .graph import Callback, Node
+from .maths import TIME, Maths, element, pixels
+from .walk import composed, without_time
+
+
+class Choosing(Base):
+    """The first steps of a question; each gives a cube of less data."""
+
+    def on(self, place: str, country: str = "", around: float = 10) -> Self:
+        """Only around a place: a town (`around` km to each side), or the box of a country. Works offline.
+
+        A name that several places have is refused with the list of them: `country="IT"` or "Italy" chooses.
+        """
+        return self.inside(places.find(place, country).box(around))
+
+    def inside(self, shape: Any) -> Self:
+        """Only (west, south, east, north) in degrees; or only the pixels in polygons (GeoJSON, shapely, geopandas).
+
+        A box whose west is greater than its east crosses the antimeridian.
+        """
+        if not shapes.is_box(shape) and (isinstance(shape, str | bytes) or shape is None or _is_list(shape)):
+            filters.bounding_box(shape)  # says what a box is
+        if shapes.is_box(shape):
+            return self._within(filters.spatial_extent(shape))
+        area = shapes.polygons(shape, "inside()")
+        box = filters.spatial_extent(shapes.box_around(area))
+        return self._within(box)._then("filter_spatial", geometries=area)
+
+    def during(self, first: str | date, last: str | date | None = None) -> Self:
+        """Only the days `first` to `last`, both included; "2024-06" is all of June, "2024" the year."""
+        extent = filters.interval(first, first if last is None else last)
+        if self._is_load:
+            return self._load_with(temporal_extent=extent)
+        return self._then("filter_temporal", extent=extent)
+
+    def between(self, first: str | date, last: str | date) -> Self:
+        """The same as `during`."""
+        return self.during(first, last)
+
+    def where(self, *tests: Condition, **properties: Any) -> Self:
+        """Only items with these properties: `bdap.prop.cloud_cover < 20`, or `cloud_cover=20` for below 20 %.
+
+        Other ways to write it: `cloud_cover="<= 20"`, `platform="sentinel-2a"`. Directly after the collection.
+        """
+        if not self._is_load:
+            raise BadCube("where() comes after another operation", "call it directly after bdap.collection(...)")
+        wanted = {name: filters.as_callback(*test) for name, test in filters.conditions(properties).items()}
+        for test in tests:
+            if not isinstance(test, Condition):
+                raise BadCube(f"where({test!r}) is no condition", "write where(bdap.prop.cloud_cover < 20)")
+            wanted |= test.callbacks()
+        known = self._node.arguments.get("properties") or {}
+        return self._load_with(properties={**known, **wanted})
+
+    def sorted(self, by: str, descending: bool = False) -> Self:
+        """The order in which `limit` takes items, and `items()` lists them; a leading minus: from the largest."""
+        if not self._is_load:
+            raise BadCube("sorted() comes after another operation", "call it directly before limit(n)")
+        name = by.removeprefix("-")
+        return replace(self, order=(*self.order, (filters.SHORT.get(name, name), descending or by.startswith("-"))))
+
+    def limit(self, count: int) -> Self:
+        """Only the first `count` items, in the order of `sorted` (else the newest); asks the catalogue now."""
+        if not self._is_load:
+            raise BadCube("limit() comes after another operation", "call it before .band(), .index(), .median() …")
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise BadCube(f"limit({count!r}) leaves nothing", "give a number from 1 on")
+        found = filters.identifiers(self._search(count))
+        if not found:
+            raise BadCube(
+                f"no item of {self._node.arguments['id']} fits what you have chosen",
+                "widen .during(), .on() or .where(); bdap.collections() shows when and where there is data",
+            )
+        known = self._node.arguments.get("properties") or {}
+        chosen = Callback(Node("array_contains", {"data": found, "value": VALUE}))
+        return replace(self._load_with(properties={**known, "id": chosen}), order=())
+
+    def bands(self, *names: str) -> Self:
+        """Only these bands, in this order; three of them make a colour picture."""
+        if not names:
+            raise BadCube("bands() needs at least one name", 'write bands("B04", "B03", "B02")')
+        return self._load_with(bands=list(names)) if self._is_load else self._then("filter_bands", bands=list(names))
+
+    def band(self, name: str) -> Self:
+        """One band, to calculate with: `cube.band("B08") - cube.band("B04")`."""
+        return self._as(element(self._node, name))
+
+    def at(self, day: str | date) -> Self:
+        """One picture: that of a day, or of a period that `composite` made ("2024-06")."""
+        if without_time(self._node):
+            raise BadCube(
+                f"at({str(day)!r}): this cube has no dates any more", "ask for a day before .median() and the like"
+            )
+        if composed(self._node):
+            label = Callback(Node("eq", {"x": VALUE, "y": str(day)}))
+            return self._then("filter_labels", condition=label, dimension=TIME).reduce("first")  # type: ignore[attr-defined, no-any-return]
+        return self.during(day).reduce("first")  # type: ignore[attr-defined, no-any-return]
+
+    def physical(self) -> Self:
+        """Values in the unit that they measure (reflectance from 0 to 1, Kelvin), not as they are stored."""
+        if self._node.process not in ("load_collection", "load_result", "load_stac", "load_uploaded_files", "mask"):
+            raise BadCube("physical() comes after maths", "call it before .band(), .index(), .median() …")
+        return self._then("physical_values")
+
+    def _within(self, extent: dict[str, Any]) -> Self:
+        if self._is_load:
+            return self._load_with(spatial_extent=extent)
+        if "type" in extent:
+            return self._then("filter_spatial", geometries=extent)
+        return self._then("filter_bbox", extent=extent)
+
+
+def _is_list(shape: Any) -> bool:
+    return isinstance(shape, list | tuple)
+
+
+def loaded(process: str, **arguments: Any) -> Maths:
+    """The beginning of a cube."""
+    return pixels(Node(process, arguments))
