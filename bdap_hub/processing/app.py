@@ -13,6 +13,7 @@ from ..web import create_service
 from .service.account import add_account
 from .service.answers import add_errors
 from .service.areas import add_areas
+from .service.basemaps import add_basemaps
 from .service.capabilities import add_capabilities
 from .service.collections import add_collections
 from .service.cors import Cors
@@ -23,6 +24,7 @@ from .service.jobs import add_jobs
 from .service.legends import add_legends
 from .service.maps import add_maps
 from .service.pixels import add_values
+from .service.prints import add_prints
 from .service.result import add_result
 from .service.room import Room
 from .service.services import add_services
@@ -68,6 +70,8 @@ def create_app(settings: Settings) -> FastAPI:
     add_job_results(app, prefix, room)
     add_areas(app, prefix, room)
     add_windows(app, prefix, room)
+    add_prints(app, prefix, room)
+    add_basemaps(app, prefix, room)
     add_capabilities(app, prefix, settings)  # last: it lists what is there
     add_errors(app)
     app.add_middleware(Cors, public_url=settings.hub.public_url)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from .hub import local
 from .section import Bytes, Section
@@ -65,6 +65,26 @@ class UdfSettings(Section):
     idle_seconds: float = Field(120, gt=0, description="A graph's sandbox that nobody uses so long is thrown away.")
 
 
+class BasemapSettings(Section):
+    """A base map of others that maps may show by its name, such as a WMTS of the operator's."""
+
+    name: str = Field(description="What people write: `bdap.Map(basemap=name)`.")
+    title: str = ""
+    url: str = Field(
+        description="Address of its tiles with {z}, {x} and {y}, which people's browsers ask; of a WMTS by key and "
+        "value with TileMatrix={z}&TileRow={y}&TileCol={x}."
+    )
+    attribution: str = ""
+    max_zoom: int = Field(19, ge=0, le=30)
+
+    @field_validator("url")
+    @classmethod
+    def _tiles(cls, url: str) -> str:
+        if not all(place in url for place in ("{z}", "{x}", "{y}")) or urlsplit(url).scheme not in ("https", "http"):
+            raise ValueError(f"{url!r:.80} is no https address of tiles with {{z}}, {{x}} and {{y}}")
+        return url
+
+
 class ProcessingSettings(ServiceSettings):
     """The tile and value service."""
 
@@ -94,6 +114,9 @@ class ProcessingSettings(ServiceSettings):
     queue: int = Field(256, description="Evaluations that may wait; beyond it callers are told to come back.")
     deadline: float = Field(60, gt=0, description="Seconds after which the evaluation of a tile or of values ends.")
     models: Path | None = Field(None, description="Folder of models (`<name>.onnx`) that every person may use by name.")
+    basemaps: tuple[BasemapSettings, ...] = Field(
+        (), description="Base maps of others besides our own (`offline`, countries and coasts)."
+    )
     udf: UdfSettings = UdfSettings()
     model_mb: int = Field(200, description="A model of more megabytes is refused.")
     results: int = Field(1, ge=1, description="Results of POST /result that are evaluated at once.")

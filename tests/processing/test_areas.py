@@ -172,7 +172,7 @@ def test_what_cannot_be_asked(ana: Client, path: str, body: Any, status: int) ->
     assert refused.json()["message"]
 
 
-@pytest.mark.parametrize("path", ["points", "statistics", "zonal", "timeseries", "transect"])
+@pytest.mark.parametrize("path", ["points", "statistics", "zonal", "timeseries", "transect", "histogram", "pixels"])
 def test_others_get_nothing(ana: Client, platform: Any, path: str) -> None:
     service = ana.service(raw())["id"]
     body = {"type": "Point", "coordinates": [14.7, 46.5]}

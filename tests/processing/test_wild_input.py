@@ -13,7 +13,7 @@ import pytest
 from bdap_hub.errors import BadRequest
 from bdap_hub.processing.cubes.extent import box
 from bdap_hub.processing.cubes.geometry import parts
-from bdap_hub.processing.engine.inquiry import _summary
+from bdap_hub.processing.engine.inquiry import binned
 from bdap_hub.processing.graphs.expand import expand
 from bdap_hub.processing.graphs.graph import GraphError
 from bdap_hub.processing.graphs.needs import margin, queries
@@ -199,7 +199,7 @@ def test_statistics_of_huge_numbers_are_json() -> None:
     [([1e308, 1e308, -1e308, -1.7e308], 10), ([1e300] * 3, 1), ([1e18, 1e18 + 128], 1), ([0, 4], 10)],
 )
 def test_histograms_of_huge_numbers_and_near_ones(values: list[float], bins: int) -> None:
-    found = _summary(np.array([*values, np.nan]), 10)
+    found = binned(np.array([*values, np.nan]), 10)
     assert sum(found["counts"]) == len(values) and len(found["counts"]) == bins
     assert found["statistics"]["max"] == max(values) and found["statistics"]["nodata"] == 1
     assert json.dumps(found, allow_nan=False)

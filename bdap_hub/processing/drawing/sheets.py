@@ -69,29 +69,35 @@ def _svg_words(root: ET.Element, words: Words) -> None:
 
 def png(sheet: Sheet) -> bytes:
     """The sheet as PNG of twice its size, with its meaning in words as Description."""
-    image = Image.new("RGB", (sheet.width * SCALE, sheet.height * SCALE), "white")
-    drawing = ImageDraw.Draw(image)
-    for shape in sheet.shapes:
-        _draw_area(image, drawing, shape) if isinstance(shape, Area) else _draw_words(drawing, shape)
     said = PngInfo()
     said.add_itxt("Description", sheet.alt)
     out = io.BytesIO()
-    image.save(out, "PNG", pnginfo=said, optimize=True)
+    picture_of(sheet).save(out, "PNG", pnginfo=said, optimize=True)
     return out.getvalue()
 
 
-def _draw_area(image: Image.Image, drawing: ImageDraw.ImageDraw, area: Area) -> None:
-    points = [(x * SCALE, y * SCALE) for x, y in area.points]
+def picture_of(sheet: Sheet, scale: int = SCALE) -> Image.Image:
+    """The sheet as pixels, so many times larger."""
+    image = Image.new("RGB", (sheet.width * scale, sheet.height * scale), "white")
+    drawing = ImageDraw.Draw(image)
+    for shape in sheet.shapes:
+        _draw_area(drawing, shape, scale) if isinstance(shape, Area) else write(drawing, shape, scale)
+    return image
+
+
+def _draw_area(drawing: ImageDraw.ImageDraw, area: Area, scale: int) -> None:
+    points = [(x * scale, y * scale) for x, y in area.points]
     if area.colour[3]:
         drawing.polygon(points, fill=_on_white(area.colour))
     if area.edge:
-        drawing.line([*points, points[0]], fill=EDGE[:3], width=SCALE // 2)
+        drawing.line([*points, points[0]], fill=EDGE[:3], width=max(1, scale // 2))
 
 
-def _draw_words(drawing: ImageDraw.ImageDraw, words: Words) -> None:
+def write(drawing: ImageDraw.ImageDraw, words: Words, scale: int = SCALE) -> None:
+    """A line of text."""
     anchor = {"start": "ls", "middle": "ms", "end": "rs"}[words.anchor]
-    where = (words.x * SCALE, words.y * SCALE)
-    font, whole = _font(words.size * SCALE, words.bold)
+    where = (words.x * scale, words.y * scale)
+    font, whole = _font(words.size * scale, words.bold)
     text = words.text if whole else words.text.translate(PLAINER)
     thick = 0.6 if words.bold and not whole else 0
     drawing.text(where, text, fill=words.colour[:3], font=font, anchor=anchor, stroke_width=thick)

@@ -48,9 +48,7 @@ class Inquiry:
         grid = self._native(area)
         cube = self._cube(self.compiled, grid)
         inside = np.broadcast_to(grid.inside(bounds), cube.data.shape[-2:])
-        found = {
-            name: _summary(layer[inside], bins) for name, layer in zip(layer_names(cube), layers(cube), strict=True)
-        }
+        found = {name: binned(layer[inside], bins) for name, layer in zip(layer_names(cube), layers(cube), strict=True)}
         unit = "degree" if crs_of(grid.crs).is_geographic else "metre"
         scale = {"crs": grid.crs if len(grid.crs) < 32 else "custom", "resolution": grid.xres, "unit": unit}
         return {**next(iter(found.values())), "bands": found, "scale": scale}
@@ -96,7 +94,8 @@ def _plain(value: Any) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _summary(values: Any, bins: int) -> dict[str, Any]:
+def binned(values: Any, bins: int) -> dict[str, Any]:
+    """Counts in bins, and statistics, of some pixels."""
     valid = values[np.isfinite(values)]
     if not valid.size:
         return {"bins": [], "counts": [], "statistics": {"valid": 0, "nodata": int(values.size)}}

@@ -13,7 +13,7 @@ from ..cubes.extent import box
 from ..cubes.geometry import parts
 from ..engine.evaluate import Compiled
 from ..graphs.graph import GraphError
-from ..results import values
+from ..results import samples, values
 from ..results.pixels import Evaluator
 from .bodies import body_of
 from .room import Room
@@ -72,6 +72,16 @@ def add_areas(app: FastAPI, prefix: str, room: Room) -> None:
     @app.post(f"{service}/timeseries")
     async def posted_timeseries(request: Request, identifier: str) -> dict[str, Any]:
         return await read(request, identifier, values.series, _geometry)
+
+    @app.post(f"{service}/histogram")
+    async def histogram(request: Request, identifier: str, bins: int = Query(50, ge=1, le=1000)) -> dict[str, Any]:
+        return await read(request, identifier, lambda evaluator, at: samples.histogram(evaluator, at, bins), _geometry)
+
+    @app.post(f"{service}/pixels")
+    async def pixels(
+        request: Request, identifier: str, most: int = Query(1000, ge=1, le=samples.MOST_PICKED)
+    ) -> dict[str, Any]:
+        return await read(request, identifier, lambda evaluator, at: samples.picked(evaluator, at, most), _geometry)
 
     @app.post(f"{service}/transect")
     async def transect(request: Request, identifier: str) -> dict[str, Any]:
