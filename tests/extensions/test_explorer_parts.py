@@ -165,22 +165,28 @@ def test_the_span_of_a_histogram_leaves_out_the_ends() -> None:
     assert span_of([0, 1, 2], [0, 0]) is None and span_of([5, 5], [9]) == (5.0, 6.0)
 
 
-# --- themes -----------------------------------------------------------------------------------------------------------
+# --- the list ---------------------------------------------------------------------------------------------------------
+
+SHELF: list[dict[str, Any]] = [
+    {"id": "s1-grd", "title": "Sentinel-1"},
+    {"id": "worldcover-2021", "title": "WorldCover"},
+    {"id": "soil", "title": "Soil", "themes": [{"concepts": [{"id": "soil maps"}], "scheme": "x"}]},
+    {"id": "misc", "title": "Demonstration"},
+    OPTICAL,
+]
 
 
-def test_collections_are_grouped_by_what_they_say() -> None:
-    others: list[dict[str, Any]] = [
-        {"id": "s1-grd", "title": "Sentinel-1"},
-        {"id": "worldcover-2021", "title": "WorldCover"},
-        {"id": "dem", "title": "Heights"},
-        {"id": "soil", "title": "Soil", "themes": [{"concepts": [{"id": "soils"}], "scheme": "x"}]},
-        {"id": "misc", "title": "Demonstration"},
-    ]
-    grouped = [(name, [one["id"] for one in ones]) for name, ones in themes.group([*others, OPTICAL])]
-    assert grouped == [
+def test_collections_are_grouped_by_theme() -> None:
+    found = [(shelf["name"], [one["id"] for one in shelf["cards"]]) for shelf in themes.shelves(SHELF)]
+    assert found == [
         ("Optical images", ["s2"]), ("Radar images", ["s1-grd"]), ("Land cover", ["worldcover-2021"]),
-        ("Terrain", ["dem"]), ("Soils", ["soil"]), ("Other data", ["misc"]),
+        ("Soil maps", ["soil"]), ("Other data", ["misc"]),
     ]  # fmt: skip
+
+
+def test_words_find_collections() -> None:
+    assert [one["id"] for one in themes.shelves(SHELF, "ndvi")[0]["cards"]] == ["s2"]
+    assert themes.shelves(SHELF, "ndvi radar") == []
 
 
 # --- steps of cubes ---------------------------------------------------------------------------------------------------
@@ -195,10 +201,10 @@ def steps(period: str, identifier: str) -> list[str]:
 
 
 def test_a_day_is_shown_as_it_is_and_longer_times_without_clouds() -> None:
-    assert steps("2025-07-10", "natural") == ["between", "bands", "first", "stretch"]
-    assert steps("2025-07", "index:NDVI") == ["between", "normalized_difference", "mask_clouds", "median", "colormap"]
+    assert steps("2025-07-10", "natural") == ["during", "bands", "first", "stretch"]
+    assert steps("2025-07", "index:NDVI") == ["during", "mask_clouds", "index", "median", "colormap"]
     assert steps("", "natural") == ["bands", "last", "stretch"]
-    assert steps("2025-07", "classes:SCL") == ["between", "bands", "last"]
+    assert steps("2025-07", "classes:SCL") == ["during", "bands", "last"]
 
 
 def test_the_history_is_that_of_an_index_near_the_place() -> None:
@@ -206,7 +212,7 @@ def test_the_history_is_that_of_an_index_near_the_place() -> None:
     assert told.id == "index:NDVI"
     recipe = compose.history(Side("s2", JULY), told, read_bands(OPTICAL), (45.8, 8.6))
     assert recipe.steps[0] == ("inside", ((8.595, 45.795, 8.605, 45.805),))
-    assert recipe.steps[1] == ("normalized_difference", ("B08", "B04"))
+    assert recipe.steps[1:] == (("mask_clouds", ()), ("index", ("NDVI",)))
 
 
 RECIPE = Recipe("s2", (("between", ("2025-07-10", "2025-07-10")), ("bands", ("B04",)), ("first", ())), 'Red "10 July"')

@@ -19,21 +19,19 @@ Box = tuple[float, float, float, float]
 
 def picture(side: Side, look: Look, bands: Sequence[Band], title: str, box: Box | None = None) -> Recipe:
     """What the map draws. `look` has its span by now."""
-    drawn = _drawn(look)
-    return Recipe(side.collection, (*_chosen(side, look, box), *_reduced(side, look, bands), *drawn), title)
+    return Recipe(side.collection, (*_steps(side, look, bands, box), *_drawn(look)), title)
 
 
 def values(side: Side, look: Look, bands: Sequence[Band], title: str, box: Box | None = None) -> Recipe:
     """The numbers behind the picture, as they are stored or computed."""
-    return Recipe(side.collection, (*_chosen(side, look, box), *_reduced(side, look, bands)), title)
+    return Recipe(side.collection, _steps(side, look, bands, box), title)
 
 
 def history(side: Side, look: Look, bands: Sequence[Band], place: tuple[float, float]) -> Recipe:
     """One band or index through time near (latitude, longitude), without clouds where the data tells them."""
     lat, lon = place
     box = (round(lon - AROUND, 5), round(lat - AROUND, 5), round(lon + AROUND, 5), round(lat + AROUND, 5))
-    steps = (("inside", (box,)), *_taken(look), *_unclouded(look, bands))
-    return Recipe(side.collection, steps, look.title)
+    return Recipe(side.collection, (("inside", (box,)), *_taken(look, _can_hide(look, bands))), look.title)
 
 
 def measured(look: Look, span: Range | None) -> Look:
@@ -49,34 +47,34 @@ def told(look: Look, options: Sequence[Look]) -> Look:
     return best or Look(f"band:{look.bands[0]}", look.bands[0], "band", look.bands[:1])
 
 
-def _chosen(side: Side, look: Look, box: Box | None) -> tuple[Step, ...]:
+def _steps(side: Side, look: Look, bands: Sequence[Band], box: Box | None) -> tuple[Step, ...]:
     steps: list[Step] = []
     if box is not None:
         steps.append(("inside", (box,)))
-    if days := side.period.days:
-        steps.append(("between", days))
-    return (*steps, *_taken(look))
+    if side.period.text:
+        steps.append(("during", (side.period.text,)))
+    reducer = _reducer(side, look)
+    return (*steps, *_taken(look, reducer[0] == "median" and _can_hide(look, bands)), reducer)
 
 
-def _taken(look: Look) -> tuple[Step, ...]:
+def _taken(look: Look, unclouded: bool) -> tuple[Step, ...]:
+    """Bands or an index; clouds are hidden while the scene classes are still there."""
+    hidden: tuple[Step, ...] = (("mask_clouds", ()),) if unclouded else ()
     if look.kind == "index":
-        return (("normalized_difference", look.bands),)
-    return (("bands", look.bands),)
+        return (*hidden, ("index", (look.id.removeprefix("index:"),)))
+    return (("bands", look.bands), *hidden)
 
 
-def _unclouded(look: Look, bands: Sequence[Band]) -> tuple[Step, ...]:
+def _can_hide(look: Look, bands: Sequence[Band]) -> bool:
     """Scene classes hide clouds in all but themselves."""
-    has_classes = any(band.name == CLOUDS for band in bands)
-    return (("mask_clouds", ()),) if has_classes and look.kind != "classes" else ()
+    return look.kind != "classes" and any(band.name == CLOUDS for band in bands)
 
 
-def _reduced(side: Side, look: Look, bands: Sequence[Band]) -> tuple[Step, ...]:
+def _reducer(side: Side, look: Look) -> Step:
     """A day as it is; of longer times the median without clouds, of classes the last."""
     if side.period.kind == "day":
-        return (("first", ()),)
-    if side.period.kind == "all" or look.kind == "classes":
-        return (("last", ()),)
-    return (*_unclouded(look, bands), ("median", ()))
+        return ("first", ())
+    return ("last", ()) if side.period.kind == "all" or look.kind == "classes" else ("median", ())
 
 
 def _drawn(look: Look) -> tuple[Step, ...]:

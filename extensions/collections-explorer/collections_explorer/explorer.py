@@ -34,6 +34,7 @@ class Explorer:
     def __init__(self, catalogue: Catalogue, client: Client, query: str = "", page: bool = True, hub: str = "") -> None:
         self.catalogue, self.client, self.hub = catalogue, client, hub
         self.scenes: list[Scene] = []
+        self.collections: list[dict[str, Any]] = []
         self.place: tuple[float, float] | None = None
         self._months: dict[str, list[tuple[str, int]]] = {}
         self.stage = Stage(self.clicked, self.moved)
@@ -55,11 +56,12 @@ class Explorer:
             "compare": self._compare,
             "single": lambda _: self._draw(self.scenes[:1]),
             "browse": lambda data: setattr(self.panel, "browsing", bool(data.get("on"))),
+            "search": self._search,
             "dismiss": lambda _: setattr(self.panel, "messages", []),
         }
         if gesture := gestures.get(what):
             self.panel.messages = []
-            with self._said("Drawing"):
+            with self._said("Searching" if what == "search" else "Drawing"):
                 gesture(data)
 
     def clicked(self, lat: float, lon: float) -> None:
@@ -81,6 +83,9 @@ class Explorer:
                 self._draw([self._scene(scene.side) for scene in self.scenes])
 
     # --- gestures -------------------------------------------------------------------------------------------------
+
+    def _search(self, data: dict[str, Any]) -> None:
+        self.panel.themes = themes.shelves(self.collections, _text(data, "words"))
 
     def _choose(self, data: dict[str, Any]) -> None:
         """A collection for the active side; the map goes there."""
@@ -129,11 +134,9 @@ class Explorer:
         return min(int(self.panel.active), max(len(self.scenes) - 1, 0))
 
     def _browse(self) -> None:
-        found = self.catalogue.collections()
-        self.panel.themes = [
-            {"name": name, "cards": [themes.card(one) for one in ones]} for name, ones in themes.group(found)
-        ]
-        self.stage.outline(show.boxes(found))
+        self.collections = self.catalogue.collections()
+        self.panel.themes = themes.shelves(self.collections)
+        self.stage.outline(show.boxes(self.collections))
 
     def _open(self, query: str) -> None:
         """The view that an address describes."""
@@ -162,7 +165,8 @@ class Explorer:
             if scene.problem:
                 self._say(scene.problem)
         self.panel.active = self._active
-        self.panel.sides = [show.side(scene) for scene in scenes]
+        legends = [show.legend(self.client, service) for service in services]
+        self.panel.sides = [show.side(scene, legend) for scene, legend in zip(scenes, legends, strict=True)]
         active = scenes[self._active]
         self._timeline(active.side.period)
         items = self.catalogue.items(active.side.collection, active.side.period, active.frame, MOST_FOOTPRINTS)

@@ -9,7 +9,9 @@ from urllib.parse import quote
 
 import bqplot
 from bdap.charts import points, timeseries_figure
-from bdap.legend import legend_html
+from bdap.client import Client, TileService
+from bdap.errors import BdapError
+from bdap.map.legends import legend_html
 from bdap.recipe import Recipe, Sheet
 
 from .looks import Look
@@ -19,10 +21,9 @@ from .themes import time_of
 from .view import Camera
 
 NOTEBOOK = "/hub/user-redirect/bdap/explored"
-MOST_CLASSES = 16
 
 
-def side(scene: Scene) -> dict[str, Any]:
+def side(scene: Scene, legend: str) -> dict[str, Any]:
     """One side of the map."""
     return {
         "collection": scene.side.collection,
@@ -33,18 +34,18 @@ def side(scene: Scene) -> dict[str, Any]:
         "looks": [{"id": one.id, "title": one.title, "group": one.group} for one in scene.options],
         "period": scene.side.period.text,
         "label": scene.side.period.label,
-        "legend": legend(scene.look),
-        "classes": [{"name": one.name, "colour": one.colour} for one in scene.look.classes if one.colour][
-            :MOST_CLASSES
-        ],
+        "legend": legend,
     }
 
 
-def legend(look: Look) -> str:
-    """A bar of colours for one band; pictures and classes have none."""
-    if look.kind not in ("index", "band") or look.span is None:
+def legend(client: Client, tiles: TileService | None) -> str:
+    """What the colours mean, as the platform says it; a map is of use without it, too."""
+    if tiles is None:
         return ""
-    return legend_html("", look.colormap, round(look.span[0], 3), round(look.span[1], 3))
+    try:
+        return legend_html("", client.legend(tiles))
+    except BdapError:
+        return ""
 
 
 def line(found: Timeline) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 import ipyleaflet
@@ -15,7 +15,6 @@ from bdap.client import TileService
 
 from .view import Camera
 
-WORLD = Path(__file__).with_name("countries.json")
 SIZE = (800, 560)
 """Pixels that a first view is chosen for, before the browser has told the true ones."""
 Box = tuple[float, float, float, float]
@@ -115,8 +114,8 @@ def _collection(geometries: list[dict[str, Any]]) -> dict[str, Any]:
 
 @cache
 def world() -> list[list[list[tuple[float, float]]]]:
-    """The countries of Natural Earth 1:110m (public domain), as one shape of many: a list of rings has no pane."""
-    rings = json.loads(WORLD.read_text())
+    """The outlines of countries that the library brings, as one shape: a GeoJSON layer has no pane of its own."""
+    rings = json.loads((files("bdap") / "data" / "land.json").read_text("utf-8"))
     return [[list(zip(ring[1::2], ring[::2], strict=True))] for ring in rings]
 
 

@@ -17,22 +17,10 @@ from .cube import Cube, collection
 from .errors import BadCube
 
 STEPS = frozenset(
-    [
-        "between",
-        "inside",
-        "bands",
-        "band",
-        "mask_clouds",
-        "normalized_difference",
-        "first",
-        "last",
-        "mean",
-        "median",
-        "min",
-        "max",
-        "stretch",
-        "colormap",
-    ]
+    (
+        *("during", "between", "inside", "bands", "band", "index", "mask_clouds", "normalized_difference"),
+        *("first", "last", "mean", "median", "min", "max", "stretch", "colormap"),
+    )
 )
 MOST_STEPS = 20
 LONGEST = 4000
@@ -75,9 +63,7 @@ class Sheet:
         names = ("picture",) if len(self.recipes) == 1 else ("left", "right")
         made = [f"{name} = {recipe.code()}" for name, recipe in zip(names, self.recipes, strict=True)]
         camera = "center=({:.4f}, {:.4f}), zoom={:g}".format(*self.camera) if self.camera else ""
-        added = "".join(
-            f".add({name}, {_quoted(recipe.title)})" for name, recipe in zip(names, self.recipes, strict=True)
-        )
+        added = f".add(picture, {_quoted(self.recipes[0].title)})" if len(made) == 1 else ".swipe(left, right)"
         return "\n\n".join(["import bdap", *made, f"bdap.Map({camera}){added}"]) + "\n"
 
     def text(self) -> str:
