@@ -11,11 +11,14 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 
 def programs() -> Path | None:
@@ -44,49 +47,78 @@ def _account() -> dict[str, Any]:
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Callable[[], str]]:
-    """Makes an empty database and gives its SQLAlchemy URL. Skips, visibly, where there is no PostgreSQL."""
-    found = programs()
+@dataclass(frozen=True)
+class Cluster:
+    """A running PostgreSQL; `folder` holds its socket and its data."""
+
+    folder: Path
+    pid: int
+    port: str = "5432"
+
+    def create(self, name: str) -> str:
+        """A new database's SQLAlchemy URL."""
+        with _connected(self.folder, self.port) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return f"postgresql+psycopg://bdap@/{name}?host={self.folder}&port={self.port}"
+
+
+@contextmanager
+def cluster(folder: Path, **options: str) -> Iterator[Cluster]:
+    """Debian's PostgreSQL over a folder, whose data are made where there are none; options as in postgresql.conf."""
+    found, account = programs(), _account()
     if found is None:
-        pytest.skip("there is no PostgreSQL: `make test` installs it, or `apt-get install postgresql`")
-    account = _account()
-    folder = Path(tempfile.mkdtemp(prefix="bdap-pg-"))
+        raise RuntimeError("there is no PostgreSQL: `make test` installs it, or `apt-get install postgresql`")
     if account:
         os.chown(folder, account["user"], account["group"])
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
     run: dict[str, Any] = {"cwd": folder, "env": environment, "stdin": subprocess.DEVNULL, **account}
     create = [found / "initdb", "-D", folder / "data", "-U", "bdap", "-A", "trust", "-E", "UTF8", "--no-sync"]
-    subprocess.run(create, check=True, stdout=subprocess.DEVNULL, **run)
-    options = {"listen_addresses": "", "unix_socket_directories": folder, "fsync": "off", "shared_buffers": "16MB"}
-    command = [found / "postgres", "-D", folder / "data", *(f"--{name}={value}" for name, value in options.items())]
+    if not (folder / "data").exists():
+        subprocess.run(create, check=True, stdout=subprocess.DEVNULL, **run)
+    given: dict[str, Any] = {
+        "listen_addresses": "",
+        "unix_socket_directories": folder,
+        "fsync": "off",
+        "shared_buffers": "16MB",
+    }
+    given |= {"port": "5432", **options}
+    command = [found / "postgres", "-D", folder / "data", *(f"--{name}={value}" for name, value in given.items())]
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, **run)
     try:
-        _wait(folder, server)
-
-        def fresh() -> str:
-            name = f"t{secrets.token_hex(4)}"
-            with psycopg.connect(host=str(folder), user="bdap", dbname="postgres", autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE {name}")
-            return f"postgresql+psycopg://bdap@/{name}?host={folder}"
-
-        yield fresh
+        _wait(folder, given["port"], server)
+        yield Cluster(folder, server.pid, given["port"])
     finally:
-        server.send_signal(signal.SIGQUIT)  # at once: nothing in it is worth keeping
-        server.wait(20)
+        server.send_signal(signal.SIGINT)  # what is connected is thrown out
+        server.wait(60)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], str]]:
+    """Makes an empty database and gives its SQLAlchemy URL. Skips, visibly, where there is no PostgreSQL."""
+    if programs() is None:
+        pytest.skip("there is no PostgreSQL: `make test` installs it, or `apt-get install postgresql`")
+    folder = Path(tempfile.mkdtemp(prefix="bdap-pg-"))
+    try:
+        with cluster(folder) as running:
+            yield lambda: running.create(f"t{secrets.token_hex(4)}")
+    finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _wait(folder: Path, server: subprocess.Popen[bytes]) -> None:
+def _connected(folder: Path, port: str) -> psycopg.Connection[Any]:
+    return psycopg.connect(host=str(folder), port=port, user="bdap", dbname="postgres", autocommit=True)
+
+
+def _wait(folder: Path, port: str, server: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 30
     while True:
         try:
-            psycopg.connect(host=str(folder), user="bdap", dbname="postgres").close()
+            _connected(folder, port).close()
             return
         except psycopg.OperationalError:
             if server.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"PostgreSQL does not start:\n{(folder / 'log').read_text()[-2000:]}")
+                raise RuntimeError(f"PostgreSQL does not start:\n{(folder / 'log').read_text()[-2000:]}") from None
             time.sleep(0.1)
 
 

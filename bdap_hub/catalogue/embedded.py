@@ -32,6 +32,7 @@ CREATE INDEX IF NOT EXISTS items_collection_time ON items (collection, start DES
 CREATE VIRTUAL TABLE IF NOT EXISTS boxes USING rtree (key, west, east, south, north, start, "end");
 """
 COLUMNS = '(collection, id, start, "end", west, south, east, north, footprint, fingerprint, properties, rest)'
+NEAR = "boxes CROSS JOIN items ON items.key = boxes.key"
 NARROW = 0.2  # of the globe: a wider box is faster looked through by time
 DAY = 86400.0  # the R*Tree keeps 32 bits of a number: days since 1970, rounded outwards
 
@@ -49,15 +50,17 @@ class SqliteItems:
         start = offset(search.token)
         order = ", ".join(_order(name, descending) for name, descending in search.sortby)
         order = f"{order}, " if order else "items.start DESC, "
+        found = f"FROM {source} WHERE {where}"
+        counted = "count(*) OVER ()" if source == NEAR else "NULL"  # few fit there: they are looked at once
+        text = f"SELECT items.key, {counted} {found} ORDER BY {order}items.id, items.collection LIMIT ? OFFSET ?"
         connection = self._connection()
-        matched = connection.execute(f"SELECT count(*) FROM {source} WHERE {where}", values).fetchone()[0]  # noqa: S608
-        keys = connection.execute(
-            f"SELECT items.key FROM {source} WHERE {where} ORDER BY {order}items.id, items.collection LIMIT ? OFFSET ?",  # noqa: S608
-            (*values, search.limit, start),
-        ).fetchall()
-        end = start + len(keys)
-        following = str(end) if keys and end < matched else ""
-        return Page([self._item(key) for (key,) in keys], matched, following)
+        rows = connection.execute(text, (*values, search.limit, start)).fetchall()
+        matched = rows[0][1] if rows else None
+        if matched is None:
+            matched = connection.execute(f"SELECT count(*) {found}", values).fetchone()[0]
+        end = start + len(rows)
+        following = str(end) if rows and end < matched else ""
+        return Page([self._item(key) for key, _ in rows], matched, following)
 
     def get(self, collection: str, identifier: str) -> Item | None:
         """One item."""
@@ -181,7 +184,7 @@ def _where(collections: Sequence[str], search: Search) -> tuple[str, str, list[A
     if place := search.intersects or (geojson_of(search.bbox) if search.bbox else None):
         boxes = split(search.bbox) if search.bbox else [bbox_of(place)]
         if sum((e - w) * (n - s) for w, s, e, n in boxes) < NARROW * 360 * 180:
-            source = "boxes CROSS JOIN items ON items.key = boxes.key"
+            source = NEAR
             parts.append(_near(boxes, search.period, sql))
         parts.append(_there(boxes if search.bbox else [], place, sql))
     if search.filter:

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from bench.processing.servers import environment
+from bench.peers import environment
 from tests.processing.conftest import X, Y, Z
 from tests.processing.graphs import band
 

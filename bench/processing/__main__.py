@@ -18,6 +18,7 @@ from typing import Any
 
 from bdap_hub.settings import Settings
 from bench.common import Row, write
+from bench.peers import Server, environment
 from tests.conftest import make_settings
 from tests.processing.conftest import collection
 
@@ -28,7 +29,7 @@ from .driver import Asked, ask
 from .floor import blocks_of, measure
 from .places import Place, generated, real
 from .rows import COMMAND, row
-from .servers import CODECS, Server, add_service, environment, openeo, ours, post_to_openeo, titiler
+from .servers import CODECS, add_service, openeo, ours, post_to_openeo, titiler
 
 MINUTES = float(os.environ.get("MINUTES", "1"))
 ONLY = os.environ.get("ONLY", "speed,cold,real,fuse,dates,memory,parts,scaling").split(",")

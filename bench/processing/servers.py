@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +24,7 @@ from bdap_hub.processing.service.rights import Rights
 from bdap_hub.processing.service.tables import Services
 from bdap_hub.settings import Settings, load
 from bdap_hub.web import HubLogin, Principal
+from bench.peers import Server, environment, process
 from tests.conftest import free_port
 from tests.processing.conftest import collection
 
@@ -48,15 +45,6 @@ app.include_router(MultiBaseTilerFactory(reader=STACReader).router)
 """
 
 
-@dataclass(frozen=True)
-class Server:
-    """A running service."""
-
-    name: str
-    pid: int
-    base: str
-
-
 def application() -> FastAPI:
     """Our service, as uvicorn's factory; settings come from the environment."""
     return create_app(load())
@@ -69,7 +57,7 @@ def ours(settings: Settings, folder: Path) -> Iterator[Server]:
     config.write_text(settings.model_dump_json())  # JSON is YAML
     command = [sys.executable, "-m", "uvicorn", "--factory", "bench.processing.servers:application"]
     port, env = settings.processing.port, {**os.environ, "BDAP_CONFIG": str(config)}
-    with _process("ours", command, port, "/services/processing/health", env) as server:
+    with process("ours", command, port, "/services/processing/health", env) as server:
         yield server
 
 
@@ -79,7 +67,7 @@ def titiler(folder: Path) -> Iterator[Server]:
     python = environment("titiler", TITILER, "pystac", SERVER)
     (folder / "plain_titiler.py").write_text(PLAIN)
     command = [str(python), "-m", "uvicorn", "--app-dir", str(folder), "plain_titiler:app"]
-    with _process("titiler.core 2.4.0", command, free_port(), "/openapi.json", {**os.environ, **TUNED}) as server:
+    with process("titiler.core 2.4.0", command, free_port(), "/openapi.json", {**os.environ, **TUNED}) as server:
         yield server
 
 
@@ -89,11 +77,11 @@ def openeo(folder: Path, described: Mapping[str, Any], items: Sequence[Mapping[s
     python = environment("openeo", OPENEO, SERVER)
     (folder / "stac.json").write_text(json.dumps({"collection": described, "items": items}))
     catalogue = [sys.executable, "-m", "uvicorn", "--factory", "bench.processing.stac:application"]
-    with _process("stac", catalogue, free_port(), "/", {**os.environ, "STAC_FILE": str(folder / "stac.json")}) as stac:
+    with process("stac", catalogue, free_port(), "/", {**os.environ, "STAC_FILE": str(folder / "stac.json")}) as stac:
         (folder / "services.json").write_text("{}")
         env = {"TITILER_OPENEO_STAC_API_URL": stac.base, "TITILER_OPENEO_STORE_URL": str(folder / "services.json")}
         command = [str(python), "-m", "uvicorn", "titiler.openeo.main:app"]  # GDAL's threads and cache as TiTiler's
-        with _process("titiler-openeo 0.19.0", command, free_port(), "/", {**os.environ, **TUNED, **env}) as server:
+        with process("titiler-openeo 0.19.0", command, free_port(), "/", {**os.environ, **TUNED, **env}) as server:
             yield server
 
 
@@ -128,35 +116,3 @@ def add_service(settings: Settings, name: str, raw: Mapping[str, Any], items: Se
     release = Principal(Person("dashboard:bench", frozenset({"project-forest"})), "release")
     signature = Rights(settings, HubLogin(settings, "processing")).sign(made.id, release)
     return f"{settings.processing.url}/services/processing/tiles/{made.id}/{{z}}/{{x}}/{{y}}.png?sig={signature}"
-
-
-@contextmanager
-def _process(name: str, command: list[str], port: int, health: str, env: Mapping[str, str]) -> Iterator[Server]:
-    base = f"http://127.0.0.1:{port}"
-    quiet = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning", "--no-access-log"]
-    process = subprocess.Popen([*command, *quiet], env={**env, "PYTHONWARNINGS": "ignore"})
-    try:
-        deadline = time.monotonic() + 90
-        while True:
-            try:
-                httpx.get(base + health, timeout=2).raise_for_status()
-                break
-            except httpx.HTTPError:
-                if time.monotonic() > deadline or process.poll() is not None:
-                    raise TimeoutError(f"{name} did not start") from None
-                time.sleep(0.1)
-        yield Server(name, process.pid, base)
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def environment(name: str, *packages: str) -> Path:
-    """The Python of a peer's own environment below var/bench: it never meets our lock file."""
-    python = Path("var/bench").absolute() / name / "bin/python"
-    if not (python.parent / "ready").exists():
-        uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
-        subprocess.run([uv, "venv", "-q", "--clear", str(python.parent.parent), "--python", sys.executable], check=True)
-        subprocess.run([uv, "pip", "install", "-q", "--python", str(python), *packages], check=True)
-        (python.parent / "ready").touch()
-    return python
