@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 EXTENSIONS = Path(__file__).parents[2] / "extensions"
-for folder in (EXTENSIONS / "bdap" / "src", EXTENSIONS / "jupyterlab-bdap", EXTENSIONS / "collections-explorer"):
+for folder in (
+    EXTENSIONS / "bdap" / "src",
+    EXTENSIONS / "jeodpp" / "src",
+    EXTENSIONS / "jupyterlab-bdap",
+    EXTENSIONS / "collections-explorer",
+):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 

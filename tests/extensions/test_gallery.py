@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import io
 import re
 import shutil
 from typing import Any
 
+import bdap
+import httpx
 import nbformat
+import numpy as np
 import pytest
+import rasterio
+import rasterio.warp
+from bdap import inter
+from bdap.inter import imap
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from PIL import Image
 
 from bdap_hub.catalogue.app import create_app as create_catalogue
 from bdap_hub.demo import prepare
@@ -23,6 +32,7 @@ GALLERY = EXTENSIONS / "bdap" / "gallery"
 NAMES = sorted(path.name for path in GALLERY.glob("*.ipynb"))
 SIZE = 768
 AT_ONCE = 3
+ADDRESSES = ("BDAP_PROCESSING_URL", "BDAP_CATALOGUE_URL")
 NO_MESSAGE = """
 shown = [each for each in list(globals().values()) if isinstance(each, bdap.Map)]
 told = [about for each in shown for about in each.messages]
@@ -88,3 +98,30 @@ def test_a_notebook_of_the_gallery_is_short_and_clean(name: str) -> None:
     assert max(len(line) for cell in code for line in cell.source.splitlines()) <= 120
     for cell in code:
         ast.parse(cell.source)
+
+
+def test_interapros_chain_gives_the_pixels_of_the_files(
+    hub: Any, services: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = bdap.Client(*(services[name] for name in ("JUPYTERHUB_API_TOKEN", *ADDRESSES)))
+    monkeypatch.setattr("bdap.client._default", client)
+    day = hub.settings.store.data / "sentinel-2-demo" / "2025-07-10"
+    with rasterio.open(day / "B04.tif") as red, rasterio.open(day / "B08.tif") as nir:
+        lon, lat = rasterio.warp.transform(red.crs, "EPSG:4326", *[[v] for v in red.xy(100, 150)])
+        red_here, nir_here = float(red.read(1)[100, 150]), float(nir.read(1)[100, 150])
+    images = inter.ImageCollection("S2").filterOnGeoName("Ispra", 0.1, "IT").filterOnDate(2025, 7, 1, 2025, 7, 31)
+    assert (images.name, images.count(), images.dates()) == ("sentinel-2-demo", 1, ["2025-07-10"])
+    picture = images.process().math("(B8 - B4) / (B8 + B4)").scale(0, 1).colorCustom(["#ff0000", "#00ff00"])
+    value = (nir_here - red_here) / (nir_here + red_here)
+    assert float(imap.identifyPointEx(picture, lon[0], lat[0])) == pytest.approx(value, abs=1e-3)
+    assert images.process().band(4).maskGT(red_here - 1).at(lon[0], lat[0]) == "", "it is hidden"
+    assert images.process().band(4).maskLT(red_here - 1).at(lon[0], lat[0]) == f"{red_here:g}"
+    shown = imap.Map()
+    layer = shown.addLayer(picture.toLayer(), "NDVI")
+    assert shown.messages == []
+    z = 14
+    x, y = int((lon[0] + 180) / 360 * 2**z), int((1 - np.arcsinh(np.tan(np.radians(lat[0]))) / np.pi) / 2 * 2**z)
+    tile = httpx.get(layer.url.format(z=z, x=x, y=y), timeout=60, trust_env=False)
+    colours = np.asarray(Image.open(io.BytesIO(tile.content)).convert("RGBA"))
+    drawn = colours[colours[..., 3] > 0]
+    assert len(drawn) and np.all(drawn[:, 2] < 5) and np.all(np.abs(drawn[:, 0].astype(int) + drawn[:, 1] - 255) < 5)

@@ -18,7 +18,7 @@ from . import debian
 
 ROOT = Path(__file__).parents[3]
 # What is installed in a person's image, and in which one.
-EXTENSIONS = {"base": ("bdap",), "lab": ("jupyterlab-bdap",)}
+EXTENSIONS = {"base": ("bdap", "jeodpp"), "lab": ("jupyterlab-bdap",)}
 # What people look for in an image, in the order in which the start page says it; from the locks of the image.
 TELLING = {
     "jupyterlab": "JupyterLab",
