@@ -72,7 +72,9 @@ class Readers:
         policy = self.policy
         project = policy.project(str(hidden.stac.get("bdap:project", "")))
         ask = f"ask the lead of project {project.title} to make you a member" if project else "ask the operators"
-        raise NotAllowed(f"you may not read it: {decide(policy, caller.person, reading(hidden)).reason}", ask)
+        raise NotAllowed(
+            f"you may not read the collection {name!r}: {decide(policy, caller.person, reading(hidden)).reason}", ask
+        )
 
     async def item(self, collected: Collection, identifier: str) -> dict[str, Any]:
         """One of a collection's items; NotFound where it has none of that id."""

@@ -77,7 +77,11 @@ WRONG: dict[str, tuple[Callable[[Season], Any], str, str]] = {
         "has the bands B04, B08",
         ".band(name)",
     ),
-    "no permission": (lambda s: s.cube("plots").band("B04").last().value(*place(9, 9)), "'plots'", "ask its owner"),
+    "no permission": (
+        lambda s: s.cube("plots").band("B04").last().value(*place(9, 9)),
+        "you may not read the collection 'plots'",
+        "ask the lead of project",
+    ),
     "somebody's job": (lambda s: bdap.job("0123456789abcdef", s.client), "you have no job", "bdap.jobs()"),
     "no such folder": (
         lambda s: red(s).last().download("/eos/nowhere/x.tif"),
@@ -85,7 +89,11 @@ WRONG: dict[str, tuple[Callable[[Season], Any], str, str]] = {
         "mounted",
     ),
     "no such format": (lambda s: red(s).last().download("x.shp"), "'x.shp' ends in no format", ".tif"),
-    "bands missing for an index": (lambda s: s.cube().index("NDMI").last().tiles_url(), "no band for S1", "bands="),
+    "bands missing for an index": (
+        lambda s: s.cube().index("NDMI").last().tiles_url(),
+        "no band 'swir16'",
+        "it has B02",
+    ),
     "index after maths": (lambda s: (s.cube() * 2).index("NDVII"), "no spectral index 'NDVII'", "NDVI"),
     "a model that is not there": (
         lambda s: s.cube().bands("B04").last().classify(model="none").tiles_url(),

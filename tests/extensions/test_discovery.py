@@ -10,7 +10,7 @@ from typing import Any
 import bdap
 import pytest
 from bdap import client as clients
-from bdap import filters, finding, look, places
+from bdap import filters, finding, places, sketch
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -294,9 +294,9 @@ def test_no_repr_raises_where_nothing_answers(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_map_of_footprints_is_svg_with_words() -> None:
     fiji = {"type": "Polygon", "coordinates": [[[177, -18], [183, -18], [183, -16], [177, -16], [177, -18]]]}
-    drawn = look.footprint_map([fiji])
+    drawn = sketch.footprint_map([fiji])
     assert drawn.startswith('<svg role="img" aria-label="Map of 1 footprints around') and "S, 180.0° " in drawn
-    assert look.footprint_map([]) == "" and look.timeline(["2024-01-01"]) == ""
+    assert sketch.footprint_map([]) == "" and sketch.timeline(["2024-01-01"]) == ""
 
 
 def test_the_gazetteer_says_where_it_is_from() -> None:

@@ -1,6 +1,5 @@
 """The notebook library of the platform: collections, lazy cubes (openEO process graphs) and maps."""
 
-from .arrays import from_file, from_numpy, from_xarray
 from .batch import Job, JobFailed, StillRunning, job, jobs
 from .catalogue import collections, search
 from .client import Client, configure
@@ -8,6 +7,7 @@ from .conditions import prop
 from .cube import Cube, collection, from_json
 from .errors import BadCube, BdapError, NotConfigured, NotReachable, ServiceError
 from .map import Map, message_html
+from .own import from_file, from_numpy, from_xarray
 from .spectral import indices
 
 __version__ = "0.2.0"

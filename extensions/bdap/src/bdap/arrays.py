@@ -1,21 +1,15 @@
-"""Cubes as arrays and arrays as cubes: lazy xarray read in pieces through the platform; uploads the other way."""
+"""Cubes as arrays: lazy xarray on the data's own pixels, read in pieces through the platform."""
 
 from __future__ import annotations
 
 import io
-import tempfile
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from . import ask
 from . import client as clients
-from .choosing import loaded
 from .client import Client
-from .cube import Cube
 from .errors import BadCube
 
 if TYPE_CHECKING:
@@ -88,13 +82,13 @@ def grid_of(cube: Asking) -> tuple[str, Grid]:
 
 def to_xarray(cube: Asking, chunks: int | None) -> Any:
     """A DataArray; lazy unless `chunks` is None."""
-    xarray = _needed("xarray")
+    xarray = needed("xarray")
     service, grid = grid_of(cube)
     piece = Piece(service, cube.client, grid)
     side = _side(grid, chunks)
     data = _eager(piece, side) if chunks is None else _lazy(piece, side)
-    made = xarray.DataArray(data, coords=_coords(grid), dims=(*grid.dims, "y", "x"), name="cube")
-    return made.assign_coords(spatial_ref=_reference(grid)).assign_attrs(grid_mapping="spatial_ref")
+    made = xarray.DataArray(data, coords=coords(grid), dims=(*grid.dims, "y", "x"), name="cube")
+    return made.assign_coords(spatial_ref=reference(grid)).assign_attrs(grid_mapping="spatial_ref")
 
 
 def _side(grid: Grid, chunks: int | None) -> int:
@@ -118,7 +112,7 @@ def _eager(piece: Piece, side: int) -> Any:
 
 def _lazy(piece: Piece, side: int) -> Any:
     """One dask task for each square of pixels, with all dates and bands."""
-    dask_array, delayed = _needed("dask.array"), _needed("dask").delayed
+    dask_array, delayed = needed("dask.array"), needed("dask").delayed
     grid = piece.grid
     layers = tuple(len(grid.labels[name]) for name in grid.dims)
     rows = []
@@ -132,7 +126,7 @@ def _lazy(piece: Piece, side: int) -> Any:
     return dask_array.concatenate(rows, axis=-2)
 
 
-def _coords(grid: Grid) -> dict[str, Any]:
+def coords(grid: Grid) -> dict[str, Any]:
     import numpy as np
 
     x, xres, _, y, _, yres = grid.transform
@@ -153,124 +147,16 @@ def _labels(labels: list[Any]) -> Any:
     return labels
 
 
-def _reference(grid: Grid) -> Any:
+def reference(grid: Grid) -> Any:
     """The variable by which rioxarray and QGIS know where the pixels are."""
-    xarray = _needed("xarray")
+    xarray = needed("xarray")
     transform = " ".join(f"{part:.17g}" for part in grid.transform)
     attributes = {"crs_wkt": grid.crs, "spatial_ref": grid.crs, "GeoTransform": transform}
     return xarray.DataArray(0, attrs=attributes)
 
 
-# --- the other way --------------------------------------------------------------------------------------------------
-
-
-def from_file(path: str | Path, name: str = "", client: Client | None = None) -> Cube:
-    """A cube of a file of your own: GeoTIFF, JPEG 2000 or netCDF, which is uploaded to the platform.
-
-    A file that lies on the store (/eos/…) is read there, if it is a GeoTIFF or JPEG 2000 and you may read it.
-    """
-    source = Path(path)
-    if str(source).startswith("/eos/") and not name:
-        return Cube(loaded("load_result", id=str(source)), None, client)
-    if not source.is_file():
-        raise BadCube(f"there is no file {source}", "look at its name")
-    form = {".tif": "GTiff", ".tiff": "GTiff", ".jp2": "JP2", ".nc": "netCDF"}.get(source.suffix.lower())
-    if form is None:
-        raise BadCube(f"{source.name} is no file of pixels that is read here", "use .tif, .jp2 or .nc")
-    return Cube(
-        loaded("load_uploaded_files", paths=[_upload(source, name or source.name, client)], format=form), None, client
-    )
-
-
-def from_xarray(array: Any, name: str = "", client: Client | None = None) -> Cube:
-    """A cube of an xarray.DataArray with y, x (and bands, t) and a CRS (as rioxarray keeps it, or `.to_xarray()` gave).
-
-    It is uploaded as GeoTIFFs, a file for each date, which count as your files on the platform.
-    """
-    rows = array.transpose(*(dim for dim in array.dims if dim not in ("y", "x")), "y", "x")
-    crs, transform = _placed(rows)
-    extra = [dim for dim in rows.dims[:-2] if dim not in ("t", "time", "bands", "band")]
-    if extra:
-        raise BadCube(
-            f"the array has the dimension {extra[0]!r}", "keep t, bands, y and x: select or reduce the others"
-        )
-    time = next((dim for dim in ("t", "time") if dim in rows.dims), None)
-    stem = name or f"array-{uuid.uuid4().hex[:8]}"
-    parts = [(str(moment)[:10], rows.sel({time: moment})) for moment in rows[time].values] if time else [("", rows)]
-    paths = []
-    with tempfile.TemporaryDirectory(prefix="bdap-") as folder:
-        for day, part in parts:
-            file = Path(folder) / f"{stem}{'_' if day else ''}{day}.tif"
-            _write(file, part, crs, transform)
-            paths.append(_upload(file, f"bdap/{file.name}", client))
-    return Cube(loaded("load_uploaded_files", paths=paths, format="GTiff"), None, client)
-
-
-def from_numpy(
-    array: Any,
-    bbox: tuple[float, float, float, float],
-    crs: int | str = 4326,
-    name: str = "",
-    client: Client | None = None,
-) -> Cube:
-    """A cube of a numpy array (rows from north to south, or bands of these) that fills a box in its CRS."""
-    xarray = _needed("xarray")
-    import numpy as np
-
-    values = np.asarray(array)
-    if values.ndim not in (2, 3):
-        raise BadCube(f"the array has {values.ndim} dimensions", "give (rows, columns) or (bands, rows, columns)")
-    height, width = values.shape[-2:]
-    west, south, east, north = map(float, bbox)
-    transform = (west, (east - west) / width, 0.0, north, 0.0, (south - north) / height)
-    grid = Grid(f"EPSG:{str(crs).upper().removeprefix('EPSG:')}", transform, width, height, (), {}, str(values.dtype))
-    made = xarray.DataArray(values, coords=_coords(grid), dims=("bands", "y", "x")[-values.ndim :])
-    return from_xarray(made.assign_coords(spatial_ref=_reference(grid)), name, client)
-
-
-def _placed(array: Any) -> tuple[str, Any]:
-    """The CRS and the geotransform of an array."""
-    from rasterio.transform import Affine
-
-    reference = array.coords["spatial_ref"].attrs if "spatial_ref" in array.coords else {}
-    crs = reference.get("crs_wkt") or reference.get("spatial_ref")
-    if not crs:
-        raise BadCube("the array does not say its reference system", 'write it: array.rio.write_crs("EPSG:32632")')
-    x, y = array["x"].values, array["y"].values
-    if len(x) < 2 or len(y) < 2:
-        raise BadCube("the array has less than two pixels a side", "give a larger one")
-    xres, yres = float(x[-1] - x[0]) / (len(x) - 1), float(y[-1] - y[0]) / (len(y) - 1)
-    return crs, Affine(xres, 0, float(x[0]) - xres / 2, 0, yres, float(y[0]) - yres / 2)
-
-
-def _write(path: Path, array: Any, crs: str, transform: Any) -> None:
-    import numpy as np
-    import rasterio
-
-    values = array.values.astype(
-        np.float32 if array.dtype == bool or array.dtype == np.int64 else array.dtype, copy=False
-    )
-    layers = values.reshape(-1, *values.shape[-2:])
-    names = [str(each) for dim in ("bands", "band") if dim in array.dims for each in np.atleast_1d(array[dim].values)]
-    nodata = {"nodata": float("nan")} if np.issubdtype(values.dtype, np.floating) else {}
-    profile = {"driver": "GTiff", "count": len(layers), "height": values.shape[-2], "width": values.shape[-1]}
-    size = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate"}
-    with rasterio.open(
-        path, "w", **profile, **size, **nodata, dtype=values.dtype, crs=crs, transform=transform
-    ) as file:
-        file.write(layers)
-        for number, each in enumerate(names if len(names) == len(layers) else (), 1):
-            file.set_band_description(number, each)
-
-
-def _upload(path: Path, name: str, client: Client | None) -> str:
-    """The file among one's own on the platform, under that name."""
-    with path.open("rb") as content:
-        (client or clients.default()).send("processing", "PUT", f"/files/{quote(name)}", content=content, seconds=900)
-    return name
-
-
-def _needed(name: str) -> Any:
+def needed(name: str) -> Any:
+    """A library that not everybody has; BadCube with how to get it."""
     import importlib
 
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +13,7 @@ from . import files
 from .client import Client
 from .errors import BdapError
 from .progress import Bar
+from .table import grid
 
 ACTIVE = ("queued", "running")
 PATIENCE = (1.0, 5.0)
@@ -159,16 +159,8 @@ class Jobs(list[Job]):
         return "\n".join(f"{j.id}  {_words(j._known)}  {j.title}" for j in self) or "no jobs"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td><code>{escape(j.id)}</code></td><td>{escape(j.title)}</td><td>{escape(_words(j._known))}</td>"
-            f"<td>{escape(str(j._known.get('created', '')))}</td></tr>"
-            for j in self
-        )
-        return (
-            f"<table><tr><th>job</th><th>title</th><th>state</th><th>made</th></tr>{rows}</table>"
-            if self
-            else "<p>no jobs</p>"
-        )
+        rows = ((j.id, j.title, _words(j._known), str(j._known.get("created", ""))) for j in self)
+        return grid(("job", "title", "state", "made"), rows, code=True) if self else "<p>no jobs</p>"
 
 
 def jobs(client: Client | None = None) -> Jobs:

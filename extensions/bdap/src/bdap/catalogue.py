@@ -13,6 +13,7 @@ from . import finding
 from .client import Client
 from .cube import Cube, collection
 from .errors import BdapError
+from .table import grid
 
 FRESH = 60
 """Seconds for which the tree trusts what the catalogue has said."""
@@ -27,14 +28,8 @@ class Collections(list[dict[str, Any]]):
     def _repr_html_(self) -> str:
         if not self:
             return "<p>no collection</p>"
-        rows = "".join(
-            f"<tr><td><code>{escape(each['id'])}</code></td><td>{escape(str(each.get('title', '')))}</td>"
-            f"<td>{escape(_pixels(each))}</td><td>{escape(', '.join(finding.bands_of(each)[:16]))}</td>"
-            f"<td>{escape(_time(each))}</td></tr>"
-            for each in self
-        )
-        heads = "".join(f"<th>{name}</th>" for name in ("collection", "title", "pixels", "bands", "time"))
-        return f"<table><tr>{heads}</tr>{rows}</table>"
+        heads = ("collection", "title", "pixels", "bands", "time")
+        return grid(heads, (_row(each) for each in self), code=True)
 
 
 class Theme:
@@ -136,6 +131,11 @@ def search(text: str, client: Client | None = None) -> Collections:
 
 
 collections = Tree()
+
+
+def _row(described: Mapping[str, Any]) -> tuple[str, ...]:
+    bands = ", ".join(finding.bands_of(described)[:16])
+    return str(described["id"]), str(described.get("title", "")), _pixels(described), bands, _time(described)
 
 
 def _pixels(described: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from .errors import IN_NOTEBOOKS, NotConfigured, NotReachable, ServiceError
+from .errors import NotConfigured, NotReachable, ServiceError, remedy_of
 
 TOKENS = ("BDAP_TOKEN", "JUPYTERHUB_API_TOKEN")
 TRIES = 4
@@ -261,8 +261,8 @@ def _refusal(service: str, answer: httpx.Response) -> ServiceError:
         body = {}
     message = body.get("message") or f"the {service} service answered with status {answer.status_code}"
     code = str(body.get("code", ""))
-    remedy = IN_NOTEBOOKS.get(code) or body.get("remedy") or _REMEDIES.get(answer.status_code, "")
-    return ServiceError(str(message), str(remedy), code, answer.status_code)
+    remedy = remedy_of(code, str(body.get("remedy") or "")) or _REMEDIES.get(answer.status_code, "")
+    return ServiceError(str(message), remedy, code, answer.status_code)
 
 
 _REMEDIES = {

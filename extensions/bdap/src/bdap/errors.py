@@ -47,3 +47,18 @@ IN_NOTEBOOKS = {
     "UdfNotAvailable": "ask the operators of the platform to allow code, or write it with cubes' own operations",
 }
 """What to do, in the words of this library, where a service says it in those of its own routes."""
+PHRASES = {
+    "make it a batch job (POST /jobs)": 'make it a batch job: cube.save("/eos/…/x.tif")',
+    "GET /files lists yours": "look at its name, or upload it again: bdap.from_file(path)",
+    "upload it again (PUT /files)": "upload it again: bdap.from_file(path)",
+    "delete some that you do not need (DELETE /jobs/{id})": "delete some: bdap.job(id).delete()",
+    "use POST /result, or a web service": 'use .download("x.tif"), which does it at once',
+    "give `platform`, or name it in `variable_map`": 'give platform="sentinel-2" or the like, or bands={"N": "B08"}',
+}
+
+
+def remedy_of(code: str, said: str) -> str:
+    """A service's remedy in the words of this library."""
+    for theirs, ours in PHRASES.items():
+        said = said.replace(theirs, ours)
+    return IN_NOTEBOOKS.get(code) or said

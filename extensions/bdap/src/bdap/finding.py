@@ -132,7 +132,7 @@ def _word_points(collection: Collection, word: str) -> int:
 
 
 def _has_index(collection: Collection, word: str) -> bool:
-    formula = next((one.formula for name, one in spectral.table().items() if name.casefold() == word), None)
+    formula = next((one.formula for name, one in spectral.every().items() if name.casefold() == word), None)
     needed = set(NEEDED.findall(formula)) if formula else set()
     return bool(needed) and all(common_names(collection) & set(NAMES[variable]) for variable in needed)
 

@@ -10,10 +10,10 @@ import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
 
 from .errors import BadCube
+from .table import grid
 
 
 @dataclass(frozen=True)
@@ -34,29 +34,28 @@ class Indices:
     """`bdap.indices`: TAB lists them all; called with a word ("burn", "water") it lists those that it fits."""
 
     def __getattr__(self, name: str) -> Index:
-        found = table().get(name)
+        found = every().get(name)
         if found is None:
             raise AttributeError(f"there is no spectral index {name}")
         return found
 
     def __getitem__(self, name: str) -> Index:
-        return table()[known(name)]
+        return every()[known(name)]
 
     def __dir__(self) -> list[str]:
-        return list(table())
+        return list(every())
 
     def __len__(self) -> int:
-        return len(table())
+        return len(every())
 
     def __call__(self, word: str = "") -> Found:
         """Those in whose name, meaning or domain the word stands."""
         text = word.casefold()
-        every = table().values()
-        return Found(i for i in every if text in f"{i.name} {i.long_name} {i.domain}".casefold())
+        return Found(i for i in every().values() if text in f"{i.name} {i.long_name} {i.domain}".casefold())
 
     def __repr__(self) -> str:
         domains: dict[str, int] = {}
-        for index in table().values():
+        for index in every().values():
             domains[index.domain] = domains.get(index.domain, 0) + 1
         counts = ", ".join(f"{number} of {domain}" for domain, number in sorted(domains.items(), key=lambda d: -d[1]))
         return f'<{len(self)} spectral indices: {counts}; bdap.indices("burn") finds, bdap.indices.NDVI shows one>'
@@ -71,14 +70,13 @@ class Found(tuple[Index, ...]):
         return "\n".join(f"{each.name:12} {each.long_name}: {each.formula}" for each in self) or "no index"
 
     def _repr_html_(self) -> str:
-        cells = ((each.name, each.long_name, each.domain, each.formula) for each in self)
-        rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in cells)
-        return f"<table><tr><th>index</th><th>meaning</th><th>domain</th><th>formula</th></tr>{rows}</table>"
+        rows = ((each.name, each.long_name, each.domain, each.formula) for each in self)
+        return grid(("index", "meaning", "domain", "formula"), rows)
 
 
 def known(name: str) -> str:
     """The name of an index as the list writes it; BadCube with names that are like it."""
-    names = table()
+    names = every()
     if name in names:
         return name
     same = [each for each in names if each.casefold() == str(name).casefold()]
@@ -90,7 +88,7 @@ def known(name: str) -> str:
 
 
 @functools.cache
-def table() -> Mapping[str, Index]:
+def every() -> Mapping[str, Index]:
     """All of them by name."""
     text = (files(__package__) / "data" / "spectral_indices.json").read_text("utf-8")
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -40,13 +41,21 @@ class Table(list[dict[str, Any]]):
         return "\n".join([*lines, *([f"… {len(self) - SHOWN} more"] if len(self) > SHOWN else [])])
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{escape(name)}</th>" for name in self.columns)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(_text(row.get(name)))}</td>" for name in self.columns) + "</tr>"
-            for row in self[:SHOWN]
-        )
+        shown = [[_text(row.get(name)) for name in self.columns] for row in self[:SHOWN]]
         rest = f"<p>… {len(self) - SHOWN} more rows; .pandas() has all</p>" if len(self) > SHOWN else ""
-        return f"<table><tr>{head}</tr>{body}</table>{rest}"
+        return grid(self.columns, shown) + rest
+
+
+def grid(heads: Sequence[str], rows: Iterable[Sequence[str]], code: bool = False) -> str:
+    """A table as HTML, which scrolls by itself where it is wide; `code`: the first column holds what one writes."""
+
+    def cell(text: str, first: bool) -> str:
+        inner = f"<code>{escape(text)}</code>" if code and first else escape(text)
+        return f'<td style="text-align:left">{inner}</td>'
+
+    head = "".join(f'<th scope="col" style="text-align:left">{escape(name)}</th>' for name in heads)
+    body = "".join(f"<tr>{''.join(cell(text, place == 0) for place, text in enumerate(row))}</tr>" for row in rows)
+    return f'<div style="overflow-x:auto"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 class Zones(dict[str, Any]):
