@@ -10,6 +10,7 @@ from bdap.recipe import Recipe, Sheet, read_sheet
 from collections_explorer import compose, themes
 from collections_explorer.bands import read_bands
 from collections_explorer.looks import find, looks
+from collections_explorer.panel import Panel
 from collections_explorer.period import Period, read_period, timeline
 from collections_explorer.scene import span_of
 from collections_explorer.view import Camera, Side, View, read, write
@@ -99,14 +100,14 @@ def test_what_is_no_period(text: str) -> None:
 
 
 def test_a_season_is_shown_by_months_with_the_empty_ones() -> None:
-    line = timeline([("2025-03", 2), ("2025-06", 5)], [], Period())
-    assert line.unit == "month" and [bar.count for bar in line.bars] == [2, 0, 0, 5]
+    line = timeline([("2025-03", 2), ("2025-06", 50)], [], Period())
+    assert line.unit == "month" and [bar.count for bar in line.bars] == [2, 0, 0, 50]
     assert [bar.label for bar in line.bars] == ["Mar 2025", "Apr", "May", "Jun"]
-    assert line.bars[3].title == "June 2025: 5 items" and line.path == (("", "All dates"),)
+    assert line.bars[3].title == "June 2025: 50 items" and line.path == (("", "All dates"),)
 
 
 def test_decades_are_shown_by_years_then_months_then_days() -> None:
-    months = [("1984-05", 3), ("1984-06", 1), ("2025-07", 9)]
+    months = [("1984-05", 3), ("1984-06", 1), ("2025-07", 99)]
     years = timeline(months, [], Period())
     assert years.unit == "year" and len(years.bars) == 42 and years.bars[0].count == 4 and years.bars[1].count == 0
     year = timeline(months, [], Period("1984"))
@@ -116,6 +117,13 @@ def test_decades_are_shown_by_years_then_months_then_days() -> None:
     assert [(bar.period, bar.count) for bar in days.bars if bar.count] == [("2025-07-10", 2), ("2025-07-31", 1)]
     assert [bar.period for bar in days.bars if bar.chosen] == ["2025-07-10"]
     assert days.path == (("", "All dates"), ("2025", "2025"), ("2025-07", "July 2025"))
+
+
+def test_few_dates_are_all_there_at_once() -> None:
+    line = timeline([("2024-12", 1), ("2025-07", 2)], ["2025-07-10", "2024-12-31", "2025-07-20"], Period("2025-07"))
+    assert line.unit == "date" and [bar.label for bar in line.bars] == ["31 Dec 2024", "10 Jul 2025", "20 Jul"]
+    assert [bar.chosen for bar in line.bars] == [False, True, True]
+    assert line.path == (("", "All dates"), ("2025", "2025"), ("2025-07", "July 2025"))
 
 
 def test_a_time_line_of_nothing() -> None:
@@ -131,7 +139,7 @@ def test_pictures_and_indices_out_of_common_names() -> None:
         "band:B08",
     ]  # fmt: skip
     natural, ndvi = LOOKS[0], LOOKS[2]
-    assert natural.bands == ("B04", "B03", "B02") and natural.span == pytest.approx((0, 3000))
+    assert natural.bands == ("B04", "B03", "B02") and natural.span == pytest.approx((0, 2200))
     assert ndvi.bands == ("B08", "B04") and ndvi.colormap == "rdylgn"
     assert find(LOOKS, "") is natural and find(LOOKS, "index:NDVI") is ndvi and find(LOOKS, "index:XYZ") is None
 
@@ -262,3 +270,24 @@ class Made:
     def add(self, _: Any, title: str) -> Made:
         self.titles.append(title)
         return self
+
+
+# --- what a browser may say -------------------------------------------------------------------------------------------
+
+
+def test_only_gestures_are_heard() -> None:
+    heard: list[tuple[str, Any]] = []
+    panel = Panel(lambda what, data: heard.append((what, data)))
+    for content in (
+        {"create_widget": ["subprocess", "Popen"], "props": {"args": {"functionRef": "close"}}, "id": "x"},
+        {"update_ref": {"functionRef": "close"}, "id": "x", "prop": "themes"},
+        {"event": "close", "data": {}},
+        {"event": "act", "data": {"do": 7}},
+        {"event": "act", "data": "browse"},
+        {"event": "act", "data": {"do": "browse"}, "create_widget": ["os", "system"]},
+        "act",
+    ):
+        panel._handle_custom_msg(content, [])
+    assert heard == []
+    panel._handle_custom_msg({"event": "act", "data": {"do": "browse"}}, [])
+    assert heard == [("browse", {"do": "browse"})]

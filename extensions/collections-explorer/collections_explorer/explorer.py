@@ -18,7 +18,7 @@ from bdap.errors import BdapError
 from . import show, themes
 from .catalogue import Catalogue
 from .panel import Panel
-from .period import Period, read_period, timeline
+from .period import ALL, Period, are_few, read_period, timeline
 from .scene import NothingToShow, Scene, open_scene
 from .stage import Stage
 from .view import Camera, Side, View, read, write
@@ -57,6 +57,7 @@ class Explorer:
             "single": lambda _: self._draw(self.scenes[:1]),
             "browse": lambda data: setattr(self.panel, "browsing", bool(data.get("on"))),
             "search": self._search,
+            "middle": lambda _: self.clicked(self.stage.camera.lat, self.stage.camera.lon),
             "dismiss": lambda _: setattr(self.panel, "messages", []),
         }
         if gesture := gestures.get(what):
@@ -131,7 +132,7 @@ class Explorer:
 
     @property
     def _active(self) -> int:
-        return min(int(self.panel.active), max(len(self.scenes) - 1, 0))
+        return 1 if self.panel.active == 1 and len(self.scenes) > 1 else 0
 
     def _browse(self) -> None:
         self.collections = self.catalogue.collections()
@@ -179,8 +180,10 @@ class Explorer:
         name = self.scenes[self._active].side.collection
         if name not in self._months:
             self._months[name] = self.catalogue.months(name)
-        days = self.catalogue.items(name, chosen.month) if chosen.kind in ("month", "day") else []
-        line = timeline(self._months[name], [str(item["properties"]["datetime"])[:10] for item in days], chosen)
+        months = self._months[name]
+        few, one = are_few(months), chosen.kind in ("month", "day")
+        days = self.catalogue.items(name, ALL if few else chosen.month) if few or one else []
+        line = timeline(months, [str(item["properties"]["datetime"])[:10] for item in days], chosen)
         self.panel.timeline = show.line(line)
 
     def _ask_place(self, lat: float, lon: float) -> None:

@@ -31,7 +31,7 @@ class Look:
 
 # Common names as red, green, blue; reflectance of the brightest; what one sees in it.
 COLOURS = (
-    ("natural", "Natural colour", ("red", "green", "blue"), 0.3, "As the eye sees it."),
+    ("natural", "Natural colour", ("red", "green", "blue"), 0.22, "As the eye sees it."),
     ("infrared", "Infrared", ("nir", "red", "green"), 0.5, "Healthy vegetation is red."),
     (
         "swir",

@@ -6,13 +6,15 @@ import calendar
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 MONTHS = tuple(calendar.month_abbr)  # ('', 'Jan', …)
 NAMES = tuple(calendar.month_name)
 MOST_MONTHS = 36
 """A time line of more months than this begins with years."""
+MOST_DATES = 40
+"""A collection of so few items is shown by its dates, all of them."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,14 @@ class Timeline:
 
 
 def timeline(months: Sequence[tuple[str, int]], days: Sequence[str], chosen: Period) -> Timeline:
-    """Years, months of the chosen year, or days of the chosen month.
+    """All dates where there are few, else years, months of the chosen year, or days of the chosen month.
 
-    `months` are (YYYY-MM, items) of the whole collection; `days` the day of each item in the chosen month.
+    `months` are (YYYY-MM, items) of the whole collection; `days` the day of each item in the chosen month, or of all
+    where they are few.
     """
     known = [(month, count) for month, count in months if count]
+    if are_few(known):
+        return Timeline("date", _dates(Counter(days), chosen), _path(chosen, True))
     long = _span(known) > MOST_MONTHS
     if chosen.kind in ("month", "day"):
         return Timeline("day", _days(Counter(days), chosen), _path(chosen, long))
@@ -106,6 +111,21 @@ def timeline(months: Sequence[tuple[str, int]], days: Sequence[str], chosen: Per
         inside = [one for one in known if one[0].startswith(chosen.text)] if chosen.text else known
         return Timeline("month", _months(inside, chosen), _path(chosen, long))
     return Timeline("year", _years(known, chosen))
+
+
+def are_few(months: Iterable[tuple[str, int]]) -> bool:
+    """Whether each date has a bar of its own."""
+    return sum(count for _, count in months) <= MOST_DATES
+
+
+def _dates(counts: Counter[str], chosen: Period) -> tuple[Bar, ...]:
+    found: list[Bar] = []
+    for day in sorted(counts):
+        new = not found or found[-1].period[:4] != day[:4]
+        label = f"{int(day[8:])} {MONTHS[int(day[5:7])]}{f' {day[:4]}' if new else ''}"
+        inside = bool(chosen.text) and day.startswith(chosen.text)
+        found.append(replace(_bar(day, label, counts[day], chosen), chosen=inside))
+    return tuple(found)
 
 
 def _years(known: Iterable[tuple[str, int]], chosen: Period) -> tuple[Bar, ...]:

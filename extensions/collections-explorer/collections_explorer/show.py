@@ -101,7 +101,8 @@ def boxes(collections: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def chart() -> bqplot.Figure:
     """An empty chart of a place's history."""
     figure = timeseries_figure([], height=210, date_format="%b %y")
-    figure.axes[0].num_ticks = 6
+    across, up = figure.axes
+    across.num_ticks, up.num_ticks, up.label, figure.fig_margin = 5, 5, "", {**figure.fig_margin, "left": 46}
     return figure
 
 
