@@ -89,6 +89,9 @@ def _answer(made: Platform, call: Call) -> tuple[int, Any]:
         return 201, {"id": f"s{number}", "url": url, "configuration": options, "attributes": {"times": made.times}}
     if call.path.endswith("/point"):
         return 200, {"lon": 0, "lat": 0, "values": made.values, "chain": made.chain}
+    if call.path.endswith("/basemaps"):
+        url = f"{made.processing}/basemaps/offline/{{z}}/{{x}}/{{y}}.png"
+        return 200, {"basemaps": [{"name": "offline", "title": "Countries", "url": url}]}
     if call.path.endswith("/legend.json"):
         ticks = [{"value": value, "label": label} for value, label in ((-0.2, "−0.2"), (0.4, "0.4"), (0.9, "0.9"))]
         return 200, {"type": "continuous", "alt": "a bar", "colors": ["#a50026", "#006837"], "ticks": ticks}
@@ -98,6 +101,16 @@ def _answer(made: Platform, call: Call) -> tuple[int, Any]:
     if call.path.endswith("/timeseries"):
         series = {band: {"mean": [value] * len(DAYS)} for band, value in made.values.items()}
         return 200, {"dates": [f"{day}T10:15:00Z" for day in DAYS], "series": series}
+    if call.path.endswith("/print"):
+        return 200, "PNG"
+    scale = {"crs": "EPSG:32632", "resolution": 10, "unit": "metre", "coarser": 1}
+    if call.path.endswith("/transect"):
+        return 200, {"distance": [0, 10, 20], "values": {"value": [1.0, None, 3.0]}, "scale": scale}
+    if call.path.endswith("/pixels"):
+        return 200, {"values": {band: [value] * 3 for band, value in made.values.items()}, "scale": scale}
+    if call.path.endswith("/statistics"):
+        numbers = {"valid": 3, "nodata": 1, "mean": 0.5}
+        return 200, {"statistics": {"value": numbers}, "pixels": 4, "scale": scale}
     if call.path.endswith("/histogram"):
         return 200, {"bins": [0, 0.5, 1], "counts": [3, 4]}
     if call.path.endswith("/collections"):

@@ -9,6 +9,7 @@ import bqplot
 import ipyleaflet
 import ipywidgets as widgets
 import pytest
+from bdap import client as clients
 from bdap.charts import points, timeseries_figure
 
 from tests.extensions.platform import BOUNDS, DAYS, Platform, platform
@@ -19,6 +20,14 @@ def services() -> Iterator[Platform]:
     """The stand-in."""
     with platform() as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No platform in the environment, and none left over from another test."""
+    for name in ("BDAP_TOKEN", "JUPYTERHUB_API_TOKEN", "BDAP_PROCESSING_URL", "BDAP_CATALOGUE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(clients, "_default", clients.Client(timeout=30))
 
 
 @pytest.fixture
@@ -48,6 +57,13 @@ def test_no_base_map_comes_from_the_internet(ndvi: bdap.Cube, services: Platform
     shown = bdap.Map().add(ndvi.median(), "NDVI")
     assert [layer.url.split("/services/")[0] for layer in tiles(shown)] == [services.root]
     assert len(tiles(bdap.Map(basemap={"url": "http://tiles.example/{z}/{x}/{y}.png"}))) == 1
+    bdap.configure("token", services.processing, services.catalogue)
+    assert [layer.url for layer in tiles(bdap.Map())] == [
+        f"{services.processing}/basemaps/offline/{{z}}/{{x}}/{{y}}.png"
+    ]
+    assert tiles(bdap.Map(basemap=None)) == []
+    with pytest.raises(bdap.BadCube, match="no base map 'relief'"):
+        bdap.Map(basemap="relief")
 
 
 def test_the_first_layer_is_looked_at_unless_a_centre_is_given(ndvi: bdap.Cube) -> None:

@@ -50,6 +50,7 @@ class Client:
         self._timeout = timeout
         self._pools: dict[bool, httpx.Client] = {}
         self._services: dict[str, tuple[float, TileService]] = {}
+        self._basemaps: list[dict[str, Any]] | None = None
         self._lock = threading.Lock()
 
     def service(self, graph_json: str, graph: dict[str, Any], title: str = "") -> TileService:
@@ -97,6 +98,20 @@ class Client:
         """What the service says of a GeoJSON geometry: statistics, timeseries, histogram, pixels, transect."""
         path = f"/services/{service.id}/{what}"
         return self._call("processing", "POST", path, json={"geometry": geometry}, params=params)
+
+    def printed(self, body: Mapping[str, Any]) -> bytes:
+        """A map as PNG."""
+        return bytes(self.send("processing", "POST", "/print", 120, json=body).content)
+
+    def basemaps(self) -> list[dict[str, Any]]:
+        """The base maps that the platform offers: `name`, `title`, `url`, `attribution`, `max_zoom`."""
+        with self._lock:
+            known = self._basemaps
+        if known is None:
+            known = list(self.call("processing", "GET", "/basemaps", 5)["basemaps"])
+            with self._lock:
+                self._basemaps = known
+        return known
 
     def timeseries(
         self, service: TileService, lon: float, lat: float

@@ -13,7 +13,7 @@ from IPython.display import display
 
 from ..errors import BadCube, BdapError
 from . import messages, view
-from .ground import ground_of
+from .ground import OFFLINE, ground_of
 from .legends import message_html
 from .panel import Panel
 from .shown import Shown, arranged
@@ -26,11 +26,12 @@ class Base(ipyleaflet.Map):
         self,
         center: tuple[float, float] | None = None,
         zoom: float | None = None,
-        basemap: Any = None,
+        basemap: Any = OFFLINE,
         height: str = "480px",
         **options: Any,
     ) -> None:
         self._shown: dict[str, Shown] = {}
+        self.ground = basemap if isinstance(basemap, str) else None
         self._ground = ground_of(basemap)
         self._apart: set[ipyleaflet.Layer] = set()
         self._own: set[ipyleaflet.Layer] = set()

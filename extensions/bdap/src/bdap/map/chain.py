@@ -76,7 +76,9 @@ def number(value: Any) -> str:
     """A value as people read it."""
     if value is None:
         return "no data"
-    return f"{value:.4g}" if isinstance(value, int | float) else escape(str(value))
+    if not isinstance(value, int | float):
+        return escape(str(value))
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
 
 
 def _turned(values: Values) -> Series:

@@ -11,10 +11,10 @@ from ..charts import histogram_figure
 from ..cube import Cube
 from ..errors import BdapError
 from . import view
-from .compare import Compare
+from .printing import Printing
 
 
-class Map(Compare):
+class Map(Printing):
     """A Leaflet map that takes cubes and features.
 
     `center` is (lat, lon) as in Leaflet; without it the first layer is shown.

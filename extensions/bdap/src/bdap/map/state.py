@@ -1,0 +1,86 @@
+"""A map as plain data and back: its view, its layers with their graphs, and what was drawn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from ..client import Client
+from ..cube import from_json
+from ..errors import BadCube
+from .shown import Raster, Shown
+from .symbols import Symbols
+from .vectors import Vector, Vectors, Wms
+
+VERSION = 1
+
+
+class Keeping(Vectors):
+    """A map's state."""
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """View, layers from the bottom to the top and drawings, as JSON can hold them. It holds no token or address."""
+        return {
+            "version": VERSION,
+            "center": [float(each) for each in self.center],
+            "zoom": float(self.zoom),
+            "basemap": self.ground,
+            "layers": [made for one in self._shown.values() if (made := _kept(one))],
+            "swipe": list(self._sides) if self._sides else None,
+            "drawn": self.drawn["features"],
+        }
+
+    def save_state(self, path: str | Path) -> None:
+        """Write the state into a file beside the notebook."""
+        Path(path).write_text(json.dumps(self.state, indent=1))
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any] | str | Path, client: Client | None = None, **options: Any) -> Self:
+        """A map as it was: of `map.state`, or of the file that `save_state` wrote."""
+        if isinstance(state, str | Path):
+            try:
+                state = json.loads(Path(state).read_text())
+            except (OSError, ValueError) as error:
+                raise BadCube(f"{state} holds no map: {error}", "give the file that save_state wrote") from None
+        if not isinstance(state, Mapping) or state.get("version") != VERSION:
+            raise BadCube("this is no state of a map", "give what map.state was")
+        made = cls(tuple(state["center"]), state["zoom"], basemap=state["basemap"], **options)
+        for layer in state["layers"]:
+            made._restore(layer, client)
+        if state.get("swipe"):
+            made.swipe(*state["swipe"])
+        if state.get("drawn"):
+            made.draw()
+            made._pen.data = [{**each, "properties": {**each["properties"], "style": {}}} for each in state["drawn"]]
+        return made
+
+    def _restore(self, layer: Mapping[str, Any], client: Client | None) -> None:
+        name, opacity = layer["name"], layer["opacity"]
+        match layer["kind"]:
+            case "cube":
+                self.add(from_json(json.dumps({"process_graph": layer["graph"]}), client), name, opacity)
+                if layer["time"] and layer["time"] in (self.dates(name) if name in self._shown else ()):
+                    self.at(name, layer["time"])
+            case "vector":
+                made = Symbols(**{key: tuple(v) if isinstance(v, list) else v for key, v in layer["symbols"].items()})
+                self._put(self._vector(name, layer["data"], made, opacity))
+            case "wms":
+                self.add_wms(layer["url"], layer["layers"], name, opacity, layer["format"])
+        if not layer["visible"] and name in self._shown:
+            self.hide(name)
+
+
+def _kept(one: Shown) -> dict[str, Any] | None:
+    common = {"name": one.name, "opacity": one.opacity, "visible": one.visible}
+    match one:
+        case Raster():
+            return {"kind": "cube", **common, "graph": one.cube.graph, "time": one.time}
+        case Vector():
+            return {"kind": "vector", **common, "data": one.data, "symbols": vars(one.symbols)}
+        case Wms():
+            place = {"url": one.layer.url, "layers": one.layer.layers, "format": one.layer.format}
+            return {"kind": "wms", **common, **place}
+    return None
