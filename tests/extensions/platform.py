@@ -33,6 +33,8 @@ class Platform:
     root: str
     calls: list[Call] = field(default_factory=list)
     refusal: tuple[int, Any] | None = None
+    full: list[dict[str, Any]] = field(default_factory=list)
+    """Services that leave no room for another one."""
     values: dict[str, float | None] = field(default_factory=lambda: {"value": 0.625})
     times: list[str] = field(default_factory=list)
     chain: list[dict[str, Any]] = field(default_factory=list)
@@ -68,7 +70,7 @@ def platform() -> Iterator[Platform]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = _do
+        do_GET = do_POST = do_DELETE = _do
 
         def log_message(self, *_: object) -> None:
             pass
@@ -82,6 +84,13 @@ def platform() -> Iterator[Platform]:
 
 
 def _answer(made: Platform, call: Call) -> tuple[int, Any]:
+    if call.method == "DELETE":
+        made.full.clear()
+        return 204, ""
+    if call.path.endswith("/services") and call.method == "GET":
+        return 200, {"services": list(made.full)}
+    if call.path.endswith("/services") and made.full:
+        return 400, {"code": "QuotaExceeded", "message": "you have 1000 web services", "remedy": "delete some"}
     if call.path.endswith("/services") and call.method == "POST":
         number = len(made.posted("/services"))
         url = f"{made.processing}/tiles/s{number}/{{z}}/{{x}}/{{y}}.png?sig=abc"

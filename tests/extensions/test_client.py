@@ -67,6 +67,16 @@ def test_search_follows_its_pages(services: Platform) -> None:
     assert [body.get("token") for body in services.posted("/search")] == [None, "1", "2"]
 
 
+def test_old_questions_make_room_for_new_ones_but_shown_layers_stay(services: Platform) -> None:
+    old = {"id": "old", "title": clients.ASKED, "created": "2025-01-01T00:00:00Z"}
+    services.full = [{"id": "layer", "title": "NDVI", "created": "2024-01-01T00:00:00Z"}]
+    with pytest.raises(bdap.ServiceError, match="1000 web services"):
+        NDVI.median().tiles_url()
+    services.full.append(old)
+    assert NDVI.median().tiles_url()
+    assert [call.path.rpartition("/")[2] for call in services.calls if call.method == "DELETE"] == ["old"]
+
+
 def test_a_time_series_is_one_request(services: Platform) -> None:
     assert NDVI.timeseries(8.6, 45.6) == [(day, 0.625) for day in DAYS]
     assert len(services.posted("/services")) == 1

@@ -20,6 +20,8 @@ from .errors import NotConfigured, NotReachable, ServiceError, remedy_of
 TOKENS = ("BDAP_TOKEN", "JUPYTERHUB_API_TOKEN")
 TRIES = 4
 """How often a service that says it is busy (429) is asked."""
+ASKED, OLDEST = "asked by a notebook", 50
+"""The title of services that only values were asked through, and how many go where a person has too many."""
 SERVICE_SECONDS = 3 * 3600
 """A tile service made for a graph is used again this long; its signed address outlives it."""
 
@@ -59,8 +61,13 @@ class Client:
             made, known = self._services.get(graph_json, (0.0, None))
             if known and time.monotonic() - made < SERVICE_SECONDS:
                 return known
-        body = {"title": title or "map layer", "type": "XYZ", "process": {"process_graph": graph}}
-        answer = self._call("processing", "POST", "/services", json=body)
+        body = {"title": title or ASKED, "type": "XYZ", "process": {"process_graph": graph}}
+        try:
+            answer = self.call("processing", "POST", "/services", json=body)
+        except ServiceError as error:
+            if error.code != "QuotaExceeded" or not self._room_made():
+                raise
+            answer = self.call("processing", "POST", "/services", json=body)
         options = answer.get("configuration") or {}
         bounds = options.get("bounds")
         service = TileService(
@@ -75,6 +82,17 @@ class Client:
         with self._lock:
             self._services[graph_json] = (time.monotonic(), service)
         return service
+
+    def _room_made(self) -> bool:
+        """Whether some of the oldest services that notebooks have asked through could be taken away."""
+        with self._lock:
+            mine = {service.id for _, service in self._services.values()}
+        every = self.call("processing", "GET", "/services")["services"]
+        asked = [each for each in every if each.get("title") == ASKED and each["id"] not in mine]
+        oldest = sorted(asked, key=lambda each: str(each.get("created")))[:OLDEST]
+        for each in oldest:
+            self.call("processing", "DELETE", f"/services/{each['id']}")
+        return bool(oldest)
 
     def point(self, service: TileService, lon: float, lat: float) -> dict[str, float | None]:
         """The values of a service's graph at a place, one per band."""
