@@ -97,6 +97,8 @@ class Explorer:
         self.panel.browsing = False
         if self._active == 0:
             self.stage.fit(scene.box)
+            if self.place and not scene.holds(*self.place):
+                self._forget_place()
         self._draw(scenes)
 
     def _change(self, **values: Any) -> None:
@@ -190,9 +192,16 @@ class Explorer:
         rows = [(scene, scene.values(self.client, lat, lon)) for scene in self.scenes]
         self.panel.place = show.place(lat, lon, rows)
         active = self.scenes[self._active]
+        if not active.holds(lat, lon):
+            self.panel.place = show.place(lat, lon, rows, f"{active.title} does not lie there.")
+            return
         told, series = active.history(self.client, lat, lon)
-        show.draw_history(self.chart, told.title, series)
-        self.panel.place = show.place(lat, lon, rows, show.history_words(told, series))
+        drawn = show.draw_history(self.chart, told.title, series)
+        self.panel.place = show.place(lat, lon, rows, show.history_words(told, series), drawn)
+
+    def _forget_place(self) -> None:
+        self.place, self.panel.place = None, {}
+        self.stage.mark(None)
 
     def _share(self) -> None:
         sides = [scene.side for scene in self.scenes]

@@ -53,6 +53,11 @@ class Scene:
         west, south, east, north = (self.stac["extent"]["spatial"]["bbox"][0])[:4]
         return west, south, east, north
 
+    def holds(self, lat: float, lon: float) -> bool:
+        """Whether the collection may have something at a place."""
+        west, south, east, north = self.box
+        return west <= lon <= east and south <= lat <= north
+
     def recipe(self) -> Recipe:
         """The picture's steps."""
         return compose.picture(self.side, self.look, self.bands, self.label, self.frame)
@@ -63,7 +68,7 @@ class Scene:
 
     def values(self, client: Client, lat: float, lon: float) -> dict[str, float | None]:
         """The numbers behind the picture at a place, by name."""
-        if self.problem:
+        if self.problem or not self.holds(lat, lon):
             return {}
         recipe = compose.values(self.side, self.look, self.bands, self.label, self.frame)
         found = client.point(_service(recipe, client), lon, lat)

@@ -60,9 +60,9 @@ def line(found: Timeline) -> dict[str, Any]:
 
 
 def place(
-    lat: float, lon: float, rows: Sequence[tuple[Scene, dict[str, float | None]]], words: str = ""
+    lat: float, lon: float, rows: Sequence[tuple[Scene, dict[str, float | None]]], words: str = "", chart: bool = False
 ) -> dict[str, Any]:
-    """The values at a place, side by side; `words` tell of its history."""
+    """The values at a place, side by side; `words` tell of its history, a chart shows it."""
     named = [
         {
             "title": scene.title,
@@ -75,6 +75,7 @@ def place(
         "where": f"{abs(lat):.4f}° {'N' if lat >= 0 else 'S'}, {abs(lon):.4f}° {'E' if lon >= 0 else 'W'}",
         "rows": named,
         "words": words,
+        "chart": chart,
     }
 
 
@@ -106,13 +107,20 @@ def chart() -> bqplot.Figure:
     return figure
 
 
-def draw_history(figure: bqplot.Figure, title: str, series: Sequence[tuple[str, float | None]]) -> None:
-    """Put a place's history into the chart."""
+def draw_history(figure: bqplot.Figure, title: str, series: Sequence[tuple[str, float | None]]) -> bool:
+    """Put a place's history into the chart; False where there is none to speak of."""
     days, values = points(series)
+    if len(values) < 2:
+        return False
     mark = figure.marks[0]
+    low, high = float(values.min()), float(values.max())
+    room = (high - low) / 10 or abs(high) / 10 or 1.0
     with mark.hold_sync():
         mark.x, mark.y = days, values
+    with mark.scales["y"].hold_sync():
+        mark.scales["y"].min, mark.scales["y"].max = low - room, high + room
     figure.title = title
+    return True
 
 
 def history_words(look: Look, series: Sequence[tuple[str, float | None]]) -> str:

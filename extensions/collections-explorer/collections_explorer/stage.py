@@ -88,10 +88,10 @@ class Stage(ipyleaflet.Map):
         """The footprints of items or collections."""
         self._footprints.data = _collection(list(geometries))
 
-    def mark(self, place: tuple[float, float]) -> None:
-        """A point where one clicked."""
-        self._marker.location = place
-        self._marker.opacity = self._marker.fill_opacity = 1.0
+    def mark(self, place: tuple[float, float] | None) -> None:
+        """A point where one clicked, or none."""
+        self._marker.location = place or (0, 0)
+        self._marker.opacity = self._marker.fill_opacity = 1.0 if place else 0.0
 
 
 def _layer(service: TileService, name: str) -> ipyleaflet.TileLayer:

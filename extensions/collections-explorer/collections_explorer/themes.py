@@ -21,7 +21,11 @@ TITLES = {
 
 
 def shelves(collections: Sequence[dict[str, Any]], words: str = "") -> list[dict[str, Any]]:
-    """[{"name", "cards"}]: themes in the order of TITLES, those of curators after them; with words the best first."""
+    """[{"name", "cards"}]: themes in the order of TITLES, those of curators after them.
+
+    With words: what they find, the best first. Empty collections are left out.
+    """
+    collections = [one for one in collections if one.get("bdap:items") != 0]
     if words.strip():
         found = finding.ranked(collections, words)
         return [{"name": "Found", "cards": [card(one) for one in found]}] if found else []
