@@ -1,4 +1,4 @@
-"""Describes a folder of GeoTIFFs in the store as a STAC collection under <var>/catalogue.
+"""Describes a folder of rasters in the store as a STAC collection under <var>/catalogue.
 
 Idempotent: what has not changed is skipped; each file is written whole or not at all; a damaged raster is
 reported and its acquisition left out; an interrupted run goes on where it stopped.
@@ -41,6 +41,7 @@ def ingest(
     offset: float | None = None,
     nodata: float | None = None,
     pattern: str = "",
+    checksum: bool = False,
     prune: bool = False,
     only_changes: bool = False,
 ) -> Report:
@@ -48,6 +49,7 @@ def ingest(
 
     `datetime` dates what names no date, `scale` and `offset` are for integer bands without any of their own, `nodata`
     for bands that declare none,
+    `checksum` reads each file whole for its SHA-256,
     `pattern` is a regular expression with the groups band and date, `prune` drops items whose files are gone.
     `only_changes` leaves the collection's summary alone where no item came, changed or went.
     """
@@ -55,11 +57,12 @@ def ingest(
     found = scan.find(folder, collection_id, pattern)
     if not found:
         raise BadRequest(
-            f"there is no GeoTIFF or JPEG 2000 below {folder}", "name the folder of the .tif or .jp2 files"
+            f"there is no GeoTIFF, JPEG 2000, NetCDF or Zarr below {folder}", "name the folder of the files"
         )
     _date(found, datetime)
     scaling = items.Scaling(scale, offset, nodata)
     given = {"datetime": datetime, "scale": scale, "offset": offset, "nodata": nodata, "pattern": pattern}
+    given |= {"checksum": True} if checksum else {}
     home = settings.var.resolve() / "catalogue" / collection_id
     with locked(home):
         head = collections.Head(
@@ -68,7 +71,7 @@ def ingest(
         collections.announce(home, head)
         catalogue = open_catalogue(settings)
         catalogue.collections()  # takes over the items of earlier versions
-        work = Work(settings.store, folder, read_json(home / "collection.json"), catalogue.items, scaling)
+        work = Work(settings.store, folder, read_json(home / "collection.json"), catalogue.items, scaling, checksum)
         report = carry_out(work, found, progress)
         gone(work, {a.id for a in found}, report, prune)
         write_json(home / OPTIONS, {k: v for k, v in given.items() if v is not None and v != ""})

@@ -5,12 +5,14 @@ Band metadata stands twice: as `bands` (STAC 1.1) and as `raster:bands`/`eo:band
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pystac
+import shapely
 
 from ..errors import BadRequest
 from ..settings import StoreSettings
@@ -23,7 +25,9 @@ EXTENSIONS = (
     f"{HOST}/projection/v1.2.0/schema.json",
     f"{HOST}/raster/v1.1.0/schema.json",
     f"{HOST}/eo/v1.1.0/schema.json",
+    f"{HOST}/file/v2.1.0/schema.json",
 )
+CUBE = f"{HOST}/datacube/v2.2.0/schema.json"
 PLACE_ON_DISK = [
     {"rel": rel, "href": "../collection.json", "type": "application/json"} for rel in ("parent", "collection")
 ]
@@ -69,13 +73,13 @@ def build(
         id=acquisition.id,
         geometry=given.get("geometry") or first.geometry,
         bbox=list(given.get("bbox") or _bbox(given.get("geometry")) or first.bbox),
-        datetime=_when(acquisition, headers),
+        datetime=None if _spans(acquisition, properties) else _when(acquisition, headers),
         properties=properties,
         collection=collection,
     )
     result = item.to_dict(include_self_link=False, transform_hrefs=False)
     result["stac_version"] = STAC_VERSION
-    result["stac_extensions"] = _extensions(given)
+    result["stac_extensions"] = _extensions(given, properties)
     sentinel2 = _is_sentinel2(headers)
     result["assets"] = {
         band: _asset(band, header, given, properties, store, scaling, sentinel2) for band, header in headers.items()
@@ -91,19 +95,47 @@ def _properties(acquisition: Acquisition, headers: dict[str, Header]) -> dict[st
     given = {k: v for k, v in given.items() if not k.startswith("proj:") and k != "datetime"}
     first = next(iter(headers.values()))
     given |= _projection(first)
+    place = (acquisition.stac or {}).get("geometry") or first.geometry
+    centre = shapely.centroid(shapely.from_geojson(json.dumps(place)))
+    given["proj:centroid"] = {"lat": round(centre.y, 7), "lon": round(centre.x, 7)}
     given["gsd"] = min(h.gsd for h in headers.values()) if first.metric else given.get("gsd")
     if platform := next((h.platform for h in headers.values() if h.platform), ""):
         given.setdefault("platform", platform)
     cloud = next((h.cloud_cover for h in headers.values() if h.cloud_cover is not None), None)
     if cloud is not None:
         given.setdefault("eo:cloud_cover", cloud)
+    for header in headers.values():
+        given |= header.properties
+    if first.until and "start_datetime" not in given:
+        given |= {"start_datetime": _rfc3339(_when(acquisition, headers)), "end_datetime": _rfc3339(first.until)}
     return {k: v for k, v in given.items() if v is not None}
+
+
+def _spans(acquisition: Acquisition, properties: dict[str, Any]) -> bool:
+    """Whether it is of a period, and of no moment in it."""
+    return "start_datetime" in properties and not (acquisition.stac or {}).get("properties", {}).get("datetime")
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _projection(header: Header) -> dict[str, Any]:
     named = {"proj:code": f"EPSG:{header.epsg}", "proj:epsg": header.epsg} if header.epsg else {}
     wkt = {"proj:code": None, "proj:wkt2": header.wkt2} if header.wkt2 else {}
-    return {**named, **wkt, "proj:shape": list(header.shape), "proj:transform": list(header.transform)}
+    unplaced = {} if header.transform else {"proj:code": None}
+    return {**named, **wkt, **unplaced, "proj:shape": list(header.shape), **_placed(header)}
+
+
+def _placed(header: Header) -> dict[str, Any]:
+    """The transform and the corners, of files that have one (north up or not)."""
+    if not header.transform:
+        return {}
+    a, b, c, d, e, f = header.transform
+    height, width = header.shape
+    xs = [c + a * x + b * y for x in (0, width) for y in (0, height)]
+    ys = [f + d * x + e * y for x in (0, width) for y in (0, height)]
+    return {"proj:transform": [a, b, c, d, e, f], "proj:bbox": [min(xs), min(ys), max(xs), max(ys)]}
 
 
 def _when(acquisition: Acquisition, headers: dict[str, Header]) -> datetime:
@@ -141,10 +173,11 @@ def _bbox(geometry: dict[str, Any] | None) -> list[float] | None:
     return [min(flat[::2]), min(flat[1::2]), max(flat[::2]), max(flat[1::2])]
 
 
-def _extensions(given: dict[str, Any]) -> list[str]:
-    ours = ("/projection/", "/raster/", "/eo/")
+def _extensions(given: dict[str, Any], properties: dict[str, Any]) -> list[str]:
+    ours = ("/projection/", "/raster/", "/eo/", "/file/")
+    cube = [CUBE] if "cube:dimensions" in properties and CUBE not in given.get("stac_extensions", []) else []
     kept = [uri for uri in given.get("stac_extensions", []) if not any(name in uri for name in ours)]
-    return [*EXTENSIONS, *kept]
+    return [*EXTENSIONS, *cube, *kept]
 
 
 def _is_sentinel2(headers: dict[str, Header]) -> bool:
@@ -165,7 +198,7 @@ def _asset(
     stated: dict[str, Any] = next((a for a in given.get("assets", {}).values() if a.get("bdap:key") == band), {})
     common, title = SENTINEL2.get(band, ("", "")) if sentinel2 else ("", "")
     raster = _raster_bands(band, header, stated, properties, scaling)
-    names = [band] if len(raster) == 1 else list(header.names)
+    names = [band] if len(raster) == 1 and not header.own_names else list(header.names)
     eo = [{"name": name} | ({"common_name": common} if common else {}) for name in names]
     reflectance = ["reflectance"] if sentinel2 and common else []
     roles = ["data", *(["classification"] if band in CLASSES or header.palette else reflectance)]
@@ -176,6 +209,8 @@ def _asset(
         "title": stated.get("title") or title or TITLES.get(band, band),
         "roles": roles,
         **({"gsd": header.gsd} if header.metric else {}),
+        **({"file:size": header.size} if header.size is not None else {}),
+        **({"file:checksum": header.checksum} if header.checksum else {}),
         **{k: v for k, v in own.items() if k in ("proj:shape", "proj:transform") or v != properties.get(k)},
         "bands": [_band(e, r) for e, r in zip(eo, raster, strict=True)],
         "raster:bands": raster,
@@ -187,7 +222,9 @@ def _band(eo: dict[str, Any], raster: dict[str, Any]) -> dict[str, Any]:
     """The same as STAC 1.1 common metadata."""
     core = {k: raster[k] for k in ("data_type", "nodata", "unit") if k in raster}
     named = {"eo:common_name": eo["common_name"]} if "common_name" in eo else {}
-    return {"name": eo["name"], **named, **core, "raster:scale": raster["scale"], "raster:offset": raster["offset"]}
+    more = {f"raster:{k}": raster[k] for k in ("scale", "offset", "spatial_resolution", "sampling", "bits_per_sample")
+            if k in raster}  # fmt: skip
+    return {"name": eo["name"], **named, **core, **more}
 
 
 def _raster_bands(

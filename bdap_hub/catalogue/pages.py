@@ -91,7 +91,7 @@ def _row(item: dict[str, Any]) -> dict[str, Any]:
     cloud = properties.get("eo:cloud_cover")
     return {
         "id": item["id"],
-        "date": str(properties.get("datetime", ""))[:16].replace("T", " "),
+        "date": str(properties.get("datetime") or properties.get("start_datetime") or "")[:16].replace("T", " "),
         "cloud": f"{cloud:.1f} %" if isinstance(cloud, (int, float)) else "",
         "platform": properties.get("platform", ""),
         "bands": ", ".join(item["assets"]),

@@ -1,4 +1,4 @@
-"""What the metadata files of known products say of an acquisition: Sentinel-2 (SAFE) and Landsat Collection 2.
+"""What the metadata files of known products say of an acquisition: Sentinel-1 and -2 (SAFE), Landsat Collection 2.
 
 Their scale and offset are stated here and nowhere in the rasters: without them values would be wrong, not missing.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from . import sentinel1
 from .scan import Acquisition, product_of
 
 MOST = 8 << 20
@@ -25,7 +26,10 @@ def describe(acquisition: Acquisition) -> None:
         return
     first = next(iter(acquisition.files.values()))
     if (product := product_of(first)) is not None:
-        acquisition.stac = _sentinel2(acquisition, product)
+        ours = product.name.upper().startswith("S1")
+        acquisition.stac = (
+            sentinel1.described(product, acquisition.files, _text) if ours else _sentinel2(acquisition, product)
+        )
     elif text := _text(first.parent / f"{acquisition.id}_MTL.txt"):
         acquisition.stac = _landsat(acquisition, text)
 

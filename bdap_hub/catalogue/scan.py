@@ -1,6 +1,7 @@
-"""Finds acquisitions in a folder of GeoTIFFs: which files belong together, their bands and their date.
+"""Finds acquisitions in a folder of rasters: which files belong together, their bands and their date.
 
 Only names are looked at here (and STAC items that lie beside the rasters); headers are read elsewhere.
+A folder of Zarr is one file.
 """
 
 from __future__ import annotations
@@ -16,8 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadRequest
+from . import sentinel1
 
-RASTERS = (".tif", ".tiff", ".jp2")
+ZARR = ".zarr"
+RASTERS = (".tif", ".tiff", ".jp2", ".nc", ".nc4", ZARR)
+OF_PRODUCTS = ("IMG_DATA", "measurement")
+"""Folders of a SAFE product that hold its bands: what lies in others are masks and previews."""
 BAND = re.compile(
     r"(?:^|(?<=[_.\- ]))"
     r"(SR_B\d{1,2}|B\d{1,2}A?|SCL|CLDPRB|SNWPRB|AOT|WVP|TCI|QA_PIXEL|QA60|NDVI|VV|VH|HH|HV)"
@@ -91,10 +96,12 @@ def _compile(pattern: str) -> re.Pattern[str] | None:
 def _walk(folder: Path) -> Iterator[tuple[list[Path], list[Path]]]:
     """Rasters and JSON files of each folder, hidden ones left out."""
     for where, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = [Path(where) / name for name in sorted(files) if not name.startswith(".")]
-        if product_of(Path(where)) and "IMG_DATA" not in Path(where).parts:
-            paths = []  # masks and previews of a product are no bands of it
+        seen = sorted(name for name in (*files, *folders) if not name.startswith("."))
+        whole = {name for name in folders if name.lower().endswith(ZARR)}
+        paths = [Path(where) / name for name in seen if name in whole or name not in folders]
+        folders[:] = [name for name in seen if name in folders and name not in whole]
+        if product_of(Path(where)) and not set(OF_PRODUCTS) & set(Path(where).parts):
+            paths = []
         yield [p for p in paths if p.suffix.lower() in RASTERS], [p for p in paths if p.suffix.lower() == ".json"]
 
 
@@ -147,6 +154,8 @@ def _parts(path: Path, rule: re.Pattern[str] | None) -> tuple[str, str, tuple[da
         named = read_date(match.group("date")) if "date" in rule.groupindex and match.group("date") else None
         rest = stem[: match.start("band")] + stem[match.end("band") :]
         return match.group("band"), re.sub(r"[_.\- ]+$|^[_.\- ]+", "", rest), named
+    if band := sentinel1.band_of(stem):
+        return band, stem, None
     rest = RESOLUTION.sub("", stem)
     matches = list(BAND.finditer(rest))
     if not matches:

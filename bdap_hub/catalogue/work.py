@@ -20,7 +20,7 @@ from . import headers, items, scan
 from .contract import Items
 from .products import describe
 
-VERSION = 1
+VERSION = 2
 THREADS = 8
 PAGE = 100
 Progress = Callable[[str], None]
@@ -53,6 +53,7 @@ class Work:
     collection: dict[str, Any]
     items: Items
     scaling: items.Scaling
+    checksum: bool = False
 
     @property
     def name(self) -> str:
@@ -114,7 +115,7 @@ def _one(work: Work, acquisition: scan.Acquisition, known: dict[str, str]) -> di
         fingerprint = _fingerprint(work, acquisition)
         if known.get(acquisition.id) == fingerprint:
             return None
-        read = {band: headers.read(file, band) for band, file in sorted(acquisition.files.items())}
+        read = {band: headers.read(file, band, work.checksum) for band, file in sorted(acquisition.files.items())}
         item = items.build(acquisition, read, work.name, work.store, work.scaling)
         item["properties"]["bdap:fingerprint"] = fingerprint
         return item
@@ -133,9 +134,17 @@ def _inside(folder: Path, acquisition: scan.Acquisition) -> None:
 
 def _fingerprint(work: Work, acquisition: scan.Acquisition) -> str:
     """Changes with the files, the item beside them and the options."""
-    stats = {band: (str(p), p.stat().st_size, p.stat().st_mtime_ns) for band, p in sorted(acquisition.files.items())}
-    text = json.dumps([VERSION, stats, str(acquisition.when), acquisition.stac, repr(work.scaling)], sort_keys=True)
+    stats = {band: (str(path), *_stamp(path)) for band, path in sorted(acquisition.files.items())}
+    given = [repr(work.scaling), *(["checksum"] if work.checksum else [])]
+    text = json.dumps([VERSION, stats, str(acquisition.when), acquisition.stac, *given], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _stamp(path: Path) -> list[tuple[int, int]]:
+    """Size and time of change; of a folder of Zarr those of the files that describe it."""
+    known = [path / name for name in ("zarr.json", ".zmetadata", ".zgroup")] if path.is_dir() else [path]
+    stats = [each.stat() for each in known if each.exists()]
+    return [(stat.st_size, stat.st_mtime_ns) for stat in stats]
 
 
 def gone(work: Work, present: set[str], report: Report, prune: bool) -> None:

@@ -99,9 +99,10 @@ def catalogue() -> None:
 @click.option("--offset", type=float, default=None, help="What is added after the factor, where no header says.")
 @click.option("--nodata", type=float, default=None, help="Value without data of bands that declare none, e.g. 65535.")
 @click.option("--pattern", default="", help="Regular expression with the groups `date` and `band` for file names.")
+@click.option("--checksum", is_flag=True, help="Read each file whole for its SHA-256 (file:checksum).")
 @click.option("--prune", is_flag=True, help="Drop items whose files are gone.")
 def catalogue_ingest(folder: Path, collection: str, title: str, **options: Any) -> None:
-    """Describe the GeoTIFFs below FOLDER (which must lie in the store) as a STAC collection."""
+    """Describe the rasters below FOLDER (which must lie in the store) as a STAC collection."""
     from ..catalogue.ingest import ingest
 
     report = ingest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -70,7 +71,9 @@ def test_a_folder_of_dates_becomes_items_with_bands(stocked: Settings) -> None:
     assert sorted(item["assets"]) == ["B02", "B03", "B04", "B08", "SCL"]
     red = item["assets"]["B04"]
     assert red["href"] == f"/eos/data/{DEMO}/2025-04-18/B04.tif"
-    assert red["raster:bands"] == [{"data_type": "uint16", "scale": 0.0001, "offset": 0.0, "nodata": 0}]
+    known = {"data_type": "uint16", "scale": 0.0001, "offset": 0.0, "nodata": 0}
+    assert red["raster:bands"] == [known | {"spatial_resolution": 10, "sampling": "area"}]
+    assert red["file:size"] == stocked.store.path_of(red["href"]).stat().st_size and "file:checksum" not in red
     assert red["eo:bands"] == [{"name": "B04", "common_name": "red"}]
     assert item["assets"]["SCL"]["roles"] == ["data", "classification"]
     assert item["assets"]["SCL"]["raster:bands"][0]["scale"] == 1.0
@@ -85,8 +88,19 @@ def test_projection_fields_are_rasterios(stocked: Settings) -> None:
             with rasterio.open(stocked.store.path_of(asset["href"])) as file:
                 assert asset["proj:shape"] == [file.height, file.width]
                 assert asset["proj:transform"] == list(file.transform)[:6]
+                assert item["properties"]["proj:bbox"] == list(file.bounds)
         west, south, east, north = item["bbox"]
         assert 8.5 < west < east < 8.6 and 45.8 < south < north < 45.9
+
+
+def test_checksums_are_those_of_the_files_and_made_if_asked(stocked: Settings) -> None:
+    run(stocked)
+    assert str(run(stocked, checksum=True)).startswith("0 added, 3 updated")
+    for item in items_of(stocked).values():
+        for asset in item["assets"].values():
+            digest = hashlib.sha256(stocked.store.path_of(asset["href"]).read_bytes()).hexdigest()
+            assert asset["file:checksum"] == f"1220{digest}"
+    assert run(stocked, checksum=True).skipped == 3
 
 
 def test_the_collection_sums_up_its_items(stocked: Settings) -> None:
@@ -279,7 +293,7 @@ def test_a_wrong_request_is_refused_whole(stocked: Settings, change: dict[str, A
 
 def test_an_empty_folder_is_refused(stocked: Settings) -> None:
     (stocked.store.data / "nothing").mkdir()
-    with pytest.raises(BadRequest, match="no GeoTIFF or JPEG 2000 below"):
+    with pytest.raises(BadRequest, match="no GeoTIFF, JPEG 2000, NetCDF or Zarr below"):
         run(stocked, "nothing", "nothing")
 
 

@@ -1,4 +1,4 @@
-"""Products as they are delivered: Sentinel-2 in its SAFE folder (JPEG 2000), Landsat Collection 2 with its MTL file."""
+"""Products as they are delivered: Sentinel-1 and -2 in their SAFE folders, Landsat Collection 2 with its MTL file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from rasterio.control import GroundControlPoint
 from rasterio.transform import from_origin
 
 from bdap_hub.catalogue.products import describe
@@ -37,6 +38,37 @@ MTL = """GROUP = LANDSAT_METADATA_FILE
   END_GROUP = LEVEL1_RADIOMETRIC_RESCALING
 END
 """
+
+
+RADAR = "S1A_IW_GRDH_1SDV_20210809T173953_20210809T174018_039156_049F13_6FF8"
+MANIFEST = """<xfdu:XFDU><safe:platform><safe:number>A</safe:number></safe:platform>
+ <s1sarl1:mode>IW</s1sarl1:mode><s1sarl1:productType>GRD</s1sarl1:productType>
+ <safe:orbitNumber type="start">39156</safe:orbitNumber><safe:orbitNumber type="stop">39156</safe:orbitNumber>
+ <safe:relativeOrbitNumber type="start">59</safe:relativeOrbitNumber><s1:pass>ASCENDING</s1:pass>
+ <s1sarl1:transmitterReceiverPolarisation>VV</s1sarl1:transmitterReceiverPolarisation>
+ <s1sarl1:transmitterReceiverPolarisation>VH</s1sarl1:transmitterReceiverPolarisation>
+ <safe:startTime>2021-08-09T17:39:53.153776</safe:startTime><safe:stopTime>2021-08-09T17:40:18.152800</safe:stopTime>
+ <gml:coordinates>46.03,1.51 46.43,4.85 44.93,5.18 44.53,1.93</gml:coordinates></xfdu:XFDU>"""
+ANNOTATION = """<product><rangePixelSpacing>1.000000e+01</rangePixelSpacing>
+ <azimuthPixelSpacing>1.000000e+01</azimuthPixelSpacing></product>"""
+CORNERS = ((0, 0, 1.51, 46.03), (0, 64, 4.85, 46.43), (32, 64, 5.18, 44.93), (32, 0, 1.93, 44.53))
+
+
+def write_radar(folder: Path, files: tuple[str, ...], dtype: str = "uint16") -> Path:
+    """A Sentinel-1 product: pixels with points whose places are known, and no transform."""
+    product = folder / f"{RADAR}.SAFE"
+    for part in ("measurement", "annotation", "preview"):
+        (product / part).mkdir(parents=True)
+    points = [GroundControlPoint(row, column, x, y) for row, column, x, y in CORNERS]
+    for name in files:
+        path = product / "measurement" / f"{name}.tiff"
+        options: dict[str, Any] = {"width": 64, "height": 32, "count": 1, "dtype": dtype, "gcps": points}
+        with rasterio.open(path, "w", driver="GTiff", crs="EPSG:4326", **options) as file:
+            file.write(np.arange(64 * 32).reshape(1, 32, 64).astype("complex64" if "complex" in dtype else dtype))
+        (product / "annotation" / f"{name}.xml").write_text(ANNOTATION)
+    (product / "manifest.safe").write_text(MANIFEST)
+    write_tif(product / "preview" / "quick-look.tif")
+    return product
 
 
 def write_jp2(path: Path, metres: int = 10, dtype: str = "uint16") -> None:
@@ -73,7 +105,8 @@ def test_sentinel_2_as_it_is_delivered(stocked: Settings, offsets: bool, offset:
     assert sorted(item["assets"]) == ["B04", "B8A", "SCL"]
     red, classes = item["assets"]["B04"], item["assets"]["SCL"]
     assert red["href"].endswith("IMG_DATA/R10m/T33TVN_20230815T095559_B04_10m.jp2") and red["type"] == "image/jp2"
-    assert red["raster:bands"] == [{"data_type": "uint16", "scale": 0.0001, "offset": offset, "nodata": 0}]
+    known = {"data_type": "uint16", "scale": 0.0001, "offset": offset, "nodata": 0, "spatial_resolution": 10}
+    assert red["raster:bands"] == [known]
     assert red["eo:bands"] == [{"name": "B04", "common_name": "red"}] and red["proj:shape"] == [64, 64]
     assert classes["raster:bands"][0]["scale"] == 1.0 and "nodata" not in classes["raster:bands"][0]
     assert run(stocked, "safe", "safe").skipped == 1
@@ -109,3 +142,45 @@ def test_odd_metadata_are_no_reason_to_fail(tmp_path: Path, text: str) -> None:
     [acquisition] = find(tmp_path, "c")
     describe(acquisition)
     assert sorted(acquisition.files) == ["B04", "B8A", "SCL"] and acquisition.when is not None
+
+
+def test_sentinel_1_as_it_is_delivered(stocked: Settings) -> None:
+    names = tuple(f"s1a-iw-grd-{band}-20210809t173953-20210809t174018-039156-049f13-00{i}"
+                  for i, band in enumerate(("vv", "vh"), 1))  # fmt: skip
+    write_radar(stocked.store.data / "radar", names)
+    report = run(stocked, "radar", "radar")
+    assert (report.added, report.errors) == (1, [])
+    item = items_of(stocked, "radar")[RADAR]
+    properties = item["properties"]
+    assert properties["datetime"].startswith("2021-08-09T17:39:53.153776")
+    assert properties["end_datetime"] == "2021-08-09T17:40:18.152800Z"
+    assert (properties["platform"], properties["constellation"]) == ("sentinel-1a", "sentinel-1")
+    assert (properties["sar:polarizations"], properties["sar:instrument_mode"]) == (["VH", "VV"], "IW")
+    assert (properties["sat:orbit_state"], properties["sat:relative_orbit"]) == ("ascending", 59)
+    assert item["bbox"] == [1.51, 44.53, 5.18, 46.43] and item["geometry"]["coordinates"][0][0] == [1.51, 46.03]
+    assert sorted(item["assets"]) == ["VH", "VV"]
+    band = item["assets"]["VV"]
+    assert band["href"].endswith(f"measurement/{names[0]}.tiff") and band["proj:shape"] == [32, 64]
+    assert "proj:transform" not in band and properties["gsd"] == 10
+    with rasterio.open(stocked.store.path_of(band["href"])) as file:
+        assert band["raster:bands"][0]["data_type"] == file.dtypes[0]
+        assert file.crs is None and len(file.gcps[0]) == 4
+    assert run(stocked, "radar", "radar").skipped == 1
+
+
+def test_without_its_manifest_a_radar_product_lies_where_its_points_do(stocked: Settings) -> None:
+    names = ("s1a-iw-grd-vv-20210809t173953-20210809t174018-039156-049f13-001",)
+    (write_radar(stocked.store.data / "radar", names) / "manifest.safe").unlink()
+    assert run(stocked, "radar", "radar").added == 1
+    item = items_of(stocked, "radar")[RADAR]
+    assert item["bbox"] == [1.51, 44.53, 5.18, 46.43] and item["properties"]["datetime"].startswith("2021-08-09")
+
+
+def test_each_swath_of_a_complex_product_is_a_band(stocked: Settings) -> None:
+    names = tuple(f"s1a-iw{n}-slc-vv-20210809t173953-20210809t174018-039156-049f13-00{n}" for n in (1, 2))
+    write_radar(stocked.store.data / "radar", names, "complex_int16")
+    assert run(stocked, "radar", "radar").errors == []
+    assets = items_of(stocked, "radar")[RADAR]["assets"]
+    assert {name: asset["raster:bands"][0]["data_type"] for name, asset in assets.items()} == {
+        "IW1_VV": "cint16", "IW2_VV": "cint16"
+    }  # fmt: skip
