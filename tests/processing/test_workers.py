@@ -354,9 +354,9 @@ def test_regions_are_spread_and_only_a_missing_ones_move() -> None:
 
 @pytest.mark.parametrize(
     ("own", "other", "spilt"),
-    [(0, 0, False), (BEHIND - 1, 0, False), (BEHIND, 0, True), (BEHIND, 1, False), (9, BEHIND, False)],
+    [(0, 0, False), (BEHIND - 1, 0, False), (BEHIND, 0, True), (BEHIND, BEHIND - 1, True), (9, BEHIND, False)],
 )
-def test_an_idle_worker_helps_one_that_is_behind(own: int, other: int, spilt: bool) -> None:
+def test_a_worker_that_is_not_behind_helps_one_that_is(own: int, other: int, spilt: bool) -> None:
     owner = choose(REGIONS[0], {0: 0, 1: 0})
     assert (choose(REGIONS[0], {owner: own, 1 - owner: other}) != owner) is spilt
 

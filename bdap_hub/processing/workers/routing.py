@@ -1,4 +1,4 @@
-"""Which worker draws a tile: the one whose cache has its blocks, unless it is behind and another idle. PURE."""
+"""Which worker draws a tile: the one whose cache has its blocks, unless it is behind and another is not. PURE."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ DEPTH = 3
 def choose(region: str, loads: Mapping[int, int]) -> int:
     """The worker for a region; `loads` are the workers that there are, each with its number of orders.
 
-    By rendezvous hashing: while one is missing only its own regions go elsewhere.
+    By rendezvous hashing: while one is missing only its own regions go elsewhere. Another helps out before it has
+    nothing to do, or it would stand still until the next order comes.
     """
     place = crc32(region.encode())
     ranked = sorted(loads, key=lambda slot: hash((place, slot)), reverse=True)
-    if loads[ranked[0]] < BEHIND:
-        return ranked[0]
-    return next((slot for slot in ranked if not loads[slot]), ranked[0])
+    return next((slot for slot in ranked if loads[slot] < BEHIND), ranked[0])
