@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, inspect, text
 
 from bdap_hub.database import connect
 from bdap_hub.processing.service import views
-from bdap_hub.processing.service.tables import Services
+from bdap_hub.processing.service.tables import Posted, Services, StoredPlan
 
 from .client import Client, tile
 from .conftest import DATES, X, Y, Z, make_collection, truth, write_catalogue
@@ -244,6 +244,22 @@ def test_services_of_before_keep_their_addresses(tmp_path: Path) -> None:
     (row,) = services.of("ana")
     assert (row.id, row.plan, row.title, row.kind, row.enabled) == ("p", "p", "Old", "XYZ", True)
     assert "processing_services" not in inspect(create_engine(url)).get_table_names()
+
+
+def test_a_plan_goes_with_the_last_service_that_shows_it(tmp_path: Path) -> None:
+    services = Services(connect(f"sqlite:///{tmp_path / 'state.db'}"))
+    for owner in ("ana", "ben"):
+        services.add("p", "{}", "{}", owner)
+    assert services.remove("p", "ana") and services.plan("p") is not None
+    assert services.remove("p", "ben") and services.plan("p") is None and not services.remove("p", "ben")
+    row = services.add("p", "{}", "{}", "ana")
+    services.change(row, Posted(title="other"), StoredPlan(id="q", graph="{}", plan="{}"))
+    assert services.plan("p") is None and services.plan("q") is not None
+    services.change(row, Posted(title="same"))
+    assert services.plan("q") is not None
+    services.remove(row.id, "ana")
+    services.change(row, Posted(), StoredPlan(id="r", graph="{}", plan="{}"))  # gone meanwhile
+    assert services.plan("q") is None and services.plan("r") is None
 
 
 def test_percentiles_are_computed_in_the_turn_of_who_asks(

@@ -112,6 +112,8 @@ class Services:
                 for name, value in _columns(posted).items():
                     setattr(found, name, value)
                 found.plan = plan.id if plan is not None else found.plan
+        for each in {row.plan, plan.id if plan is not None else row.plan}:
+            self._tidy(each)
 
     def get(self, identifier: str, owner: str) -> StoredService | None:
         """The service of that id, if `owner` has it."""
@@ -132,10 +134,23 @@ class Services:
             return found
 
     def remove(self, identifier: str, owner: str) -> bool:
-        """Take down a service of `owner`; False if there was none."""
-        statement = delete(StoredService).where(StoredService.id == identifier, StoredService.owner == owner)
+        """Take down a service of `owner`, and its plan where nobody else shows it; False if there was none."""
         with self.sessions.begin() as session:
-            return bool(session.execute(statement).rowcount)
+            found = session.get(StoredService, (identifier, owner))
+            if found is None:
+                return False
+            session.delete(found)
+        self._tidy(found.plan)
+        return True
+
+    def _tidy(self, plan: str) -> None:
+        """A plan goes with the last service that shows it."""
+        shown = select(StoredService.id).where(StoredService.plan == plan).exists()
+        try:
+            with self.sessions.begin() as session:
+                session.execute(delete(StoredPlan).where(StoredPlan.id == plan, ~shown))
+        except IntegrityError:  # somebody makes a service of it at this moment
+            pass
 
     def _check(self, session: Any, owner: str) -> None:
         count = session.scalar(select(func.count()).where(StoredService.owner == owner)) or 0
