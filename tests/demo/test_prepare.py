@@ -103,4 +103,4 @@ def test_a_new_home_of_the_demo_has_first_notebook_and_gallery(tmp_path):
     home = ensure_home(settings, "nora", os.getuid(), os.getgid())
     assert (home / "first-map.ipynb").is_file()
     assert not (home / "gallery").is_symlink() and (home / "gallery" / "README.md").is_file()
-    assert len(list((home / "gallery").glob("*.ipynb"))) >= 4
+    assert len(list((home / "gallery").glob("*.ipynb"))) == 12

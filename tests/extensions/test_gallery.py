@@ -35,7 +35,7 @@ AT_ONCE = 3
 ADDRESSES = ("BDAP_PROCESSING_URL", "BDAP_CATALOGUE_URL")
 NO_MESSAGE = """
 shown = [each for each in list(globals().values()) if isinstance(each, bdap.Map)]
-told = [about for each in shown for about in each.messages]
+told = [each._notes[f"error {about}"].widget.children[0].value for each in shown for about in each.messages]
 assert not told, f"messages on a map: {told}"
 print(len(shown), "maps")
 """
@@ -56,8 +56,12 @@ def services(hub: Any) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def runs(services: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Each notebook as it stands after its run, or the failure of one of its cells."""
+def runs(
+    services: dict[str, str], tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> dict[str, Any]:
+    """Each notebook that a chosen test asks for, as it stands after its run, or the failure of one of its cells."""
+    tests = [item for item in request.session.items if "runs" in getattr(item, "fixturenames", ())]
+    names = sorted({item.callspec.params["name"] for item in tests})
 
     async def run(name: str, turn: asyncio.Semaphore) -> Any:
         notebook = nbformat.read(GALLERY / name, as_version=4)
@@ -73,9 +77,9 @@ def runs(services: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
 
     async def all_of_them() -> list[Any]:
         turn = asyncio.Semaphore(AT_ONCE)
-        return await asyncio.gather(*(run(name, turn) for name in NAMES))
+        return await asyncio.gather(*(run(name, turn) for name in names))
 
-    return dict(zip(NAMES, asyncio.run(all_of_them()), strict=True))
+    return dict(zip(names, asyncio.run(all_of_them()), strict=True))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -86,6 +90,12 @@ def test_a_notebook_of_the_gallery_runs(name: str, runs: dict[str, Any]) -> None
     outputs = [output for cell in done.cells if cell.cell_type == "code" for output in cell.outputs]
     assert [each for each in outputs if each.output_type == "error" or each.get("name") == "stderr"] == []
     assert re.fullmatch(r"\d+ maps\n", done.cells[-1].outputs[0].text)
+
+
+def test_there_are_twelve_and_the_list_names_each() -> None:
+    told = (GALLERY / "README.md").read_text()
+    assert [name[:2] for name in NAMES] == [f"{number:02}" for number in range(1, 13)]
+    assert [name for name in NAMES if f"]({name})" not in told] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
