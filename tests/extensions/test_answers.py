@@ -12,6 +12,7 @@ import geopandas
 import numpy as np
 import pytest
 import rasterio
+import rasterio.warp
 import rioxarray  # noqa: F401  gives arrays their .rio
 import shapely
 import xarray
@@ -164,6 +165,19 @@ def test_arrays_come_back_as_cubes(running: Season, tmp_path: Path) -> None:
     assert own.last().value(8.01, 45.99) == 0 and own.last().value(8.99, 45.01) == 299
     path = running.cube().band("B04").last().download(tmp_path / "red.tif")
     assert bdap.from_file(path, client=running.client).last().value(*place(50, 60)) == B4[2, 50, 60]
+
+
+def test_cubes_in_different_reference_systems_meet_on_the_pixels_of_the_first(running: Season) -> None:
+    corners = [place(*corner) for corner in ((0, 0), (0, SIZE), (SIZE, 0), (SIZE, SIZE))]
+    x, y = rasterio.warp.transform("EPSG:4326", "EPSG:32633", *zip(*corners, strict=True))
+    own = bdap.from_numpy(np.full((40, 40), 7.0), (min(x), min(y), max(x), max(y)), 32633, "sevens", running.client)
+    both = red(running).last() - own.last()
+    assert both.value(*place(300, 400)) == B4[2, 300, 400] - 7
+    found = both.to_xarray(chunks=None)
+    assert found.rio.crs.to_epsg() == 3857
+    x, y = GRID.left + 400.5 * GRID.xres, GRID.top - 300.5 * GRID.yres
+    assert found.sel(x=x, y=y, method="nearest", tolerance=0.01).item() == B4[2, 300, 400] - 7
+    assert own.to_xarray().rio.crs.to_epsg() == 32633
 
 
 # --- files and jobs -------------------------------------------------------------------------------------------------

@@ -156,6 +156,13 @@ def test_no_proxy_of_the_environment_sees_the_token(services: Platform, monkeypa
     assert NDVI.median().value(8.6, 45.6) == 0.625
 
 
+def test_a_hub_s_address_leads_to_its_services(services: Platform) -> None:
+    bdap.configure(token="mine", hub=f"{services.root}/")
+    NDVI.median().tiles_url()
+    assert [each["id"] for each in bdap.collections()] == ["s2"]
+    assert {call.authorization for call in services.calls} == {"Bearer mine"}
+
+
 def test_configure_takes_the_place_of_the_environment(services: Platform) -> None:
     bdap.configure(token="mine", processing=services.processing)
     NDVI.median().tiles_url()

@@ -9,11 +9,13 @@ from typing import Any
 
 import bdap
 import pytest
+import xarray
 from bdap import client as clients
 from bdap import filters, finding, places, sketch
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
+from bdap_hub.processing.udf import worker
 from tests.extensions.conftest import EXTENSIONS
 from tests.extensions.platform import Platform, platform
 
@@ -194,6 +196,8 @@ def test_a_function_becomes_the_text_of_a_udf() -> None:
     space: dict[str, Any] = {}
     exec(compile(ast.parse(text), "udf", "exec"), space)
     assert space["apply_datacube"](3, {}) == 6
+    values = xarray.DataArray([1.0, 2.0])
+    assert worker.loaded(text)(values, {}).values.tolist() == [2, 4], "as the platform's sandbox loads it"
     captured = 3
 
     def times(cube: Any) -> Any:

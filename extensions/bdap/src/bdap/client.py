@@ -204,8 +204,12 @@ class Client:
 
     @contextmanager
     def open(self, address: str, seconds: float = 900) -> Iterator[httpx.Response]:
-        """What lies behind a signed address of the platform; the token is not sent."""
-        with self._answer("processing", self._url("processing"), "GET", address, seconds) as answer:
+        """What lies behind a signed address of the processing service; the token is not sent.
+
+        It is asked for where this client finds the service: the address is written for browsers elsewhere.
+        """
+        base, _, path = self._url("processing"), *address.partition("/services/processing")[1:]
+        with self._answer("processing", base, "GET", f"{base}{path}", seconds) as answer:
             yield answer
 
     @contextmanager
@@ -313,8 +317,14 @@ def default() -> Client:
     return _default
 
 
-def configure(token: str = "", processing: str = "", catalogue: str = "") -> Client:
-    """Use this token and these addresses from now on, for example from a laptop. Empty: the environment's."""
+def configure(token: str = "", processing: str = "", catalogue: str = "", hub: str = "") -> Client:
+    """Use this token and these addresses from now on, for example from a laptop. Empty: the environment's.
+
+    `hub` is the platform's address, such as "https://hub.example.eu"; its services are found below it.
+    """
     global _default
+    if hub:
+        processing = processing or f"{hub.rstrip('/')}/services/processing"
+        catalogue = catalogue or f"{hub.rstrip('/')}/services/catalogue"
     _default = Client(token, processing, catalogue)
     return _default

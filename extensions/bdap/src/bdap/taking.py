@@ -42,7 +42,7 @@ class Taking(Asking):
         `bdap.jobs()` lists jobs, `bdap.job(id).wait()` takes one up again. Several dates become a file each.
         """
         target = files.writable(path)
-        name = str(path) if str(path).endswith("/") else str(target)
+        name = f"{target.absolute()}/" if str(path).endswith("/") else str(target.absolute())
         graph = self._as_file("GTiff" if name.endswith("/") else files.format_of(path), options)
         made = batch.make(self.client, graph, title or target.name, name)
         return made.wait() if wait else made
