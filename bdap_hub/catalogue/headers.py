@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ from .scan import read_date
 
 CLASSES = {"SCL", "QA60", "QA_PIXEL", "FMASK"}
 CLOUD_CLASSES = (8, 9, 10)
+LEGEND = 20_000
 JP2 = "image/jp2"
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 GEOTIFF = "image/tiff; application=geotiff"
@@ -58,8 +60,10 @@ class Header:
     until: datetime | None = None
     properties: dict[str, Any] = field(default_factory=dict)
     own_names: bool = False
-    palette: bool = False
+    palette: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """The file has a colour for each value: classes."""
+    legend: str = ""
+    """Lines of a value and its name."""
     size: int | None = None
     checksum: str = ""
 
@@ -122,7 +126,8 @@ def _header(path: Path, band: str, file: Any) -> Header:
         when=when[0] if when else None,
         platform=tags.get("PLATFORM", "") or file.get_tag_item("SATELLITEID", "IMAGERY") or "",
         cloud_cover=_cloud_cover(file) if band == "SCL" else None,
-        palette=file.colorinterp[0] == ColorInterp.palette,
+        palette=file.colormap(1) if file.colorinterp[0] == ColorInterp.palette else {},
+        legend=tags.get("legend", "")[:LEGEND],
     )
 
 

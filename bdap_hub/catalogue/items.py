@@ -16,6 +16,8 @@ import shapely
 
 from ..errors import BadRequest
 from ..settings import StoreSettings
+from .classes import EXTENSION as CLASSIFICATION
+from .classes import classes_of
 from .headers import CLASSES, Header
 from .scan import Acquisition
 
@@ -84,6 +86,8 @@ def build(
     result["assets"] = {
         band: _asset(band, header, given, properties, store, scaling, sentinel2) for band, header in headers.items()
     }
+    if any("classification:classes" in band for asset in result["assets"].values() for band in asset["bands"]):
+        result["stac_extensions"] = [*dict.fromkeys([*result["stac_extensions"], CLASSIFICATION])]
     kept = [link for link in given.get("links", []) if link.get("rel") in ("license", "derived_from")]
     result["links"] = [*PLACE_ON_DISK, *kept]
     return result
@@ -203,6 +207,9 @@ def _asset(
     reflectance = ["reflectance"] if sentinel2 and common else []
     roles = ["data", *(["classification"] if band in CLASSES or header.palette else reflectance)]
     own = _projection(header)
+    bands = [_band(e, r) for e, r in zip(eo, raster, strict=True)]
+    if classes := stated.get("classification:classes") or classes_of(band, header.palette, header.legend):
+        bands[0]["classification:classes"] = classes
     return {
         "href": store.href_of(header.path),
         "type": header.media_type,
@@ -212,7 +219,7 @@ def _asset(
         **({"file:size": header.size} if header.size is not None else {}),
         **({"file:checksum": header.checksum} if header.checksum else {}),
         **{k: v for k, v in own.items() if k in ("proj:shape", "proj:transform") or v != properties.get(k)},
-        "bands": [_band(e, r) for e, r in zip(eo, raster, strict=True)],
+        "bands": bands,
         "raster:bands": raster,
         "eo:bands": eo,
     }

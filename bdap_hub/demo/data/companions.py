@@ -80,16 +80,18 @@ def _heights(folder: Path, plan: Plan, land: Landscape, curves: Curves) -> None:
 
 
 def _cover(folder: Path, plan: Plan, land: Landscape, curves: Curves) -> None:
-    _write(folder / YEAR / "class.tif", ground.classes(land, curves), 10, plan, YEAR, ground.COLOURS)
+    legend = "\n".join(f"{code} {name.capitalize()}" for code, name in ground.CLASSES.items())
+    _write(folder / YEAR / "class.tif", ground.classes(land, curves), 10, plan, YEAR, ground.COLOURS, legend)
 
 
 def _regions(folder: Path, plan: Plan, land: Landscape, curves: Curves) -> None:
     write_text(folder / "regions.geojson", regions(plan.west, plan.north, plan.size * 10))
 
 
-def _write(path: Path, array: Any, pixel: int, plan: Plan, day: str, colours: Any = None) -> None:
+def _write(path: Path, array: Any, pixel: int, plan: Plan, day: str, colours: Any = None, legend: str = "") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     tags = {"TIFFTAG_DATETIME": f"{day.replace('-', ':')} 05:30:00", "TIFFTAG_IMAGEDESCRIPTION": MADE}
+    tags |= {"legend": legend} if legend else {}
     write_cog(path, array, pixel, (plan.west, plan.north), tags, colours)
 
 
