@@ -24,6 +24,7 @@ from .service.jobs import add_jobs
 from .service.legends import add_legends
 from .service.maps import add_maps
 from .service.pixels import add_values
+from .service.postgis import add_tables
 from .service.prints import add_prints
 from .service.result import add_result
 from .service.room import Room
@@ -72,6 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
     add_windows(app, prefix, room)
     add_prints(app, prefix, room)
     add_basemaps(app, prefix, room)
+    add_tables(app, prefix, room)
     add_capabilities(app, prefix, settings)  # last: it lists what is there
     add_errors(app)
     app.add_middleware(Cors, public_url=settings.hub.public_url)

@@ -85,6 +85,22 @@ class BasemapSettings(Section):
         return url
 
 
+class TableSettings(Section):
+    """A table of PostGIS that maps may show. Its database is the operator's: callers never name one."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", description="What people write: `map.add_table(name)`.")
+    title: str = ""
+    database_url: str = Field(
+        description="Such as postgresql+psycopg://reader@db/regions: an account that may only read, its password in "
+        "PostgreSQL's own password file."
+    )
+    table: str = Field(description="The table or view, with its schema: public.nuts.")
+    geometry: str = Field("geom", description="Its column of geometries.")
+    columns: tuple[str, ...] = Field((), description="The columns that people see as attributes.")
+    visibility: Literal["public", "people", "project"] = "project"
+    project: str = Field("", description="Whose members see it where its visibility is `project`.")
+
+
 class ProcessingSettings(ServiceSettings):
     """The tile and value service."""
 
@@ -117,6 +133,7 @@ class ProcessingSettings(ServiceSettings):
     basemaps: tuple[BasemapSettings, ...] = Field(
         (), description="Base maps of others besides our own (`offline`, countries and coasts)."
     )
+    tables: tuple[TableSettings, ...] = Field((), description="Tables of PostGIS that maps may show.")
     udf: UdfSettings = UdfSettings()
     model_mb: int = Field(200, description="A model of more megabytes is refused.")
     results: int = Field(1, ge=1, description="Results of POST /result that are evaluated at once.")

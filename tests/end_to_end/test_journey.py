@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from ..conftest import ROOT
 from .conftest import PHONE, Demo, log_in
 
 pytestmark = [pytest.mark.docker, pytest.mark.browser]
 TILES_DRAWN = "() => [...document.querySelectorAll('img.leaflet-tile-loaded')].filter(i => i.naturalWidth > 0).length"
 MINUTE = 60_000
+FIRST = ROOT / "bdap_hub/demo/notebooks/first-map.ipynb"
 
 
 def test_from_login_to_a_public_dashboard(demo: Demo, person, shots):
@@ -67,7 +70,9 @@ def open_notebook(demo: Demo, page: Page, name: str) -> None:
 
 
 def run_notebook(demo: Demo, page: Page, name: str, shot: Callable[[str], None]) -> None:
-    """Run all cells; the NDVI map is drawn from our tiles and no cell fails."""
+    """Run all cells; NDVI takes at most five lines, is drawn from our tiles, and no cell fails."""
+    lines = [line for line in json.loads(FIRST.read_text())["cells"][3]["source"] if line.strip()]
+    assert len(lines) <= 4 and "ndvi()" in "".join(lines)  # the fifth is `import bdap`
     open_notebook(demo, page, name)
     run_all(page)
     wait_for_tiles(page, 4)
@@ -93,13 +98,20 @@ def wait_for_tiles(page: Page, count: int) -> None:
 
 
 def click_the_map(page: Page, shot: Callable[[str], None]) -> None:
-    """A click shows the value there."""
+    """A click shows the value there, the steps that led to it, and its season."""
     leaflet = page.locator(".leaflet-container").first
     leaflet.scroll_into_view_if_needed()
     leaflet.click()
-    expect(page.locator(".leaflet-popup-content")).to_contain_text(re.compile(r"-?\d+[.,]\d+"), timeout=MINUTE)
-    page.wait_for_timeout(500)  # the popup fades in
-    shot("value")
+    popup = page.locator(".leaflet-popup-content")
+    expect(popup).to_contain_text(re.compile(r"-?\d+[.,]\d+"), timeout=MINUTE)
+    expect(leaflet.locator(".leaflet-control .bqplot circle, .leaflet-control .bqplot path.dot").nth(2)).to_be_attached(
+        timeout=MINUTE
+    )
+    page.wait_for_timeout(1500)  # the popup fades in, the chart is drawn
+    shot("value-and-season")
+    popup.get_by_text("How it came about").click()
+    expect(popup).to_contain_text("load_collection")
+    shot("steps")
 
 
 def publish(

@@ -39,6 +39,7 @@ class Platform:
     times: list[str] = field(default_factory=list)
     chain: list[dict[str, Any]] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
+    many: bool = False
 
     @property
     def processing(self) -> str:
@@ -110,6 +111,13 @@ def _answer(made: Platform, call: Call) -> tuple[int, Any]:
     if call.path.endswith("/timeseries"):
         series = {band: {"mean": [value] * len(DAYS)} for band, value in made.values.items()}
         return 200, {"dates": [f"{day}T10:15:00Z" for day in DAYS], "series": series}
+    if call.path.endswith("/tables/regions"):
+        tiles = f"{made.processing}/tables/regions/{{z}}/{{x}}/{{y}}.mvt?sig=abc"
+        return 200, {"columns": ["name"], "bounds": BOUNDS, "count": 2, "more": made.many, "tiles": tiles}
+    if call.path.endswith("/tables/regions/features"):
+        point = {"type": "Point", "coordinates": [8.6, 45.6]}
+        both = [{"type": "Feature", "properties": {"name": n, "size": s}, "geometry": point} for n, s in ("a1", "b2")]
+        return 200, {"type": "FeatureCollection", "features": both, "more": False}
     if call.path.endswith("/print"):
         return 200, "PNG"
     scale = {"crs": "EPSG:32632", "resolution": 10, "unit": "metre", "coarser": 1}

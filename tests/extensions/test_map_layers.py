@@ -145,6 +145,20 @@ def test_a_wms_is_asked_by_the_browser(services: Platform) -> None:
         shown.add_wms("maps.example.org", "relief")
 
 
+def test_a_table_comes_as_features_or_as_tiles(services: Platform) -> None:
+    shown = bdap.Map().add_table("regions", "Regions", by="size")
+    assert shown.messages == [] and layer_of(shown, "Regions").data["features"][0]["properties"]["name"] == "a"
+    services.many = True
+    shown.add_table("regions", "Many", color="#ff0000", fill=0.1)
+    layer = layer_of(shown, "Many")
+    assert isinstance(layer, ipyleaflet.VectorTileLayer) and layer.url.endswith(
+        "/tables/regions/{z}/{x}/{y}.mvt?sig=abc"
+    )
+    assert layer.layer_styles["regions"]["color"] == "#ff0000" and shown.state["layers"][-1]["table"] == "regions"
+    assert bdap.Map.from_state(shown.state).state == shown.state
+    assert "too many features to be coloured" in texts(shown.add_table("regions", "wrong", by="size"))
+
+
 def drawn(shown: bdap.Map, geometry: dict[str, Any]) -> Any:
     """What the browser tells when something was drawn; the chart that follows."""
     feature = {"type": "Feature", "properties": {"style": {"color": "#0b5cad"}}, "geometry": geometry}

@@ -138,6 +138,10 @@ class Rights:
                 return root + folder.removeprefix(root).partition("/")[0]
         return folder
 
+    def may(self, wanted: ReadCollection, person: Person | None) -> bool:
+        """Whether somebody may read what has the rule of a collection."""
+        return bool(decide(self._policy(), person, wanted))
+
     def _policy(self) -> Policy:
         return entitlements.policy(self.settings, shared(self._database))
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -130,6 +131,15 @@ class Client:
             with self._lock:
                 self._basemaps = known
         return known
+
+    def table(self, name: str) -> dict[str, Any]:
+        """A table of PostGIS: `columns`, `bounds`, `count`, `more`, and the address of its vector tiles."""
+        return self.call("processing", "GET", f"/tables/{quote(name, safe='')}")
+
+    def table_features(self, name: str, tolerance: float = 0) -> dict[str, Any]:
+        """All features of a table, simplified to so many degrees, as far as one answer has them."""
+        params = {"tolerance": tolerance}
+        return self.call("processing", "GET", f"/tables/{quote(name, safe='')}/features", params=params)
 
     def timeseries(
         self, service: TileService, lon: float, lat: float

@@ -62,7 +62,7 @@ def opened(parts: Sequence[tuple[str, str]]) -> str:
         return ""
     text = "".join((f"<b>{escape(name)}</b>" if name else "") + html for name, html in parts)
     head = "<summary style='cursor:pointer'>How it came about</summary>"
-    return f"<details>{head}<div style='max-height:130px;overflow:auto'>{text}</div></details>"
+    return f"<details>{head}<div style='max-height:96px;overflow:auto'>{text}</div></details>"
 
 
 def values_html(values: Values) -> str:

@@ -109,7 +109,7 @@ class Rasters(Base):
             self._note(f"time {one.name}", None)
             return
         bar = TimeBar(one.name, times, lambda time: self.at(one.name, time))
-        self._note(f"time {one.name}", bar.widget, "bottomleft")
+        self._note(f"time {one.name}", bar.widget, "bottomright")
         self._pooled(
             one, lambda: [at_time(one.service.url, times[i]) for i in around(times.index(one.time), len(times))]
         )

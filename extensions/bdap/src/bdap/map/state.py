@@ -12,7 +12,7 @@ from ..cube import from_json
 from ..errors import BadCube
 from .shown import Raster, Shown
 from .symbols import Symbols
-from .vectors import Vector, Vectors, Wms
+from .vectors import Tiled, Vector, Vectors, Wms
 
 VERSION = 1
 
@@ -67,6 +67,9 @@ class Keeping(Vectors):
             case "vector":
                 made = Symbols(**{key: tuple(v) if isinstance(v, list) else v for key, v in layer["symbols"].items()})
                 self._put(self._vector(name, layer["data"], made, opacity))
+            case "table":
+                look = {key: layer["symbols"][key] for key in ("color", "fill", "width")}
+                self.add_table(layer["table"], name, opacity=opacity, client=client, **look)
             case "wms":
                 self.add_wms(layer["url"], layer["layers"], name, opacity, layer["format"])
         if not layer["visible"] and name in self._shown:
@@ -80,6 +83,8 @@ def _kept(one: Shown) -> dict[str, Any] | None:
             return {"kind": "cube", **common, "graph": one.cube.graph, "time": one.time}
         case Vector():
             return {"kind": "vector", **common, "data": one.data, "symbols": vars(one.symbols)}
+        case Tiled():
+            return {"kind": "table", **common, "table": one.table, "symbols": vars(one.symbols)}
         case Wms():
             place = {"url": one.layer.url, "layers": one.layer.layers, "format": one.layer.format}
             return {"kind": "wms", **common, **place}

@@ -10,6 +10,8 @@ from typing import Any, Self
 
 import ipyleaflet
 
+from .. import client as clients
+from ..client import Client
 from ..errors import BadCube, BdapError
 from . import features
 from .drawing import Drawing
@@ -43,6 +45,15 @@ class Wms(Shown):
     layer: ipyleaflet.WMSLayer
 
 
+@dataclass(eq=False)
+class Tiled(Shown):
+    """A table as vector tiles."""
+
+    layer: ipyleaflet.VectorTileLayer
+    table: str = field(kw_only=True)
+    symbols: Symbols = field(kw_only=True)
+
+
 class Vectors(Drawing):
     """Layers of features, and pictures of other map services."""
 
@@ -66,6 +77,39 @@ class Vectors(Drawing):
             whole = features.read(data)
             made = symbols(whole["features"], color, fill, width, by, colors)
             self._put(self._vector(name, whole, made, opacity))
+        except BdapError as error:
+            self._say(name, error)
+        return self
+
+    def add_table(
+        self,
+        table: str,
+        name: str = "",
+        color: str = "#0b5cad",
+        by: str = "",
+        colors: Mapping[Any, str] | Sequence[str] | None = None,
+        fill: float = 0.2,
+        width: float = 2,
+        opacity: float = 1.0,
+        client: Client | None = None,
+    ) -> Self:
+        """Put a table of PostGIS on the map, that the operator has named: all its features where these are few.
+
+        Larger ones come as vector tiles in one colour, which the platform cuts while one pans.
+        """
+        name = name or table
+        asked = client or clients.default()
+        try:
+            about = asked.table(table)
+            if about["more"]:
+                if by:
+                    raise BadCube(f"{table} has too many features to be coloured by {by!r}", "leave `by` out")
+                self._put(_tiled(name, table, about, Symbols(color, fill, width), opacity))
+            else:
+                whole = features.read(asked.table_features(table))
+                self._put(
+                    self._vector(name, whole, symbols(whole["features"], color, fill, width, by, colors), opacity)
+                )
         except BdapError as error:
             self._say(name, error)
         return self
@@ -103,6 +147,16 @@ class Vectors(Drawing):
             if key != "style"
         )
         self._feature = f"<b>{escape(name)}</b><table style='line-height:1.4'>{rows}</table>"
+
+
+def _tiled(name: str, table: str, about: Mapping[str, Any], made: Symbols, opacity: float) -> Tiled:
+    look = {"color": made.color, "fillColor": made.color, "fill": True, "fillOpacity": made.fill, "weight": made.width}
+    layer = ipyleaflet.VectorTileLayer(
+        url=about["tiles"], layer_styles={table: look}, name=name, opacity=opacity, max_zoom=22, max_native_zoom=16
+    )
+    box = tuple(about["bounds"]) if about["bounds"] else None
+    legend = rows_legend(name, "", made.rows(name))
+    return Tiled(name, layer, opacity, legend=legend, box=box, table=table, symbols=made)
 
 
 def _styled(feature: Mapping[str, Any], made: Symbols) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Tables of PostGIS as features and vector tiles, for maps."""
