@@ -51,6 +51,8 @@ _lock:
 	cd bdap_hub/demo/node && $(LOCK) --universal --python-version 3.12 requirements.in -o requirements.lock
 	cd images/base && $(LOCK) $(IMAGE) requirements.in -o requirements.lock
 	cd images/lab && $(LOCK) $(IMAGE) requirements.in -c ../base/requirements.lock -o requirements.lock
+	cd images/lab-vois && $(LOCK) $(IMAGE) --no-annotate requirements.in -o requirements.lock \
+	    -c <(grep -oE '^[a-z0-9-]+==[^ ]+' ../lab/requirements.lock | grep -vE '^(ipyvuetify|ipyvue|plotly)==')
 	cd images/dashboard && $(LOCK) $(IMAGE) requirements.in -c ../base/requirements.lock -o requirements.lock
 	cd images/udf && $(LOCK) $(IMAGE) requirements.in -c ../base/requirements.lock -o requirements.lock
 	cd images/gpu && for variant in cuda cpu; do \

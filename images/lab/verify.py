@@ -1,10 +1,32 @@
-"""Run inside the image: a person's server has JupyterLab, the hub's single-user server and git."""
+"""Run inside the image: a person's server has JupyterLab and its tools, what notebooks import, and starts lean."""
 
 import shutil
 import subprocess
 import sys
 from importlib.metadata import version
+from importlib.util import find_spec
 
+LIBRARIES = (
+    "anywidget",
+    "bokeh",
+    "dask",
+    "geopandas",
+    "ipycanvas",
+    "ipyevents",
+    "ipytree",
+    "itables",
+    "jupyter_bokeh",
+    "jupyterlab_git",
+    "jupyterlab_lsp",
+    "openeo",
+    "plotly",
+    "pylsp",
+    "rasterio",
+    "rioxarray",
+    "xarray",
+)
+for name in LIBRARIES:
+    assert find_spec(name), f"{name} is missing"
 assert version("jupyterhub") == "6.1.1", f"jupyterhub {version('jupyterhub')} is not the hub's"
 assert tuple(map(int, version("jupyterlab").split(".")[:2])) >= (4, 6), "JupyterLab is older than 4.6"
 for program in ("jupyterhub-singleuser", "bdap-server", "bdap-warm", "jupyter", "git", "bash"):
@@ -21,6 +43,7 @@ for command in (
 # What a waiting container does before a claim, in a process of its own.
 WAIT = """
 import os
+import sys
 from bdap_server import markers, warm
 os.environ |= markers.VALUES
 warm.import_everything()
@@ -30,6 +53,8 @@ markers.replace(kept, {name: "/of/ana" for name in markers.NAMES})
 assert not markers.find(), "a marker stays"
 from jupyterlab.labapp import LabApp
 assert LabApp.user_settings_dir.default_value.startswith("/of/ana"), LabApp.user_settings_dir.default_value
+heavy = {"numpy", "pandas", "xarray", "dask", "plotly", "bokeh", "geopandas", "rasterio", "openeo"} & set(sys.modules)
+assert not heavy, f"a start of the server imports {heavy}, which it does not need"
 assert len(os.listdir("/proc/self/task")) == 1, "an extension starts threads at its import"
 print("waits with", len(kept), "settings of the person open")
 """

@@ -33,7 +33,7 @@ def hashes() -> dict[str, str]:
 
 def test_parents_come_before_children(checkout: Path) -> None:
     names = recipes.names()
-    assert {"tools", "base", "lab", "dashboard", "gpu", "hub", "udf"} <= set(names)
+    assert {"tools", "base", "lab", "lab-vois", "dashboard", "gpu", "hub", "udf"} <= set(names)
     for name in names:
         assert all(names.index(parent) < names.index(name) for parent in recipes.recipe(name).parents)
 
@@ -57,15 +57,15 @@ def make_executable(path: Path) -> None:
     path.chmod(0o755)
 
 
-EVERYTHING = {"tools", "base", "lab", "dashboard", "gpu", "udf"}
+EVERYTHING = {"tools", "base", "lab", "dashboard", "gpu", "lab-vois", "udf"}
 CHANGES = {
-    "a lock": (append, "images/lab/requirements.lock", {"lab", "gpu"}),
+    "a lock": (append, "images/lab/requirements.lock", {"lab", "gpu", "lab-vois"}),
     "a Dockerfile": (append, "images/dashboard/Dockerfile", {"dashboard"}),
     "a tool": (append, "images/tools/install-locked", EVERYTHING | {"builder"}),
     "a mode": (make_executable, "images/base/verify.py", EVERYTHING - {"tools"}),
     "a new file": (append, "images/hub/note", {"hub"}),
     "the notebook library": (append, "extensions/bdap/pyproject.toml", EVERYTHING - {"tools"}),
-    "the JupyterLab extension": (append, "extensions/jupyterlab-bdap/pyproject.toml", {"lab", "gpu"}),
+    "the JupyterLab extension": (append, "extensions/jupyterlab-bdap/pyproject.toml", {"lab", "gpu", "lab-vois"}),
 }
 
 
@@ -119,6 +119,15 @@ def test_widgets_are_the_same_in_servers_and_dashboards() -> None:
 
     assert pins("base") <= pins("lab")
     assert pins("base") <= pins("dashboard")
+
+
+def test_what_vois_replaces_in_lab_is_what_it_needs_older() -> None:
+    def pins(name: str) -> dict[str, str]:
+        text = (SOURCE / f"images/{name}/requirements.lock").read_text()
+        return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))
+
+    lab, vois = pins("lab"), pins("lab-vois")
+    assert {name for name in vois if lab.get(name, vois[name]) != vois[name]} == {"ipyvue", "ipyvuetify", "plotly"}
 
 
 def test_the_proxys_lock_pins_by_hash_and_names_no_registry() -> None:

@@ -25,8 +25,10 @@ TELLING = {
     "voila": "Voilà",
     "torch": "PyTorch",
     "jax": "JAX",
+    "vois": "vois",
     "ipyleaflet": "ipyleaflet",
     "numpy": "NumPy",
+    "xarray": "xarray",
     "matplotlib": "Matplotlib",
 }
 PYTHON = "Python 3.13"  # Debian trixie's own

@@ -86,8 +86,9 @@ class Taking(Asking):
 
     def _as_file(self, form: str, options: dict[str, Any]) -> dict[str, Any]:
         """The graph that ends in a file of that format."""
-        if form in ("PNG", "WEBP", "JPEG"):
-            options = {**(self.style or {}), **options}
+        style = self.style
+        if form in ("PNG", "WEBP", "JPEG") and style is not None:
+            options = {"colormap": style.colormap, "min": style.min, "max": style.max, **options}
         node = self._node
         if node.process == "save_result":
             node = node.arguments["data"]
