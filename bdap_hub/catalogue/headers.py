@@ -109,6 +109,8 @@ def _header(path: Path, band: str, file: Any) -> Header:
     tags = file.tags()
     stamp = file.get_tag_item("ACQUISITIONDATETIME", "IMAGERY") or tags.get("TIFFTAG_DATETIME", "").replace(":", "-", 2)
     when = read_date(stamp)
+    days = [found[0] for name in file.descriptions if name and (found := read_date(name))]
+    series = (min(days), max(days)) if len(days) == file.count > 1 else None  # a band for each date
     epsg = file.crs.to_epsg() if file.crs else None
     return Header(
         path=path,
@@ -123,7 +125,8 @@ def _header(path: Path, band: str, file: Any) -> Header:
         raster_bands=tuple(_raster_band(file, i) for i in range(file.count)),
         geometry=place["footprint"],
         bbox=tuple(round(float(v), 7) for v in place["bbox"]),
-        when=when[0] if when else None,
+        when=series[0] if series else when[0] if when else None,
+        until=series[1] if series else None,
         platform=tags.get("PLATFORM", "") or file.get_tag_item("SATELLITEID", "IMAGERY") or "",
         cloud_cover=_cloud_cover(file) if band == "SCL" else None,
         palette=file.colormap(1) if file.colorinterp[0] == ColorInterp.palette else {},

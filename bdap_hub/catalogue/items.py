@@ -110,8 +110,9 @@ def _properties(acquisition: Acquisition, headers: dict[str, Header]) -> dict[st
         given.setdefault("eo:cloud_cover", cloud)
     for header in headers.values():
         given |= header.properties
-    if first.until and "start_datetime" not in given:
-        given |= {"start_datetime": _rfc3339(_when(acquisition, headers)), "end_datetime": _rfc3339(first.until)}
+    until = first.until or acquisition.until
+    if until and "start_datetime" not in given and until > _when(acquisition, headers):
+        given |= {"start_datetime": _rfc3339(_when(acquisition, headers)), "end_datetime": _rfc3339(until)}
     return {k: v for k, v in given.items() if v is not None}
 
 
@@ -143,11 +144,13 @@ def _placed(header: Header) -> dict[str, Any]:
 
 
 def _when(acquisition: Acquisition, headers: dict[str, Header]) -> datetime:
-    """The item's, the name's (with the header's time of that day), else the header's date."""
+    """The item's, the first of a series, the name's (with the header's time of that day), else the header's date."""
     text = (acquisition.stac or {}).get("properties", {}).get("datetime")
     if text:
         return datetime.fromisoformat(text).astimezone(UTC)
     tagged = next((h.when for h in headers.values() if h.when), None)
+    if tagged and any(h.until for h in headers.values()):
+        return tagged
     named = acquisition.when
     if named and acquisition.day_only and tagged and tagged.date() == named.date():
         return tagged

@@ -34,17 +34,19 @@ DATE = re.compile(
     r"(?<!\d)((?:19|20)\d\d)([-_.]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])"
     r"(?:[T_ -]?([01]\d|2[0-3])[-:]?([0-5]\d)[-:]?([0-5]\d))?(?!\d)"
 )
+YEAR = re.compile(r"(?:^|(?<=[_.\- ]))((?:19|20)\d\d)(?=$|[_.\- ])")
 SAFE_ID = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass
 class Acquisition:
-    """One item to be. `when` is None if no name tells; `stac` is the item that lay beside the rasters."""
+    """One item to be. `when` is None if no name tells, `until` for a moment; `stac` lay beside the rasters."""
 
     id: str
     files: dict[str, Path] = field(default_factory=dict)
     when: datetime | None = None
     day_only: bool = False
+    until: datetime | None = None
     stac: dict[str, Any] | None = None
 
 
@@ -77,6 +79,15 @@ def read_date(text: str) -> tuple[datetime, bool] | None:
         return datetime(int(year), int(month), int(day), hour, minute, second, tzinfo=UTC), clock[0] is None
     except ValueError:
         return None
+
+
+def read_year(text: str) -> tuple[datetime, datetime] | None:
+    """The first and the last second of the year that a name of a yearly map tells."""
+    match = YEAR.search(text)
+    if not match:
+        return None
+    year = int(match[1])
+    return datetime(year, 1, 1, tzinfo=UTC), datetime(year, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 def _compile(pattern: str) -> re.Pattern[str] | None:
@@ -178,6 +189,8 @@ def _acquisition(key: str, members: list[tuple[str, Path]], when: tuple[datetime
     acquisition = Acquisition(key, when=when[0] if when else None, day_only=bool(when and when[1]))
     for band, path in sorted(members, key=lambda m: (_metres(m[1]), m[1].as_posix())):
         acquisition.files.setdefault(band, path)
+    if when is None and (year := next((found for _, path in members if (found := read_year(path.stem))), None)):
+        acquisition.when, acquisition.until = year
     return acquisition
 
 

@@ -19,6 +19,7 @@ from rasterio.transform import from_origin
 from bdap_hub.catalogue.disk import read_json
 from bdap_hub.catalogue.ingest import ingest
 from bdap_hub.catalogue.scan import find, read_date
+from bdap_hub.catalogue.search import from_body
 from bdap_hub.catalogue.store import open_catalogue
 from bdap_hub.catalogue.work import Report
 from bdap_hub.errors import BadRequest
@@ -167,6 +168,34 @@ def test_a_file_without_a_date_is_named_with_the_remedy(stocked: Settings) -> No
     assert "elevation.tif" in report.errors[0] and "--datetime" in report.errors[0]
     assert run(stocked, "loose", "loose", datetime="2025-06-01").added == 1
     assert items_of(stocked, "loose")["elevation"]["properties"]["datetime"] == "2025-06-01T00:00:00Z"
+
+
+def test_a_year_alone_is_a_period(stocked: Settings) -> None:
+    write_tif(
+        stocked.store.data / "cover" / "Cover_10m_2021_v200_N00E006_Map.tif", tags={"TIFFTAG_DATETIME": "2022:10:01"}
+    )
+    assert run(stocked, "cover", "cover").added == 1
+    properties = items_of(stocked, "cover")["Cover_10m_2021_v200_N00E006_Map"]["properties"]
+    assert properties["datetime"] is None
+    assert properties["start_datetime"] == "2021-01-01T00:00:00Z"
+    assert properties["end_datetime"] == "2021-12-31T23:59:59Z"
+    found = open_catalogue(stocked).items.search(["cover"], from_body({"datetime": "2021-06-01T00:00:00Z"}))
+    assert found.matched == 1
+
+
+def test_bands_that_are_dates_make_a_period(stocked: Settings) -> None:
+    path = stocked.store.data / "series" / "ndvi.tif"
+    path.parent.mkdir()
+    options: dict[str, Any] = {"width": 8, "height": 8, "count": 2, "dtype": "float32", "crs": "EPSG:32633"}
+    with rasterio.open(path, "w", driver="GTiff", transform=from_origin(500_000, 5_000_000, 10, 10), **options) as file:
+        file.write(np.ones((2, 8, 8), "float32"))
+        file.descriptions = ("2015-07-11T10:00:08", "2015-07-31T10:00:09")
+    assert run(stocked, "series", "series").added == 1
+    properties = items_of(stocked, "series")["ndvi"]["properties"]
+    assert [properties["start_datetime"], properties["end_datetime"]] == [
+        "2015-07-11T10:00:08Z",
+        "2015-07-31T10:00:09Z",
+    ]
 
 
 def test_the_headers_date_is_used_when_no_name_tells(stocked: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Real imagery through the documented command's function: Sentinel-2, Landsat 5, Sentinel-1."""
+"""Real imagery through the documented command's function: Sentinel-2, Landsat 5, Sentinel-1, WorldCover, a series."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import rasterio
+import rasterio.warp
 
 from bdap_hub.catalogue.disk import read_json
 from bdap_hub.catalogue.ingest import ingest
@@ -67,6 +68,45 @@ def test_sentinel_1(real: Settings, real_data: Path) -> None:
     scene = items_of(real, "sentinel-1")[0]
     assert scene["properties"]["datetime"] == "2015-03-09T17:30:17Z"
     assert scene["assets"]["VV"]["raster:bands"][0]["data_type"] == "float32"
+
+
+# Folder, how many items, and what the operator has to say where no name and no header tells a date.
+ALL = [
+    ("worldcover-n00e006", 2, {}), ("s2-openeo-dolomites", 1, {"datetime": "2022-06-12"}),
+    ("s2-slovenia-timeseries", 5, {"datetime": "2017-12-31"}), (S2, 10, {}), ("landsat5-ga-nbar", 2, {}),
+    ("s1-grd-sigma0", 1, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("folder", "count", "options"), ALL)
+def test_all_of_it_is_taken_in_and_described_as_rasterio_reads_it(
+    real: Settings, real_data: Path, folder: str, count: int, options: dict[str, Any]
+) -> None:
+    report = ingest(real, real_data / folder, "all", "All", "public", **options)
+    assert (report.added, report.errors) == (count, [])
+    for item in items_of(real, "all"):
+        for asset in item["assets"].values():
+            path = real.store.path_of(asset["href"])
+            with rasterio.open(path) as file:
+                assert asset["proj:shape"] == [file.height, file.width]
+                assert asset["proj:transform"] == list(file.transform)[:6]
+                told = [(b["data_type"], b["scale"], b["offset"]) for b in asset["raster:bands"]]
+                applied = item["properties"].get("earthsearch:boa_offset_applied") is not None
+                assert applied or told == list(zip(file.dtypes, file.scales, file.offsets, strict=True))
+                assert [b.get("nodata") for b in asset["raster:bands"]] == list(file.nodatavals) or applied
+                bounds = rasterio.warp.transform_bounds(file.crs, "EPSG:4326", *file.bounds)
+            assert item["bbox"] == pytest.approx(bounds, abs=0.5)
+            assert asset["file:size"] == path.stat().st_size
+
+
+def test_a_yearly_map_and_a_series_are_of_a_period(real: Settings, real_data: Path) -> None:
+    ingest(real, real_data / "worldcover-n00e006", "cover", "WorldCover", "public")
+    ends = [item["properties"]["end_datetime"] for item in items_of(real, "cover")]
+    assert ends == ["2020-12-31T23:59:59Z", "2021-12-31T23:59:59Z"]
+    ingest(real, real_data / "s2-slovenia-timeseries", "series", "Series", "public")
+    series = next(item for item in items_of(real, "series") if "NDVI" in str(item["assets"]))
+    assert series["properties"]["start_datetime"].startswith("2015-07-11")
+    assert series["properties"]["end_datetime"].startswith("2017-12-22")
 
 
 def test_all_extensions_validate(real: Settings, real_data: Path, tmp_path: Path) -> None:
