@@ -61,10 +61,10 @@ class Curation:
         name = str(body.get("id"))
         head = Head(name, str(body.get("title") or name), *(str(body.get(key) or "") for key in curated.ACCESS))
         await self._allow(request, "catalogue.create", CurateCollection(name, head.project, whole=True))
-        if name in self.catalogue.collections():
+        if name in await run_in_threadpool(self.catalogue.collections):
             raise Conflict(f"there is a collection {name} already", "choose another id, or PUT to it")
         await run_in_threadpool(self._write, head, curated.texts_of(body))
-        return self._described(request, name, 201)
+        return await self._described(request, name, 201)
 
     async def describe(self, request: Request, collection: str, body: Any = BODY) -> Response:
         """Change what is said of it; who sees it and where its files lie are for administrators."""
@@ -77,7 +77,7 @@ class Curation:
         texts = curated.texts_of(body)
         head = Head(found.id, str(texts.get("title") or found.stac.get("title") or found.id), *wanted)
         await run_in_threadpool(self._write, head, texts)
-        return self._described(request, found.id, 200)
+        return await self._described(request, found.id, 200)
 
     async def remove(self, request: Request, collection: str) -> Response:
         """Take a collection out of the catalogue; its files stay."""
@@ -190,9 +190,10 @@ class Curation:
             self.catalogue.items.forget(name)
         shutil.rmtree(home, ignore_errors=True)
 
-    def _described(self, request: Request, name: str, status: int) -> Response:
+    async def _described(self, request: Request, name: str, status: int) -> Response:
         base = self.readers.base(request)
-        found = stac.collection(base, self.catalogue.collections()[name])
+        known = await run_in_threadpool(self.catalogue.collections)
+        found = stac.collection(base, known[name])
         return JSONResponse(found, status, {"Location": f"{base}/collections/{name}"})
 
     def _one(self, request: Request, item: dict[str, Any]) -> Response:

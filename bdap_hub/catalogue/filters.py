@@ -31,7 +31,8 @@ ARGUMENTS: dict[str, int] = {
 }  # fmt: skip
 NAME = re.compile(r"[A-Za-z_][\w:.-]{0,99}")
 SIGNS = re.compile(r"(?:[-+]\s*){3}")
-MAX_SIGNS, MAX_DEPTH, MAX_NODES = 8_000, 40, 2_000
+MAX_SIGNS, MAX_DEPTH = 8_000, 40
+MAX_NODES, MAX_WIDE = 10_000, 900  # databases bound how large a condition is, and each part of it costs
 MAX_POINTS = 5000  # each is compared with each footprint
 EXAMPLE = "write it as in \"eo:cloud_cover\" < 20 AND platform = 'sentinel-2a'"
 
@@ -43,6 +44,7 @@ def read(value: Any, language: Any = None) -> Node | None:
     if language not in (None, "cql2-text", "cql2-json"):
         raise BadRequest(f"filter-lang {language!r:.40} is not known", "use cql2-text or cql2-json")
     parsed = value if isinstance(value, Mapping) else _parse(value, language)
+    _bounded("filter", parsed)
     return _predicate(parsed, 0)
 
 
@@ -52,12 +54,29 @@ def from_query(value: Any) -> Node | None:
         return None
     if not isinstance(value, Mapping) or not all(isinstance(tests, Mapping) for tests in value.values()):
         raise BadRequest("query is no object of properties", 'send for example {"eo:cloud_cover": {"lt": 20}}')
+    _bounded("query", value)
     return all_of([_test(str(name), *test) for name, tests in value.items() for test in tests.items()])
 
 
 def all_of(nodes: list[Node]) -> Node | None:
     """All of them at once; None if there is none."""
     return {"op": "and", "args": nodes} if len(nodes) > 1 else next(iter(nodes), None)
+
+
+def _bounded(name: str, value: Any) -> None:
+    """BadRequest where there is too much of it; the points of geometries are counted elsewhere."""
+    todo, seen = [value], 0
+    while todo:
+        node = todo.pop()
+        parts = [part for key, part in node.items() if key != "coordinates"] if isinstance(node, Mapping) else node
+        if isinstance(node, str) and len(node) > MAX_SIGNS:
+            raise BadRequest(f"the {name} holds a text of {len(node)} signs", f"at most {MAX_SIGNS} are compared with")
+        if isinstance(parts, list):
+            if len(parts) > MAX_WIDE:
+                raise BadRequest(f"the {name} lists {len(parts)} things at once", f"ask for at most {MAX_WIDE}")
+            todo += parts
+        if (seen := seen + 1) > MAX_NODES:
+            raise BadRequest(f"the {name} has more than {MAX_NODES} parts", "ask several times for less")
 
 
 def _parse(text: Any, language: Any) -> Any:

@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from .. import entitlements
 from ..access import Administer, Person, Policy, ReadCollection, decide, decides_on_members
 from ..database import shared
-from ..errors import NotAllowed, NotFound, NotLoggedIn
+from ..errors import NotFound, NotLoggedIn
 from ..settings import Settings
 from ..web import HubLogin, Principal
 from .store import Catalogue, Collection
@@ -26,7 +26,6 @@ class Caller:
 
     principal: Principal | None
     readable: dict[str, Collection]
-    everything: dict[str, Collection]
 
     @property
     def person(self) -> Person | None:
@@ -54,26 +53,17 @@ class Readers:
         person = principal.person if principal else None
         policy = self.policy
         readable = {name: c for name, c in everything.items() if decide(policy, person, reading(c))}
-        return Caller(principal, readable, everything)
+        return Caller(principal, readable)
 
     def named(self, caller: Caller, name: str) -> Collection:
-        """The collection somebody asks for by name.
-
-        Nobody logged in learns nothing: NotLoggedIn whether it exists or not. A person without the right learns
-        whom to ask.
-        """
+        """The collection somebody asks for by name. Whether there is one that they may not read nobody learns."""
         if found := caller.readable.get(name):
             return found
         if caller.person is None:
             raise NotLoggedIn(f"there is no public collection {name!r}", "log in to see those for members")
-        hidden = caller.everything.get(name)
-        if hidden is None:
-            raise NotFound(f"there is no collection {name!r}", "look at the list of collections")
-        policy = self.policy
-        project = policy.project(str(hidden.stac.get("bdap:project", "")))
-        ask = f"ask the lead of project {project.title} to make you a member" if project else "ask the operators"
-        raise NotAllowed(
-            f"you may not read the collection {name!r}: {decide(policy, caller.person, reading(hidden)).reason}", ask
+        raise NotFound(
+            f"there is no collection {name!r} that you may read",
+            "look at the list of collections; what is missing there, the lead of its project opens to you",
         )
 
     async def item(self, collected: Collection, identifier: str) -> dict[str, Any]:

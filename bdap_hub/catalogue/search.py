@@ -15,7 +15,7 @@ from .filters import MAX_POINTS, NAME, Node
 from .geometry import Box, points_in, read_bbox
 from .moments import EVER, Period, read_period
 
-DEFAULT_LIMIT, MAX_LIMIT = 10, 1000
+DEFAULT_LIMIT, MAX_LIMIT, MAX_FIELDS = 10, 1000, 20
 TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,299}")
 KNOWN = {
     "collections", "ids", "bbox", "intersects", "datetime", "limit", "token", "query", "sortby", "fields",
@@ -119,6 +119,8 @@ def _sortby(value: Any) -> tuple[tuple[str, bool], ...]:
         isinstance(v, Mapping) and isinstance(v.get("field"), str) for v in value
     ):
         raise BadRequest("sortby is no list of fields", 'send for example [{"field": "datetime", "direction": "desc"}]')
+    if len(value) > MAX_FIELDS:
+        raise BadRequest(f"sortby lists {len(value)} fields", f"sort by at most {MAX_FIELDS}")
     found = tuple((v["field"].removeprefix("properties."), str(v.get("direction", "asc")) == "desc") for v in value)
     if wrong := next((name for name, _ in found if not NAME.fullmatch(name)), None):
         raise BadRequest(f"{wrong!r:.60} is no field to sort by", "look at the queryables")

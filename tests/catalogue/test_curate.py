@@ -61,7 +61,7 @@ def test_a_lead_adds_changes_and_drops_items(
     assert found and "forest-plots made-by-hand" in {event.subject for event in found}
 
 
-WHO = [(None, 401), ("pia", 403), ("ana", 403), ("ben", 201), ("olga", 201)]
+WHO = [(None, 401), ("pia", 404), ("ana", 404), ("ben", 201), ("olga", 201)]
 
 
 @pytest.mark.parametrize(("who", "status"), WHO)

@@ -47,7 +47,7 @@ def test_from_the_list_to_an_item(service: httpx.Client, chromium: Browser, arti
     assert [error for error in errors if "favicon" not in error] == []
 
 
-@pytest.mark.parametrize(("who", "status"), [(None, 401), ("ana", 403), ("ben", 200)])
+@pytest.mark.parametrize(("who", "status"), [(None, 401), ("ana", 404), ("ben", 200)])
 def test_pictures_and_pages_of_items_are_for_who_may_read(
     service: httpx.Client, hub: Any, who: str | None, status: int
 ) -> None:

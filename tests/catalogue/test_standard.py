@@ -138,3 +138,40 @@ def test_wrong_json_filters_are_told(service: httpx.Client, wrong: Any) -> None:
 def test_other_wrong_parameters_are_told(service: httpx.Client, body: dict[str, Any]) -> None:
     answer = service.post("/search", content=json.dumps(body), headers={"Content-Type": "application/json"})
     assert answer.status_code == 400 and answer.json()["remedy"]
+
+
+def alike(cloud: float) -> dict[str, Any]:
+    return {"op": "=", "args": [{"property": COVER}, cloud]}
+
+
+LARGE: list[dict[str, Any]] = [
+    {"filter": {"op": "or", "args": [alike(n) for n in range(5000)]}},
+    {"filter": {"op": "in", "args": [{"property": "platform"}, [f"p{n}" for n in range(50_000)]]}},
+    {"filter": {"op": "in", "args": [{"property": "platform"}, ["x" * 10_000_000]]}},
+    {"query": {f"p{n}": {"eq": n} for n in range(5000)}},
+    {"query": {"platform": {"in": [f"p{n}" for n in range(50_000)]}}},
+    {"sortby": [{"field": f"p{n}"} for n in range(3000)]},
+    {"filter": {"op": "=", "args": [{"property": "datetime"}, {"timestamp": "9" * 1_000_000}]}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(LARGE)))
+def test_questions_that_are_too_large_are_told(service: httpx.Client, number: int) -> None:
+    answer = service.post("/search", json=LARGE[number])
+    assert answer.status_code == 400 and answer.json()["remedy"], answer.text[:300]
+    assert len(answer.text) < 1000
+
+
+def test_deep_bodies_are_told(service: httpx.Client) -> None:
+    for body in ("[" * 200_000, '{"filter":' * 50_000 + "1" + "}" * 50_000):
+        answer = service.post("/search", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 400 and answer.json()["message"], answer.text[:300]
+
+
+def test_large_questions_are_answered(service: httpx.Client) -> None:
+    wide = {"op": "in", "args": [{"property": "platform"}, [f"p{n}" for n in range(500)]]}
+    many = {"op": "or", "args": [*(alike(n / 7) for n in range(400)), {"op": ">=", "args": [{"property": COVER}, 0]}]}
+    for asked in ({"filter": wide}, {"filter": many}, {"ids": [f"i{n}" for n in range(100_000)]}):
+        answer = service.post("/search", json=asked)
+        assert answer.status_code == 200, answer.text[:300]
+    assert service.post("/search", json={"filter": many}).json()["numberMatched"] == 3

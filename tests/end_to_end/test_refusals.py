@@ -88,12 +88,12 @@ def test_a_tile_needs_a_signature(demo: Demo):
 
 
 def test_another_projects_collection_is_refused_with_a_page(demo: Demo, person):
-    for name, status in (("ana", 403), ("ben", 200)):
+    for name, status in (("ana", 404), ("ben", 200)):
         page = person(name).new_page()
         answer = page.goto(f"{demo.hub}/services/catalogue/collections/forest-plots")
         assert answer is not None and answer.status == status
         text = page.locator("main").inner_text()
-        assert ("not a member of project forest" in text) is (name == "ana")
+        assert ("no collection 'forest-plots' that you may read" in text) is (name == "ana")
 
 
 def test_the_hosts_ports_are_closed_to_servers(demo: Demo):

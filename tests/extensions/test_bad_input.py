@@ -79,8 +79,8 @@ WRONG: dict[str, tuple[Callable[[Season], Any], str, str]] = {
     ),
     "no permission": (
         lambda s: s.cube("plots").band("B04").last().value(*place(9, 9)),
-        "you may not read the collection 'plots'",
-        "ask the lead of project",
+        "there is no collection 'plots' that you may read",
+        "ask its owner for access",
     ),
     "somebody's job": (lambda s: bdap.job("0123456789abcdef", s.client), "you have no job", "bdap.jobs()"),
     "no such folder": (

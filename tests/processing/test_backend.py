@@ -143,7 +143,7 @@ def test_collections_are_those_of_the_caller(platform: Any, ana: Client, nobody:
         assert "fields" in seen(client) and "plots" not in seen(client)
     assert {"fields", "plots"} <= seen(ben.http)
     assert ben.http.get("/collections/plots").status_code == 200
-    assert ana.http.get("/collections/plots").status_code == 403
+    assert ana.http.get("/collections/plots").status_code == 404
     assert nobody.get("/collections/plots").status_code == 401
     assert nobody.get("/collections/fields").status_code == 200
 

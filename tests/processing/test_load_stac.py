@@ -142,7 +142,7 @@ def test_our_catalogue_is_read_by_the_callers_rights(ana: Client, ben: Client, p
     plots = stac(f"{platform.settings.hub.public_url}/services/catalogue/collections/plots")
     assert value(ben, plots) == {"B04": truth(0)["B04"][123, 45]}
     refused = ana.post(plots)
-    assert refused.status_code == 403 and "not a member of project forest" in refused.json()["message"]
+    assert refused.status_code == 404 and "that you may read" in refused.json()["message"]
 
 
 def test_static_documents_on_the_store(ana: Client, platform: Any) -> None:

@@ -203,9 +203,11 @@ def test_a_tile_needs_its_own_valid_signature(ana: Client, platform: Any) -> Non
 def test_another_projects_collection_is_refused(ana: Client, platform: Any) -> None:
     assert Client(platform, "ben").post(band("B04", "plots")).status_code == 201
     refused = ana.post(band("B04", "plots"))
-    assert (refused.status_code, refused.json()["code"]) == (403, "PermissionsInsufficient")
-    assert "not a member of project forest" in refused.json()["message"]
-    event = next(e for e in latest(connect(platform.settings.database)) if e.action == "read-collection")
+    missing = ana.post(band("B04", "nothing"))
+    assert (refused.status_code, refused.json()["code"]) == (404, "CollectionNotFound")
+    assert refused.json()["message"].replace("plots", "nothing") == missing.json()["message"]
+    events = latest(connect(platform.settings.database))
+    event = next(e for e in events if e.action == "read-collection" and e.subject == "plots")
     assert (event.person, event.subject, event.outcome) == ("ana", "plots", "refused")
 
 
@@ -245,7 +247,7 @@ def test_a_release_reads_as_its_project_and_no_more(platform: Any) -> None:
     service = forest.service(band("B04", "plots"))
     assert tile(service).status_code == 200
     fields = Client(platform, "", login.release_token("agriculture/map", "project-agriculture", 60))
-    assert fields.post(band("B04", "plots")).status_code == 403
+    assert fields.post(band("B04", "plots")).status_code == 404
     assert tile(fields.service(band("B04", "fields"))).status_code == 200
 
 

@@ -36,7 +36,9 @@ class Catalogue:
         answer = await self._ask("GET", f"collections/{quote(identifier, safe='')}", token)
         if answer is None:
             raise CollectionNotFound(
-                "CollectionNotFound", f"there is no collection {identifier!r}", "look into the catalogue"
+                "CollectionNotFound",
+                f"there is no collection {identifier!r} that you may read",
+                "look into the catalogue; what is missing there, the lead of its project opens to you",
             )
         return answer
 
