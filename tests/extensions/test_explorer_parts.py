@@ -9,10 +9,11 @@ import pytest
 from bdap.recipe import Recipe, Sheet, read_sheet
 from collections_explorer import compose, themes
 from collections_explorer.bands import read_bands
+from collections_explorer.catalogue import Catalogue
 from collections_explorer.looks import find, looks
 from collections_explorer.panel import Panel
 from collections_explorer.period import Period, read_period, timeline
-from collections_explorer.scene import span_of
+from collections_explorer.scene import frame_of, span_of
 from collections_explorer.view import Camera, Side, View, read, write
 
 JULY = Period("2025-07-10")
@@ -291,3 +292,31 @@ def test_only_gestures_are_heard() -> None:
     assert heard == []
     panel._handle_custom_msg({"event": "act", "data": {"do": "browse"}}, [])
     assert heard == [("browse", {"do": "browse"})]
+
+
+# --- very large collections -------------------------------------------------------------------------------------------
+
+
+class Counting(Catalogue):
+    """STAND-IN for the catalogue: so many items in all, and in view."""
+
+    def __init__(self, everywhere: int, in_view: int) -> None:
+        self.everywhere, self.in_view = everywhere, in_view
+
+    def count(self, name: str, period: Period, box: Any = None) -> int:
+        return self.in_view if box else self.everywhere
+
+
+@pytest.mark.parametrize(
+    ("everywhere", "in_view", "frame", "problem"),
+    [
+        (400, 400, None, ""),
+        (0, 0, None, "There is no item of July 2025: choose another time on the time line."),
+        (1_000_000, 7, (8, 45, 9, 46), ""),
+        (1_000_000, 5_000, (8, 45, 9, 46), "5,000 items of July 2025 lie in view: zoom in to see them."),
+        (1_000_000, 0, (8, 45, 9, 46), "None of 1,000,000 items of July 2025 lies in view: move the map."),
+    ],
+)
+def test_only_what_is_in_view_is_drawn_of_very_many(everywhere: int, in_view: int, frame: Any, problem: str) -> None:
+    side = Side("s2", Period("2025-07"))
+    assert frame_of(Counting(everywhere, in_view), side, (8, 45, 9, 46)) == (frame, problem)

@@ -106,11 +106,11 @@ def open_scene(catalogue: Catalogue, client: Client, side: Side, view: Box) -> S
     if side.period.kind == "all" and stac.get("bdap:items", 0) != 1:
         side = replace(side, period=catalogue.clear_day(side.collection))
     side = replace(side, look=look.id)
-    scene = Scene(side, stac, bands, options, look, *_frame(catalogue, side, view))
+    scene = Scene(side, stac, bands, options, look, *frame_of(catalogue, side, view))
     return scene if scene.problem else replace(scene, look=compose.measured(look, _measure(scene, client)))
 
 
-def _frame(catalogue: Catalogue, side: Side, view: Box) -> tuple[Box | None, str]:
+def frame_of(catalogue: Catalogue, side: Side, view: Box) -> tuple[Box | None, str]:
     """Where to draw, and why nothing can be drawn there."""
     count, label = catalogue.count(side.collection, side.period), side.period.label
     if count <= MOST_ITEMS:
