@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bdap
@@ -146,6 +148,25 @@ def test_numpy_and_rasterio_hold_the_same(running: Season) -> None:
     with red(running).last().to_rasterio() as dataset:
         np.testing.assert_array_equal(dataset.read(1), B4[2])
         assert dataset.crs.to_epsg() == 3857
+
+
+def test_pyjeo_gets_a_file(running: Season, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    cube = red(running).last()
+    with pytest.raises(bdap.BadCube, match="pyjeo is not installed") as error:
+        cube.to_pyjeo()
+    assert "download(" in error.value.remedy
+
+    class Jim:
+        """STAND-IN for pyjeo's, which is no package of PyPI: it reads the file as it is made."""
+
+        def __init__(self, path: str) -> None:
+            with rasterio.open(path) as file:
+                self.pixels = file.read(1)
+
+    monkeypatch.setitem(sys.modules, "pyjeo", SimpleNamespace(Jim=Jim))
+    np.testing.assert_array_equal(cube.to_pyjeo().pixels, B4[2])
+    np.testing.assert_array_equal(cube.to_pyjeo(tmp_path / "kept.tif").pixels, B4[2])
+    assert (tmp_path / "kept.tif").is_file()
 
 
 def test_neighbourhoods_and_other_grids_in_arrays(running: Season) -> None:
