@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -68,7 +69,9 @@ def drawn(page: Page) -> None:
     page.wait_for_function(DRAWN, timeout=SECONDS)
 
 
-def test_from_the_list_to_values_at_a_place(explorer: str, visitor: Page, artifacts: Path) -> None:
+def test_from_the_list_to_values_at_a_place(
+    explorer: str, visitor: Page, artifacts: Path, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
     show(visitor, explorer)
     visitor.get_by_label("Search collections").fill("nir sentinel-2")
     expect(visitor.locator(".card")).to_have_count(1)
@@ -76,7 +79,7 @@ def test_from_the_list_to_values_at_a_place(explorer: str, visitor: Page, artifa
     expect(visitor.get_by_text("No collection has these words.")).to_be_visible()
     visitor.get_by_label("Search collections").fill("")
     visitor.screenshot(path=artifacts / "explorer-list.png")
-    visitor.get_by_role("button", name="Season near Ispra").click()
+    visitor.get_by_role("button", name="Season near Ispra").press("Enter")
     drawn(visitor)
     visitor.get_by_label("Show").select_option("index:NDVI")
     expect(visitor.locator("aside")).to_contain_text("0.9", timeout=SECONDS)  # of the legend
@@ -90,6 +93,34 @@ def test_from_the_list_to_values_at_a_place(explorer: str, visitor: Page, artifa
     assert "date=2025-07-10&look=index:NDVI" in visitor.url and "&place=45." in visitor.url
     visitor.screenshot(path=artifacts / "explorer-place.png")
     assert "Forest plots" not in visitor.content()
+    visitor.get_by_text("The same picture in a notebook").click()
+    assert messages_of(visitor.locator("pre").inner_text(), platform, monkeypatch) == []
+    lab = visitor.get_by_role("link", name="Open in my lab").get_attribute("href")
+    assert lab and lab.startswith(f"{platform.hub.url}/hub/user-redirect/bdap/explored?view=")
+
+
+def messages_of(code: str, platform: Platform, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Run the copied cell as ana's notebook would; what its map complains of."""
+    settings = platform.hub.settings
+    monkeypatch.setenv("BDAP_TOKEN", platform.hub.token("ana"))
+    monkeypatch.setenv("BDAP_PROCESSING_URL", f"{settings.processing.url}/services/processing")
+    monkeypatch.setenv("BDAP_CATALOGUE_URL", f"{settings.catalogue.url}/services/catalogue")
+    namespace: dict[str, Any] = {}
+    exec(code.replace("\nbdap.Map(", "\nmade = bdap.Map("), namespace)
+    return list(namespace["made"].messages)
+
+
+def test_on_a_phone(explorer: str, chromium: Browser, artifacts: Path) -> None:
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    show(page, f"{explorer}?{DAY}&look=index:NDVI")
+    drawn(page)
+    page.locator(".leaflet-container").tap()
+    expect(page.locator(".values")).to_contain_text(re.compile(r"NDVI\) \d"), timeout=SECONDS)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator(".explorer").evaluate("e => e.scrollWidth <= e.clientWidth")
+    page.screenshot(path=artifacts / "explorer-phone.png")
+    context.close()
 
 
 def test_an_address_brings_back_what_was_seen(explorer: str, visitor: Page, artifacts: Path) -> None:

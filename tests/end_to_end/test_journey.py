@@ -31,6 +31,7 @@ def test_from_login_to_a_public_dashboard(demo: Demo, person, shots):
     visit_anonymously(person().new_page(), url, shots)
     visit_anonymously(person(viewport=PHONE).new_page(), url, shots, "-phone")
     look_as_admin(demo, person("olga").new_page(), url, shots)
+    explore_on_a_phone(demo, person(viewport=PHONE).new_page(), shots)
 
     page.goto(f"{demo.hub}/hub/logout")
     page.get_by_role("button", name="Log out").click()  # of the provider, too
@@ -171,6 +172,25 @@ def visit_anonymously(page: Page, url: str, shots, suffix: str = "", slide: bool
     page.wait_for_timeout(1500)
     shot(f"slider{suffix}")
     assert elsewhere == []
+
+
+def explore_on_a_phone(demo: Demo, page: Page, shots) -> None:
+    """The explorer that the demo has published by itself: from the gallery to a picture, without an account."""
+    shot = shots(page)
+    page.goto(f"{demo.hub}/services/dashboards/")
+    link = page.get_by_role("link", name="Collections Explorer", exact=True).first
+    for _ in range(90):  # it is published once the demo is ready
+        if link.count():
+            break
+        page.wait_for_timeout(2000)
+        page.reload()
+    address = link.get_attribute("href")
+    assert address
+    page.goto(address)
+    page.get_by_role("button", name="Sentinel-2 like demo scenes").click(timeout=2 * MINUTE)
+    page.wait_for_function(f"({TILES_DRAWN})() >= 2", timeout=2 * MINUTE)
+    assert "collection=sentinel-2-demo" in page.url
+    shot("explorer-phone")
 
 
 def look_as_admin(demo: Demo, page: Page, url: str, shots) -> None:

@@ -64,6 +64,18 @@ CHAINS: dict[str, tuple[Callable[[bdap.Cube], bdap.Cube], Callable[[], Any]]] = 
         lambda c: c.inside({"type": "Feature", "properties": {}, "geometry": area()}).band("B04").max(),
         lambda: within(np.nanmax(B4, 0)),
     ),
+    "where in a geometry": (
+        lambda c: (
+            c.inside({"type": "Feature", "properties": {}, "geometry": area()})
+            .where(bdap.prop.cloud_cover < 20)
+            .during("2024")
+            .bands("B04")
+            .limit(1)
+            .first()
+            .band("B04")
+        ),
+        lambda: within(B4[1]),
+    ),
     "percentile": (lambda c: c.band("B04").percentile(25), lambda: np.nanquantile(B4[:, :256, :256], 0.25, axis=0)),
     "over bands": (
         lambda c: c.bands("B04", "B08").last().mean(over="bands"),
@@ -177,6 +189,30 @@ def test_the_service_accepts_the_graph(running: Season, name: str) -> None:
     cube = ACCEPTED[name](running.cube())
     answer = running.client.call("processing", "POST", "/validation", json={"process_graph": cube.graph})
     assert answer["errors"] == []
+
+
+STYLES: dict[str, Callable[[bdap.Cube], bdap.Cube]] = {
+    "a name": lambda c: c.colormap("RdYlGn_r", 0, 10_000),
+    "a list": lambda c: c.colormap(["#ffffff", "#006633"], 0, 10_000),
+    "stops": lambda c: c.colormap([(0, "#ffffff"), (10_000, "#006633")]),
+    "percentiles": lambda c: c.colormap("viridis", 0, 1).stretch(percentiles=(2, 98)),
+    "classes": lambda c: c.classify([3000, 6000]).colormap(
+        {1: "#ffffff", 2: ("#ffcc00", "some"), 3: ("#006633", "much")}
+    ),
+    "breaks": lambda c: c.styled(breaks=[0, 3000, 6000, 10_000], colormap="viridis", title="red", unit="DN"),
+}
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_a_style_draws_and_leaves_values_alone(running: Season, name: str) -> None:
+    plain = running.cube().band("B04").last()
+    styled = STYLES[name](plain)
+    picture = httpx.get(styled.tiles_url().format(z=Z, x=X, y=Y), timeout=60, trust_env=False)
+    assert picture.status_code == 200 and picture.content.startswith(b"\x89PNG") and len(picture.content) > 5000
+    want = plain.classify([3000, 6000]) if name == "classes" else plain
+    np.testing.assert_array_equal(tile(styled.tiles_url()), tile(want.tiles_url()))
+    again = bdap.from_json(styled.to_json(), running.client)
+    assert again.key == styled.key
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ from typing import Any
 import bdap
 import pytest
 from bdap.recipe import Recipe, Sheet, read_sheet
-from collections_explorer import compose, themes
-from collections_explorer.bands import read_bands
+from collections_explorer import compose, show, themes
+from collections_explorer.bands import Class, read_bands
 from collections_explorer.catalogue import Catalogue
-from collections_explorer.looks import find, looks
+from collections_explorer.looks import Look, find, looks
 from collections_explorer.panel import Panel
 from collections_explorer.period import Period, read_period, timeline
 from collections_explorer.scene import frame_of, span_of
@@ -271,6 +271,23 @@ class Made:
     def add(self, _: Any, title: str) -> Made:
         self.titles.append(title)
         return self
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_history_in_words() -> None:
+    ndvi = LOOKS[2]
+    assert show.history_words(ndvi, [("2025-01-01", None)]) == "Vegetation (NDVI): no data here on any of 1 dates."
+    assert show.history_words(ndvi, [("2025-01-01", 0.1), ("2025-07-01", 0.9), ("2025-08-01", None)]) == (
+        "Vegetation (NDVI) on 2 of 3 dates: lowest 0.1 on 2025-01-01, highest 0.9 on 2025-07-01."
+    )
+    cover = Look("classes:map", "Cover", "classes", ("map",), classes=(Class(10, "Trees"), Class(40, "Crops")))
+    assert (
+        show.said(cover, 10.0) == "Trees (10)" and show.said(cover, 7.0) == "7" and show.said(cover, None) == "no data"
+    )
+    changed = [("2020", 10.0), ("2021", 10.0), ("2022", 40.0)]
+    assert show.history_words(cover, changed) == "Trees (10) since 2020; Crops (40) since 2022."
 
 
 # --- what a browser may say -------------------------------------------------------------------------------------------

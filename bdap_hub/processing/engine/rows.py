@@ -18,8 +18,8 @@ from .tiff import Image, Place, Read
 
 STEP = 32
 """Rows are decoded so many at a time."""
-UNFINISHED = 24
-"""How many tiles are kept whose decoding can go on: each holds its compressed rest and 90 KB."""
+STATE, UNFINISHED = 90 << 10, 12 << 20
+"""Bytes that a decoder needs, beside what it has not decoded yet; and of all that are kept, so that they can go on."""
 
 
 class Stream:
@@ -27,6 +27,11 @@ class Stream:
 
     def __init__(self, raw: bytes, deflated: bool) -> None:
         self._rest, self._inflate = raw, isal_zlib.decompressobj() if deflated else None
+
+    @property
+    def nbytes(self) -> int:
+        """What it keeps to go on."""
+        return STATE + len(self._rest)
 
     def take(self, count: int, last: bool) -> bytes:
         """The next bytes, so many. Nothing where they are damaged, or where more, or less, than the `last` follow."""
@@ -42,23 +47,27 @@ class Stream:
 
 
 class Unfinished:
-    """The streams that can go on, the latest used; of the others the beginning is inflated once more."""
+    """The streams that can go on, the latest used, in so many bytes; of others the beginning is inflated once more."""
 
-    def __init__(self, most: int = UNFINISHED) -> None:
-        self._most, self._lock = most, threading.Lock()
+    def __init__(self, limit: int = UNFINISHED) -> None:
+        self._lock = threading.Lock()
+        self._limit, self.held = limit, 0
         self._streams: OrderedDict[object, tuple[Stream, int]] = OrderedDict()
 
     def take(self, key: object) -> tuple[Stream, int] | None:
         """The stream of that key and how many rows it has given; it is the caller's alone now."""
         with self._lock:
-            return self._streams.pop(key, None)
+            found = self._streams.pop(key, None)
+            self.held -= found[0].nbytes if found else 0
+            return found
 
     def keep(self, key: object, stream: Stream, rows: int) -> None:
         """For whoever needs more of it."""
         with self._lock:
             self._streams[key] = stream, rows
-            if len(self._streams) > self._most:
-                self._streams.popitem(last=False)
+            self.held += stream.nbytes
+            while self.held > self._limit:
+                self.held -= self._streams.popitem(last=False)[1][0].nbytes
 
 
 class Tile:

@@ -196,7 +196,7 @@ class Explorer:
             self.panel.place = show.place(lat, lon, rows, f"{active.title} does not lie there.")
             return
         told, series = active.history(self.client, lat, lon)
-        drawn = show.draw_history(self.chart, told.title, series)
+        drawn = show.draw_history(self.chart, told, series)
         self.panel.place = show.place(lat, lon, rows, show.history_words(told, series), drawn)
 
     def _forget_place(self) -> None:

@@ -20,6 +20,8 @@ from .scene import Scene
 from .themes import time_of
 from .view import Camera
 
+MOST_CHANGES = 8
+SHORT_DAYS = 90
 NOTEBOOK = "/hub/user-redirect/bdap/explored"
 
 
@@ -67,7 +69,7 @@ def place(
         {
             "title": scene.title,
             "label": scene.side.period.label,
-            "values": [{"name": name, "value": number(value)} for name, value in found.items()],
+            "values": [{"name": name, "value": said(scene.look, value)} for name, value in found.items()],
         }
         for scene, found in rows
     ]
@@ -107,10 +109,10 @@ def chart() -> bqplot.Figure:
     return figure
 
 
-def draw_history(figure: bqplot.Figure, title: str, series: Sequence[tuple[str, float | None]]) -> bool:
-    """Put a place's history into the chart; False where there is none to speak of."""
+def draw_history(figure: bqplot.Figure, look: Look, series: Sequence[tuple[str, float | None]]) -> bool:
+    """Put a place's history into the chart; False where there is none to draw, as of classes."""
     days, values = points(series)
-    if len(values) < 2:
+    if len(values) < 2 or look.kind == "classes":
         return False
     mark = figure.marks[0]
     low, high = float(values.min()), float(values.max())
@@ -119,7 +121,9 @@ def draw_history(figure: bqplot.Figure, title: str, series: Sequence[tuple[str, 
         mark.x, mark.y = days, values
     with mark.scales["y"].hold_sync():
         mark.scales["y"].min, mark.scales["y"].max = low - room, high + room
-    figure.title = title
+    short = (days.max() - days.min()).astype("timedelta64[D]").astype(int) < SHORT_DAYS
+    figure.axes[0].tick_format = "%d %b" if short else "%b %y"
+    figure.title = look.title
     return True
 
 
@@ -128,11 +132,22 @@ def history_words(look: Look, series: Sequence[tuple[str, float | None]]) -> str
     known = [(day, value) for day, value in series if value is not None]
     if not known:
         return f"{look.title}: no data here on any of {len(series)} dates."
+    if look.kind == "classes":
+        changes = [one for before, one in zip([("", None), *known], known, strict=False) if one[1] != before[1]]
+        return "; ".join(f"{said(look, value)} since {day}" for day, value in changes[:MOST_CHANGES]) + "."
+    if len(known) == 1:
+        return f"{look.title} is known on one of {len(series)} dates, {known[0][0]}."
     low, high = min(known, key=lambda one: one[1]), max(known, key=lambda one: one[1])
     return (
         f"{look.title} on {len(known)} of {len(series)} dates: lowest {number(low[1])} on {low[0]}, "
         f"highest {number(high[1])} on {high[0]}."
     )
+
+
+def said(look: Look, value: float | None) -> str:
+    """A value as people say it: the name of a class, a number."""
+    name = next((one.name for one in look.classes if one.value == value), "")
+    return f"{name} ({value:g})" if name and value is not None else number(value)
 
 
 def number(value: float | None) -> str:

@@ -15,7 +15,7 @@ from bdap.client import TileService
 
 from .view import Camera
 
-SIZE = (800, 560)
+SIZE = (800, 500)
 """Pixels that a first view is chosen for, before the browser has told the true ones."""
 Box = tuple[float, float, float, float]
 LAND = {"color": "#b8c2cc", "weight": 1, "fill_color": "#f5f4ef", "fill_opacity": 1.0}

@@ -79,7 +79,7 @@ class Asking(Base):
         return sorted({str(item["properties"]["datetime"])[:10] for item in self.items()})
 
     def _search(self, count: int) -> list[dict[str, Any]]:
-        search = filters.search_of(self._node.arguments)
+        search = filters.search_of(self._load)
         sortby = [{"field": name, "direction": "desc" if down else "asc"} for name, down in self.order]
         fields = {"include": ["id", "collection", "properties.datetime"], "exclude": ["assets", "links", "geometry"]}
         search |= {"fields": fields, **({"sortby": sortby} if sortby else {})}

@@ -12,21 +12,13 @@ from .maths import Maths, pixels
 from .walk import LOADS
 
 
-@dataclass(frozen=True)
-class Style:
-    """How one band is drawn: a colour map between two values."""
-
-    colormap: str
-    min: float
-    max: float
-
-
 @dataclass(frozen=True, eq=False)
 class Base:
     """A cube's state. Immutable: operations return another one."""
 
     _maths: Maths
-    style: Style | None = None
+    style: Mapping[str, Any] | None = None
+    """How it is drawn: options of save_result; its values do not depend on it."""
     client: Client | None = None
     order: tuple[tuple[str, bool], ...] = ()
     """By which properties of the items, and whether from the largest: what `limit` takes first."""
@@ -37,7 +29,12 @@ class Base:
 
     @property
     def _is_load(self) -> bool:
-        return self._node.process == "load_collection"
+        """Whether it is a collection of which only items, bands or an area were chosen yet."""
+        return _chosen(self._node).process == "load_collection"
+
+    @property
+    def _load(self) -> Mapping[str, Any]:
+        return _chosen(self._node).arguments
 
     def _as(self, maths: Maths) -> Self:
         return replace(self, _maths=maths, style=None, order=())
@@ -46,12 +43,21 @@ class Base:
         return self._as(pixels(Node(process, {"data": self._node, **arguments})))
 
     def _load_with(self, **arguments: Any) -> Self:
-        load = Node("load_collection", {**self._node.arguments, **arguments})
-        return replace(self, _maths=pixels(load), style=None)
+        """The same collection with other arguments, in the same area."""
+        load = Node("load_collection", {**self._load, **arguments})
+        node = self._node
+        inside = load if node.process == "load_collection" else Node(node.process, {**node.arguments, "data": load})
+        return replace(self, _maths=pixels(inside), style=None)
 
     def _search(self, count: int) -> list[dict[str, Any]]:
         """The first items of the collection that the cube reads, without their files."""
         raise NotImplementedError
+
+
+def _chosen(node: Node) -> Node:
+    """What a filter by an area stands on."""
+    data = node.arguments.get("data")
+    return data if node.process == "filter_spatial" and isinstance(data, Node) else node
 
 
 def reducer(process: str, /, **arguments: Any) -> Callback:
@@ -64,4 +70,4 @@ def given(**arguments: Any) -> Mapping[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
-__all__ = ["LOADS", "Base", "Style", "given", "reducer"]
+__all__ = ["LOADS", "Base", "given", "reducer"]

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any, Self
 
 from . import filters, places, shapes
-from .base import Base
+from .base import LOADS, Base
 from .conditions import VALUE, Condition
 from .errors import BadCube
 from .graph import Callback, Node
@@ -61,7 +61,7 @@ class Choosing(Base):
             if not isinstance(test, Condition):
                 raise BadCube(f"where({test!r}) is no condition", "write where(bdap.prop.cloud_cover < 20)")
             wanted |= test.callbacks()
-        known = self._node.arguments.get("properties") or {}
+        known = self._load.get("properties") or {}
         return self._load_with(properties={**known, **wanted})
 
     def sorted(self, by: str, descending: bool = False) -> Self:
@@ -80,10 +80,10 @@ class Choosing(Base):
         found = filters.identifiers(self._search(count))
         if not found:
             raise BadCube(
-                f"no item of {self._node.arguments['id']} fits what you have chosen",
+                f"no item of {self._load['id']} fits what you have chosen",
                 "widen .during(), .on() or .where(); bdap.collections() shows when and where there is data",
             )
-        known = self._node.arguments.get("properties") or {}
+        known = self._load.get("properties") or {}
         chosen = Callback(Node("array_contains", {"data": found, "value": VALUE}))
         return replace(self._load_with(properties={**known, "id": chosen}), order=())
 
@@ -110,7 +110,7 @@ class Choosing(Base):
 
     def physical(self) -> Self:
         """Values in the unit that they measure (reflectance from 0 to 1, Kelvin), not as they are stored."""
-        if self._node.process not in ("load_collection", "load_result", "load_stac", "load_uploaded_files", "mask"):
+        if self._node.process not in (*LOADS, "mask", "filter_spatial"):
             raise BadCube("physical() comes after maths", "call it before .band(), .index(), .median() …")
         return self._then("physical_values")
 

@@ -7,12 +7,12 @@ calculating, around, asking, taking, operators.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from . import look
 from .around import Around
-from .base import Style
 from .calculating import CLOUD_CLASSES, REDUCERS, Calculating
 from .choosing import Choosing, loaded
 from .client import Client
@@ -22,24 +22,48 @@ from .maths import pixels
 from .operators import Operators
 from .taking import Taking
 
-__all__ = ["CLOUD_CLASSES", "REDUCERS", "Cube", "Style", "collection", "from_json"]
+__all__ = ["CLOUD_CLASSES", "REDUCERS", "Cube", "collection", "from_json"]
+
+WORDS = ("title", "unit", "labels", "ticks", "background")
+"""Parts of a style that stay when other colours are chosen."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Cube(Choosing, Calculating, Around, Taking, Operators):
     """Pixels over time, bands and space that have not been read yet."""
 
-    def stretch(self, low: float, high: float) -> Self:
-        """Values `low` to `high` become 0 to 255, as pictures need them."""
-        if not low < high:
-            raise BadCube(f"stretch({low:g}, {high:g}) is empty", "the first value must be below the second")
+    def stretch(
+        self, low: float | None = None, high: float | None = None, percentiles: tuple[float, float] | None = None
+    ) -> Self:
+        """Values `low` to `high` become 0 to 255, as pictures need them; they are changed.
+
+        stretch(percentiles=(2, 98)) draws between two percentiles instead, and leaves the values alone.
+        """
+        if percentiles is not None:
+            kept = {key: value for key, value in (self.style or {}).items() if key not in ("min", "max")}
+            return replace(self, style={**kept, "percentiles": list(percentiles)})
+        if low is None or high is None or not low < high:
+            raise BadCube(f"stretch({low}, {high}) is empty", "write stretch(0, 3000), the first below the second")
         return self.apply("linear_scale_range", inputMin=low, inputMax=high, outputMin=0, outputMax=255)
 
-    def colormap(self, name: str, min: float = 0, max: float = 1) -> Self:
-        """Draw one band with a colour map ("rdylgn", "viridis", …) between two values; values stay as they are."""
+    def colormap(self, colours: Any, min: float = 0, max: float = 1) -> Self:
+        """Draw one band in colours between two values; the values stay as they are.
+
+        By name ("rdylgn", "viridis", …), as a list (["#fff", "#063"]), as stops that carry their values
+        ([(0, "#fff"), (9, "#063")]), or by class: {1: "#063", 2: ("#fc0", "crops")}, with what the legend calls it.
+        """
+        plain = replace(self, style={key: value for key, value in (self.style or {}).items() if key in WORDS})
+        if isinstance(colours, Mapping):
+            return plain.styled(classes=[_class(value, look) for value, look in colours.items()])
         if not min < max:
             raise BadCube(f"colormap from {min:g} to {max:g} is empty", "min must be below max")
-        return replace(self, style=Style(name.lower(), float(min), float(max)))
+        ramp = _ramp(colours)
+        stops = isinstance(ramp, list) and not isinstance(ramp[0], str)
+        return plain.styled(colormap=ramp, **({} if stops else {"min": float(min), "max": float(max)}))
+
+    def styled(self, **options: Any) -> Self:
+        """Draw with any of the platform's styles: gamma, breaks, intervals, bivariate, hillshade, title, unit, …"""
+        return replace(self, style={**(self.style or {}), **options})
 
     @property
     def graph(self) -> dict[str, Any]:
@@ -58,8 +82,7 @@ class Cube(Choosing, Calculating, Around, Taking, Operators):
     def _styled(self) -> Node:
         if self.style is None:
             return self._node
-        options = {"colormap": self.style.colormap, "min": self.style.min, "max": self.style.max}
-        return Node("save_result", {"data": self._node, "format": "PNG", "options": options})
+        return Node("save_result", {"data": self._node, "format": "PNG", "options": dict(self.style)})
 
     def __repr__(self) -> str:
         return look.text(self)
@@ -83,8 +106,20 @@ def from_json(text: str, client: Client | None = None) -> Cube:
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
     node = unflatten(found)
-    options = node.arguments.get("options") or {}
-    if node.process == "save_result" and "colormap" in options:
-        style = Style(options["colormap"], options["min"], options["max"])
-        return Cube(pixels(node.arguments["data"]), style, client)
+    if node.process == "save_result" and node.arguments.get("format") == "PNG" and "options" in node.arguments:
+        return Cube(pixels(node.arguments["data"]), dict(node.arguments["options"]), client)
     return Cube(pixels(node), None, client)
+
+
+def _class(value: Any, look: Any) -> dict[str, Any]:
+    """A class of a style: its value, colour and name."""
+    colour, label = (look, str(value)) if isinstance(look, str) else look
+    return {"value": value, "color": colour, "label": label}
+
+
+def _ramp(colours: Any) -> Any:
+    if isinstance(colours, str):
+        return colours.lower()
+    if not isinstance(colours, list | tuple) or len(colours) < 2:
+        raise BadCube(f"{colours!r:.60} are no colours", 'write "viridis", a list of colours, or {1: "#063"}')
+    return [each if isinstance(each, str) else list(each) for each in colours]

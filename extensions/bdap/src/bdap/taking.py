@@ -86,9 +86,8 @@ class Taking(Asking):
 
     def _as_file(self, form: str, options: dict[str, Any]) -> dict[str, Any]:
         """The graph that ends in a file of that format."""
-        style = self.style
-        if form in ("PNG", "WEBP", "JPEG") and style is not None:
-            options = {"colormap": style.colormap, "min": style.min, "max": style.max, **options}
+        if form in ("PNG", "WEBP", "JPEG"):
+            options = {**(self.style or {}), **options}
         node = self._node
         if node.process == "save_result":
             node = node.arguments["data"]
