@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import traceback
 from collections import Counter
@@ -148,6 +149,9 @@ def _code(answer: httpx.Response) -> str:
 
 
 def _named(answer: httpx.Response) -> bool:
+    """Whether an error has a code and a sentence: openEO's, or as map services (WMTS) have to write it."""
+    if "/wmts" in answer.request.url.path.lower() and "xml" in answer.headers.get("content-type", ""):
+        return re.search(r'exceptionCode="\w+".*<ows:ExceptionText>.+<', answer.text, re.S) is not None
     try:
         told = answer.json()
     except ValueError:
