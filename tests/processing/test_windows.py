@@ -64,6 +64,12 @@ def test_a_window_that_is_too_large(ana: Client) -> None:
     refused = ana.http.get(f"/services/{service}/window", params={"left": 0, "top": 0, "width": size, "height": size})
     assert refused.status_code in (400, 413), refused.text
     assert "ask for a smaller one" in refused.json()["remedy"]
+    coarse = {**ALL, "data": load(bands=["B04", "B08"])}
+    resolution = 16 * Grid.tile(Z, X, Y).xres
+    coarse["coarse"] = node("resample_spatial", True, data=of("data"), resolution=resolution, projection=3857)
+    told = ana.http.get(f"/services/{ana.service(coarse)['id']}/grid").json()
+    assert told["read"] > 100, "six layers, and many of their pixels for one"
+    assert told["read"] == pytest.approx(6 * (SIZE / told["width"]) * (SIZE / told["height"]), rel=0.01)
     assert window(ana, service, left=0, top=0, width=64, height=64).shape == (3, 2, 64, 64)
 
 

@@ -13,7 +13,7 @@ from ...errors import BadRequest, TooMuch
 from ..cubes.cube import SPATIAL, Cube
 from ..engine.evaluate import Compiled
 from ..engine.grid import crs_of
-from ..results.export import precision
+from ..results.export import extent_of, precision
 from ..results.lattice import Window, transform_of
 from ..results.pixels import Evaluator
 from ..results.values import MOST_KEPT, MOST_READ
@@ -58,6 +58,7 @@ def _grid(room: Room, compiled: Compiled) -> dict[str, Any]:
         "height": own.height,
         "dims": dims,
         "labels": {name: list(result.labels[name]) for name in dims},
+        "read": extent_of(evaluator).layers_read,
         "dtype": np.result_type(np.float32, *precision(evaluator)).name,
     }
 
@@ -70,7 +71,7 @@ def _window(room: Room, compiled: Compiled, area: Window) -> bytes:
             f"the window reaches to {area.right} x {area.bottom} pixels; the result has {whole.width} x {whole.height}",
             "GET …/grid says its size",
         )
-    _affordable(compiled, area)
+    _affordable(evaluator, area)
     moved = Window(area.left + whole.left, area.top + whole.top, area.right + whole.left, area.bottom + whole.top)
     cube = evaluator.cube(moved)
     kind = np.result_type(cube.data.dtype, np.float32, *precision(evaluator))
@@ -86,10 +87,10 @@ def _whole(cube: Cube, area: Window) -> Any:
     return np.broadcast_to(cube.data, (*cube.data.shape[:-2], area.height, area.width))
 
 
-def _affordable(compiled: Compiled, area: Window) -> None:
+def _affordable(evaluator: Evaluator, area: Window) -> None:
     """TooMuch beyond what is read and kept for one answer, as for statistics."""
-    result, pixels = compiled.result, area.width * area.height
-    read = pixels * max(1, sum(len(load.steps) * len(load.bands) for load in compiled.plan.loads))
+    result, pixels = evaluator.compiled.result, area.width * area.height
+    read = math.ceil(pixels * max(1.0, extent_of(evaluator).layers_read))
     kept = pixels * max(1, math.prod(len(result.labels[name]) for name in result.dims if name not in SPATIAL))
     if read > MOST_READ or kept > MOST_KEPT:
         raise TooMuch(

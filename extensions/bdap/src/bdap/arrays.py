@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 PIECE = 4_000_000
 """Numbers in one piece of a good size."""
-MOST = 20_000_000
-"""Numbers that one request may give."""
+MOST, MOST_READ = 20_000_000, 100_000_000
+"""Numbers that one request may give, and read."""
 SIDES = (256, 2048)
 
 
@@ -33,6 +33,8 @@ class Grid:
     dims: tuple[str, ...]
     labels: Mapping[str, list[Any]]
     dtype: str
+    read: float = 1.0
+    """Numbers that the platform reads for one pixel."""
 
     @property
     def layers(self) -> int:
@@ -69,15 +71,9 @@ def grid_of(cube: Asking) -> tuple[str, Grid]:
     """The service of a cube, and its pixels."""
     service = ask.service(cube).id
     raw = ask.client_of(cube).call("processing", "GET", f"/services/{service}/grid")
-    return service, Grid(
-        raw["crs"],
-        tuple(raw["transform"]),
-        raw["width"],
-        raw["height"],
-        tuple(raw["dims"]),
-        raw["labels"],
-        raw["dtype"],
-    )
+    dims, transform = tuple(raw["dims"]), tuple(raw["transform"])
+    size = (raw["width"], raw["height"])
+    return service, Grid(raw["crs"], transform, *size, dims, raw["labels"], raw["dtype"], raw["read"])
 
 
 def to_xarray(cube: Asking, chunks: int | None) -> Any:
@@ -92,7 +88,7 @@ def to_xarray(cube: Asking, chunks: int | None) -> Any:
 
 
 def _side(grid: Grid, chunks: int | None) -> int:
-    most = int((MOST / max(1, grid.layers)) ** 0.5)
+    most = int(min(MOST / max(1, grid.layers), MOST_READ / max(1.0, grid.read)) ** 0.5)
     good = int((PIECE / max(1, grid.layers)) ** 0.5) // SIDES[0] * SIDES[0]
     side = chunks or min(max(good, SIDES[0]), SIDES[1])
     return max(1, min(side, most))
