@@ -11,6 +11,7 @@ import ipywidgets as widgets
 import pytest
 from bdap import client as clients
 from bdap.charts import points, timeseries_figure
+from bdap.map.shown import NOWHERE
 
 from tests.extensions.platform import BOUNDS, DAYS, Platform, platform
 
@@ -75,8 +76,10 @@ def test_the_first_layer_is_looked_at_unless_a_centre_is_given(ndvi: bdap.Cube) 
 
 def test_a_name_used_again_replaces_its_layer(ndvi: bdap.Cube) -> None:
     shown = bdap.Map().add(ndvi.median(), "NDVI").add(ndvi.max(), "NDVI", opacity=0.5).add(ndvi.min(), "least")
-    assert [(layer.name, layer.opacity) for layer in tiles(shown)] == [("NDVI", 0.5), ("least", 1.0)]
-    assert tiles(shown.drop("NDVI"))[0].name == "least"
+    assert [(layer.name, layer.opacity) for layer in tiles(shown)] == [("NDVI", 1), ("NDVI", 0.5), ("least", 1.0)]
+    loaded(shown, "NDVI")  # until then one sees the former one
+    assert [(layer.name, layer.opacity) for layer in tiles(shown)] == [("NDVI", 0), ("NDVI", 0.5), ("least", 1.0)]
+    assert tiles(shown)[0].bounds == NOWHERE and tiles(shown.drop("NDVI"))[0].name == "least"
 
 
 def test_a_click_shows_the_values_of_visible_layers_top_first(ndvi: bdap.Cube, services: Platform) -> None:
@@ -108,32 +111,39 @@ def test_a_cube_with_dates_has_a_slider_that_loads_its_neighbours_ahead(ndvi: bd
     services.times = [f"{day}T10:15:00Z" for day in DAYS]
     shown = bdap.Map().add(ndvi, "NDVI", opacity=0.5)
     first, second, third = shown.dates("NDVI")
-    assert urls(shown) == [(third, 0.5), (third, 0), (third, 0)] and len(services.posted("/services")) == 1
-    loaded(shown)
-    assert urls(shown) == [(third, 0.5), (second, 0), (third, 0)]
-    layer = tiles(shown)[1]
+    assert urls(shown) == [(third, 0.5)] and len(services.posted("/services")) == 1
+    loaded(shown, "NDVI")
+    assert urls(shown) == [(third, 0.5), (second, 0)]
+    ahead = tiles(shown)[1]
+    ahead._handle_leaflet_event(None, {"event": "load"}, [])
     shown.at("NDVI", "2025-06")
-    assert layer.opacity == 0.5 and sorted(urls(shown)) == [(first, 0), (second, 0.5), (third, 0)]
+    assert ahead.opacity == 0.5 and urls(shown) == [(third, 0), (second, 0.5), (first, 0)]
+    shown.at("NDVI", "2025-04")  # it has not come yet: one sees the former one
+    assert urls(shown) == [(third, 0), (second, 0.5), (first, 0.5)]
+    loaded(shown, "NDVI")
+    assert urls(shown) == [(third, 0), (second, 0), (first, 0.5)] and tiles(shown)[0].bounds == NOWHERE
+    shown.at("NDVI", "2025-07")
+    assert urls(shown)[-1] == (third, 0.5) and len(tiles(shown)) == 4  # what is over does not come back
     with pytest.raises(bdap.BadCube, match="no date '2024'"):
         shown.at("NDVI", "2024")
 
 
-def loaded(shown: bdap.Map) -> None:
+def loaded(shown: bdap.Map, name: str) -> None:
     """What the browser tells when the tiles have come."""
-    tiles(shown)[0]._handle_leaflet_event(None, {"event": "load"}, [])
+    shown._shown[name].layer._handle_leaflet_event(None, {"event": "load"}, [])
 
 
 def test_tiles_that_fail_are_told_once_in_words(ndvi: bdap.Cube, services: Platform) -> None:
     shown = bdap.Map().add(ndvi.median(), "NDVI")
-    loaded(shown)
+    loaded(shown, "NDVI")
     assert shown.messages == []
     services.failures = [("2020-01-01T00:00:00Z", "long ago"), ("2999-01-01T00:00:00Z", "B04.tif <is> damaged")]
-    loaded(shown)
+    loaded(shown, "NDVI")
     assert (
         shown.messages == ["NDVI"] and "B04.tif &lt;is&gt; damaged" in texts(shown) and "long ago" not in texts(shown)
     )
     shown._hush("NDVI")
-    loaded(shown)
+    loaded(shown, "NDVI")
     assert shown.messages == [] and services.calls[-1].query["offset"] == ["2"]
 
 
@@ -197,9 +207,10 @@ def test_a_colour_map_has_a_legend(ndvi: bdap.Cube) -> None:
 def test_a_slider_shows_what_it_stands_at(ndvi: bdap.Cube, services: Platform) -> None:
     shown = bdap.Map()
     slider = shown.slide(lambda limit: ndvi.median() > limit, [0.2, 0.4, 0.6], "green", "NDVI above")
-    loaded(shown)
-    assert len({layer.url for layer in tiles(shown)}) == 2
+    loaded(shown, "green")
+    assert [layer.opacity for layer in tiles(shown)] == [1, 0]
     slider.value = 0.6
+    loaded(shown, "green")
     assert [layer.opacity for layer in tiles(shown)].count(1) == 1
     sent = services.posted("/services")[-1]["process"]["process_graph"]["apply1"]["arguments"]["process"]
     assert sent["process_graph"]["gt1"]["arguments"]["y"] == 0.6

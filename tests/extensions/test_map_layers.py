@@ -230,11 +230,33 @@ def test_a_state_makes_the_same_map_again(ndvi: bdap.Cube, services: Platform, t
     assert "sig=" not in (tmp_path / "map.json").read_text() and "token" not in (tmp_path / "map.json").read_text()
     again = bdap.Map.from_state(tmp_path / "map.json")
     assert again.state == shown.state and again.names == shown.names and again.center == [45.6, 8.6]
-    assert layer_of(again, "dates").url.endswith("time=2025-06-15T10:15:00Z")
+    assert again._shown["dates"].layer.url.endswith("time=2025-06-15T10:15:00Z")
     with pytest.raises(bdap.BadCube, match="no state of a map"):
         bdap.Map.from_state({"center": [0, 0]})
     with pytest.raises(bdap.BadCube, match="holds no map"):
         bdap.Map.from_state(tmp_path / "none.json")
+
+
+def test_a_cell_that_runs_again_shows_the_same_view(
+    ndvi: bdap.Cube, services: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    services.times = [f"{day}T10:15:00Z" for day in DAYS]
+
+    def run(keep: str = "season") -> bdap.Map:
+        return bdap.Map(keep=keep).add(ndvi, "NDVI").add_vector(FIELDS, "fields")
+
+    first = run()
+    first.center, first.zoom = (45.61, 8.59), 14
+    first.fade("NDVI", 0.5).at("NDVI", "2025-06").hide("fields")
+    again = run()
+    assert (again.center, again.zoom) == ([45.61, 8.59], 14) and again.state == first.state
+    assert again._shown["NDVI"].layer.url.endswith("time=2025-06-15T10:15:00Z") and "fields" in again.names
+    other = run("another")
+    assert other.zoom != 14 and other._shown["NDVI"].opacity == 1
+    Path(".bdap/maps.json").write_text('{"season": {"center": "x", "layers": [1]}}')
+    assert run()._shown["fields"].visible
+    assert "sig=" not in Path(".bdap/maps.json").read_text()
 
 
 def test_charts_leave_out_what_is_not_there() -> None:

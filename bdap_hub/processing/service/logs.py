@@ -69,7 +69,9 @@ class Logs:
                 return
             self._recent = {k: until for k, until in self._recent.items() if until > now}
             self._recent[key] = now + QUIET
-        self.write(service, owner, error.message, "error", error.code)
+        self.write(
+            service, owner, f"{error.message}: {error.remedy}" if error.remedy else error.message, "error", error.code
+        )
 
     def of(self, service: str, owner: str, level: Level, after: int, limit: int) -> list[StoredLog]:
         """Entries at least as severe as `level`, oldest first, after the one of that id."""

@@ -36,6 +36,7 @@ class Base(ipyleaflet.Map):
         self._apart: set[ipyleaflet.Layer] = set()
         self._own: set[ipyleaflet.Layer] = set()
         self._notes: dict[str, ipyleaflet.WidgetControl] = {}
+        self._errors: dict[str, BdapError] = {}
         self._placed = center is not None
         self._said = widgets.HTML(layout=widgets.Layout(display="none"))
         options.setdefault("scroll_wheel_zoom", True)
@@ -124,25 +125,34 @@ class Base(ipyleaflet.Map):
         self._own = own
         wanted = arranged(self._ground, self._shown.values(), others, self._apart)
         if wanted != tuple(self.layers):
-            self.layers = wanted
+            self._lay(wanted)
         legends = [each.legend for each in reversed(self._shown.values()) if each.visible and each.legend]
         self._note("legend", _legends(legends) if legends else None, "bottomright")
         self.panel.refresh()
         return self
 
+    def _lay(self, layers: tuple[ipyleaflet.Layer, ...]) -> None:
+        self.layers = layers
+
     # --- messages, and what else lies on the map ------------------------------------------------------------------
 
     def _say(self, about: str, error: BdapError) -> None:
         """Tell a failure on the map, and in the cell."""
-        self._note(f"error {about}", messages.box(error, about, lambda: self._hush(about)))
+        self._errors[about] = error
+        self._tell()
         if not messages.in_the_cell(error, about):
             self._said.value = message_html(error, about)
             self._said.layout.display = None
 
     def _hush(self, about: str) -> None:
-        self._note(f"error {about}", None)
-        if not self.messages:
+        if self._errors.pop(about, None) is not None:
+            self._tell()
+        if not self._errors:
             self._said.value, self._said.layout.display = "", "none"
+
+    def _tell(self) -> None:
+        box = messages.box(self._errors, self._hush) if self._errors else None
+        self._note("errors", box, "bottomleft")
 
     def _note(self, key: str, widget: widgets.DOMWidget | None, position: str = "topright") -> None:
         old = self._notes.get(key)
@@ -160,7 +170,7 @@ class Base(ipyleaflet.Map):
     @property
     def messages(self) -> list[str]:
         """What the error messages on the map are about."""
-        return [key.removeprefix("error ") for key in self._notes if key.startswith("error ")]
+        return list(self._errors)
 
 
 def _legends(legends: list[str]) -> widgets.HTML:

@@ -72,10 +72,13 @@ class Compare(Identify):
         if self._sides and not all(name in self._shown and self._shown[name].visible for name in self._sides):
             self._sides = None
         self._apart = {layer for name in self._sides or () for layer in self._shown[name].drawn()}
-        self._lift()
         super()._changed()
         self._redraw()
         return self
+
+    def _lay(self, layers: tuple[ipyleaflet.Layer, ...]) -> None:
+        self._lift()
+        super()._lay(layers)
 
     def _pop(self, lat: float, lon: float, child: widgets.DOMWidget) -> None:
         if self._popup is None:
@@ -90,7 +93,9 @@ class Compare(Identify):
 
     def _redraw(self) -> None:
         """The curtain as it has to be: Leaflet's loses its layers whenever others come or go."""
-        if self._sides and self._curtain is None and all(name in self._shown for name in self._sides):
-            left, right = (self._shown[name].layer for name in self._sides)
-            self._curtain = ipyleaflet.SplitMapControl(left_layer=left, right_layer=right)
+        sides = [self._shown[name].layer for name in self._sides or () if name in self._shown]
+        if self._curtain is not None and [self._curtain.left_layer, self._curtain.right_layer] != sides:
+            self._lift()
+        if len(sides) == 2 and self._curtain is None:
+            self._curtain = ipyleaflet.SplitMapControl(left_layer=sides[0], right_layer=sides[1])
             self.controls = (*self.controls, self._curtain)

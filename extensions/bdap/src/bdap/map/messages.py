@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import ipywidgets as widgets
 from IPython import get_ipython
@@ -29,9 +29,18 @@ def in_the_cell(error: BdapError, about: str) -> bool:
     return True
 
 
-def box(error: BdapError, about: str, close: Callable[[], None]) -> widgets.VBox:
-    """A message with a button that closes it."""
-    button = widgets.Button(description="Close", tooltip=f"Close the message about {about}")
-    button.layout.width = "auto"
-    button.on_click(lambda _: close())
-    return widgets.VBox([widgets.HTML(message_html(error, about)), button])
+def box(errors: Mapping[str, BdapError], close: Callable[[str], None]) -> widgets.VBox:
+    """What failed, each message once, with a button that closes it."""
+    by_words: dict[str, list[str]] = {}
+    for about, error in errors.items():
+        by_words.setdefault(str(error), []).append(about)
+    parts = [_part(errors[names[0]], names, close) for names in by_words.values()]
+    layout = widgets.Layout(max_height="200px", max_width="min(360px, 75vw)", overflow="auto")
+    return widgets.VBox(parts, layout=layout)
+
+
+def _part(error: BdapError, names: list[str], close: Callable[[str], None]) -> widgets.VBox:
+    button = widgets.Button(description="Close", tooltip=f"Close the message about {', '.join(names)}")
+    button.layout = widgets.Layout(width="auto", min_height="28px")
+    button.on_click(lambda _: [close(name) for name in names])
+    return widgets.VBox([widgets.HTML(message_html(error, ", ".join(names))), button])

@@ -78,7 +78,7 @@ class Row:
 
     def _faded(self, change: dict[str, Any]) -> None:
         if not self._telling:
-            self.map._named(self.name).fade(change["new"])
+            self.map.fade(self.name, change["new"])
 
     def _move(self, steps: int) -> None:
         self.map.move(self.name, steps)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Self
 
+import ipyleaflet
 import ipywidgets as widgets
 
 from .. import ask
@@ -58,7 +59,8 @@ class Rasters(Base):
         def show(place: int) -> None:
             self.add(make(options[place]), name, opacity)
             if isinstance(one := self._shown.get(name), Raster):
-                self._pooled(one, lambda: [_quietly(make(options[i])) for i in around(place, len(options))])
+                one.near = lambda: [_quietly(make(options[i])) for i in around(place, len(options))]
+                self._pooled(one)
 
         control.observe(lambda change: show(options.index(change["new"])), names="value")
         show(0)
@@ -79,9 +81,7 @@ class Rasters(Base):
             raise BadCube(f"the layer {name!r} has no date {date!r}", has)
         one.time = found[-1]
         one.turn()
-        if not one.layer.loading:
-            one.preload()
-        return self
+        return self._pooled(one)
 
     # --- inside -------------------------------------------------------------------------------------------------
 
@@ -90,18 +90,29 @@ class Rasters(Base):
         if service.undrawable:
             raise BadCube(*service.undrawable.split(": ", 1))
         time = service.times[-1] if len(service.times) > 1 else ""
-        before = self._shown.get(name)
-        if isinstance(before, Raster):
-            one = before
+        one = self._shown.get(name)
+        if isinstance(one, Raster):
             one.cube, one.service, one.time, one.opacity, one.box = cube, service, time, opacity, service.bounds
+            one.near = tuple
             one.turn()
         else:
             layer = tile_layer(service, name, opacity, at_time(service.url, time))
-            one = Raster(name, layer, opacity, box=service.bounds, cube=cube, service=service, time=time, pool=[layer])
-            layer.on_load(lambda **_: self._loaded(name))
+            one = Raster(
+                name,
+                layer,
+                opacity,
+                box=service.bounds,
+                cube=cube,
+                service=service,
+                time=time,
+                loaded=self._heard(name),
+            )
         one.legend = _legend(cube, service, name)
         self._dated(one)
         return one
+
+    def _heard(self, name: str) -> Callable[[ipyleaflet.TileLayer], None]:
+        return lambda layer: self._loaded(name, layer)
 
     def _dated(self, one: Raster) -> None:
         times = one.service.times
@@ -110,38 +121,36 @@ class Rasters(Base):
             return
         bar = TimeBar(one.name, times, lambda time: self.at(one.name, time))
         self._note(f"time {one.name}", bar.widget, "bottomright")
-        self._pooled(
-            one, lambda: [at_time(one.service.url, times[i]) for i in around(times.index(one.time), len(times))]
-        )
+        one.near = lambda: [at_time(one.service.url, times[i]) for i in around(times.index(one.time), len(times))]
 
-    def _pooled(self, one: Raster, near: Callable[[], Sequence[str]]) -> None:
-        """Layers that load ahead: at first the same tiles, which costs nothing."""
-        one.near = near
-        while len(one.pool) < 3:
-            layer = tile_layer(one.service, one.name, 0, one.layer.url)
-            layer.on_load(lambda **_: self._loaded(one.name))
-            one.pool.append(layer)
-        self._changed()
+    def _pooled(self, one: Raster) -> Self:
+        """What is near the picture that is shown is loaded, once that one is there."""
+        if one.url in one.there:
+            one.preload()
+            self._failures(one)
+        return self._changed()
 
-    def _loaded(self, name: str) -> None:
+    def _loaded(self, name: str, layer: ipyleaflet.TileLayer) -> None:
         """The browser has all tiles that it will get of a layer: tell what failed, renew an old address, look ahead."""
         one = self._shown.get(name)
         if not isinstance(one, Raster):
             return
+        self._failures(one)
+        one.came(layer)
+        self._changed()
+
+    def _failures(self, one: Raster) -> None:
         try:
-            service = ask.service(one.cube, name)
+            service = ask.service(one.cube, one.name)
             if service.url != one.service.url:  # it would expire
                 one.service = service
                 one.turn()
             for entry in ask.client_of(one.cube).failures(service, one.told):
                 one.told = max(one.told, int(entry["id"]))
                 if datetime.fromisoformat(entry["time"]) >= one.since:
-                    self._say(name, ServiceError(entry["message"], code=entry.get("code", "")))
+                    self._say(one.name, ServiceError(entry["message"], code=entry.get("code", "")))
         except BdapError as error:
-            self._say(name, error)
-            return
-        if not one.layer.loading:
-            one.preload()
+            self._say(one.name, error)
 
 
 def _legend(cube: Cube, service: TileService, name: str) -> str:

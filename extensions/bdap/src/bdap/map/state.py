@@ -10,6 +10,7 @@ from typing import Any, Self
 from ..client import Client
 from ..cube import from_json
 from ..errors import BadCube
+from .keeping import Memory
 from .shown import Raster, Shown
 from .symbols import Symbols
 from .vectors import Tiled, Vector, Vectors, Wms
@@ -18,7 +19,56 @@ VERSION = 1
 
 
 class Keeping(Vectors):
-    """A map's state."""
+    """A map's state. `keep`: a name under which it is remembered beside the notebook, for the cell's next run."""
+
+    def __init__(
+        self, center: tuple[float, float] | None = None, zoom: float | None = None, *, keep: str = "", **options: Any
+    ) -> None:
+        self._memory = Memory(keep) if keep else None
+        if self._memory is not None and (seen := self._memory.view()):
+            center, zoom = seen
+        super().__init__(center, zoom, **options)
+        self.observe(lambda _: self._remember(), ["center", "zoom"])
+
+    def fade(self, name: str, opacity: float) -> Self:
+        """Show a layer so opaque: 0 is invisible, 1 covers what lies below."""
+        super().fade(name, opacity)
+        return self._remember()
+
+    def at(self, name: str, date: str) -> Self:
+        """Show a layer on one of its dates, of which the beginning is enough."""
+        super().at(name, date)
+        return self._remember()
+
+    def _put(self, one: Shown) -> None:
+        known = self._memory.layers.get(one.name) if self._memory and one.name not in self._shown else None
+        super()._put(one)
+        if known:
+            self._looks(one, known)
+
+    def _looks(self, one: Shown, known: Mapping[str, Any]) -> None:
+        """A layer as it was when the cell ran before."""
+        if 0 <= known.get("opacity", -1) <= 1:
+            self.fade(one.name, known["opacity"])
+        if known.get("time") in self.dates(one.name):
+            self.at(one.name, known["time"])
+        if known.get("visible") is False:
+            self.hide(one.name)
+
+    def _changed(self) -> Self:
+        super()._changed()
+        return self._remember()
+
+    def _remember(self) -> Self:
+        if self._memory is not None and self._placed and self._shown:
+            looks = {
+                name: {"opacity": one.opacity, "visible": one.visible, "time": getattr(one, "time", "")}
+                for name, one in self._shown.items()
+            }
+            center = [float(each) for each in self.center]
+            kept = {**self._memory.layers, **looks}
+            self._memory.keep(center=center, zoom=float(self.zoom), layers=kept)
+        return self
 
     @property
     def state(self) -> dict[str, Any]:
