@@ -39,6 +39,11 @@ OPTICAL = {
 }
 LOOKS = looks(read_bands(OPTICAL))
 
+
+def found(identifier: str) -> Look | None:
+    return find(LOOKS, read_bands(OPTICAL), identifier)
+
+
 # --- addresses --------------------------------------------------------------------------------------------------------
 
 WHOLE = View(
@@ -135,14 +140,28 @@ def test_a_time_line_of_nothing() -> None:
 
 
 def test_pictures_and_indices_out_of_common_names() -> None:
-    assert [look.id for look in LOOKS] == [
-        "natural", "infrared", "index:NDVI", "index:NDWI", "classes:SCL", "band:B02", "band:B03", "band:B04",
-        "band:B08",
+    assert [look.id for look in LOOKS][:10] == [
+        "natural", "infrared", "index:NDVI", "index:NDWI", "bands:B04,B03,B02", "classes:SCL", "band:B02", "band:B03",
+        "band:B04", "band:B08",
     ]  # fmt: skip
     natural, ndvi = LOOKS[0], LOOKS[2]
     assert natural.bands == ("B04", "B03", "B02") and natural.span == pytest.approx((0, 2200))
     assert ndvi.bands == ("B08", "B04") and ndvi.colormap == "rdylgn"
-    assert find(LOOKS, "") is natural and find(LOOKS, "index:NDVI") is ndvi and find(LOOKS, "index:XYZ") is None
+    assert found("") is natural and found("index:NDVI") is ndvi and found("index:XYZ") is None
+
+
+def test_more_indices_are_those_whose_bands_are_there() -> None:
+    more = {look.id: look for look in LOOKS if look.group == "More indices"}
+    assert more["index:SAVI"].bands == ("B08", "B04") and more["index:SAVI"].span is None
+    assert "index:NBR2" not in more and "index:NDVI" not in more  # no short-wave infrared; in the list above
+    assert not any("lambda" in look.about for look in more.values())
+
+
+def test_three_bands_of_ones_own_choice() -> None:
+    own = found("bands:B08,B03,B02")
+    assert own and own.bands == ("B08", "B03", "B02") and own.span == pytest.approx((0, 4000))
+    for wrong in ("bands:B08,B03", "bands:B08,B03,B99", "bands:SCL,B03,B02"):
+        assert found(wrong) is None
 
 
 def test_the_span_follows_scale_and_offset_and_is_measured_where_nobody_knows_it() -> None:
@@ -202,7 +221,7 @@ def test_words_find_collections() -> None:
 
 
 def steps(period: str, identifier: str) -> list[str]:
-    look = find(LOOKS, identifier)
+    look = found(identifier)
     assert look
     recipe = compose.picture(Side("s2", Period(period), identifier), look, read_bands(OPTICAL), "title")
     recipe.build()  # each step is a method of cubes

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from bdap import finding, spectral
 
 from .bands import Band, Class
 
@@ -26,6 +29,8 @@ class Look:
     @property
     def group(self) -> str:
         """What it stands under in a list."""
+        if self.kind == "index" and self.span is None:
+            return "More indices"
         return {"colour": "Pictures", "index": "Indices", "classes": "Classes", "band": "Single bands"}[self.kind]
 
 
@@ -53,23 +58,58 @@ INDICES = (
 )
 
 
+OWN = "bands:"
+"""Three bands of one's own choice: bands:B08,B04,B03."""
+UNKNOWN = re.compile(r"\b(lambda\w+|PAR|k[A-Z]\w*|n)\b")
+"""What stands in formulas that the platform cannot compute by itself: wavelengths, kernels, medians of the scene."""
+
+
 def looks(bands: Iterable[Band]) -> tuple[Look, ...]:
     """The best first; empty only where there are no bands."""
     bands = tuple(bands)
     plain = [band for band in bands if not band.is_classes]
     common = {band.common: band for band in reversed(plain) if band.common}
     found = [*_colours(common), *_indices(common)]
-    if not found and len(plain) >= 3:
-        names = tuple(band.name for band in plain[:3])
-        found.append(Look("first", "First three bands", "colour", names, None, "", f"{', '.join(names)} as colours."))
+    if len(plain) >= 3:
+        found.append(_own(plain, found[0].bands if found and found[0].kind == "colour" else ()))
     classes = [_classes(band) for band in bands if band.is_classes]
     singles = [_single(band) for band in plain]
-    return (*found, *classes, *singles) if found or classes else tuple(singles)
+    return (*found, *classes, *singles, *_more(common))
 
 
-def find(options: Iterable[Look], identifier: str) -> Look | None:
-    """The look of that id; '' is the first."""
+def find(options: Sequence[Look], bands: Sequence[Band], identifier: str) -> Look | None:
+    """The look of that id; '' is the first. None where the collection has none of that kind."""
+    if identifier.startswith(OWN):
+        plain = {band.name: band for band in bands if not band.is_classes}
+        names = identifier.removeprefix(OWN).split(",")
+        chosen = [plain[name] for name in names if name in plain]
+        return _own(list(plain.values()), tuple(names)) if len(chosen) == len(names) == 3 else None
     return next((look for look in options if identifier in ("", look.id)), None)
+
+
+def _own(plain: Sequence[Band], chosen: tuple[str, ...]) -> Look:
+    """Three bands as colours; of those that say how they are scaled nobody has to measure."""
+    names = chosen or tuple(band.name for band in plain[:3])
+    bands = [next(band for band in plain if band.name == name) for name in names]
+    span = _span(bands, 0.4) if all(band.common for band in bands) else None
+    return Look(OWN + ",".join(names), "Own colours", "colour", names, span, "", "Any three bands as red, green, blue.")
+
+
+def _more(common: dict[str, Band]) -> list[Look]:
+    """Every other index of the list whose bands are there; its span is measured."""
+    known = {name for name, *_ in INDICES}
+    found = []
+    for index in spectral.every().values():
+        needed = [next((name for name in finding.NAMES[v] if name in common), "") for v in _variables(index.formula)]
+        if needed and all(needed) and index.name not in known and not UNKNOWN.search(index.formula):
+            bands = tuple(common[name].name for name in needed)
+            title = f"{index.name}: {index.long_name}"
+            found.append(Look(f"index:{index.name}", title, "index", bands, None, "viridis", f"{index.formula}"))
+    return found
+
+
+def _variables(formula: str) -> list[str]:
+    return list(dict.fromkeys(finding.NEEDED.findall(formula)))
 
 
 def _colours(common: dict[str, Band]) -> list[Look]:

@@ -100,7 +100,7 @@ def open_scene(catalogue: Catalogue, client: Client, side: Side, view: Box) -> S
         )
     bands = read_bands(stac)
     options = looks.looks(bands)
-    look = looks.find(options, side.look) or looks.find(options, "")
+    look = looks.find(options, bands, side.look) or looks.find(options, bands, "")
     if look is None:
         raise NothingToShow(f"“{title_of(stac)}” has no bands that could be drawn", "choose another collection")
     if side.period.kind == "all" and stac.get("bdap:items", 0) != 1:
@@ -125,7 +125,7 @@ def _measure(scene: Scene, client: Client) -> Range | None:
     """The values between which nearly all pixels lie, of the first band; None where nothing has to be measured."""
     if scene.look.span or scene.look.kind == "classes":
         return None
-    one = replace(scene.look, kind="band", bands=scene.look.bands[:1])
+    one = replace(scene.look, kind="band", bands=scene.look.bands[:1]) if scene.look.kind == "colour" else scene.look
     service = _service(compose.values(scene.side, one, scene.bands, scene.label, scene.frame), client)
     edges, counts = client.histogram(service, service.bounds or scene.box, BINS)
     return span_of(edges, counts)

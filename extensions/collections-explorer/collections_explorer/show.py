@@ -14,7 +14,7 @@ from bdap.errors import BdapError
 from bdap.map.legends import legend_html
 from bdap.recipe import Recipe, Sheet
 
-from .looks import Look
+from .looks import OWN, Look
 from .period import Timeline
 from .scene import Scene
 from .themes import time_of
@@ -33,11 +33,18 @@ def side(scene: Scene, legend: str) -> dict[str, Any]:
         "time": time_of(scene.stac),
         "look": scene.look.id,
         "about": scene.look.about,
-        "looks": [{"id": one.id, "title": one.title, "group": one.group} for one in scene.options],
+        "looks": [{"id": _id(one, scene.look), "title": one.title, "group": one.group} for one in scene.options],
+        "own": list(scene.look.bands) if scene.look.id.startswith(OWN) else [],
+        "bands": [{"name": one.name, "title": one.title} for one in scene.bands if not one.is_classes],
         "period": scene.side.period.text,
         "label": scene.side.period.label,
         "legend": legend,
     }
+
+
+def _id(option: Look, shown: Look) -> str:
+    """Own colours are one entry of the list, whatever the bands."""
+    return shown.id if option.id.startswith(OWN) and shown.id.startswith(OWN) else option.id
 
 
 def legend(client: Client, tiles: TileService | None) -> str:

@@ -14,7 +14,7 @@ from .period import ALL, Period, read_period
 
 LONGEST = 2000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
-_LOOK = re.compile(r"[a-z]+(:[A-Za-z0-9._-]{1,60})?")
+_LOOK = re.compile(r"[a-z]+(:[A-Za-z0-9._,-]{1,100})?")
 
 
 @dataclass(frozen=True)
