@@ -20,6 +20,7 @@ from . import aggregation, collection_search, curate, stac
 from .contract import Page
 from .disk import keep
 from .pages import card, collection_view, item_view
+from .preview import Previews
 from .reading import Caller, Readers
 from .search import KNOWN, Search, body_of, from_body, from_parameters
 from .store import open_catalogue
@@ -47,6 +48,7 @@ class _Routes:
         self.catalogue = open_catalogue(settings)
         self.readers = Readers(settings, login, self.catalogue)
         self.drawing = asyncio.Semaphore(2)
+        self.previews = Previews(settings, login)
 
     def router(self) -> APIRouter:
         router = APIRouter(tags=["STAC"])
@@ -68,6 +70,7 @@ class _Routes:
             (f"{here}/items", self.items),
             (f"{here}/items/{{item}}", self.item),
             (f"{here}/items/{{item}}/thumbnail", self.picture),
+            (f"{here}/items/{{item}}/preview", self.preview),
         ):
             router.add_api_route(path, endpoint, methods=["GET"])
         router.add_api_route("/search", self.search_post, methods=["POST"])
@@ -160,6 +163,19 @@ class _Routes:
                 drawn = await run_in_threadpool(draw, self.settings.store, found)
             if drawn is None:
                 raise NotFound(f"the item {item} has no picture", "its files may be gone, or hold no data")
+            await run_in_threadpool(keep, path, drawn)
+        return FileResponse(path, media_type="image/png", headers={"Cache-Control": "private, max-age=300"})
+
+    async def preview(self, request: Request, collection: str, item: str) -> Response:
+        """An item as our maps show it, drawn by the processing service; where that does not, the small picture."""
+        collected = self.readers.named(await self.readers.caller(request), collection)
+        found = await self.readers.item(collected, item)
+        path = self.catalogue.picture(found).with_suffix(".map.png")
+        if not path.is_file():
+            async with self.drawing:
+                drawn = await self.previews.of(found, self.readers.group_of(collected))
+            if drawn is None:
+                return await self.picture(request, collection, item)
             await run_in_threadpool(keep, path, drawn)
         return FileResponse(path, media_type="image/png", headers={"Cache-Control": "private, max-age=300"})
 

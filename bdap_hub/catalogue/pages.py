@@ -6,6 +6,7 @@ from typing import Any
 
 from .contract import Page
 from .footprints import drawing
+from .preview import bands_of
 from .store import Collection
 
 VISIBILITY = {"public": "for everybody", "people": "for everybody logged in"}
@@ -54,9 +55,12 @@ def item_view(collection: Collection, item: dict[str, Any]) -> dict[str, Any]:
         "collection": collection.id,
         "title": collection.stac.get("title") or collection.id,
         "day": day,
+        "until": str(item["properties"].get("end_datetime") or day)[:10],
+        "drawn_bands": ", ".join(f'"{band}"' for band in bands_of(item)),
         "bbox": tuple(round(float(v), 4) for v in item["bbox"]),
         "assets": assets,
         "first": next((a["href"] for a in assets if str(a["href"]).startswith("/")), ""),
+        "gridded": "cube:dimensions" in item["properties"],
         "properties": sorted((k, v) for k, v in item["properties"].items() if not k.startswith("bdap:")),
         "drawn": drawing([item]),
     }

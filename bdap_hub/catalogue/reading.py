@@ -75,6 +75,13 @@ class Readers:
             )
         return found
 
+    def group_of(self, collection: Collection) -> str:
+        """The group of the project's members, who may read it; '' where nobody's membership is needed."""
+        if collection.stac.get("bdap:visibility") in ("public", "people"):
+            return ""
+        project = self.policy.project(str(collection.stac.get("bdap:project", "")))
+        return project.group if project else ""
+
     def base(self, request: Request) -> str:
         """Prefix of links: the address the caller used if it is this service's own port, else the public one."""
         host = request.headers.get("host", "")

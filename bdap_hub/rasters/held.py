@@ -94,12 +94,15 @@ class Held:
         return handle
 
     def _name(self, path: Path, handle: int) -> None:
-        """Names for it and its side-cars in a folder of our own."""
+        """Names for it and its side-cars in a folder of our own, where it has any."""
+        names = (*(path.name + suffix for suffix in (*RASTERS, ".aux.xml")), *(path.stem + end for end in WORLD))
+        found = [name for name in names if os.path.lexists(path.parent / name)]
+        if not found:
+            return
         folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="bdap-held-")))
         self.name = self._link(folder / path.name, handle)
-        for name in (*(path.name + suffix for suffix in (*RASTERS, ".aux.xml")), *(path.stem + end for end in WORLD)):
-            if os.path.lexists(path.parent / name):
-                self._link(folder / name, self._beside(path.parent / name))
+        for name in found:
+            self._link(folder / name, self._beside(path.parent / name))
 
     def _beside(self, path: Path) -> int:
         """Whoever may write beside a file must not have others' pixels read as its overviews or mask."""
