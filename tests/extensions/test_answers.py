@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,6 +149,8 @@ def test_numpy_and_rasterio_hold_the_same(running: Season) -> None:
     with red(running).last().to_rasterio() as dataset:
         np.testing.assert_array_equal(dataset.read(1), B4[2])
         assert dataset.crs.to_epsg() == 3857
+        back = bdap.from_rasterio(dataset, "back", running.client)
+    assert back.last().value(*place(50, 60)) == B4[2, 50, 60]
 
 
 def test_pyjeo_gets_a_file(running: Season, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -163,7 +166,12 @@ def test_pyjeo_gets_a_file(running: Season, monkeypatch: pytest.MonkeyPatch, tmp
             with rasterio.open(path) as file:
                 self.pixels = file.read(1)
 
+            self.io = SimpleNamespace(write=lambda target: shutil.copy(self.kept, target))
+            self.kept = shutil.copy(path, tmp_path / "jim.tif")
+
     monkeypatch.setitem(sys.modules, "pyjeo", SimpleNamespace(Jim=Jim))
+    back = bdap.from_pyjeo(cube.to_pyjeo(), "jim", running.client)
+    assert back.last().value(*place(50, 60)) == B4[2, 50, 60]
     np.testing.assert_array_equal(cube.to_pyjeo().pixels, B4[2])
     np.testing.assert_array_equal(cube.to_pyjeo(tmp_path / "kept.tif").pixels, B4[2])
     assert (tmp_path / "kept.tif").is_file()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -301,6 +302,14 @@ def test_a_map_of_footprints_is_svg_with_words() -> None:
     drawn = sketch.footprint_map([fiji])
     assert drawn.startswith('<svg role="img" aria-label="Map of 1 footprints around') and "S, 180.0° " in drawn
     assert sketch.footprint_map([]) == "" and sketch.timeline(["2024-01-01"]) == ""
+
+
+def test_what_can_be_called_is_documented() -> None:
+    page = (EXTENSIONS.parent / "docs" / "reference" / "notebook-library.md").read_text()
+    methods = {name for name in dir(bdap.Cube) if not name.startswith("_")} - {"client", "order", "style", "key"}
+    missing = {name for name in methods if f".{name}" not in page}
+    missing |= {name for name in bdap.__all__ if not re.search(rf"\b{name}\b", page)}
+    assert not missing
 
 
 def test_the_gazetteer_says_where_it_is_from() -> None:

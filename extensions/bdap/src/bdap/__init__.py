@@ -7,7 +7,7 @@ from .conditions import prop
 from .cube import Cube, collection, from_json
 from .errors import BadCube, BdapError, NotConfigured, NotReachable, ServiceError
 from .map import Map, message_html
-from .own import from_file, from_numpy, from_xarray
+from .own import from_file, from_numpy, from_pyjeo, from_rasterio, from_xarray
 from .spectral import indices
 
 __version__ = "0.2.0"
@@ -30,6 +30,8 @@ __all__ = [
     "from_file",
     "from_json",
     "from_numpy",
+    "from_pyjeo",
+    "from_rasterio",
     "from_xarray",
     "indices",
     "job",

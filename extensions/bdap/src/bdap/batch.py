@@ -118,7 +118,7 @@ class Job:
                 now = self.look()
                 if now["status"] not in ACTIVE:
                     break
-                bar.update(float(now.get("progress") or 0) / 100, _words(now), now=True)
+                bar.update(float(now.get("progress") or 0) / 100, f"{_words(now)} (job {self.id})", now=True)
             else:
                 raise KeyboardInterrupt
         except KeyboardInterrupt:

@@ -58,6 +58,27 @@ def from_xarray(array: Any, name: str = "", client: Client | None = None) -> Cub
     return Cube(loaded("load_uploaded_files", paths=paths, format="GTiff"), None, client)
 
 
+def from_rasterio(dataset: Any, name: str = "", client: Client | None = None) -> Cube:
+    """A cube of an open rasterio dataset: its bands, on its pixels."""
+    import rasterio
+    from rasterio.shutil import copy
+
+    if not dataset.crs:
+        raise BadCube(f"{Path(dataset.name).name} does not say its reference system", "write it into the file first")
+    with tempfile.TemporaryDirectory(prefix="bdap-") as folder, rasterio.Env():
+        file = Path(folder) / f"{name or Path(dataset.name).stem}.tif"
+        copy(dataset, file, driver="GTiff", tiled=True, compress="deflate")
+        return from_file(file, f"bdap/{file.name}", client)
+
+
+def from_pyjeo(jim: Any, name: str = "", client: Client | None = None) -> Cube:
+    """A cube of a pyjeo.Jim, by a GeoTIFF."""
+    with tempfile.TemporaryDirectory(prefix="bdap-") as folder:
+        file = Path(folder) / f"{name or f'jim-{uuid.uuid4().hex[:8]}'}.tif"
+        jim.io.write(str(file))
+        return from_file(file, f"bdap/{file.name}", client)
+
+
 def from_numpy(
     array: Any,
     bbox: tuple[float, float, float, float],
