@@ -227,6 +227,14 @@ def test_layers_of_the_map_come_and_go(client: bdap.Client, regions: inter.Vecto
     assert shown.getFeatures() == [] and shown.getExtent() is None
 
 
+def test_a_place_that_was_set_stays(regions: inter.VectorLayer) -> None:
+    shown, moved = imap.Map(), imap.Map()
+    shown.center, shown.zoom = [50, 4], 6
+    for each in (shown, moved):
+        each.addLayer(regions.toLayer())
+    assert (shown.center, shown.zoom) == ([50, 4], 6) and moved.center == [46, 8.5]
+
+
 def test_a_click_opens_what_identify_popup_says(client: bdap.Client, regions: inter.VectorLayer) -> None:
     shown = imap.Map()
     imap.identifyPopup(shown, regions.parameter("identifyfield", "name area").parameter("identifyseparator", "<br>"))

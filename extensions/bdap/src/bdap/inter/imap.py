@@ -38,6 +38,11 @@ class Map(PlatformMap):
     def __init__(self, basemap: Any = None, **options: Any) -> None:
         self._draw: ipyleaflet.DrawControl | None = None
         super().__init__(basemap=None if isinstance(basemap, int) else basemap, **options)
+        self.observe(self._chosen, ["center", "zoom"])
+
+    def _chosen(self, change: Any) -> None:
+        """Who has set where to look does not want the first layer to move the map."""
+        self._placed = True
 
     # --- layers -------------------------------------------------------------------------------------------------
 
