@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 LIBRARIES = (
     "anywidget",
+    "arro3.io",
     "bokeh",
     "dask",
     "geopandas",

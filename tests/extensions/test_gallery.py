@@ -7,6 +7,10 @@ import asyncio
 import io
 import re
 import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import bdap
@@ -90,6 +94,25 @@ def test_a_notebook_of_the_gallery_runs(name: str, runs: dict[str, Any]) -> None
     outputs = [output for cell in done.cells if cell.cell_type == "code" for output in cell.outputs]
     assert [each for each in outputs if each.output_type == "error" or each.get("name") == "stderr"] == []
     assert re.fullmatch(r"\d+ maps\n", done.cells[-1].outputs[0].text)
+
+
+def test_it_is_put_into_a_folder_and_ones_own_changes_stay(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / NAMES[0]).write_text("changed")
+    folder = bdap.gallery(tmp_path / "mine")
+    assert sorted(path.name for path in folder.iterdir()) == [*NAMES, "README.md"]
+    assert (folder / NAMES[0]).read_text() == "changed"
+    assert (folder / NAMES[1]).read_bytes() == (GALLERY / NAMES[1]).read_bytes()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(bdap.BadCube, match="cannot be written"):
+        bdap.gallery(tmp_path / "file")
+
+
+def test_it_comes_with_the_wheel(tmp_path: Path) -> None:
+    command = ["uv", "build", "-q", "--wheel", "--no-build-isolation", "--python", sys.executable]
+    subprocess.run([*command, "-o", str(tmp_path), str(EXTENSIONS / "bdap")], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert {f"bdap/data/gallery/{name}" for name in NAMES} <= set(zipfile.ZipFile(wheel).namelist())
 
 
 def test_there_are_twelve_and_the_list_names_each() -> None:

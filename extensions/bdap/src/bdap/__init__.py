@@ -9,6 +9,7 @@ from .errors import BadCube, BdapError, NotConfigured, NotReachable, ServiceErro
 from .map import Map, message_html
 from .own import from_file, from_numpy, from_pyjeo, from_rasterio, from_xarray
 from .spectral import indices
+from .teaching import gallery
 
 __version__ = "0.2.0"
 
@@ -33,6 +34,7 @@ __all__ = [
     "from_pyjeo",
     "from_rasterio",
     "from_xarray",
+    "gallery",
     "indices",
     "job",
     "jobs",
