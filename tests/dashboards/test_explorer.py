@@ -39,6 +39,7 @@ def explorer(platform: Platform) -> str:
     data.mkdir()
     generate(data, size=384)
     ingest(settings, data / "sentinel-2-demo", "sentinel-2-demo", "Season near Ispra", "public", "")
+    ingest(settings, data / "dem-demo", "dem-demo", "Heights", "public", "", pattern="(?P<band>elevation)")
     ingest(settings, data / "forest-plots", "forest-plots", "Forest plots", "project", "forest")
     platform.hub.serve(create_catalogue(settings), settings.catalogue.port)
     platform.hub.serve(create_processing(settings), settings.processing.port)
@@ -140,15 +141,24 @@ def test_an_address_brings_back_what_was_seen(explorer: str, visitor: Page, arti
     visitor.screenshot(path=artifacts / "explorer-compare.png")
 
 
-@pytest.mark.parametrize(
-    ("query", "part"),
-    [
-        ("collection=nothing-here", "There is no collection “nothing-here”, or it is not open to you"),
-        ("collection=forest-plots", "There is no collection “forest-plots”, or it is not open to you"),
-        (f"{DAY}&at=north", "“north” is no place on the map"),
-    ],
-)
-def test_what_is_wrong_in_an_address_is_a_sentence(explorer: str, visitor: Page, query: str, part: str) -> None:
-    show(visitor, f"{explorer}?{query}")
-    expect(visitor.get_by_role("alert")).to_contain_text(part)
+def test_two_dates_then_two_collections(explorer: str, visitor: Page, artifacts: Path) -> None:
+    show(visitor, f"{explorer}?{DAY}")
+    visitor.get_by_role("button", name="Compare with another date").click()
+    expect(visitor.locator(".caption.right b")).to_have_text("16 May 2025", timeout=SECONDS)  # June is cloudy
+    visitor.get_by_role("button", name="Another collection on the right").click()
+    visitor.get_by_role("button", name="Heights").click()
+    expect(visitor.locator(".caption.right")).to_contain_text("Heights", timeout=SECONDS)
+    drawn(visitor)
+    assert "collection=sentinel-2-demo&date=2025-07-10" in visitor.url and "&with=dem-demo" in visitor.url
+    visitor.get_by_role("button", name="Stop comparing").click()
+    expect(visitor.locator(".caption.right")).to_have_count(0, timeout=SECONDS)
+    assert "with=" not in visitor.url
+
+
+@pytest.mark.parametrize("name", ["nothing-here", "forest-plots"])
+def test_a_collection_one_may_not_see_is_as_one_that_is_not_there(explorer: str, visitor: Page, name: str) -> None:
+    show(visitor, f"{explorer}?collection={name}&at=north")
+    alert = visitor.get_by_role("alert")
+    expect(alert).to_contain_text(f"There is no collection “{name}”, or it is not open to you")
+    expect(alert).to_contain_text("“north” is no place on the map")
     assert "Forest plots" not in visitor.content()

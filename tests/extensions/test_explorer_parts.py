@@ -241,6 +241,8 @@ def test_the_history_is_that_of_an_index_near_the_place() -> None:
     recipe = compose.history(Side("s2", JULY), told, read_bands(OPTICAL), (45.8, 8.6))
     assert recipe.steps[0] == ("inside", ((8.595, 45.795, 8.605, 45.805),))
     assert recipe.steps[1:] == (("mask_clouds", ()), ("index", ("NDVI",)))
+    within = compose.history(Side("s2", JULY), told, read_bands(OPTICAL), (45.8, 8.6), JULY.year)
+    assert within.steps[1] == ("during", ("2025",))
 
 
 RECIPE = Recipe("s2", (("between", ("2025-07-10", "2025-07-10")), ("bands", ("B04",)), ("first", ())), 'Red "10 July"')

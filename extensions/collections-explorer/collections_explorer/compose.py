@@ -9,6 +9,7 @@ from bdap.recipe import Recipe, Step
 
 from .bands import Band
 from .looks import Look, Range
+from .period import ALL, Period
 from .view import Side
 
 CLOUDS = "SCL"
@@ -27,11 +28,19 @@ def values(side: Side, look: Look, bands: Sequence[Band], title: str, box: Box |
     return Recipe(side.collection, _steps(side, look, bands, box), title)
 
 
-def history(side: Side, look: Look, bands: Sequence[Band], place: tuple[float, float]) -> Recipe:
-    """One band or index through time near (latitude, longitude), without clouds where the data tells them."""
+def history(side: Side, look: Look, bands: Sequence[Band], place: tuple[float, float], only: Period = ALL) -> Recipe:
+    """One band or index through time near (latitude, longitude), without clouds where the data tells them.
+
+    `only`: within that time.
+    """
+    steps: tuple[Step, ...] = (("inside", (around(place),)), *((("during", (only.text,)),) if only.text else ()))
+    return Recipe(side.collection, (*steps, *_taken(look, _can_hide(look, bands))), look.title)
+
+
+def around(place: tuple[float, float]) -> Box:
+    """A small box with (latitude, longitude) in its middle."""
     lat, lon = place
-    box = (round(lon - AROUND, 5), round(lat - AROUND, 5), round(lon + AROUND, 5), round(lat + AROUND, 5))
-    return Recipe(side.collection, (("inside", (box,)), *_taken(look, _can_hide(look, bands))), look.title)
+    return round(lon - AROUND, 5), round(lat - AROUND, 5), round(lon + AROUND, 5), round(lat + AROUND, 5)
 
 
 def measured(look: Look, span: Range | None) -> Look:

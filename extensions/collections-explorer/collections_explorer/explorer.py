@@ -15,11 +15,11 @@ import ipywidgets
 from bdap import Client
 from bdap.errors import BdapError
 
-from . import show, themes
+from . import compose, show, themes
 from .catalogue import Catalogue
 from .panel import Panel
 from .period import ALL, Period, are_few, read_period, timeline
-from .scene import NothingToShow, Scene, open_scene
+from .scene import MOST_ITEMS, NothingToShow, Scene, open_scene
 from .stage import Stage
 from .view import Camera, Side, View, read, write
 
@@ -195,7 +195,9 @@ class Explorer:
         if not active.holds(lat, lon):
             self.panel.place = show.place(lat, lon, rows, f"{active.title} does not lie there.")
             return
-        told, series = active.history(self.client, lat, lon)
+        found = self.catalogue.count(active.side.collection, ALL, compose.around((lat, lon)))
+        only = ALL if found <= MOST_ITEMS else active.side.period.year
+        told, series = active.history(self.client, lat, lon, only)
         drawn = show.draw_history(self.chart, told, series)
         self.panel.place = show.place(lat, lon, rows, show.history_words(told, series), drawn)
 

@@ -15,6 +15,7 @@ from . import compose, looks
 from .bands import Band, read_bands
 from .catalogue import Catalogue
 from .looks import Look, Range
+from .period import ALL, Period
 from .themes import title_of
 from .view import Side
 
@@ -74,10 +75,12 @@ class Scene:
         found = client.point(_service(recipe, client), lon, lat)
         return dict(zip([self.look.title], found.values(), strict=True)) if len(found) == 1 else found
 
-    def history(self, client: Client, lat: float, lon: float) -> tuple[Look, list[tuple[str, float | None]]]:
-        """What through time, and (day, value) for each day."""
+    def history(
+        self, client: Client, lat: float, lon: float, only: Period = ALL
+    ) -> tuple[Look, list[tuple[str, float | None]]]:
+        """What through time, and (day, value) for each day, within `only`."""
         told = compose.told(self.look, self.options)
-        recipe = compose.history(self.side, told, self.bands, (lat, lon))
+        recipe = compose.history(self.side, told, self.bands, (lat, lon), only)
         dates, series = client.timeseries(_service(recipe, client), lon, lat)
         (values,) = list(series.values())[:1] or [[]]
         return told, [(date[:10], value) for date, value in zip(dates, values, strict=True)]
@@ -144,7 +147,7 @@ def span_of(edges: Sequence[float], counts: Sequence[int], share: float = 0.02) 
         if seen < total * (1 - share):
             high = place
         seen += count
-    first, last = float(edges[low]), float(edges[high + 1])
+    first, last = float(f"{edges[low]:.3g}"), float(f"{edges[high + 1]:.3g}")
     return (first, last) if first < last else (first, first + 1)
 
 
