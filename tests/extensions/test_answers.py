@@ -54,6 +54,25 @@ def test_values_at_many_places_with_their_dates(running: Season) -> None:
     assert [row["value"] for row in many[20:]] == B4[2, 21:502, 77].tolist()
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        np.array(box(*AREA)),
+        shapely.box(*box(*AREA)),
+        [shapely.box(*box(*AREA))],
+        geopandas.GeoSeries([shapely.box(*box(*AREA))], crs=4326).to_crs(32633),
+        shapely.box(*box(*AREA)).__geo_interface__,
+    ],
+    ids=["numpy", "shapely", "a list", "a series in UTM", "GeoJSON"],
+)
+def test_areas_come_in_many_forms(running: Season, given: Any) -> None:
+    (zone,) = red(running).last().statistics(given)["features"]
+    assert zone["properties"]["valid"] == pytest.approx(100 * 180, rel=0.02)
+    assert red(running).inside(given).last().value(*place(50, 60)) is None
+    assert red(running).inside(given).last().value(*place(150, 200)) == B4[2, 150, 200]
+    assert len(red(running).last().values(np.array([place(50, 60), place(70, 80)]))) == 2
+
+
 def test_a_series_at_a_place_and_of_an_area(running: Season) -> None:
     assert red(running).timeseries(*place(50, 60)) == list(zip(DATES, B4[:, 50, 60].tolist(), strict=True))
     found = red(running).timeseries(shapely.box(*box(*AREA)))

@@ -47,10 +47,8 @@ class Asking(Base):
 
     def histogram(self, shape: Any = None, bins: int = 32) -> tuple[list[float], list[int]]:
         """Edges of the bins (one more) and counts, within a box or polygons in degrees (None: all of it)."""
-        if shape is None or shapes.is_box(shape):
-            return ask.histogram(self, shape, bins)
-        if isinstance(shape, tuple | list | str):
-            filters.bounding_box(shape)  # says what a box is
+        if shape is None or (box := shapes.as_box(shape)) is not None:
+            return ask.histogram(self, None if shape is None else box, bins)
         area = shapes.polygons(shape, "histogram()")
         inside = self._then("mask_polygon", mask=area, inside=False)
         return ask.histogram(inside, shapes.box_around(area), bins)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, Self
 
 from . import classes, shapes, spectral
 from .base import Base, given, reducer
+from .choosing import Choosing
 from .errors import BadCube
 from .graph import Callback, Node, Parameter
 from .maths import BANDS, TIME, element, function, operation, pixels
 from .operators import Operators
-from .walk import physical, sole_load, without_time
+from .walk import composed, physical, sole_load, without_time
 
 CLOUD_CLASSES = (3, 8, 9, 10)
 """Sentinel-2 scene classes: cloud shadow, cloud of medium and high probability, cirrus."""
@@ -21,7 +23,7 @@ REDUCERS = ("mean", "median", "min", "max", "first", "last", "sum", "product", "
 PERIODS = ("hour", "day", "week", "dekad", "month", "season", "tropical-season", "year", "decade")
 
 
-class Calculating(Base):
+class Calculating(Choosing):
     """Bands, time and values."""
 
     # --- spectral indices ---------------------------------------------------------------------------------------
@@ -150,6 +152,17 @@ class Calculating(Base):
             raise BadCube("composite(): this cube has no dates any more", "call it instead of .median() and the like")
         return self._then("aggregate_temporal_period", period=period, reducer=reducer(name))
 
+    def at(self, day: str | date) -> Self:
+        """One picture: that of a day, or of a period that `composite` made ("2024-06")."""
+        if without_time(self._node):
+            raise BadCube(
+                f"at({str(day)!r}): this cube has no dates any more", "ask for a day before .median() and the like"
+            )
+        if composed(self._node):
+            label = Callback(Node("eq", {"x": Parameter("value"), "y": str(day)}))
+            return self._then("filter_labels", condition=label, dimension=TIME).reduce("first")
+        return self.during(day).reduce("first")
+
     def mean(self, over: str = TIME) -> Self:
         """The mean over time (or bands)."""
         return self.reduce("mean", over)
@@ -218,6 +231,3 @@ class Calculating(Base):
         if bands and band not in bands:
             load = Node(load.process, {**load.arguments, "bands": [band]})
         return element(load, band)
-
-
-__all__ = ["CLOUD_CLASSES", "PERIODS", "REDUCERS", "Calculating", "Parameter"]

@@ -11,8 +11,7 @@ from .base import LOADS, Base
 from .conditions import VALUE, Condition
 from .errors import BadCube
 from .graph import Callback, Node
-from .maths import TIME, Maths, element, pixels
-from .walk import composed, without_time
+from .maths import Maths, element, pixels
 
 
 class Choosing(Base):
@@ -30,13 +29,11 @@ class Choosing(Base):
 
         A box whose west is greater than its east crosses the antimeridian.
         """
-        if not shapes.is_box(shape) and (isinstance(shape, str | bytes) or shape is None or _is_list(shape)):
-            filters.bounding_box(shape)  # says what a box is
-        if shapes.is_box(shape):
-            return self._within(filters.spatial_extent(shape))
+        if (box := shapes.as_box(shape)) is not None:
+            return self._within(filters.spatial_extent(box))
         area = shapes.polygons(shape, "inside()")
-        box = filters.spatial_extent(shapes.box_around(area))
-        return self._within(box)._then("filter_spatial", geometries=area)
+        extent = filters.spatial_extent(shapes.box_around(area))
+        return self._within(extent)._then("filter_spatial", geometries=area)
 
     def during(self, first: str | date, last: str | date | None = None) -> Self:
         """Only the days `first` to `last`, both included; "2024-06" is all of June, "2024" the year."""
@@ -97,17 +94,6 @@ class Choosing(Base):
         """One band, to calculate with: `cube.band("B08") - cube.band("B04")`."""
         return self._as(element(self._node, name))
 
-    def at(self, day: str | date) -> Self:
-        """One picture: that of a day, or of a period that `composite` made ("2024-06")."""
-        if without_time(self._node):
-            raise BadCube(
-                f"at({str(day)!r}): this cube has no dates any more", "ask for a day before .median() and the like"
-            )
-        if composed(self._node):
-            label = Callback(Node("eq", {"x": VALUE, "y": str(day)}))
-            return self._then("filter_labels", condition=label, dimension=TIME).reduce("first")  # type: ignore[attr-defined, no-any-return]
-        return self.during(day).reduce("first")  # type: ignore[attr-defined, no-any-return]
-
     def physical(self) -> Self:
         """Values in the unit that they measure (reflectance from 0 to 1, Kelvin), not as they are stored."""
         if self._node.process not in (*LOADS, "mask", "filter_spatial"):
@@ -120,10 +106,6 @@ class Choosing(Base):
         if "type" in extent:
             return self._then("filter_spatial", geometries=extent)
         return self._then("filter_bbox", extent=extent)
-
-
-def _is_list(shape: Any) -> bool:
-    return isinstance(shape, list | tuple)
 
 
 def loaded(process: str, **arguments: Any) -> Maths:

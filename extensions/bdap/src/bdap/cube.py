@@ -14,7 +14,7 @@ from typing import Any, Self
 from . import look
 from .around import Around
 from .calculating import CLOUD_CLASSES, REDUCERS, Calculating
-from .choosing import Choosing, loaded
+from .choosing import loaded
 from .client import Client
 from .errors import BadCube
 from .graph import Node, canonical, flatten, unflatten
@@ -29,7 +29,7 @@ WORDS = ("title", "unit", "labels", "ticks", "background")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Cube(Choosing, Calculating, Around, Taking, Operators):
+class Cube(Calculating, Around, Taking, Operators):
     """Pixels over time, bands and space that have not been read yet."""
 
     def stretch(

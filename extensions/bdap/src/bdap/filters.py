@@ -50,8 +50,9 @@ def bounding_box(bbox: Any) -> dict[str, float]:
 
 def spatial_extent(bbox: Any) -> dict[str, Any]:
     """The extent of a load: a box, or a polygon that goes on beyond 180 degrees where it crosses the antimeridian."""
-    if shapes.is_box(bbox) and float(bbox[2]) > 180 and -180 <= float(bbox[0]) <= 180:
-        return shapes.box_polygon(*map(float, bbox))
+    found = shapes.as_box(bbox)
+    if found and found[2] > 180 and -180 <= found[0] <= 180:
+        return shapes.box_polygon(*found)
     box = bounding_box(bbox)
     return box if box["west"] < box["east"] else shapes.box_polygon(**box)
 

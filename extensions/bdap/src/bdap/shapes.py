@@ -39,6 +39,7 @@ def polygons(shape: Any, what: str) -> dict[str, Any]:
 
 def places(points: Any) -> list[list[float]]:
     """Points as [lon, lat]: a list of pairs, GeoJSON points, or points of shapely and geopandas."""
+    points = _listed(points)
     if _is_pair(points):
         return [_checked(points)]
     if isinstance(points, Sequence) and not isinstance(points, str) and points and all(map(_is_pair, points)):
@@ -59,11 +60,17 @@ def box_around(shape: Any) -> tuple[float, float, float, float]:
     return min(lons), min(lats), max(lons), max(lats)
 
 
-def is_box(shape: Any) -> bool:
-    """Whether it is four numbers."""
-    return (
-        isinstance(shape, Sequence) and not isinstance(shape, str) and len(shape) == 4 and all(map(_is_number, shape))
-    )
+def as_box(shape: Any) -> tuple[float, ...] | None:
+    """Four numbers of a shape that is a box; None for geometries, BadCube for what is neither."""
+    shape = _listed(shape)
+    if isinstance(shape, Sequence) and not isinstance(shape, str):
+        if len(shape) == 4 and all(map(_is_number, shape)):
+            return tuple(map(float, shape))
+        if shape and not any(isinstance(each, str) or _is_number(each) for each in shape):
+            return None  # several geometries
+    elif hasattr(shape, "__geo_interface__") or isinstance(shape, Mapping):
+        return None
+    raise BadCube(f"{str(shape)!r:.60} is no box", "write (west, south, east, north) in degrees")
 
 
 def box_polygon(west: float, south: float, east: float, north: float) -> dict[str, Any]:
@@ -75,15 +82,16 @@ def box_polygon(west: float, south: float, east: float, north: float) -> dict[st
 
 def in_degrees(shape: Any) -> Any:
     """GeoJSON of a shape; what says that it is in another reference system is brought to degrees, or refused."""
-    if is_box(shape):
-        return box_polygon(*map(float, shape))
     crs = getattr(shape, "crs", None)
     if crs is not None and hasattr(shape, "to_crs"):
         shape = shape.to_crs(4326)
     elif hasattr(shape, "to_crs") and hasattr(shape, "geometry"):
         raise BadCube("the table of geometries has no reference system", "set it: frame.set_crs(32632), for example")
-    if hasattr(shape, "__geo_interface__"):
-        shape = shape.__geo_interface__
+    shape = _listed(getattr(shape, "__geo_interface__", shape))
+    if isinstance(shape, Sequence) and not isinstance(shape, str):
+        if (box := as_box(shape)) is not None:
+            return box_polygon(*box)
+        return {"type": "FeatureCollection", "features": [each for one in shape for each in features(one)]}
     if not isinstance(shape, Mapping):
         raise BadCube(f"{str(shape)!r:.60} is no geometry", HOW)
     _refuse_other_crs(shape)
@@ -97,6 +105,11 @@ def positions_of(coordinates: Any) -> Iterator[Sequence[float]]:
     elif isinstance(coordinates, Sequence) and not isinstance(coordinates, str):
         for inner in coordinates:
             yield from positions_of(inner)
+
+
+def _listed(shape: Any) -> Any:
+    """Arrays of numpy as lists; all else as it is."""
+    return shape.tolist() if hasattr(shape, "tolist") and not hasattr(shape, "__geo_interface__") else shape
 
 
 def _refuse_other_crs(shape: Mapping[str, Any]) -> None:
