@@ -39,7 +39,7 @@ AT_ONCE = 3
 ADDRESSES = ("BDAP_PROCESSING_URL", "BDAP_CATALOGUE_URL")
 NO_MESSAGE = """
 shown = [each for each in list(globals().values()) if isinstance(each, bdap.Map)]
-told = [each._notes[f"error {about}"].widget.children[0].value for each in shown for about in each.messages]
+told = [f"{about}: {each._errors[about]}" for each in shown for about in each.messages]
 assert not told, f"messages on a map: {told}"
 print(len(shown), "maps")
 """

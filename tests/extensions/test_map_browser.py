@@ -188,6 +188,11 @@ def test_a_slider_shows_what_was_loaded_ahead(page: Page) -> None:
     seen = f"e => {layers}.filter(l => l.innerHTML.includes('time={DATES[1]}')).length"
     until(page, lambda: second.evaluate(seen) == 1)
     until(page, lambda: any(f"time={DATES[0]}" in url for url in asked))
+    second.click(position={"x": 640, "y": 150})
+    expect(second.locator(".leaflet-popup-content")).to_contain_text("days")
+    second.get_by_role("button", name="‹").click()
+    until(page, lambda: second.evaluate(seen.replace(DATES[1], DATES[0])) == 1)
+    expect(second.locator(".leaflet-popup")).to_have_count(1)
 
 
 def test_what_is_drawn_becomes_a_chart(page: Page, artifacts: Path) -> None:

@@ -35,6 +35,7 @@ class Base(ipyleaflet.Map):
         self._ground = ground_of(basemap)
         self._apart: set[ipyleaflet.Layer] = set()
         self._own: set[ipyleaflet.Layer] = set()
+        self._extra: list[ipyleaflet.Layer] = []
         self._notes: dict[str, ipyleaflet.WidgetControl] = {}
         self._errors: dict[str, BdapError] = {}
         self._placed = center is not None
@@ -122,6 +123,7 @@ class Base(ipyleaflet.Map):
         """Layers, legends and the panel as they are now."""
         own = {layer for each in self._shown.values() for layer in each.drawn()} | set(self._ground) | self._apart
         others = [layer for layer in self.layers if layer not in own and layer not in self._own]
+        others += [layer for layer in self._extra if layer not in others]
         self._own = own
         wanted = arranged(self._ground, self._shown.values(), others, self._apart)
         if wanted != tuple(self.layers):

@@ -80,12 +80,6 @@ class Compare(Identify):
         self._lift()
         super()._lay(layers)
 
-    def _pop(self, lat: float, lon: float, child: widgets.DOMWidget) -> None:
-        if self._popup is None:
-            self._lift()  # a layer comes: see _redraw
-        super()._pop(lat, lon, child)
-        self._redraw()
-
     def _lift(self) -> None:
         if self._curtain is not None:
             self.controls = tuple(each for each in self.controls if each is not self._curtain)

@@ -111,7 +111,8 @@ class Identify(Rasters):
             return
         size = {"min_width": WIDTH, "max_width": WIDTH}
         self._popup = ipyleaflet.Popup(location=[lat, lon], child=child, auto_close=False, **size)
-        ipyleaflet.Map.add(self, self._popup)
+        self._extra.append(self._popup)  # it gets its place among the layers at once: it must not move
+        self._changed()
 
 
 def small(figure: bqplot.Figure, height: int = 150) -> bqplot.Figure:
