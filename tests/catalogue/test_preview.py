@@ -18,6 +18,7 @@ from bdap_hub.settings import Settings
 from tests.conftest import Serving, serve
 
 HERE = "/collections/{c}/items/{c}_2025-04-18"
+PEOPLE = "/collections/for-people/items/for-people_2025-03-14"
 PUBLIC, FOREST = HERE.format(c="sentinel-2-demo"), HERE.format(c="forest-plots")
 
 
@@ -50,6 +51,8 @@ def test_it_is_drawn_by_the_processing_service(service: httpx.Client, hub: Any, 
     assert drawn.content != service.get(f"{PUBLIC}/thumbnail").content
     assert all(band.max() - band.min() > 100 for band in picture[:3])
     assert not (picture[0] == picture[2]).all()  # in colours
+    people = [service.get(f"{PEOPLE}/{name}", headers=hub.bearer("ana")) for name in ("preview", "thumbnail")]
+    assert people[0].status_code == people[1].status_code == 200 and people[0].content != people[1].content
     page = service.get(PUBLIC, headers={"Accept": "text/html"}).text
     assert f"{PUBLIC}/preview" in page and "bands(&#34;B04&#34;, &#34;B03&#34;, &#34;B02&#34;)" in page
 
