@@ -73,7 +73,7 @@ def _footprint(view: View, item: dict[str, Any], shape: BaseGeometry) -> dict[st
     small = right - left < RING and low - high < RING
     return {
         "id": item["id"],
-        "date": str(item["properties"].get("datetime") or "")[:10],
+        "date": str(item["properties"].get("datetime") or item["properties"].get("start_datetime") or "")[:10],
         "path": view.path(shape),
         "ring": {"x": round((left + right) / 2, 1), "y": round((low + high) / 2, 1), "r": RING} if small else None,
     }

@@ -277,3 +277,15 @@ def test_the_search_finds_what_the_load_reads() -> None:
         "bbox": [8.0, 45.0, 9.0, 46.0],
         "query": {"eo:cloud_cover": {"lt": 20}},
     }
+
+
+@pytest.mark.parametrize(
+    ("properties", "day"),
+    [
+        ({"datetime": "2024-06-01T10:00:00Z"}, "2024-06-01"),
+        ({"datetime": None, "start_datetime": "2021-01-01T00:00:00Z"}, "2021-01-01"),
+        ({}, ""),
+    ],
+)
+def test_an_item_of_a_period_is_of_its_first_day(properties: dict[str, Any], day: str) -> None:
+    assert filters.day_of({"properties": properties}) == day

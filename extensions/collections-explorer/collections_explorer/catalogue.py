@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 from bdap.errors import BdapError, NotReachable, ServiceError
+from bdap.filters import DATES, day_of
 
 from .period import Period
 
@@ -55,7 +56,7 @@ class Catalogue:
     def items(self, name: str, period: Period, box: Box | None = None, limit: int = MOST) -> list[dict[str, Any]]:
         """Footprint, id and date of the items of a period, at most `limit`."""
         fields = {
-            "include": ["id", "geometry", "properties.datetime", "properties.eo:cloud_cover"],
+            "include": ["id", "geometry", *DATES, "properties.eo:cloud_cover"],
             "exclude": ["assets", "links"],
         }
         body = {**_search(name, period, box), "limit": limit, "fields": fields}
@@ -77,7 +78,7 @@ class Catalogue:
             if clear:
                 body["query"] = {"eo:cloud_cover": {"lt": CLEAR}}
             if found := self._ask("POST", "/search", json=body)["features"]:
-                return Period(str(found[0]["properties"]["datetime"])[:10])
+                return Period(day_of(found[0]))
         return Period()
 
     def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:

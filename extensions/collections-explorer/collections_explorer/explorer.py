@@ -14,6 +14,7 @@ from typing import Any
 import ipywidgets
 from bdap import Client
 from bdap.errors import BdapError
+from bdap.filters import day_of
 
 from . import compose, show, themes
 from .catalogue import Catalogue
@@ -185,7 +186,7 @@ class Explorer:
         months = self._months[name]
         few, one = are_few(months), chosen.kind in ("month", "day")
         days = self.catalogue.items(name, ALL if few else chosen.month) if few or one else []
-        line = timeline(months, [str(item["properties"]["datetime"])[:10] for item in days], chosen)
+        line = timeline(months, [day_of(item) for item in days], chosen)
         self.panel.timeline = show.line(line)
 
     def _ask_place(self, lat: float, lon: float) -> None:

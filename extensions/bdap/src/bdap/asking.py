@@ -74,12 +74,12 @@ class Asking(Base):
         """The days there is data of, in order; of composites, the periods."""
         if walk.composed(self._node):
             return [label[:10] for label in ask.service(self).times]
-        return sorted({str(item["properties"]["datetime"])[:10] for item in self.items()})
+        return sorted({filters.day_of(item) for item in self.items()})
 
     def _search(self, count: int) -> list[dict[str, Any]]:
         search = filters.search_of(self._load)
         sortby = [{"field": name, "direction": "desc" if down else "asc"} for name, down in self.order]
-        fields = {"include": ["id", "collection", "properties.datetime"], "exclude": ["assets", "links", "geometry"]}
+        fields = {"include": ["id", "collection", *filters.DATES], "exclude": ["assets", "links", "geometry"]}
         search |= {"fields": fields, **({"sortby": sortby} if sortby else {})}
         return ask.client_of(self).search(search, count)
 

@@ -177,3 +177,13 @@ def _is_day(value: str | date) -> bool:
 
 def _text(moment: datetime, day: bool) -> str:
     return moment.strftime("%Y-%m-%d" if day else "%Y-%m-%dT%H:%M:%SZ")
+
+
+DATES = ("properties.datetime", "properties.start_datetime")
+"""The fields of a search that say when an item is of."""
+
+
+def day_of(item: Mapping[str, Any]) -> str:
+    """The day of an item; of one of a period (a yearly map) the first."""
+    properties = item.get("properties") or {}
+    return str(properties.get("datetime") or properties.get("start_datetime") or "")[:10]

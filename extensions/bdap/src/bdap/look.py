@@ -108,7 +108,7 @@ def steps_of(node: Node) -> list[str]:
 
 
 def _asked(client: Client, load: Node) -> Look:
-    fields = {"include": ["geometry", "bbox", "properties.datetime"], "exclude": ["assets", "links"]}
+    fields = {"include": ["geometry", "bbox", *filters.DATES], "exclude": ["assets", "links"]}
     body = {**filters.search_of(load.arguments), "limit": FOOTPRINTS, "fields": fields}
     name = str(load.arguments["id"])
     described = client.call("catalogue", "GET", f"/collections/{name}", seconds=SECONDS)
@@ -116,7 +116,7 @@ def _asked(client: Client, load: Node) -> Look:
     found = answer["features"]
     return Look(
         count=int(answer.get("numberMatched") or len(found)),
-        dates=tuple(sorted(str((each.get("properties") or {}).get("datetime") or "")[:10] for each in found)),
+        dates=tuple(sorted(filters.day_of(each) for each in found)),
         footprints=tuple(each["geometry"] for each in found if each.get("geometry")),
         bands=tuple(finding.bands_of(described)),
         title=str(described.get("title") or ""),
