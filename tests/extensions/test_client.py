@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import bdap
 import pytest
 from bdap import client as clients
+from bdap import transport
 
 from tests.extensions.platform import BOUNDS, DAYS, Platform, platform
 
@@ -135,14 +136,14 @@ def test_a_busy_service_is_asked_again_but_not_for_ever(services: Platform, monk
             services.refusal = None
 
     monkeypatch.setattr(
-        clients, "time", SimpleNamespace(sleep=wait, monotonic=time.monotonic)
+        transport, "time", SimpleNamespace(sleep=wait, monotonic=time.monotonic)
     )  # the client's alone: others sleep, too
     services.refusal = (429, {"message": "the service is busy"})
     assert NDVI.median().tiles_url() and len(waits) == 2
     services.refusal = (429, {"message": "the service is busy"})
     with pytest.raises(bdap.ServiceError, match="busy"):
         NDVI.max().tiles_url()
-    assert len(waits) == 2 + clients.TRIES - 1
+    assert len(waits) == 2 + transport.TRIES - 1
 
 
 def test_a_service_that_does_not_answer_is_named() -> None:
