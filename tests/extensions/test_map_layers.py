@@ -203,6 +203,22 @@ def test_a_line_gives_a_transect_and_a_point_its_values(ndvi: bdap.Cube, service
     assert "0.625" in texts(shown) and services.calls[-1].query == {"lon": ["8.6"], "lat": ["45.6"]}
 
 
+def test_charts_beside_the_map_of_what_was_drawn(ndvi: bdap.Cube, services: Platform) -> None:
+    shown = bdap.Map().add(ndvi.median(), "NDVI").draw()
+    drawn(shown, FIELDS["features"][0]["geometry"])
+    services.values = {"B04": 1.0, "B08": 2.0}
+    bands = bdap.collection("s2").bands("B04", "B08").median()
+    dots = shown.scatter_figure(bands, "B08", "B04")
+    assert (list(dots.marks[0].x), [axis.label for axis in dots.axes]) == ([2.0] * 3, ["B08", "B04"])
+    with pytest.raises(bdap.BadCube, match="needs two bands"):
+        shown.scatter_figure(bands, "B08", "B99", (8.5, 45.5, 8.6, 45.6))
+    with pytest.raises(bdap.BadCube, match="along a line, not a Polygon"):
+        shown.transect_figure(ndvi.median())
+    line = {"type": "LineString", "coordinates": [[8.6, 45.6], [8.7, 45.6]]}
+    figure = shown.transect_figure(ndvi.median(), line, "Along")
+    assert list(figure.marks[0].x) == [0, 10, 20] and figure.axes[0].label == "metres along the line"
+
+
 def test_a_map_is_printed_as_it_is_seen(ndvi: bdap.Cube, services: Platform, tmp_path: Path) -> None:
     shown = bdap.Map().add(ndvi.median(), "NDVI", opacity=0.5).add(ndvi.max(), "hidden").hide("hidden")
     shown.add_vector(FIELDS, "fields", by="name")

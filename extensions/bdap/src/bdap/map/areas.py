@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+import bqplot
+
 from .. import ask
+from ..charts import transect_figure
 from ..cube import Cube
 from ..errors import BadCube
 from ..graph import Node
@@ -50,6 +53,14 @@ def pairs(
             f"a scatter needs two bands, the cube has {has}", 'draw on a cube with .bands("B04", "B08"): map.draw(cube)'
         )
     return values[chosen[0]], values[chosen[1]], (chosen[0], chosen[1])
+
+
+def transect(cube: Cube, line: Mapping[str, Any], title: str) -> bqplot.Figure:
+    """The values along a line as a chart, of the last date where there are dates."""
+    if line.get("type") != "LineString":
+        raise BadCube(f"a transect goes along a line, not a {line.get('type')}", "draw a line, or give a LineString")
+    found = ask.client_of(cube).area(ask.service(cube), "transect", line)
+    return transect_figure(found["distance"], bands_of(found["values"]), found["scale"]["unit"], title)
 
 
 def bands_of(values: Mapping[str, Any]) -> dict[str, Any]:

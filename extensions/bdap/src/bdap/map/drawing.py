@@ -9,8 +9,8 @@ import bqplot
 import ipyleaflet
 import ipywidgets as widgets
 
-from .. import ask
-from ..charts import histogram_figure, lines_figure, scatter_figure, transect_figure
+from .. import ask, shapes
+from ..charts import histogram_figure, lines_figure, scatter_figure
 from ..cube import Cube
 from ..errors import BadCube, BdapError
 from . import areas
@@ -60,6 +60,17 @@ class Drawing(Compare):
             raise BadCube("nothing is drawn on the map", "call map.draw(), choose a tool at the left and draw")
         found: dict[str, Any] = features[-1]["geometry"]
         return found
+
+    def scatter_figure(self, cube: Cube, one: str, two: str, geometry: Any = None, title: str = "") -> bqplot.Figure:
+        """Two bands of a cube against one another, of pixels of an area: a geometry, else the last one drawn."""
+        area = self.geometry if geometry is None else shapes.polygons(geometry, "scatter_figure()")
+        x, y, names = areas.pairs(cube, area, (one, two))
+        return scatter_figure(x, y, names, title)
+
+    def transect_figure(self, cube: Cube, line: Any = None, title: str = "") -> bqplot.Figure:
+        """The values of a cube along a line: a geometry, else the last one drawn."""
+        along = self.geometry if line is None else shapes.geometry(line)
+        return areas.transect(cube, along, title)
 
     def _on_draw(self, _: Any, action: str, geo_json: Mapping[str, Any]) -> None:
         geometry = geo_json.get("geometry") or {}
@@ -135,9 +146,7 @@ def scatter(cube: Cube, geometry: Mapping[str, Any]) -> bqplot.Figure:
 
 def transect(cube: Cube, geometry: Mapping[str, Any]) -> bqplot.Figure:
     """Values along a line."""
-    found = ask.client_of(cube).area(ask.service(cube), "transect", geometry)
-    values = areas.bands_of(found["values"])
-    return small(transect_figure(found["distance"], values, found["scale"]["unit"], "Along the line"))
+    return small(areas.transect(cube, geometry, "Along the line"))
 
 
 CHARTS: dict[str, Callable[[Cube, Mapping[str, Any]], widgets.DOMWidget]] = {
