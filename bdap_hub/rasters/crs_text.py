@@ -57,19 +57,19 @@ def _of_tiff(handle: int, head: bytes) -> Iterator[bytes]:
         if tag == KEY:
             length, value = _bounded(number * (8 if kind > 2 and kind != 7 else 1)), entries[at + step - inline :]
             (offset,) = struct.unpack_from(order + where, value)
-            yield value[:length] if length <= inline else os.pread(handle, length, offset)
+            yield value[:length] if length <= inline else _read(handle, length, offset)
 
 
 def _of_boxes(handle: int) -> Iterator[bytes]:
     at, end = 0, os.fstat(handle).st_size
     for _ in range(BOXES):
-        head = os.pread(handle, 16, at)
+        head = _read(handle, 16, at)
         if len(head) < 8:
             return
         length, kind = struct.unpack_from(">I4s", head)
         length = struct.unpack_from(">Q", head, 8)[0] if length == 1 and len(head) == 16 else length or end - at
         if kind != b"jp2c":
-            yield os.pread(handle, _bounded(min(length, end - at)), at)
+            yield _read(handle, _bounded(min(length, end - at)), at)
         if length < 8:
             return
         at += length
@@ -82,8 +82,13 @@ def _bounded(length: int) -> int:
     return length
 
 
+def _read(handle: int, length: int, at: int) -> bytes:
+    """Nothing where a file names a place beyond all files."""
+    return os.pread(handle, length, at) if at < 2**63 else b""
+
+
 def _exactly(handle: int, length: int, at: int) -> bytes:
-    found = os.pread(handle, length, at)
+    found = _read(handle, length, at)
     if len(found) != length:
         raise ValueError("cut short")
     return found

@@ -69,6 +69,14 @@ def test_a_document_of_anything(document: dict[str, Any]) -> None:
     assert isinstance(stac.assets_of(document), dict)
 
 
+@pytest.mark.parametrize("rel", [["item"], {}, 7, None])
+def test_a_link_whose_relation_is_no_text_is_none(rel: Any) -> None:
+    links = [{"rel": rel, "href": "a.json"}, {"rel": "item", "href": "b.json"}]
+    found = stac.links_of({"type": "Collection", "links": links}, PLACE, stac.on_store)
+    assert [len(each) for rel, each in found.items() if rel == "item"] == [1]
+    assert not any(each for rel, each in found.items() if rel != "item")
+
+
 @pytest.mark.parametrize("side", [float("nan"), float("inf"), 1e400])
 def test_a_box_is_of_finite_numbers(side: float) -> None:
     with pytest.raises(GraphError, match="no date, place or files"):

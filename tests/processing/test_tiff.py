@@ -22,6 +22,7 @@ from bdap_hub.processing.engine.files import File
 from bdap_hub.processing.engine.memory import _Spare, room
 from bdap_hub.processing.engine.rows import Tile, Unfinished
 from bdap_hub.processing.engine.tiff import Image, Tiff, images
+from bdap_hub.rasters.crs_text import KEY, names_files
 from bdap_hub.rasters.held import Unsuitable, Version
 
 WIDTH, HEIGHT = 700, 430
@@ -192,6 +193,22 @@ def test_directories_in_a_circle_come_to_an_end(tmp_path: Path) -> None:
     (count,) = struct.unpack_from("<H", raw, at)
     struct.pack_into("<I", raw, at + 2 + 12 * count, at)
     assert len(list(images(lambda at, size: bytes(raw[at : at + size])))) < 100
+
+
+@pytest.mark.parametrize("at", [8, -8], ids=["its directory", "its words"])
+def test_a_header_that_points_beyond_all_files_names_none(tmp_path: Path, at: int) -> None:
+    """BigTIFF's offsets may be larger than the system takes."""
+    words = struct.pack("<HHQQ", KEY, 2, 100, 1 << 63)
+    raw = bytearray(b"II+\0" + struct.pack("<HHQ", 8, 0, 16) + struct.pack("<Q", 1) + words)
+    struct.pack_into("<Q", raw, at % len(raw), 2**64 - 1)
+    path = tmp_path / "a.tif"
+    path.write_bytes(raw)
+    with path.open("rb") as file:
+        if at > 0:
+            with pytest.raises(ValueError, match="cut short"):
+                names_files(file.fileno())
+        else:
+            assert not names_files(file.fileno())
 
 
 def test_flipped_bytes_give_other_numbers_or_none_but_no_other_failure(tmp_path: Path) -> None:

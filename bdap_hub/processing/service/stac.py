@@ -44,8 +44,9 @@ def links_of(document: Mapping[str, Any], place: str, join: Join) -> dict[str, l
     links = document.get("links")
     found: dict[str, list[str]] = {rel: [] for rel in FOLLOWED}
     for link in links if isinstance(links, list) else ():
-        if isinstance(link, Mapping) and link.get("rel") in found and isinstance(link.get("href"), str):
-            found[link["rel"]].append(join(place, link["href"]))
+        rel, href = (link.get("rel"), link.get("href")) if isinstance(link, Mapping) else (None, None)
+        if isinstance(rel, str) and rel in found and isinstance(href, str):
+            found[rel].append(join(place, href))
     return found
 
 
