@@ -40,6 +40,8 @@ def item_of(raw: Mapping[str, Any], collection: Mapping[str, Any], store: StoreS
     if raw.get("type") != "Feature" or not isinstance(properties, Mapping) or not isinstance(assets, Mapping):
         raise BadRequest(f"{identifier} is no STAC item", "it needs type Feature, geometry, properties and assets")
     times_of(dict(properties))
+    if not isinstance(properties.get("eo:cloud_cover") or 0, int | float):
+        raise BadRequest(f"eo:cloud_cover of {identifier} is no number", "write percent, or leave it out")
     bounds = shape_of(raw.get("geometry")).bounds
     folder = str(collection.get("bdap:folder") or "")
     return {

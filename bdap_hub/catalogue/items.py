@@ -106,6 +106,8 @@ def _properties(acquisition: Acquisition, headers: dict[str, Header]) -> dict[st
     if platform := next((h.platform for h in headers.values() if h.platform), ""):
         given.setdefault("platform", platform)
     cloud = next((h.cloud_cover for h in headers.values() if h.cloud_cover is not None), None)
+    if not isinstance(given.get("eo:cloud_cover", 0), int | float):
+        del given["eo:cloud_cover"]
     if cloud is not None:
         given.setdefault("eo:cloud_cover", cloud)
     for header in headers.values():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -39,6 +39,10 @@ BY_ORDER = """SELECT NULL, pgstac.content_hydrate(page) FROM (
 COUNT = "SELECT count(*) FROM pgstac.items WHERE {where}"
 LOCK = 0x73746163  # any number that nobody else uses in this database
 PAGE = 500
+# Of a wide place most items are clouded: by this index of pgstac's only those are looked at that are not.
+INDEXED = """INSERT INTO pgstac.queryables (name, definition, property_wrapper, property_index_type)
+SELECT 'eo:cloud_cover', '{"type": "number"}'::jsonb, 'to_float', 'BTREE'
+WHERE NOT EXISTS (SELECT FROM pgstac.queryables WHERE name = 'eo:cloud_cover') RETURNING name"""
 SESSION = """SET search_path TO pgstac, public; SET timezone TO 'UTC';
 SET max_parallel_workers_per_gather = 0"""
 """Helpers of a query take longer to start than a search takes, and others search at the same time."""
@@ -181,6 +185,10 @@ class PgstacItems:
                     guard.execute(sql.SQL("CREATE EXTENSION IF NOT EXISTS {}").format(sql.Identifier(name)))
                 with PgstacDB(dsn=self.dsn) as database:
                     Migrate(database).run_migration()
+                with suppress(psycopg.DataError):  # an item there has a word for its clouds: no index then
+                    guard.execute("SET search_path TO pgstac, public")
+                    if guard.execute(INDEXED).fetchone():
+                        guard.execute("SELECT pgstac.maintain_partitions()")
             self._ready = True
 
 

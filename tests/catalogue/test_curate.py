@@ -96,6 +96,7 @@ def test_a_dashboards_release_writes_nothing(service: httpx.Client, hub: Any, it
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"properties": {"datetime": "2025-08-01T00:00:00Z", "eo:cloud_cover": "low"}}, "is no number"),
     ({"id": "../up"}, "cannot be an item's id"),
     ({"type": "Collection"}, "is no STAC item"),
     ({"geometry": {"type": "Circle"}}, "not GeoJSON"),

@@ -317,3 +317,11 @@ def test_twenty_thousand_items_are_found_by_place_and_time(tmp_path: Path) -> No
         and "2025-06-01" <= i["properties"]["datetime"][:10] <= "2025-08-01" and i["properties"]["eo:cloud_cover"] < 20
     ]  # fmt: skip
     assert page.matched == len(expected) > 0
+
+
+def test_pgstac_has_an_index_of_clouds_in_each_collection(pgstac: PgstacItems) -> None:
+    pgstac.put(described("cloudy"), [item(1, 8, 45, "2025-01-01", 5.0, "cloudy")])
+    text = "SELECT count(*) FROM pg_indexes WHERE tablename LIKE '%items%' AND indexdef LIKE '%eo:cloud_cover%'"
+    with psycopg.connect(pgstac.dsn) as connection:
+        parts = connection.execute("SELECT count(*) FROM pgstac.partitions").fetchone()
+        assert connection.execute(text).fetchone() == parts and parts != (0,)
