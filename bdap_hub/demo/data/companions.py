@@ -26,7 +26,7 @@ from .truth import Truth
 if TYPE_CHECKING:
     from .generate import Plan, Progress
 
-VERSION = 1
+VERSION = 2
 RADAR, HEIGHTS, COVER, REGIONS = "sentinel-1-demo", "dem-demo", "land-cover-demo", "regions-demo"
 RADAR_DAYS = ("2025-03-20", "2025-04-25", "2025-05-31", "2025-07-06", "2025-08-11", "2025-09-16", "2025-10-22")
 FLOOD_DAY = "2025-09-16"

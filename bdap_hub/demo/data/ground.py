@@ -19,7 +19,7 @@ CLASSES = {10: "tree cover", 30: "grassland", 40: "cropland", 50: "built-up", 80
 """Codes and names as in ESA WorldCover."""
 COLOURS = {10: (0, 100, 0), 30: (255, 255, 76), 40: (240, 150, 255), 50: (250, 0, 0), 80: (0, 100, 200)}
 _CODE_OF = {FIELD: 40, FOREST: 10, WATER: 80, TOWN: 50, ROAD: 50}
-LAKE_METRES, METRES = 194.0, 110.0
+LAKE_METRES, METRES = 194.0, 90.0
 # Backscatter in dB as (VV, VH).
 SOIL, LEAVES = (-13.0, -22.0), (2.5, 7.5)  # bare, and what full leaves add
 WOOD, BUILT, ASPHALT, GRAVEL = (-9.5, -15.0), (-3.5, -12.0), (-15.0, -23.0), (-11.0, -19.0)
@@ -30,8 +30,9 @@ STEP_DB = 1 / 16
 
 def heights(land: Landscape) -> Field:
     """Metres above sea; the lakes are level, and the land rises from their shores."""
-    hills = LAKE_METRES + 4 + METRES * np.maximum(land.elevation + np.float32(1.2), 0) ** np.float32(1.3)
-    shore = smooth(_blurred(land.water, 9), 0.0, 0.5)
+    rough = _blurred(land.elevation, 10)
+    hills = LAKE_METRES + 4 + METRES * np.maximum(rough + np.float32(1.2), 0) ** np.float32(1.3)
+    shore = smooth(_blurred(land.water, 14), 0.0, 0.5)
     metres = blend(hills.astype(np.float32), np.full_like(hills, LAKE_METRES, dtype=np.float32), shore)
     return (np.rint(metres * 8) / 8).astype(np.float32)
 
