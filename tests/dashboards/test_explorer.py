@@ -22,10 +22,10 @@ from .conftest import Platform
 pytestmark = pytest.mark.browser
 FOLDER = Path(__file__).parents[2] / "extensions" / "collections-explorer"
 SECONDS = 60_000
-DRAWN = (
-    "() => { const all = [...document.querySelectorAll('img.leaflet-tile')];"
-    " return all.length > 1 && all.every(one => one.complete && one.classList.contains('leaflet-tile-loaded')) }"
-)
+DRAWN = """() => {
+ const all = [...document.querySelectorAll('img.leaflet-tile')].filter(one => one.src.includes('/tiles/'));
+ return all.length > 1 && all.every(one => one.complete && one.classList.contains('leaflet-tile-loaded')) }"""
+GROUND = "() => [...document.querySelectorAll('.leaflet-tile-loaded')].some(one => one.src.includes('/basemaps/'))"
 DAY = "collection=sentinel-2-demo&date=2025-07-10"
 
 
@@ -79,6 +79,8 @@ def test_from_the_list_to_values_at_a_place(
     visitor.get_by_label("Search collections").fill("radar")
     expect(visitor.get_by_text("No collection has these words.")).to_be_visible()
     visitor.get_by_label("Search collections").fill("")
+    expect(visitor.get_by_role("button", name="Season near Ispra")).to_be_visible(timeout=SECONDS)
+    visitor.wait_for_function(GROUND, timeout=SECONDS)
     visitor.screenshot(path=artifacts / "explorer-list.png")
     visitor.get_by_role("button", name="Season near Ispra").press("Enter")
     drawn(visitor)

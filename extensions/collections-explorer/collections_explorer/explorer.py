@@ -15,6 +15,7 @@ import ipywidgets
 from bdap import Client
 from bdap.errors import BdapError
 from bdap.filters import day_of
+from bdap.map.ground import OFFLINE, ground_of
 
 from . import compose, show, themes
 from .catalogue import Catalogue
@@ -38,7 +39,7 @@ class Explorer:
         self.collections: list[dict[str, Any]] = []
         self.place: tuple[float, float] | None = None
         self._months: dict[str, list[tuple[str, int]]] = {}
-        self.stage = Stage(self.clicked, self.moved)
+        self.stage = Stage(self.clicked, self.moved, ground_of(OFFLINE, client))
         self.chart = show.chart()
         self.panel = Panel(self.act, stage=self.stage, chart=ipywidgets.VBox([self.chart]), page=page)
         with self._said("Reading the catalogue"):
@@ -87,7 +88,8 @@ class Explorer:
     # --- gestures -------------------------------------------------------------------------------------------------
 
     def _search(self, data: dict[str, Any]) -> None:
-        self.panel.themes = themes.shelves(self.collections, _text(data, "words"))
+        words = _text(data, "words")
+        self.panel.themes, self.panel.sought = themes.shelves(self.collections, words), words
 
     def _choose(self, data: dict[str, Any]) -> None:
         """A collection for the active side; the map goes there."""

@@ -29,6 +29,7 @@ class Panel(ipyvuetify.VuetifyTemplate):
     browsing = traitlets.Bool(True).tag(sync=True)
     busy = traitlets.Unicode("").tag(sync=True)
     themes = traitlets.List().tag(sync=True)
+    sought = traitlets.Unicode("").tag(sync=True)
     sides = traitlets.List().tag(sync=True)
     active = traitlets.Int(0).tag(sync=True)
     timeline = traitlets.Dict().tag(sync=True)

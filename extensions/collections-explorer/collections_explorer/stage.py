@@ -1,4 +1,4 @@
-"""The map: the world's outlines, one picture or two with a swipe between them, footprints, the place clicked."""
+"""The map: a ground, one picture or two with a swipe between them, footprints, the place clicked."""
 
 from __future__ import annotations
 
@@ -23,9 +23,14 @@ OUTLINE = {"color": "#1d4f7c", "weight": 1.2, "fillColor": "#1d4f7c", "fillOpaci
 
 
 class Stage(ipyleaflet.Map):
-    """`on_click` hears (latitude, longitude), `on_camera` a moved view."""
+    """`on_click` hears (latitude, longitude), `on_camera` a moved view; `ground` lies below all."""
 
-    def __init__(self, on_click: Callable[[float, float], None], on_camera: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        on_click: Callable[[float, float], None],
+        on_camera: Callable[[], None],
+        ground: Iterable[ipyleaflet.Layer] = (),
+    ) -> None:
         self._left: ipyleaflet.TileLayer | None = None
         self._right: ipyleaflet.TileLayer | None = None
         self._swipe: ipyleaflet.SplitMapControl | None = None
@@ -41,7 +46,8 @@ class Stage(ipyleaflet.Map):
             panes={"world": {"zIndex": 150, "pointerEvents": "none"}},
             layout=ipywidgets.Layout(height="100%", width="100%"),
         )
-        self.add(ipyleaflet.Polygon(locations=world(), pane="world", name="countries", **LAND))
+        for layer in list(ground) or [ipyleaflet.Polygon(locations=world(), pane="world", name="countries", **LAND)]:
+            self.add(layer)
         self._footprints = ipyleaflet.GeoJSON(data=_collection([]), style=OUTLINE, name="footprints")
         self.add(self._footprints)
         self._marker = ipyleaflet.CircleMarker(
