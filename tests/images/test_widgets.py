@@ -122,6 +122,7 @@ def test_every_widget_is_drawn_in_lab(chromium: Browser, artifacts: Path) -> Non
 def test_every_widget_is_drawn_in_lab_vois(chromium: Browser, artifacts: Path) -> None:
     if images.image_id("bdap/lab-vois") is None:
         pytest.skip("bdap/lab-vois is not built here: it is built on demand, `bdap images build lab-vois`")
+    images.build(["lab-vois"])
     assert "vois 1.0.44 with ipyvuetify 1." in images.verify("lab-vois")
     with looked_at(chromium, "bdap/lab-vois", artifacts / "widgets-lab-vois.png") as page:
         check(page, DRAWN | VOIS)
