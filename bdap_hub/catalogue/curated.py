@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import BadRequest
 from ..settings import StoreSettings
 from .geometry import flat, shape_of
-from .items import ITEM_ID, STAC_VERSION
+from .items import ITEM_ID, STAC_VERSION, reads_as_number
 from .moments import times_of
 
 TEXTS = ("title", "description", "license", "providers", "keywords", "links")
@@ -40,7 +40,7 @@ def item_of(raw: Mapping[str, Any], collection: Mapping[str, Any], store: StoreS
     if raw.get("type") != "Feature" or not isinstance(properties, Mapping) or not isinstance(assets, Mapping):
         raise BadRequest(f"{identifier} is no STAC item", "it needs type Feature, geometry, properties and assets")
     times_of(dict(properties))
-    if not isinstance(properties.get("eo:cloud_cover") or 0, int | float):
+    if not reads_as_number(properties.get("eo:cloud_cover") or 0):
         raise BadRequest(f"eo:cloud_cover of {identifier} is no number", "write percent, or leave it out")
     bounds = shape_of(raw.get("geometry")).bounds
     folder = str(collection.get("bdap:folder") or "")

@@ -33,6 +33,7 @@ CUBE = f"{HOST}/datacube/v2.2.0/schema.json"
 PLACE_ON_DISK = [
     {"rel": rel, "href": "../collection.json", "type": "application/json"} for rel in ("parent", "collection")
 ]
+NUMBER = re.compile(r"[-+]?\d{1,15}(\.\d{1,20})?([eE][-+]?\d{1,2})?")
 ITEM_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
 # Sentinel-2 MSI: common name, title.
 SENTINEL2 = {
@@ -106,7 +107,7 @@ def _properties(acquisition: Acquisition, headers: dict[str, Header]) -> dict[st
     if platform := next((h.platform for h in headers.values() if h.platform), ""):
         given.setdefault("platform", platform)
     cloud = next((h.cloud_cover for h in headers.values() if h.cloud_cover is not None), None)
-    if not isinstance(given.get("eo:cloud_cover", 0), int | float):
+    if not reads_as_number(given.get("eo:cloud_cover", 0)):
         del given["eo:cloud_cover"]
     if cloud is not None:
         given.setdefault("eo:cloud_cover", cloud)
@@ -125,6 +126,11 @@ def _spans(acquisition: Acquisition, properties: dict[str, Any]) -> bool:
 
 def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def reads_as_number(value: Any) -> bool:
+    """A number, or a text that any store reads as one."""
+    return not isinstance(value, bool) and NUMBER.fullmatch(str(value)) is not None
 
 
 def _projection(header: Header) -> dict[str, Any]:
