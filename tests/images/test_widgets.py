@@ -43,7 +43,7 @@ DRAWN = {
 """What a browser makes of each, and of nothing else."""
 VOIS = {
     "vois": ".verify-vois .v-input--switch",
-    "vois' map": ".verify-vois-map .leaflet-container path.leaflet-interactive",
+    "vois' map": ".verify-vois-map .leaflet-container path.leaflet-interactive:not([d='M0 0'])",
 }
 
 
