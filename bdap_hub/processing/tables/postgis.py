@@ -39,6 +39,11 @@ class PostGis:
         (row,) = self._rows(select(*sides).select_from(self._table))
         return Bounds(*map(float, row)) if row[0] is not None else None
 
+    def extent(self) -> tuple[Bounds | None, int]:
+        """The box around all features, and how many there are, as far as they are counted."""
+        found = self.bounds()
+        return found, self.count(found) if found else 0
+
     def count(self, box: Bounds) -> int:
         """How many features meet a box, up to one more than an answer has."""
         inside = select(self._shape).where(self._meets(box)).limit(MOST + 1).subquery()
