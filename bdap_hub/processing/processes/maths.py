@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ def pi() -> float:
 @process
 def e() -> float:
     """Euler's number."""
-    return float(np.e)
+    return math.e
 
 
 @process
