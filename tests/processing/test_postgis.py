@@ -9,9 +9,12 @@ import httpx
 import psycopg
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import text
+from sqlalchemy import select, text
+from sqlalchemy.dialects import postgresql
 
 from bdap_hub.processing.app import create_app
+from bdap_hub.processing.cubes.extent import Bounds
+from bdap_hub.processing.service import postgis as service
 from bdap_hub.processing.tables import postgis
 from bdap_hub.settings.services import TableSettings
 from tests.postgres import has_postgis
@@ -58,6 +61,27 @@ def test_features_in_a_box_with_the_named_columns(ana: Client) -> None:
     assert feature["geometry"]["coordinates"][0][0] == pytest.approx([8.1, 45], abs=0.01)
     few = ana.http.get("/tables/areas/features", params={"limit": 3}).json()
     assert len(few["features"]) == 3 and few["more"] and "secret" not in str(few)
+
+
+def test_features_are_bounded_in_bytes(ana: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "MOST_BYTES", 500)
+    assert ana.http.get("/tables/areas/features", params={"limit": 1}).status_code == 200
+    refused = ana.http.get("/tables/areas/features")
+    assert refused.status_code == 413 and "tolerance" in refused.text
+
+
+def test_a_box_is_found_by_the_index(platform: Any) -> None:
+    given = platform.tables[0]
+    asked = postgis.PostGis(given)
+    near = select(asked._shape).where(asked._meets(Bounds(8.1, 45.0, 8.2, 45.1))).select_from(asked._table)
+    said = str(near.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))
+    with psycopg.connect(given.database_url.replace("+psycopg", "")) as connection:
+        connection.execute('CREATE INDEX ON "my regions".areas USING gist (geom)')
+        connection.execute("SET enable_seqscan = off")
+        plan = "\n".join(row[0] for row in connection.execute(f"EXPLAIN {said}"))
+        assert "Index Cond" in plan, plan
+        assert len(list(connection.execute(said))) in (2, 3)
+        connection.rollback()
 
 
 def test_tables_are_for_whom_the_operator_says(ana: Client, platform: Any) -> None:

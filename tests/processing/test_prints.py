@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from bdap_hub.processing.drawing import basemap
-from bdap_hub.processing.drawing.composition import bar
+from bdap_hub.processing.drawing import basemap, composition
+from bdap_hub.processing.drawing.composition import Outline, bar
 from bdap_hub.processing.engine.grid import Grid
 from bdap_hub.processing.results import samples
+from bdap_hub.processing.service import prints
 from bdap_hub.settings.services import BasemapSettings
 
 from .client import Client
@@ -94,6 +95,35 @@ def test_what_cannot_be_printed(ana: Client, platform: Any) -> None:
         assert refused.status_code == status and words in refused.text, refused.text
     assert printed(Client(platform, "ben"), layer, bounds).status_code == 404
     assert printed(Client(platform, ""), layer, bounds).status_code == 401
+
+
+def test_outlines_are_counted_as_they_are_drawn(ana: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prints, "MOST_OUTLINES", 3)
+    point = {"type": "Feature", "properties": {}, "geometry": {"type": "Point", "coordinates": [1, 1]}}
+
+    def together(count: int) -> Any:
+        return [{"features": [{"type": "FeatureCollection", "features": [point] * count}]}]
+
+    assert printed(ana, together(3), [0, 0, 2, 2]).status_code == 200
+    refused = printed(ana, together(4), [0, 0, 2, 2])
+    assert refused.status_code == 413 and "more than 3 features" in refused.text
+    assert printed(ana, together(2) * 2, [0, 0, 2, 2]).status_code == 413  # of all layers
+
+
+def test_an_outline_is_the_same_wherever_it_lies() -> None:
+    """It is drawn on as much of the page as it needs."""
+    grid = Grid("EPSG:3857", 0, 100, 1, 1, 120, 100)
+    ring = [[-20.0, 30.0], [60.0, 30.0], [60.0, 130.0], [-20.0, 130.0], [-20.0, 30.0]]
+    hole = [[10.0, 40.0], [20.0, 40.0], [20.0, 50.0], [10.0, 50.0], [10.0, 40.0]]
+    area = Outline({"type": "Polygon", "coordinates": [ring, hole]}, (255, 0, 0), 1.0, 2)
+    far = Outline({"type": "Point", "coordinates": [500.0, 500.0]}, (0, 0, 255))
+    empty = Outline({"type": "MultiPoint", "coordinates": []}, (0, 0, 255))
+    picture = composition._map(grid, iter([area, far, empty]))
+    ground = composition.GROUND[:3]
+    assert [picture.getpixel(at) for at in ((5, 60), (59, 95), (15, 45), (15, 20), (90, 60))] == [
+        *[(255, 0, 0)] * 2, *[ground] * 3,
+    ]  # fmt: skip
+    assert (0, 0, 255) not in {colour for _, colour in picture.getcolors()}
 
 
 def test_a_scale_bar_is_round() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,8 +41,11 @@ class Outline:
     width: float = 2.0
 
 
-def composed(grid: Grid, layers: Sequence[Drawn | Outline], legends: Sequence[Sheet], title: str, note: str) -> bytes:
-    """The printed map as PNG. `note` stands small at the foot: where the data come from."""
+def composed(grid: Grid, layers: Iterable[Drawn | Outline], legends: Sequence[Sheet], title: str, note: str) -> bytes:
+    """The printed map as PNG. `note` stands small at the foot: where the data come from.
+
+    Layers are asked for one after the other.
+    """
     map, scale = _map(grid, layers), 2 if grid.width >= LARGE else 1
     margin, head = MARGIN * scale, (HEAD if title else MARGIN) * scale
     sheets = [picture_of(sheet, scale) for sheet in legends]
@@ -71,7 +74,7 @@ def _as_png(page: Image.Image, words: str) -> bytes:
     return out.getvalue()
 
 
-def _map(grid: Grid, layers: Sequence[Drawn | Outline]) -> Image.Image:
+def _map(grid: Grid, layers: Iterable[Drawn | Outline]) -> Image.Image:
     page = Image.new("RGBA", (grid.width, grid.height), GROUND)
     for layer in layers:
         if isinstance(layer, Drawn):
@@ -80,16 +83,28 @@ def _map(grid: Grid, layers: Sequence[Drawn | Outline]) -> Image.Image:
                 rgba = np.concatenate([rgba[..., :3], (rgba[..., 3:] * layer.opacity).astype(np.uint8)], axis=-1)
             page.alpha_composite(Image.fromarray(np.ascontiguousarray(rgba), "RGBA"))
         else:
-            page.alpha_composite(_outline(page.size, layer))
+            _outline(page, layer)
     return page.convert("RGB")
 
 
-def _outline(size: tuple[int, int], layer: Outline) -> Image.Image:
-    over = Image.new("RGBA", size, (0, 0, 0, 0))
+def _outline(page: Image.Image, layer: Outline) -> None:
+    """Onto the page, by way of as much of it as the outline needs."""
+    shapes = _shapes(layer.geometry)
+    rings = [np.asarray(ring, float)[:, :2] for _, parts in shapes for ring in parts if len(ring)]
+    if not rings:
+        return
+    every = np.concatenate(rings)
+    edge = max(6, math.ceil(layer.width))
+    low, high = np.floor(every.min(axis=0)) - edge, np.ceil(every.max(axis=0)) + edge
+    left, top = (int(side) for side in np.clip(low, 0, page.size))
+    right, bottom = (int(side) for side in np.clip(high, 0, page.size))
+    if left >= right or top >= bottom:
+        return
+    over = Image.new("RGBA", (right - left, bottom - top), (0, 0, 0, 0))
     pen = ImageDraw.Draw(over)
     fill = (*layer.colour, round(255 * layer.fill))
-    for kind, rings in _shapes(layer.geometry):
-        points = [[(float(x), float(y)) for x, y in ring] for ring in rings]
+    for kind, parts in shapes:
+        points = [[(float(x) - left, float(y) - top) for x, y in ring] for ring in parts]
         if kind == "Polygon" and layer.fill:
             pen.polygon(points[0], fill=fill)
             for hole in points[1:]:
@@ -100,7 +115,7 @@ def _outline(size: tuple[int, int], layer: Outline) -> Image.Image:
                 pen.ellipse((x - r, y - r, x + r, y + r), fill=(*layer.colour, 255), outline="white")
             elif len(ring) > 1:
                 pen.line(ring, fill=(*layer.colour, 255), width=max(1, round(layer.width)), joint="curve")
-    return over
+    page.alpha_composite(over, (left, top))
 
 
 def _shapes(geometry: Mapping[str, Any]) -> list[tuple[str, list[Any]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -10,12 +11,13 @@ from typing import Any
 from fastapi import FastAPI, Query, Request, Response
 
 from ...access import Person, ReadCollection
-from ...errors import BadRequest, NotFound, NotLoggedIn
+from ...errors import BadRequest, NotFound, NotLoggedIn, TooMuch
 from ..cubes.extent import Bounds, box
 from ..engine.grid import MAX_ZOOM
 from ..tables.postgis import MOST, PostGis
 from .room import Room
 
+MOST_BYTES = 32 << 20
 MVT = "application/vnd.mapbox-vector-tile"
 
 
@@ -32,7 +34,7 @@ def add_tables(app: FastAPI, prefix: str, room: Room) -> None:
 
     async def asked[T](request: Request, person: Person, question: Callable[..., T], *arguments: Any) -> T:
         """The table's answer, in the turn of who asks: a slow database holds up nothing else."""
-        return await room.heavy.run(question, *arguments, gone=request.is_disconnected, person=person.name)
+        return await room.beside.run(question, *arguments, gone=request.is_disconnected, person=person.name)
 
     @app.get(f"{prefix}/tables")
     async def listed(request: Request) -> dict[str, Any]:
@@ -50,17 +52,18 @@ def add_tables(app: FastAPI, prefix: str, room: Room) -> None:
         more = {"bounds": list(bounds) if bounds else None, "count": min(count, MOST), "more": count > MOST}
         return {**_described(found), **more, "tiles": tiles}
 
-    @app.get(f"{prefix}/tables/{{name}}/features")
+    @app.get(f"{prefix}/tables/{{name}}/features", response_class=Response)
     async def features(
         request: Request,
         name: str,
         bbox: str = "",
         tolerance: float = Query(0, ge=0, le=10, allow_inf_nan=False),
         limit: int = Query(MOST, ge=1, le=MOST),
-    ) -> dict[str, Any]:
+    ) -> Response:
         principal = await room.login.require(request)
         found = await allowed(name, principal.person)
-        return await asked(request, principal.person, found.features, _box(bbox), tolerance, limit)
+        content = await asked(request, principal.person, _features, found, _box(bbox), tolerance, limit)
+        return Response(content, media_type="application/geo+json")
 
     @app.get(f"{prefix}/tables/{{name}}/{{z}}/{{x}}/{{y}}.mvt", response_class=Response)
     async def tile(request: Request, name: str, z: int, x: int, y: int, sig: str = "") -> Response:
@@ -78,6 +81,17 @@ async def _may(room: Room, found: PostGis, person: Person | None) -> bool:
     """By the rule of collections: public, people or project."""
     given = found.given
     return await asyncio.to_thread(room.rights.may, ReadCollection(given.name, given.visibility, given.project), person)
+
+
+def _features(found: PostGis, bounds: Bounds, tolerance: float, limit: int) -> bytes:
+    """As GeoJSON, which many of them take long to become."""
+    content = json.dumps(found.features(bounds, tolerance, limit)).encode()
+    if len(content) > MOST_BYTES:
+        raise TooMuch(
+            f"these features take {len(content) >> 20} MB; the limit is {MOST_BYTES >> 20} MB",
+            "ask for a smaller box, or for simpler shapes by tolerance=0.001 (degrees)",
+        )
+    return content
 
 
 def _described(found: PostGis) -> dict[str, Any]:

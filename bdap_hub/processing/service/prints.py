@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,9 +18,10 @@ from ..drawing import basemap
 from ..drawing.colours import colour
 from ..drawing.composition import Drawn, Outline, composed
 from ..drawing.drawable import picture
-from ..drawing.layout import Sheet, laid_out
+from ..drawing.layout import laid_out
 from ..drawing.legend import Legend
 from ..drawing.sheets import measured
+from ..engine.cancel import check
 from ..engine.dates import alone
 from ..engine.grid import MAX_ZOOM, Grid
 from .bodies import body_of
@@ -35,6 +36,7 @@ MOST_SIDE, MOST_LAYERS, MOST_OUTLINES = 4096, 20, 2000
 def add_prints(app: FastAPI, prefix: str, room: Room) -> None:
     @app.post(f"{prefix}/print", response_class=Response)
     async def printed(request: Request) -> Response:
+        principal = await room.login.require(request)
         body = await body_of(request)
         grid = grid_of(body)
         layers = _list(body, "layers", MOST_LAYERS)
@@ -42,8 +44,7 @@ def add_prints(app: FastAPI, prefix: str, room: Room) -> None:
         for layer in layers:
             if "service" in layer:
                 views[str(layer["service"])] = (await room.viewed(request, str(layer["service"]), ""))[0]
-        principal = await room.login.require(request)
-        content = await room.gate.run(
+        content = await room.beside.run(
             _printed, room, grid, layers, views, body, gone=request.is_disconnected, person=principal.person.name
         )
         return Response(content, media_type="image/png", headers={"Cache-Control": "private, no-store"})
@@ -74,19 +75,30 @@ def _side(raw: Any) -> int:
 def _printed(
     room: Room, grid: Grid, layers: Sequence[Mapping[str, Any]], views: Mapping[str, View], body: Mapping[str, Any]
 ) -> bytes:
-    made: list[Drawn | Outline] = []
-    legends: list[Sheet] = []
+    legends = [laid_out(legend, measured) for layer in layers[::-1] if (legend := _legend(layer, views))]
+    drawn = _drawn(room, grid, layers, views)
+    return composed(grid, drawn, legends, _text(body, "title"), _text(body, "note"))
+
+
+def _drawn(
+    room: Room, grid: Grid, layers: Sequence[Mapping[str, Any]], views: Mapping[str, View]
+) -> Iterator[Drawn | Outline]:
+    """One after the other, so that a print holds one picture in memory and ends when its caller has gone."""
+    left = MOST_OUTLINES
     for layer in layers:
+        check()
         opacity = _share(layer.get("opacity", 1))
         if layer.get("basemap"):
-            made.append(Drawn(np.asarray(basemap.picture(grid, zoom_of(grid)).convert("RGBA")), opacity))
+            yield Drawn(np.asarray(basemap.picture(grid, zoom_of(grid)).convert("RGBA")), opacity)
         elif "service" in layer:
-            made.append(Drawn(_pixels(room, views[str(layer["service"])], grid, _text(layer, "time")), opacity))
+            yield Drawn(_pixels(room, views[str(layer["service"])], grid, _text(layer, "time")), opacity)
         else:
-            made += _outlines(layer, grid, opacity)
-        if legend := _legend(layer, views):
-            legends.insert(0, laid_out(legend, measured))
-    return composed(grid, made, legends, _text(body, "title"), _text(body, "note"))
+            for outline in _outlines(layer, grid, opacity):
+                check()
+                if not left:
+                    raise TooMuch(f"there are more than {MOST_OUTLINES} features to be drawn", "leave some out")
+                left -= 1
+                yield outline
 
 
 def _pixels(room: Room, view: View, grid: Grid, time: str) -> Any:
@@ -116,9 +128,8 @@ def zoom_of(grid: Grid) -> int:
     return max(0, min(MAX_ZOOM, round(math.log2(2 * math.pi * EARTH / 256 / grid.xres))))
 
 
-def _outlines(layer: Mapping[str, Any], grid: Grid, opacity: float) -> list[Outline]:
+def _outlines(layer: Mapping[str, Any], grid: Grid, opacity: float) -> Iterator[Outline]:
     """The geometries of a layer of GeoJSON, in pixels."""
-    made = []
     for feature in _list(layer, "features", MOST_OUTLINES):
         style = feature.get("style") or {}
         if not isinstance(style, dict):
@@ -126,8 +137,7 @@ def _outlines(layer: Mapping[str, Any], grid: Grid, opacity: float) -> list[Outl
         red, green, blue, _ = colour(style.get("color", "#0b5cad"))
         fill, width = _share(style.get("fill", 0)) * opacity, _number(style.get("width", 2), 20)
         for part in parts(feature):
-            made.append(Outline(moved(part, lambda at: _places(at, grid)), (red, green, blue), fill, width))
-    return made
+            yield Outline(moved(part, lambda at: _places(at, grid)), (red, green, blue), fill, width)
 
 
 def _places(positions: Any, grid: Grid) -> Any:

@@ -37,6 +37,9 @@ from .stored_processes import UserProcesses
 from .tables import Services, StoredPlan, StoredService
 from .views import ServiceNotFound, View, Views
 
+BESIDE = 4
+"""Printed maps and questions to tables that are worked on at once."""
+
 
 class Room:
     """What the routes share: engine, state, rights, catalogue, and compiled graphs. `dispatcher` runs jobs."""
@@ -62,6 +65,7 @@ class Room:
         self.engine.udfs = self.native.udfs = Udfs(settings, self._slow)
         results = settings.processing.results
         self.heavy = Gate(results, results * 8, watch=self.native.watch, deadline=settings.processing.result_deadline)
+        self.beside = Gate(BESIDE, 16 * BESIDE, watch=self.engine.watch, deadline=mine.deadline)
         self.scratch = settings.var / "processing"
         self.scratch.mkdir(parents=True, exist_ok=True)
         self.sources = Sources(settings, self.rights, self.catalogue, self.engine.reader, self.gate.run)
@@ -73,7 +77,7 @@ class Room:
         """Stop evaluating and close all files."""
         if self.team is not None:
             self.team.close()
-        for gate in (self.gate, self.heavy):
+        for gate in (self.gate, self.heavy, self.beside):
             gate.pool.close()
         for engine in (self.engine, self.native):
             engine.close()

@@ -6,6 +6,7 @@ The statements are built of the operator's names alone; what callers say are bou
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from sqlalchemy import Engine, Select, column, create_engine, func, select, table, text
@@ -16,8 +17,9 @@ from ...settings.services import TableSettings
 from ..cubes.extent import Bounds
 from ..engine.grid import Grid
 
-SECONDS, MOST, TILE, WIDE = 20, 10_000, 4096, 20
-"""How long a statement may take; features that one answer has at most; steps across a vector tile; degrees."""
+SECONDS, MOST, TILE, WIDE, KEPT = 20, 10_000, 4096, 20, 300
+"""How long a statement may take; features that one answer has at most; steps across a vector tile; degrees; how long
+an extent is kept."""
 READ_ONLY = f"-c default_transaction_read_only=on -c statement_timeout={SECONDS}s -c timezone=utc"
 
 
@@ -31,6 +33,8 @@ class PostGis:
         self._shape: Any = column(given.geometry)
         self._table = table(name, self._shape, *self._columns, schema=schema or None)
         self._engine: Engine | None = None
+        self._reference: int | None = None
+        self._extent: tuple[float, tuple[Bounds | None, int]] | None = None
 
     def bounds(self) -> Bounds | None:
         """The box around all features in degrees; None where there are none."""
@@ -40,9 +44,11 @@ class PostGis:
         return Bounds(*map(float, row)) if row[0] is not None else None
 
     def extent(self) -> tuple[Bounds | None, int]:
-        """The box around all features, and how many there are, as far as they are counted."""
-        found = self.bounds()
-        return found, self.count(found) if found else 0
+        """The box around all features, and how many there are, as far as they are counted. Kept for minutes."""
+        if self._extent is None or time.monotonic() - self._extent[0] > KEPT:
+            found = self.bounds()
+            self._extent = time.monotonic(), (found, self.count(found) if found else 0)
+        return self._extent[1]
 
     def count(self, box: Bounds) -> int:
         """How many features meet a box, up to one more than an answer has."""
@@ -75,17 +81,31 @@ class PostGis:
         return {"type": "Feature", "properties": properties, "geometry": json.loads(row[0])}
 
     def _meets(self, box: Bounds) -> Any:
-        """Whether features meet a box: by their index, unless it is so wide that their own system does not hold it."""
+        """Whether features meet a box: by their index, unless it is so wide that their own system does not hold it.
+
+        All features are in one system, whose number is a constant of the statement: else no index would serve.
+        """
         degrees = func.ST_MakeEnvelope(*box, 4326)
         if box.east - box.west > WIDE or box.north - box.south > WIDE:
             return func.ST_Transform(self._shape, 4326).op("&&")(degrees)
-        return self._shape.op("&&")(func.ST_Transform(func.ST_Segmentize(degrees, 1), func.ST_SRID(self._shape)))
+        return self._shape.op("&&")(func.ST_Transform(func.ST_Segmentize(degrees, 1), self._system()))
+
+    def _system(self) -> int:
+        """The number of the features' reference system, which is looked up once there is one."""
+        if self._reference is None:
+            known = self._shape.is_not(None)
+            rows = self._rows(select(func.ST_SRID(self._shape)).select_from(self._table).where(known).limit(1))
+            self._reference = int(rows[0][0]) if rows else None
+        return self._reference or 4326
 
     def _rows(self, statement: Select[Any]) -> list[Any]:
         try:
             if self._engine is None:
                 self._engine = create_engine(
-                    self.given.database_url, pool_size=2, pool_pre_ping=True, connect_args={"options": READ_ONLY}
+                    self.given.database_url,
+                    pool_size=2,
+                    pool_pre_ping=True,
+                    connect_args={"options": READ_ONLY, "connect_timeout": 5},
                 )
             with self._engine.connect() as connection:
                 return list(connection.execute(statement))
