@@ -47,6 +47,7 @@ WRONG: dict[str, tuple[Callable[[Season], Any], str, str]] = {
         "no item of season fits",
         "widen",
     ),
+    "no such item": (lambda s: s.cube().where(id="abc").median().tiles_url(), "no item of season fits", ".where()"),
     "dates swapped": (
         lambda s: s.cube().during("2024-07", "2024-05"),
         "the dates are swapped",

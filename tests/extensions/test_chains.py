@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 import openeo
 import pytest
+from bdap import inter
 from scipy import ndimage
 
 from tests.extensions.season import DATES, SIZE, Season, box, pixels, season
@@ -51,6 +52,18 @@ CHAINS: dict[str, tuple[Callable[[bdap.Cube], bdap.Cube], Callable[[], Any]]] = 
     "clouds": (lambda c: c.mask_clouds().index("NDVI").mean(), lambda: np.nanmean(CLEAR, axis=0)),
     "clouds afterwards": (lambda c: c.index("NDVI").mask_scl(3, 8, 9, 10).mean(), lambda: np.nanmean(CLEAR, axis=0)),
     "keep": (lambda c: c.band("B04").keep(c.band("SCL") == 4).count(), lambda: (SCL == 4).sum(0)),
+    "keep where it is known": (
+        lambda c: c.band("B04").last().keep(c.band("B08").last().mask_values(high=3500) > 0),
+        lambda: np.where(B8[-1] <= 3500, B4[-1], np.nan),
+    ),
+    "mask of another picture": (
+        lambda c: (
+            inter.ImageProcess(c.band("B04").last())
+            .mask(inter.ImageProcess(c.band("B08").last().mask_values(high=3500) > 2500))
+            .cube
+        ),
+        lambda: np.where((B8[-1] <= 3500) & (B8[-1] > 2500), B4[-1], np.nan),
+    ),
     "values": (
         lambda c: c.band("B04").mask_values(100, 9000).max(),
         lambda: np.nanmax(np.where((B4 < 100) | (B4 > 9000), np.nan, B4), axis=0),
@@ -86,6 +99,10 @@ CHAINS: dict[str, tuple[Callable[[bdap.Cube], bdap.Cube], Callable[[], Any]]] = 
     "month": (lambda c: c.during("2024-06").band("B04").first(), lambda: B4[1]),
     "where": (lambda c: c.where(bdap.prop.cloud_cover < 20).band("B04").first(), lambda: B4[1]),
     "where between": (lambda c: c.where(bdap.prop.cloud_cover.between(30, 40)).band("B04").first(), lambda: B4[0]),
+    "where twice": (
+        lambda c: c.where(bdap.prop.cloud_cover > 30).where(bdap.prop.cloud_cover < 50).band("B04").first(),
+        lambda: B4[0],
+    ),
     "the clearest two": (
         lambda c: c.sorted("cloud_cover").limit(2).band("B04").sum(),
         lambda: np.nansum(B4[:2], axis=0),

@@ -218,6 +218,9 @@ def test_cubes_are_immutable_and_short_to_look_at() -> None:
         (lambda: S2.between("2025-09-30", "2025-04-01"), "the dates are swapped: 2025-09-30 is after 2025-04-01"),
         (lambda: S2.between("April", "May"), "'April' is no date"),
         (lambda: S2.inside((9, 45, 8, 46)), "the box (9, 45, 8, 46) is empty"),
+        (lambda: S2.during("2024").during("2023"), "no day from 2023-01-01 until 2024-01-01 is among those"),
+        (lambda: S2.inside((8, 45, 9, 46)).inside((9, 45, 10, 46)), "(9, 45, 10, 46) does not meet the one chosen"),
+        (lambda: S2.inside((10, -20, -10, 0)).inside((-20, -20, 20, 0)), "meet in two places"),
         (lambda: S2.inside("Ispra"), "'Ispra' is no box"),
         (lambda: S2.where(cloud_cover="few"), "cloud_cover='few' is no number"),
         (lambda: S2.ndvi().where(cloud_cover=1), "where() comes after another operation"),
@@ -277,6 +280,51 @@ def test_the_search_finds_what_the_load_reads() -> None:
         "bbox": [8.0, 45.0, 9.0, 46.0],
         "query": {"eo:cloud_cover": {"lt": 20}},
     }
+
+
+def searched(cube: bdap.Cube) -> dict[str, Any]:
+    return filters.search_of(cube._load)
+
+
+def test_a_second_choice_narrows_the_first() -> None:
+    cloud = bdap.prop.cloud_cover
+    both = {
+        "op": "and",
+        "args": [{"op": op, "args": [{"property": "eo:cloud_cover"}, v]} for op, v in ((">", 5), ("<", 20))],
+    }
+    for cube in (
+        S2.where(cloud > 5, cloud < 20),
+        S2.where(cloud > 5).where(cloud < 20),
+        S2.where(cloud > 5, cloud_cover=20),
+    ):
+        assert searched(cube)["filter"]["op"] == "and" and "query" not in searched(cube)
+    assert searched(S2.where(cloud > 5, cloud < 20))["filter"] == both
+    assert searched(S2.where(cloud < 5, platform="a"))["query"] == {
+        "eo:cloud_cover": {"lt": 5},
+        "platform": {"eq": "a"},
+    }
+    assert S2.during("2024").during("2024-06", "2025")._load["temporal_extent"] == ["2024-06-01", "2025-01-01"]
+    assert searched(S2.inside((8, 45, 10, 47)).inside((9, 44, 12, 46)))["bbox"] == [9, 45, 10, 46]
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "bbox"),
+    [
+        ((170, -20, -170, -10), (175, -30, 179, -5), [175, -20, 179, -10]),
+        ((170, -20, -170, -10), (-178, -30, -160, -5), [-178, -20, -170, -10]),
+        ((170, -20, -170, -10), (175, -15, -175, 0), [175, -15, -175, -10]),
+        ((170, -20, -170, -10), (-180, -90, 180, 90), [170, -20, -170, -10]),
+        ((-180, -90, 180, 90), (170, -20, -170, -10), [170, -20, -170, -10]),
+        ((-178, -20, -160, 0), (175, -15, -170, 10), [-178, -15, -170, 0]),
+    ],
+)
+def test_boxes_narrow_across_the_antimeridian(one: Any, two: Any, bbox: list[float]) -> None:
+    assert searched(S2.inside(one).inside(two))["bbox"] == bbox
+
+
+def test_items_are_chosen_by_id() -> None:
+    assert searched(S2.where(id="abc"))["query"] == {"id": {"eq": "abc"}}
+    assert searched(S2.where(bdap.prop.id.isin(["a", "b"])))["ids"] == ["a", "b"]
 
 
 @pytest.mark.parametrize(

@@ -72,10 +72,11 @@ class Calculating(Choosing):
         return self._then("mask", mask=condition._node)
 
     def keep(self, condition: Any) -> Self:
-        """Hide all pixels but those where `condition` is true."""
+        """Hide all pixels but those where `condition` is true; where it is no data, they are hidden, too."""
         if not isinstance(condition, Operators):
             raise BadCube(f"keep() got {condition!r}", 'give it a comparison such as cube.band("SCL") == 4')
-        return self.mask(~condition)
+        unknown = function(function(condition._maths, "is_valid"), "not")
+        return self._then("mask", mask=operation("or", function(condition._maths, "not"), unknown).node())
 
     def mask_clouds(
         self, band: str = "SCL", classes: Sequence[int] = (), bits: Sequence[int] = (), wide: bool = False

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any, Self
 
-from . import filters, places, shapes
+from . import filters, narrowing, places, shapes
 from .base import LOADS, Base
 from .conditions import VALUE, Condition
 from .errors import BadCube
@@ -27,7 +27,7 @@ class Choosing(Base):
     def inside(self, shape: Any) -> Self:
         """Only (west, south, east, north) in degrees; or only the pixels in polygons (GeoJSON, shapely, geopandas).
 
-        A box whose west is greater than its east crosses the antimeridian.
+        A box whose west is greater than its east crosses the antimeridian. A second box narrows the first.
         """
         if (box := shapes.as_box(shape)) is not None:
             return self._within(filters.spatial_extent(box))
@@ -36,10 +36,13 @@ class Choosing(Base):
         return self._within(extent)._then("filter_spatial", geometries=area)
 
     def during(self, first: str | date, last: str | date | None = None) -> Self:
-        """Only the days `first` to `last`, both included; "2024-06" is all of June, "2024" the year."""
+        """Only the days `first` to `last`, both included; "2024-06" is all of June, "2024" the year.
+
+        A second one narrows the first.
+        """
         extent = filters.interval(first, first if last is None else last)
         if self._is_load:
-            return self._load_with(temporal_extent=extent)
+            return self._load_with(temporal_extent=narrowing.days(self._load.get("temporal_extent"), extent))
         return self._then("filter_temporal", extent=extent)
 
     def between(self, first: str | date, last: str | date) -> Self:
@@ -49,17 +52,19 @@ class Choosing(Base):
     def where(self, *tests: Condition, **properties: Any) -> Self:
         """Only items with these properties: `bdap.prop.cloud_cover < 20`, or `cloud_cover=20` for below 20 %.
 
-        Other ways to write it: `cloud_cover="<= 20"`, `platform="sentinel-2a"`. Directly after the collection.
+        Other ways to write it: `cloud_cover="<= 20"`, `platform="sentinel-2a"`. Several conditions, and several calls,
+        have to be met all. Directly after the collection.
         """
         if not self._is_load:
             raise BadCube("where() comes after another operation", "call it directly after bdap.collection(...)")
-        wanted = {name: filters.as_callback(*test) for name, test in filters.conditions(properties).items()}
+        known = self._load.get("properties") or {}
+        wanted = [(name, callback.result) for name, callback in known.items()]
+        wanted += [(name, filters.as_callback(*test).result) for name, test in filters.conditions(properties).items()]
         for test in tests:
             if not isinstance(test, Condition):
                 raise BadCube(f"where({test!r}) is no condition", "write where(bdap.prop.cloud_cover < 20)")
-            wanted |= test.callbacks()
-        known = self._load.get("properties") or {}
-        return self._load_with(properties={**known, **wanted})
+            wanted += test.parts
+        return self._load_with(properties=Condition(tuple(wanted)).callbacks())
 
     def sorted(self, by: str, descending: bool = False) -> Self:
         """The order in which `limit` takes items, and `items()` lists them; a leading minus: from the largest."""
@@ -101,8 +106,9 @@ class Choosing(Base):
         return self._then("physical_values")
 
     def _within(self, extent: dict[str, Any]) -> Self:
-        if self._is_load:
-            return self._load_with(spatial_extent=extent)
+        known = self._load.get("spatial_extent") if self._is_load else None
+        if self._is_load and (not known or narrowing.is_box(known)):
+            return self._load_with(spatial_extent=narrowing.extents(known, extent))
         if "type" in extent:
             return self._then("filter_spatial", geometries=extent)
         return self._then("filter_bbox", extent=extent)

@@ -21,7 +21,7 @@ _CONDITION = re.compile(r"\s*(<=|>=|==|!=|<|>|=)\s*(.+?)\s*")
 
 def interval(first: str | date, last: str | date) -> list[str]:
     """[start, end) of the days `first` to `last`, both included. A moment with a time is taken as it is."""
-    start, end = _moment(_whole(first)[0]), _moment(_whole(last)[1])
+    start, end = moment(_whole(first)[0]), moment(_whole(last)[1])
     if end < start:
         raise BadCube(f"the dates are swapped: {first} is after {last}", f'write during("{last}", "{first}")')
     if _is_day(_whole(last)[1]):
@@ -71,7 +71,7 @@ def search_of(load: Mapping[str, Any]) -> dict[str, Any]:
     """The STAC search that finds the items a load_collection node reads."""
     search: dict[str, Any] = {"collections": [load["id"]]}
     if extent := load.get("temporal_extent"):
-        start, end = (_moment(edge) if edge else None for edge in extent)
+        start, end = (moment(edge) if edge else None for edge in extent)
         last = _text(end - timedelta(seconds=1), False) if end else ".."
         search["datetime"] = f"{_text(start, False) if start else '..'}/{last}"
     if box := load.get("spatial_extent"):
@@ -79,8 +79,8 @@ def search_of(load: Mapping[str, Any]) -> dict[str, Any]:
     tests = {name: callback.result for name, callback in (load.get("properties") or {}).items()}
     if simple := {name: test for name, test in tests.items() if _is_simple(test)}:
         search["query"] = {name: {test.process: test.arguments["y"]} for name, test in simple.items()}
-    if ids := tests.pop("id", None):
-        search["ids"] = list(ids.arguments["data"])
+    if (ids := tests.get("id")) and ids.process == "array_contains":
+        search["ids"] = list(tests.pop("id").arguments["data"])
     if rest := [_cql(name, test) for name, test in tests.items() if name not in simple]:
         search |= {"filter": rest[0] if len(rest) == 1 else {"op": "and", "args": rest}, "filter-lang": "cql2-json"}
     return search
@@ -160,7 +160,8 @@ def _whole(value: str | date) -> tuple[str | date, str | date]:
     return value, value
 
 
-def _moment(value: str | date) -> datetime:
+def moment(value: str | date) -> datetime:
+    """A day or moment, in UTC."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)

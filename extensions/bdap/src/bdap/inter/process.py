@@ -83,7 +83,7 @@ class ImageProcess:
 
     def mask(self, other: ImageProcess) -> Self:
         """Keep the pixels where another picture is neither 0 nor without data."""
-        return self._now(self.cube.mask(other.cube == 0))
+        return self._now(self.cube.keep(other.cube))
 
     def maskLT(self, value: float) -> Self:
         """Hide values below."""
