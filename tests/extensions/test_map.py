@@ -128,6 +128,41 @@ def test_a_cube_with_dates_has_a_slider_that_loads_its_neighbours_ahead(ndvi: bd
         shown.at("NDVI", "2024")
 
 
+def test_the_slider_stands_at_the_date_that_is_shown(ndvi: bdap.Cube, services: Platform) -> None:
+    services.times = [f"{day}T10:15:00Z" for day in DAYS]
+    shown = bdap.Map().add(ndvi, "NDVI").at("NDVI", "2025-04")
+    bar = shown._shown["NDVI"].bar
+    assert bar is not None and bar.slider.label == DAYS[0] and urls(shown)[-1][0] == services.times[0]
+    bar.slider.index = 1
+    assert shown._shown["NDVI"].time == services.times[1]
+    again = bdap.Map.from_state(shown.state, ndvi.client)
+    assert again._shown["NDVI"].bar.slider.value == again._shown["NDVI"].time == services.times[1]
+    services.times = ["2025-04-18T10:15:00Z", "2025-04-18T12:00:00Z"]
+    shown.add(ndvi * 2, "NDVI")
+    assert shown._shown["NDVI"].bar is bar and bar.slider.label == services.times[1]
+    services.times = []
+    assert shown.add(ndvi.median(), "NDVI")._shown["NDVI"].bar is None
+
+
+@pytest.mark.parametrize(
+    "labels", [("2025-04", "2025-05"), ("2025-mam", "2025-jja"), ("2025-04-18-10", "2025-04-18-11")]
+)
+def test_a_click_on_composites_tells_the_period_that_is_shown(
+    ndvi: bdap.Cube, services: Platform, labels: tuple[str, str]
+) -> None:
+    services.times = list(labels)
+    services.values = {labels[0]: {"B04": 1.5, "B08": 2.5}, labels[1]: {"B04": 3.5, "B08": 4.5}}  # type: ignore[dict-item]
+    services.chain = [{"node": "a", "process": "aggregate_temporal_period", "values": services.values}]
+    told: list[object] = []
+    shown = bdap.Map().add(ndvi, "NDVI").at("NDVI", labels[0])
+    shown.on_click_value(lambda *values: told.append(values[2]))
+    shown._on_event(type="click", coordinates=[45.6, 8.6])
+    assert told == [{"NDVI": {"B04": 1.5, "B08": 2.5}}] and "B08 <b>2.5</b>" in texts(shown)
+    chart = shown._notes["series"].widget.children[1]
+    assert [list(mark.y) for mark in chart.marks] == [[1.5, 3.5], [2.5, 4.5]]
+    assert shown._shown["NDVI"].bar.slider.label == labels[0]
+
+
 def loaded(shown: bdap.Map, name: str) -> None:
     """What the browser tells when the tiles have come."""
     shown._shown[name].layer._handle_leaflet_event(None, {"event": "load"}, [])

@@ -114,6 +114,27 @@ def test_many_positions_are_thinned_and_it_says_so(services: Platform, monkeypat
     assert "thinned to 500 positions" in texts(shown.add_vector(round_, "circle"))
 
 
+def points(count: int) -> dict[str, Any]:
+    """So many points on a line of ten degrees, each with its number."""
+    places = np.linspace(0, 10, count).tolist()
+    made = [{"type": "Point", "coordinates": [x, 45.0]} for x in places]
+    return {
+        "type": "FeatureCollection",
+        "features": [{"type": "Feature", "properties": {"n": n}, "geometry": g} for n, g in enumerate(made)],
+    }
+
+
+def test_many_points_are_thinned_to_one_in_each_cell() -> None:
+    less, cell = features.thinned(points(5000), 500)
+    kept = [each["properties"]["n"] for each in less["features"]]
+    assert 100 < features.positions(less) <= 500 and 0 < cell < 0.1
+    assert kept[0] == 0 and sorted(set(kept)) == kept and kept[-1] > 4900
+    many = features.read({"type": "MultiPoint", "coordinates": np.linspace((0, 45), (10, 45), 5000).tolist()})
+    assert 100 < features.positions(features.thinned(many, 500)[0]) <= 500
+    with pytest.raises(bdap.BadCube, match="more than 5 positions even when they are thinned"):
+        features.thinned(points(5000), 5)
+
+
 def test_colours_by_numbers_and_by_words() -> None:
     found = symbols(FIELDS["features"], "#000000", 0.2, 2, "size")
     assert len(found.colors) == 5 and found.of({"size": 0.01}) == "#ffffcc" and found.of({"size": 0.07}) == "#253494"
@@ -214,6 +235,10 @@ def test_charts_beside_the_map_of_what_was_drawn(ndvi: bdap.Cube, services: Plat
         shown.scatter_figure(bands, "B08", "B99", (8.5, 45.5, 8.6, 45.6))
     with pytest.raises(bdap.BadCube, match="along a line, not a Polygon"):
         shown.transect_figure(ndvi.median())
+    services.times, services.values = ["2025-mam", "2025-jja"], {"2025-mam": 1.0, "2025-jja": 2.0}
+    with pytest.raises(bdap.BadCube, match="the cube has value"):
+        shown.scatter_figure(bdap.collection("s2").bands("B04", "B08").composite("season"), "2025-mam", "2025-jja")
+    services.times = []
     line = {"type": "LineString", "coordinates": [[8.6, 45.6], [8.7, 45.6]]}
     figure = shown.transect_figure(ndvi.median(), line, "Along")
     assert list(figure.marks[0].x) == [0, 10, 20] and figure.axes[0].label == "metres along the line"
@@ -290,5 +315,6 @@ def test_steps_tell_what_was_read() -> None:
     assert "B04 no data<br>B08 1.235" in chain.steps_html(answer) and "<x>" not in chain.steps_html(answer)
     assert chain.series(answer) == {} and chain.opened([]) == ""
     dated = {"2025-01-01T00:00:00Z": {"B04": 1.0}, "2025-01-02T00:00:00Z": {"B04": 2.0}}
+    assert chain.of_time(dated, list(dated), "2025-01-01") == {"B04": 1.0} and chain.of_time(dated, ()) == dated
     assert chain.at(dated, "2025-01-01") == {"B04": 1.0} and chain.at(dated, "") == {"B04": 2.0}
     assert chain.series({"chain": [{"values": dated}]}) == {"B04": [("2025-01-01", 1.0), ("2025-01-02", 2.0)]}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import client as clients
-from . import filters
+from . import filters, labels
 from .client import Client, TileService
 from .errors import BadCube
 from .graph import Node
@@ -85,7 +85,7 @@ def timeseries(cube: Asking, place: Mapping[str, Any], statistic: str = "mean") 
     if len(series) != 1:
         raise BadCube(f"the cube has the bands {', '.join(series)}", "choose one with .band(name) first")
     (found,) = series.values()
-    return [(date[:10], value) for date, value in zip(dates, found[statistic], strict=True)]
+    return [(labels.day(date), value) for date, value in zip(dates, found[statistic], strict=True)]
 
 
 def statistics(cube: Asking, features: Sequence[Mapping[str, Any]]) -> Zones:
@@ -105,7 +105,7 @@ def statistics(cube: Asking, features: Sequence[Mapping[str, Any]]) -> Zones:
             key: value for key, value in (each.get("properties") or {}).items() if not isinstance(value, dict | list)
         }
         found = list(_statistics(each["statistics"], made.times))
-        rows += [{"zone": number, **own, **labels, **numbers} for labels, numbers in found]
+        rows += [{"zone": number, **own, **marks, **numbers} for marks, numbers in found]
         shown.append({"type": "Feature", "geometry": each["geometry"], "properties": {**own, **_flat(found)}})
     return Zones(rows, shown)
 
@@ -116,7 +116,7 @@ def _rows(nested: Any, times: Sequence[str]) -> Iterator[dict[str, Any]]:
         yield dict(nested)
         return
     for date, found in nested.items():
-        yield {"date": date[:10], **(found if isinstance(found, Mapping) else {"value": found})}
+        yield {"date": labels.day(date), **(found if isinstance(found, Mapping) else {"value": found})}
 
 
 def _statistics(nested: Any, times: Sequence[str]) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
@@ -125,7 +125,7 @@ def _statistics(nested: Any, times: Sequence[str]) -> Iterator[tuple[dict[str, s
         yield {}, dict.fromkeys(STATISTICS)
         return
     for date, bands in nested.items() if times else [("", nested)]:
-        when = {"date": date[:10]} if date else {}
+        when = {"date": labels.day(date)} if date else {}
         if "valid" in bands:
             yield when, bands
             continue
@@ -136,7 +136,7 @@ def _statistics(nested: Any, times: Sequence[str]) -> Iterator[tuple[dict[str, s
 def _flat(found: Sequence[tuple[dict[str, str], dict[str, Any]]]) -> dict[str, Any]:
     """All numbers as one feature's properties; band and date go into the names where there are several."""
     flat: dict[str, Any] = {}
-    for labels, numbers in found:
-        head = "_".join(labels.values()) if len(found) > 1 else ""
+    for marks, numbers in found:
+        head = "_".join(marks.values()) if len(found) > 1 else ""
         flat |= {f"{head}_{name}" if head else name: value for name, value in numbers.items()}
     return flat

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import ask, filters, shapes, walk
+from . import ask, filters, labels, shapes, walk
 from .base import Base
 from .errors import BadCube
 from .table import Table, Zones
@@ -73,7 +73,7 @@ class Asking(Base):
     def dates(self) -> list[str]:
         """The days there is data of, in order; of composites, the periods."""
         if walk.composed(self._node):
-            return [label[:10] for label in ask.service(self).times]
+            return [labels.day(label) for label in ask.service(self).times]
         return sorted({filters.day_of(item) for item in self.items()})
 
     def _search(self, count: int) -> list[dict[str, Any]]:

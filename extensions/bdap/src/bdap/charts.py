@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import bqplot
 import numpy as np
 from ipywidgets import Layout
+
+from . import labels
 
 INK = "#1d6996"
 COLOURS = (INK, "#cc503e", "#0f8554", "#94346e", "#e17c05", "#38a6a5", "#5f4690", "#73af48")
@@ -32,9 +33,13 @@ def timeseries_figure(
     high: float | None = None,
     height: int = 260,
     date_format: str = "%b",
+    period: str = "",
 ) -> bqplot.Figure:
-    """A line through the days that have a value; `series` is what `cube.timeseries()` gives."""
-    return lines_figure({"value": series}, title, low, high, height, date_format)
+    """A line through the days that have a value; `series` is what `cube.timeseries()` gives.
+
+    Periods stand where they begin: `period` tells dekads and weeks of a part of a year ("2025-16") from months.
+    """
+    return lines_figure({"value": series}, title, low, high, height, date_format, period)
 
 
 def lines_figure(
@@ -44,10 +49,11 @@ def lines_figure(
     high: float | None = None,
     height: int = 260,
     date_format: str = "",
+    period: str = "",
 ) -> bqplot.Figure:
     """A line for each band through the days that have a value."""
     scales = {"x": bqplot.DateScale(), "y": bqplot.LinearScale(min=low, max=high)}
-    found = {band: points(each) for band, each in series.items()}
+    found = {band: points(each, period) for band, each in series.items()}
     marks = [
         _line(days, values, scales, COLOURS[i % len(COLOURS)], band, len(found) > 1)
         for i, (band, (days, values)) in enumerate(found.items())
@@ -108,9 +114,10 @@ def middles(edges: Sequence[float]) -> np.ndarray:
     return np.asarray((bounds[:-1] + bounds[1:]) / 2)
 
 
-def points(series: Sequence[tuple[str, float | None]]) -> tuple[np.ndarray, np.ndarray]:
-    """Days (datetime64) and values of a series without the days that have none."""
-    known = [(datetime.fromisoformat(day), value) for day, value in series if value is not None]
+def points(series: Sequence[tuple[str, float | None]], period: str = "") -> tuple[np.ndarray, np.ndarray]:
+    """Days (datetime64) and values of a series without the days that have none; periods where they begin."""
+    begun = labels.moments([label for label, _ in series], period)
+    known = [(moment, value) for moment, (_, value) in zip(begun, series, strict=True) if value is not None]
     days = np.array([day for day, _ in known], dtype="datetime64[ms]")
     return days, np.array([value for _, value in known], dtype=float)
 

@@ -68,6 +68,12 @@ def composed(node: Node) -> bool:
     return any(each.process.startswith("aggregate_temporal") for each in _nodes(node, set()))
 
 
+def period(node: Node) -> str:
+    """The calendar period that its dates were aggregated to last; empty where they were not."""
+    found = (each for each in _nodes(node, set()) if each.process == "aggregate_temporal_period")
+    return next((str(each.arguments["period"]) for each in found), "")
+
+
 def _nodes(value: Any, seen: set[int]) -> Iterator[Node]:
     if isinstance(value, Node) and id(value) not in seen:
         seen.add(id(value))

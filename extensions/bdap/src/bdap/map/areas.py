@@ -8,13 +8,13 @@ from typing import Any
 
 import bqplot
 
-from .. import ask
+from .. import ask, labels
 from ..charts import transect_figure
 from ..cube import Cube
 from ..errors import BadCube
 from ..graph import Node
 from ..maths import TIME, pixels
-from .chain import dated, number
+from .chain import number, of_time
 
 MOST = 2000
 """Pixels of a scatter: more are not told apart."""
@@ -36,7 +36,7 @@ def series(cube: Cube, geometry: Mapping[str, Any]) -> dict[str, list[tuple[str,
     """Means through time by band."""
     whole = with_dates(cube)
     found = ask.client_of(cube).area(ask.service(whole), "timeseries", geometry)
-    days = [str(date)[:10] for date in found["dates"]]
+    days = [labels.day(str(date)) for date in found["dates"]]
     return {band: list(zip(days, each["mean"], strict=True)) for band, each in found["series"].items()}
 
 
@@ -44,8 +44,9 @@ def pairs(
     cube: Cube, geometry: Mapping[str, Any], names: tuple[str, str] | None = None
 ) -> tuple[list[float | None], list[float | None], tuple[str, str]]:
     """Values of two bands at the same pixels of an area: those named, else the first two of the cube or its source."""
-    found = ask.client_of(cube).area(ask.service(cube), "pixels", geometry, most=MOST)
-    values = bands_of(found["values"])
+    service = ask.service(cube)
+    found = ask.client_of(cube).area(service, "pixels", geometry, most=MOST)
+    values = bands_of(found["values"], service.times)
     chosen = names or tuple(values)[:2]
     if len(chosen) < 2 or any(name not in values for name in chosen):
         has = ", ".join(values)
@@ -59,16 +60,14 @@ def transect(cube: Cube, line: Mapping[str, Any], title: str) -> bqplot.Figure:
     """The values along a line as a chart, of the last date where there are dates."""
     if line.get("type") != "LineString":
         raise BadCube(f"a transect goes along a line, not a {line.get('type')}", "draw a line, or give a LineString")
-    found = ask.client_of(cube).area(ask.service(cube), "transect", line)
-    return transect_figure(found["distance"], bands_of(found["values"]), found["scale"]["unit"], title)
+    service = ask.service(cube)
+    found = ask.client_of(cube).area(service, "transect", line)
+    return transect_figure(found["distance"], bands_of(found["values"], service.times), found["scale"]["unit"], title)
 
 
-def bands_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Lists by band: of the last date, where there are dates."""
-    if dated(values):
-        last = values[list(values)[-1]]
-        return dict(last) if isinstance(last, Mapping) else {"value": last}
-    return dict(values)
+def bands_of(values: Mapping[str, Any], times: Sequence[str]) -> dict[str, Any]:
+    """What each band has: on the last of the service's `times`, where it has any."""
+    return dict(of_time(values, times))
 
 
 def with_dates(cube: Cube) -> Cube:
@@ -90,9 +89,10 @@ def _unreduced(node: Node) -> Node:
     return Node(node.process, {**node.arguments, "data": _unreduced(data)})
 
 
-def statistics_html(answer: Mapping[str, Any]) -> str:
+def statistics_html(answer: Mapping[str, Any], times: Sequence[str]) -> str:
     """Statistics of an area as a table with a column for each band."""
-    bands = bands_of(answer["statistics"])
+    found = of_time(answer["statistics"], times)
+    bands = {"value": found} if "valid" in found else found
     head = "".join(f'<th scope="col" style="padding:0 8px;text-align:right">{escape(_title(b))}</th>' for b in bands)
     lines = [_line(label, [each.get(key) for each in bands.values()]) for key, label in ROWS]
     lines.append(_line("valid pixels", [each["valid"] for each in bands.values()]))

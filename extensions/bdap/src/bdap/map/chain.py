@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+from .. import labels
+
 Values = Mapping[str, Any]
 Series = dict[str, list[tuple[str, float | None]]]
 WORDS = {
@@ -24,15 +24,13 @@ WORDS = {
 MOST = 12
 
 
-def dated(values: Values) -> bool:
-    """Whether values are given for each date."""
-    return bool(values) and all(_DATE.match(str(key)) for key in values)
+def of_time(values: Values, times: Sequence[str], time: str = "") -> Values:
+    """The values of a service's answer on one of its `times` (the last where none is named); all, where it has none."""
+    return at(values, time) if times else values
 
 
 def at(values: Values, time: str) -> Values:
-    """The values of a date (the last one where none is named); all, where there are no dates."""
-    if not dated(values):
-        return values
+    """Of values by date, those of a date; the last ones where none is named, or the date is not among them."""
     key = next((each for each in values if time and each.startswith(time)), list(values)[-1])
     found = values[key]
     return found if isinstance(found, Mapping) else {"value": found}
@@ -41,7 +39,7 @@ def at(values: Values, time: str) -> Values:
 def series(answer: Mapping[str, Any]) -> Series:
     """The course in time of the last step that still has dates, by band; empty where none has."""
     for values in reversed([step["values"] for step in answer.get("chain", ())]):
-        if dated(values) and len(values) > 1:
+        if labels.dated(list(values)) and len(values) > 1:
             return _turned(values)
     return {}
 
@@ -87,7 +85,7 @@ def _turned(values: Values) -> Series:
         bands = each if isinstance(each, Mapping) else {"value": each}
         for band, value in bands.items():
             if not isinstance(value, Mapping):
-                found.setdefault(band, []).append((date[:10], value))
+                found.setdefault(band, []).append((labels.day(date), value))
     return found
 
 
@@ -97,11 +95,11 @@ def _name(step: Mapping[str, Any]) -> str:
 
 
 def _shown(values: Values, time: str) -> str:
-    if not dated(values):
+    if not labels.dated(list(values)):
         return _bands(values)
     if time:
         return _bands(at(values, time))
-    lines = [f"{escape(date[:10])} {_bands(at(values, date), ', ')}" for date in values]
+    lines = [f"{escape(labels.day(date))} {_bands(at(values, date), ', ')}" for date in values]
     more = [f"and {len(lines) - MOST} more dates"] if len(lines) > MOST else []
     return "<br>".join([*lines[:MOST], *more])
 

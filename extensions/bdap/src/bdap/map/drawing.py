@@ -9,7 +9,7 @@ import bqplot
 import ipyleaflet
 import ipywidgets as widgets
 
-from .. import ask, shapes
+from .. import ask, shapes, walk
 from ..charts import histogram_figure, lines_figure, scatter_figure
 from ..cube import Cube
 from ..errors import BadCube, BdapError
@@ -130,12 +130,14 @@ def histogram(cube: Cube, geometry: Mapping[str, Any]) -> bqplot.Figure:
 
 def statistics(cube: Cube, geometry: Mapping[str, Any]) -> widgets.HTML:
     """A table of an area's statistics."""
-    return widgets.HTML(areas.statistics_html(ask.client_of(cube).area(ask.service(cube), "statistics", geometry)))
+    service = ask.service(cube)
+    answer = ask.client_of(cube).area(service, "statistics", geometry)
+    return widgets.HTML(areas.statistics_html(answer, service.times))
 
 
 def series(cube: Cube, geometry: Mapping[str, Any]) -> bqplot.Figure:
     """Means of an area through time, of the cube as it was before its dates were reduced."""
-    return small(lines_figure(areas.series(cube, geometry), "Mean through time"))
+    return small(lines_figure(areas.series(cube, geometry), "Mean through time", period=walk.period(cube._node)))
 
 
 def scatter(cube: Cube, geometry: Mapping[str, Any]) -> bqplot.Figure:

@@ -14,6 +14,8 @@ from .view import Box
 
 MOST = 200_000
 """Positions that a browser still draws while one pans; more are thinned out until they are no more."""
+FINEST, COARSEST = 1e-5, 1.0
+"""Cells that positions are thinned to, in degrees."""
 FORMATS = "GeoJSON (.geojson, .json), FlatGeobuf (.fgb) or GeoParquet (.parquet)"
 Collection = dict[str, Any]
 
@@ -48,42 +50,69 @@ def box_of(collection: Collection) -> Box | None:
     return min(lons), min(lats), max(lons), max(lats)
 
 
-def thinned(collection: Collection, most: int = MOST) -> tuple[Collection, float]:
+def thinned(collection: Collection, most: int | None = None) -> tuple[Collection, float]:
     """The features with at most so many positions, and to how many degrees they were rounded for it (0: untouched).
 
-    Positions that fall into the same cell of a grid become one; the grid gets coarser until they are few enough.
+    Positions that fall into the same cell of a grid become one, of points the first feature; the grid gets coarser
+    until they are few enough: BadCube where they are not by a degree.
     """
+    most = MOST if most is None else most
     if positions(collection) <= most:
         return collection, 0.0
-    cell = 1e-5
-    while True:
-        features = [made for feature in collection["features"] if (made := _rounded(feature, cell))]
-        less = {"type": "FeatureCollection", "features": features}
+    cell, less = FINEST, collection
+    while cell <= COARSEST:
+        less = _coarser(less, cell)
         if positions(less) <= most:
             return less, cell
         cell *= 2
+    raise BadCube(
+        f"the features have more than {most:,} positions even when they are thinned out to {cell / 2:.1g} degrees",
+        "give fewer of them, or those of a smaller area",
+    )
 
 
-def _rounded(feature: Mapping[str, Any], cell: float) -> Mapping[str, Any] | None:
+def _coarser(collection: Collection, cell: float) -> Collection:
+    seen: set[tuple[float, float]] = set()
+    features = [made for feature in collection["features"] if (made := _rounded(feature, cell, seen))]
+    return {"type": "FeatureCollection", "features": features}
+
+
+def _rounded(feature: Mapping[str, Any], cell: float, seen: set[tuple[float, float]]) -> Mapping[str, Any] | None:
     kind, coordinates = feature["geometry"]["type"], feature["geometry"]["coordinates"]
-    depth = {"Point": 0, "MultiPoint": 1, "LineString": 1, "MultiLineString": 2, "Polygon": 2, "MultiPolygon": 3}[kind]
-    least = 1 if kind in ("Point", "MultiPoint") else 2 if "Line" in kind else 4
-    made = _walk(coordinates, depth, cell, least)
+    if kind in ("Point", "MultiPoint"):
+        fresh = _unseen([coordinates] if kind == "Point" else coordinates, cell, seen)
+        made = fresh[0] if fresh and kind == "Point" else fresh
+    else:
+        depth = {"LineString": 1, "MultiLineString": 2, "Polygon": 2, "MultiPolygon": 3}[kind]
+        made = _walk(coordinates, depth, cell, 2 if "Line" in kind else 4)
     return {**feature, "geometry": {"type": kind, "coordinates": made}} if made else None
 
 
+def _unseen(points: Any, cell: float, seen: set[tuple[float, float]]) -> list[list[float]]:
+    """The first point of each cell that none was in before."""
+    kept = []
+    for place in points:
+        at = _snapped(place, cell)
+        if tuple(at) not in seen:
+            seen.add((at[0], at[1]))
+            kept.append(at)
+    return kept
+
+
 def _walk(value: Any, depth: int, cell: float, least: int) -> Any:
-    if depth == 0:
-        return [round(value[0] / cell) * cell, round(value[1] / cell) * cell]
     if depth == 1:
         line: list[Any] = []
         for place in value:
-            at = [round(place[0] / cell) * cell, round(place[1] / cell) * cell]
+            at = _snapped(place, cell)
             if not line or at != line[-1]:
                 line.append(at)
         return line if len(line) >= least else None
     inner = [made for each in value if (made := _walk(each, depth - 1, cell, least))]
     return inner or None
+
+
+def _snapped(place: Any, cell: float) -> list[float]:
+    return [round(place[0] / cell) * cell, round(place[1] / cell) * cell]
 
 
 def _file(path: Path) -> Collection:

@@ -10,7 +10,7 @@ import bqplot
 import ipyleaflet
 import ipywidgets as widgets
 
-from .. import ask
+from .. import ask, walk
 from ..charts import lines_figure, timeseries_figure
 from ..errors import BdapError
 from . import chain
@@ -42,9 +42,9 @@ class Identify(Rasters):
         figure = timeseries_figure([], title or "Click on the map", low, high)
 
         def follow(lat: float, lon: float, _: Any) -> None:
-            found = next((each for each in self._series.values() if each), {})
+            name, found = self._course()
             if found:
-                fresh = lines_figure(found, "", low, high)
+                fresh = lines_figure(found, "", low, high, period=self._period(name))
                 figure.marks, figure.axes = fresh.marks, fresh.axes
                 figure.title = f"{title} at {lat:.4f}, {lon:.4f}".strip()
 
@@ -62,7 +62,7 @@ class Identify(Rasters):
             if answer is None:
                 rows.append(_row(name, "could not be read"))
                 continue
-            found = chain.at(answer["values"], one.time)
+            found = chain.of_time(answer["values"], one.service.times, one.time)
             values[name], self._series[name] = _plain(found), chain.series(answer)
             rows.append(_row(name, chain.values_html(found)))
             details.append((name, chain.steps_html(answer, one.time)))
@@ -91,18 +91,25 @@ class Identify(Rasters):
         steps = chain.opened([(name if len(details) > 1 else "", html) for name, html in details if html])
         text = f'{self._feature}<table style="line-height:1.5">{"".join(rows)}</table>{place}{steps}'
         self._pop(lat, lon, widgets.HTML(text, layout={"width": f"{WIDTH - 10}px" if steps else "auto"}))
-        name, found = next(((n, s) for n, s in self._series.items() if s), ("", {}))
+        name, found = self._course()
         if found:
-            self._chart(f"{name} at {lat:.4f}, {lon:.4f}", found)
+            self._chart(f"{name} at {lat:.4f}, {lon:.4f}", lines_figure(found, period=self._period(name)))
 
-    def _chart(self, title: str, found: chain.Series) -> None:
+    def _course(self) -> tuple[str, chain.Series]:
+        """The name of the topmost layer that has a course in time at the last click, and that course."""
+        return next(((name, found) for name, found in self._series.items() if found), ("", {}))
+
+    def _period(self, name: str) -> str:
+        one = self._shown.get(name)
+        return walk.period(one.cube._node) if isinstance(one, Raster) else ""
+
+    def _chart(self, title: str, course: bqplot.Figure) -> None:
         """The course in time, in a corner of the map until it is closed."""
         close = widgets.Button(description="Close", tooltip="Close the chart", layout={"width": "auto"})
         close.on_click(lambda _: self._note("series", None))
         head = widgets.HBox([widgets.HTML(f"<b>{escape(title)}</b>"), close])
         head.layout.justify_content = "space-between"
-        figure = small(lines_figure(found))
-        self._note("series", widgets.VBox([head, figure], layout={"width": CHART}), "bottomright")
+        self._note("series", widgets.VBox([head, small(course)], layout={"width": CHART}), "bottomright")
 
     def _pop(self, lat: float, lon: float, child: widgets.DOMWidget) -> None:
         if self._popup is not None:

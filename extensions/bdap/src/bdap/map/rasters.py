@@ -9,7 +9,7 @@ from typing import Any, Self
 import ipyleaflet
 import ipywidgets as widgets
 
-from .. import ask
+from .. import ask, labels
 from ..client import TileService
 from ..cube import Cube
 from ..errors import BadCube, BdapError, ServiceError
@@ -77,9 +77,11 @@ class Rasters(Base):
         known = self.dates(name)
         found = [each for each in known if each.startswith(date)]
         if not isinstance(one, Raster) or not found:
-            has = f"it has {', '.join(each[:10] for each in known[:6])}" if known else "it shows one picture"
+            has = f"it has {', '.join(map(labels.day, known[:6]))}" if known else "it shows one picture"
             raise BadCube(f"the layer {name!r} has no date {date!r}", has)
-        one.time = found[-1]
+        one.time = date if date in found else found[-1]
+        if one.bar is not None:
+            one.bar.tell(known, one.time)
         one.turn()
         return self._pooled(one)
 
@@ -118,9 +120,12 @@ class Rasters(Base):
         times = one.service.times
         if len(times) < 2:
             self._note(f"time {one.name}", None)
+            one.bar = None
             return
-        bar = TimeBar(one.name, times, lambda time: self.at(one.name, time))
-        self._note(f"time {one.name}", bar.widget, "bottomright")
+        if one.bar is None:
+            one.bar = TimeBar(one.name, times, one.time, lambda time: self.at(one.name, time))
+            self._note(f"time {one.name}", one.bar.widget, "bottomright")
+        one.bar.tell(times, one.time)
         one.near = lambda: [at_time(one.service.url, times[i]) for i in around(times.index(one.time), len(times))]
 
     def _pooled(self, one: Raster) -> Self:

@@ -10,6 +10,7 @@ import ipyleaflet
 
 from ..client import TileService
 from ..cube import Cube
+from .times import TimeBar
 from .view import Box
 
 WORLD = (-180.0, -85.0, 180.0, 85.0)
@@ -61,6 +62,7 @@ class Raster(Shown):
     there: set[str] = field(default_factory=set)
     since: datetime = field(default_factory=lambda: datetime.now(UTC) - BEFORE)
     told: int = 0
+    bar: TimeBar | None = None
 
     def __post_init__(self) -> None:
         self.pool = [self._heard(self.layer)]
