@@ -77,11 +77,12 @@ def _dims(key: str, array: Any) -> tuple[str, ...]:
 
 
 def _of_zarr(path: Path) -> dict[str, Array]:
-    """The arrays of the root group (formats 2 and 3); of what is read nothing lies behind a link."""
+    """The arrays of the root group (formats 2 and 3); nothing in the folder is a link."""
     import zarr
     from zarr.storage import LocalStore
 
     try:
+        _refuse_links(path)
         group = zarr.open_group(LocalStore(path, read_only=True), mode="r")
         arrays = dict(group.arrays())
     except (OSError, ValueError, KeyError, TypeError, FileNotFoundError) as error:
@@ -93,16 +94,22 @@ def _of_zarr(path: Path) -> dict[str, Array]:
         fill = getattr(array.metadata, "fill_value", None)
         if "_FillValue" not in attrs and array.metadata.zarr_format == 2 and fill is not None:
             attrs["_FillValue"] = _plain(fill)
-        values = lambda key=key, array=array: _unlinked(path, key, array)  # noqa: E731
+        values = lambda array=array: np.asarray(array[...])  # noqa: E731
         found[key] = Array(key, tuple(map(str, dims)), array.shape, str(array.dtype), attrs, values)
     return found
 
 
-def _unlinked(path: Path, key: str, array: Any) -> NDArray[Any]:
-    for where, folders, files in os.walk(path / key):
-        if any(Path(where, name).is_symlink() for name in (*folders, *files)):
-            raise BadRequest(f"{path.name} holds a link in {key!r:.60}", "copy what it leads to")
-    return np.asarray(array[...])
+def _refuse_links(path: Path) -> None:
+    """What a link leads to may be another's: names, units and places as much as numbers."""
+    folders = [str(path)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    where = os.path.relpath(entry.path, path)
+                    raise BadRequest(f"{path.name} holds a link, {where!r:.60}", "copy what it leads to")
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
 
 
 def _plain(value: Any) -> Any:

@@ -145,7 +145,23 @@ def test_a_link_in_a_zarr_is_told(stocked: Settings) -> None:
     chunk = next(p for p in (path / "lat").iterdir() if not p.name.startswith("."))
     chunk.rename(path.parent / "chunk")
     chunk.symlink_to(path.parent / "chunk")
-    assert "holds a link in 'lat'" in run(stocked, "linked", "linked").errors[0]
+    assert "holds a link, 'lat/" in run(stocked, "linked", "linked").errors[0]
+
+
+@pytest.mark.parametrize("name", ["2024-06-01.zarr", "three-2024-06-01.zarr"])
+@pytest.mark.parametrize("part", ["lon", "t2m", "t2m/described", "described"])
+def test_no_array_and_no_description_of_a_zarr_is_a_link(stocked: Settings, name: str, part: str) -> None:
+    """Neither the place of a project's file nor its names and units become public."""
+    secret = cube(lon=(100, 110)).assign_attrs(title="secret")
+    secret.t2m.attrs["units"] = "secret"
+    path = write(cube(), stocked.store.data / "linked" / name)
+    (path / ".zmetadata").unlink(missing_ok=True)
+    part = part.replace("described", "zarr.json" if "three" in name else ".zattrs")
+    (path / part).rename(path.parent / "away")
+    (path / part).symlink_to(write(secret, stocked.store.projects / "forest" / name) / part)
+    report = run(stocked, "linked", "linked")
+    assert report.added == 0 and f"holds a link, '{part}'" in report.errors[0], report
+    assert str(stocked.store.projects) not in report.errors[0]
 
 
 def test_other_calendars_have_no_date(stocked: Settings) -> None:
