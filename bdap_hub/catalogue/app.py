@@ -171,12 +171,9 @@ class _Routes:
         collected = self.readers.named(await self.readers.caller(request), collection)
         found = await self.readers.item(collected, item)
         path = self.catalogue.picture(found).with_suffix(".map.png")
+        await self.previews.draw(path, found, self.readers.group_of(collected))
         if not path.is_file():
-            async with self.drawing:
-                drawn = await self.previews.of(found, self.readers.group_of(collected))
-            if drawn is None:
-                return await self.picture(request, collection, item)
-            await run_in_threadpool(keep, path, drawn)
+            return await self.picture(request, collection, item)
         return FileResponse(path, media_type="image/png", headers={"Cache-Control": "private, max-age=300"})
 
     async def search_get(self, request: Request) -> Response:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import threading
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 import rasterio
+from fastapi import FastAPI, Response
 from rasterio.errors import NotGeoreferencedWarning
 
 from bdap_hub.catalogue.preview import bands_of, graph_of
@@ -65,6 +69,88 @@ def test_it_is_for_who_may_read(
     assert answer.status_code == status
     if status == 200:
         assert answer.content != service.get(f"{FOREST}/thumbnail", headers=hub.bearer("ben")).content
+
+
+class Slow:
+    """A fake of the processing service, which would not wait on demand: it answers, with `status`, once it may."""
+
+    def __init__(self) -> None:
+        self.app, self.go, self.asked, self.status = FastAPI(), threading.Event(), 0, 200
+        self.app.add_api_route("/services/processing/result", self.result, methods=["POST"])
+
+    def result(self) -> Response:
+        self.asked += 1
+        self.go.wait(60)
+        return Response(b"drawn", self.status, media_type="image/png")
+
+
+@pytest.fixture
+def slow(installed: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
+    """It runs in place of the processing service, and is waited for however busy the machine."""
+    monkeypatch.setattr("bdap_hub.catalogue.preview.SECONDS", 50)
+    fake = Slow()
+    running: dict[int, Serving] = {}
+    serve(fake.app, installed.processing.port, running)
+    yield fake
+    fake.go.set()
+    running[installed.processing.port].stop()
+
+
+@pytest.fixture
+def made(service: httpx.Client, hub: Any) -> Iterator[Callable[..., str]]:
+    """Adds items over the files of another, without pictures yet; they are gone after the test."""
+    olga, paths = hub.bearer("olga"), []
+
+    def add(name: str, **asset: Any) -> str:
+        known = service.get(PEOPLE, headers=olga).json()
+        item = {**known, "id": name, "assets": {key: {**one, **asset} for key, one in known["assets"].items()}}
+        paths.append(f"/collections/for-people/items/{name}")
+        answer = service.post("/collections/for-people/items", headers=olga, json=item)
+        assert answer.status_code == 201, answer.text
+        return paths[-1]
+
+    yield add
+    for path in paths:
+        service.delete(path, headers=olga)
+
+
+def test_pictures_do_not_wait_for_previews_and_none_is_asked_for_twice(
+    service: httpx.Client, hub: Any, slow: Slow, made: Callable[..., str]
+) -> None:
+    ana = hub.bearer("ana")
+    one, two, three = (made(f"slow-{number}") for number in "123")
+
+    def get(path: str) -> httpx.Response:
+        return service.get(path, headers=ana, timeout=60)
+
+    def asked(number: int) -> None:
+        deadline = time.monotonic() + 30
+        while slow.asked < number and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert slow.asked == number
+
+    with ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(get, f"{path}/preview") for path in (one, two, one, one)]
+        asked(2)
+        assert get(f"{three}/thumbnail").status_code == 200
+        assert not any(each.done() for each in waiting)
+        slow.go.set()
+        assert {each.result().content for each in waiting} == {b"drawn"}
+    before, slow.status = slow.asked, 500
+    assert [get(f"{three}/preview").content for _ in range(2)] == [get(f"{three}/thumbnail").content] * 2
+    assert slow.asked == before + 1
+
+
+ODD = [{"proj:shape": None}, {"proj:shape": ["x", 9]}, {"proj:transform": [0, 10, 0, 10, 0, 0]}, {"proj:transform": 7}]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_without_a_pixel_size_it_is_the_small_picture(
+    service: httpx.Client, hub: Any, made: Callable[..., str], odd: dict[str, Any]
+) -> None:
+    path, ana = made("odd", **odd), hub.bearer("ana")
+    drawn, small = (service.get(f"{path}/{name}", headers=ana) for name in ("preview", "thumbnail"))
+    assert drawn.status_code == 200 and drawn.content == small.content
 
 
 def band(name: str, common: str = "", kind: str = "image/tiff", **more: Any) -> dict[str, Any]:
