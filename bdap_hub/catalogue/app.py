@@ -19,7 +19,7 @@ from ..web import HubLogin, create_service, page
 from . import aggregation, collection_search, curate, stac
 from .contract import Page
 from .disk import keep
-from .pages import card, collection_view, item_view
+from .pages import card, collection_view, item_view, python
 from .preview import Previews
 from .reading import Caller, Readers
 from .search import KNOWN, Search, body_of, from_body, from_parameters
@@ -33,6 +33,7 @@ ROWS = 25
 def create_app(settings: Settings) -> FastAPI:
     """The service, with nothing running yet."""
     app, login = create_service(settings, "catalogue", "BDAP catalogue")
+    app.state.templates.filters["python"] = python
     routes = _Routes(settings, login)
     app.include_router(routes.router(), prefix=login.prefix.rstrip("/"))
     curate.add_to(app, routes.readers)

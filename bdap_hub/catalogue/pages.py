@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from .contract import Page
@@ -10,6 +11,11 @@ from .preview import bands_of
 from .store import Collection
 
 VISIBILITY = {"public": "for everybody", "people": "for everybody logged in"}
+
+
+def python(text: str) -> str:
+    """A text as people copy it into a program; what it says stays a text there."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def card(collection: Collection, picture: bool, count: int) -> dict[str, Any]:
@@ -56,7 +62,7 @@ def item_view(collection: Collection, item: dict[str, Any]) -> dict[str, Any]:
         "title": collection.stac.get("title") or collection.id,
         "day": day,
         "until": str(item["properties"].get("end_datetime") or day)[:10],
-        "drawn_bands": ", ".join(f'"{band}"' for band in bands_of(item)),
+        "drawn_bands": bands_of(item),
         "bbox": tuple(round(float(v), 4) for v in item["bbox"]),
         "assets": assets,
         "first": next((a["href"] for a in assets if str(a["href"]).startswith("/")), ""),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import html
+import re
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +80,31 @@ def test_an_item_without_pixels_has_no_picture(service: httpx.Client, hub: Any) 
         assert service.get(at, headers=olga | HTML).status_code == 200
     finally:
         service.delete("/collections/for-people/items/far-away", headers=olga)
+
+
+NAMES = ['B04", __import__("os").system("id"), "', "B04\\", "B\n04", "Größe", "it's"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_an_item_says_stays_a_text_in_the_snippets(service: httpx.Client, hub: Any, name: str) -> None:
+    olga = hub.bearer("olga")
+    known = service.get("/collections/for-people/items/for-people_2025-03-14", headers=olga).json()
+    asset = next(iter(known["assets"].values()))
+    href = f"{asset['href'].rpartition('/')[0]}/{name.replace('/', '')}.tif"
+    ours = {**asset, "href": href, "eo:bands": [{"name": name}]}
+    at = "/collections/for-people/items"
+    assert service.post(at, headers=olga, json={**known, "id": "odd", "assets": {"x": ours}}).status_code == 201
+    try:
+        page = service.get(f"{at}/odd", headers=olga | HTML).text
+    finally:
+        service.delete(f"{at}/odd", headers=olga)
+    codes = [html.unescape(found) for found in re.findall(r"<pre[^>]*><code>(.*?)</code></pre>", page, re.DOTALL)]
+    trees = [ast.parse(code) for code in codes]
+    calls = [node.func for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    texts = {node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    assert {name, href, "for-people"} <= texts
+    names = {one.attr if isinstance(one, ast.Attribute) else ast.dump(one) for one in calls}
+    assert names == {"collection", "inside", "during", "Map", "add", "bands", "at", "open"}
 
 
 BOXES = [(8, 45, 9, 46), (-180, -90, 180, 90), (179, -1, 180, 1), (-180, 80, -170, 89.9), (5, 5, 5, 5)]
