@@ -6,6 +6,8 @@ from datetime import date, datetime
 from typing import Any
 
 import bdap
+import numpy as np
+import pandas
 import pytest
 from bdap import filters
 from bdap.maths import TIME
@@ -221,6 +223,12 @@ def test_cubes_are_immutable_and_short_to_look_at() -> None:
         (lambda: S2.during("2024").during("2023"), "no day from 2023-01-01 until 2024-01-01 is among those"),
         (lambda: S2.inside((8, 45, 9, 46)).inside((9, 45, 10, 46)), "(9, 45, 10, 46) does not meet the one chosen"),
         (lambda: S2.inside((10, -20, -10, 0)).inside((-20, -20, 20, 0)), "meet in two places"),
+        (lambda: S2.during(None), "None is no date"),
+        (lambda: S2.during(pandas.NaT), "NaT is no date"),
+        (lambda: S2.during(np.datetime64("NaT", "ns")), "'NaT' is no date"),
+        (lambda: S2.during(["2024"]), "['2024'] is no date"),
+        (lambda: S2.during(True), "True is no date"),
+        (lambda: S2.during("2024-13"), "'2024-13' is no month"),
         (lambda: S2.inside("Ispra"), "'Ispra' is no box"),
         (lambda: S2.where(cloud_cover="few"), "cloud_cover='few' is no number"),
         (lambda: S2.ndvi().where(cloud_cover=1), "where() comes after another operation"),
@@ -254,6 +262,14 @@ def test_what_makes_no_sense_says_so_and_what_to_do(write: Any, part: str) -> No
         (date(2025, 12, 31), date(2025, 12, 31), ["2025-12-31", "2026-01-01"]),
         ("2025-01-01", datetime(2025, 1, 1, 12), ["2025-01-01", "2025-01-01T12:00:00Z"]),
         ("2025-01-01T00:00:00+02:00", "2025-01-02", ["2024-12-31T22:00:00Z", "2025-01-03"]),
+        (datetime(2024, 6, 1), datetime(2024, 6, 30), ["2024-06-01", "2024-07-01"]),
+        (pandas.Timestamp("2024-06-30"), pandas.Timestamp("2024-06-30"), ["2024-06-30", "2024-07-01"]),
+        ("20240601", "20240601", ["2024-06-01", "2024-06-02"]),
+        (2024, 2024, ["2024-01-01", "2025-01-01"]),
+        (np.int64(2024), np.datetime64("2024-06"), ["2024-01-01", "2024-07-01"]),
+        (np.datetime64("2024-06-30"), np.datetime64("2024-06-30", "ns"), ["2024-06-30", "2024-07-01"]),
+        (np.datetime64("2024-06-30T10:30"), np.datetime64("2024-07-01"), ["2024-06-30T10:30:00Z", "2024-07-02"]),
+        ("2024-06-30T10:15:00Z", "2024-06-30T10:15:00Z", ["2024-06-30T10:15:00Z", "2024-06-30T10:15:01Z"]),
     ],
 )
 def test_intervals(first: Any, last: Any, expected: list[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import calendar
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from . import shapes
@@ -15,18 +15,22 @@ from .graph import Callback, Node, Parameter
 BBox = tuple[float, float, float, float]
 SHORT = {"cloud_cover": "eo:cloud_cover", "snow_cover": "eo:snow_cover"}
 OPERATORS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte", "=": "eq", "==": "eq", "!=": "neq"}
+HOW = 'write it as "2025-04-01", or give a date'
 _PERIOD = re.compile(r"(\d{4})(?:-(\d{2}))?")
 _CONDITION = re.compile(r"\s*(<=|>=|==|!=|<|>|=)\s*(.+?)\s*")
 
 
-def interval(first: str | date, last: str | date) -> list[str]:
+def interval(first: Any, last: Any) -> list[str]:
     """[start, end) of the days `first` to `last`, both included. A moment with a time is taken as it is."""
-    start, end = moment(_whole(first)[0]), moment(_whole(last)[1])
+    begin, close = edges(first)[0], edges(last)[1]
+    start, end = moment(begin), moment(close)
     if end < start:
         raise BadCube(f"the dates are swapped: {first} is after {last}", f'write during("{last}", "{first}")')
-    if _is_day(_whole(last)[1]):
+    if _is_day(close):
         end += timedelta(days=1)
-    return [_text(start, _is_day(_whole(first)[0])), _text(end, _is_day(_whole(last)[1]))]
+    elif end == start:
+        end += timedelta(seconds=1)
+    return [_text(start, _is_day(begin)), _text(end, _is_day(close))]
 
 
 def bounding_box(bbox: Any) -> dict[str, float]:
@@ -149,31 +153,44 @@ def _number(text: str) -> Any:
         return text
 
 
-def _whole(value: str | date) -> tuple[str | date, str | date]:
-    """The first and the last day of a month or year."""
+def edges(value: Any) -> tuple[date, date]:
+    """The first and the last day of a year or month; of a day or a moment itself. BadCube for what is none.
+
+    Midnight without a time zone is the day: so pandas and numpy write days.
+    """
+    if hasattr(value, "dtype") or (isinstance(value, int) and not isinstance(value, bool)):
+        value = str(value)  # numpy's dates and years
     if isinstance(value, str) and (match := _PERIOD.fullmatch(value.strip())):
-        year, month = int(match[1]), int(match[2] or 0)
-        if not 0 <= month <= 12 or (match[2] and not month) or not year:
-            raise BadCube(f"{value!r} is no month", 'write it as "2025-04"')
-        last = calendar.monthrange(year, month or 12)[1]
-        return f"{year:04}-{month or 1:02}-01", f"{year:04}-{month or 12:02}-{last}"
-    return value, value
-
-
-def moment(value: str | date) -> datetime:
-    """A day or moment, in UTC."""
+        return _period(value, int(match[1]), match[2])
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            raise BadCube(f"{value!r} is no date", 'write it as "2025-04-01"') from None
-    if not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day)
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+            raise BadCube(f"{value!r} is no date", HOW) from None
+    if not isinstance(value, date) or value != value:
+        raise BadCube(f"{value!r} is no date", HOW)
+    if isinstance(value, datetime) and value.tzinfo is None and value.time() == time():
+        value = value.date()
+    return value, value
 
 
-def _is_day(value: str | date) -> bool:
-    return len(value) == 10 if isinstance(value, str) else not isinstance(value, datetime)
+def _period(text: str, year: int, month: str | None) -> tuple[date, date]:
+    first, last = (int(month), int(month)) if month else (1, 12)
+    if not (year and 1 <= first <= 12):
+        raise BadCube(f"{text!r} is no month", 'write it as "2025-04"')
+    return date(year, first, 1), date(year, last, calendar.monthrange(year, last)[1])
+
+
+def moment(value: str | date) -> datetime:
+    """A day or moment, in UTC."""
+    found = edges(value)[0]
+    if not isinstance(found, datetime):
+        found = datetime(found.year, found.month, found.day)
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def _is_day(value: date) -> bool:
+    return not isinstance(value, datetime)
 
 
 def _text(moment: datetime, day: bool) -> str:
