@@ -12,6 +12,7 @@ from bdap import inter
 from bdap.inter import imap
 from bdap.inter.formula import evaluate
 from bdap.inter.images import find
+from bdap.inter.layers import of_address
 from bdap.inter.rules import parse
 
 from tests.extensions.platform import Platform, platform
@@ -155,6 +156,15 @@ def test_the_address_of_interapros_server_is_led_here(client: bdap.Client, servi
     shown.add_layer(ipyleaflet.TileLayer(url="https://tiles.example/?procid=other", name="theirs"))
     urls = {each.name: each.url for each in shown.layers}
     assert urls["B04"].startswith(services.root) and urls["theirs"].startswith("https://tiles.example")
+
+
+def test_layers_that_nobody_holds_are_forgotten_in_time(client: bdap.Client) -> None:
+    picture = inter.ImageCollection("s2").process().band("B04")
+    held, alone = picture.toLayer(), str(picture.toLayer())
+    assert of_address(f"?procid={alone}") is not None, "an address alone is enough for the latest"
+    for _ in range(100):
+        picture.toLayer()
+    assert of_address(f"?procid={alone}") is None and of_address(f"?procid={held}") is held.layer
 
 
 class Catalogue:

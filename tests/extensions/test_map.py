@@ -12,6 +12,7 @@ import pytest
 from bdap import client as clients
 from bdap.charts import points, timeseries_figure
 from bdap.map.shown import NOWHERE
+from ipywidgets.widgets.widget import _instances
 
 from tests.extensions.platform import BOUNDS, DAYS, Platform, platform
 
@@ -249,6 +250,39 @@ def test_a_slider_shows_what_it_stands_at(ndvi: bdap.Cube, services: Platform) -
     assert [layer.opacity for layer in tiles(shown)].count(1) == 1
     sent = services.posted("/services")[-1]["process"]["process_graph"]["apply1"]["arguments"]["process"]
     assert sent["process_graph"]["gt1"]["arguments"]["y"] == 0.6
+
+
+def test_widgets_that_are_shown_no_more_are_closed(ndvi: bdap.Cube, services: Platform) -> None:
+    services.times = [f"{day}T10:15:00Z" for day in DAYS]
+    services.values = dict.fromkeys(services.times, 0.5)
+    services.chain = [{"node": "a", "process": "load_collection", "values": services.values}]
+    shown = bdap.Map().add(ndvi, "NDVI").draw()
+    figure = shown.series_figure("NDVI")
+
+    def uses(kind: str) -> None:
+        if kind == "pan":
+            loaded(shown, "NDVI")
+        elif kind == "click":
+            shown.identify(45.6, 8.6)
+        elif kind == "histogram":
+            services.times = []
+            assert shown.show_histogram(ndvi.median()).messages == []
+        elif kind == "message":
+            shown._say("x", bdap.BadCube("wrong", "mend it"))
+            shown._hush("x")
+        elif kind == "draw":
+            shown.draw()._sheet.tell({"type": "LineString", "coordinates": [[8.6, 45.6], [8.7, 45.6]]})
+        else:
+            shown.add(ndvi.max(), "more").drop("more")
+
+    for kind in ("pan", "click", "message", "draw", "layer", "histogram"):
+        uses(kind)
+        before = len(_instances)
+        for _ in range(5):
+            uses(kind)
+        assert len(_instances) == before, kind
+    assert figure.comm is not None and len(figure.marks) == 1 and figure.marks[0].comm is not None
+    assert all(each.comm is not None for each in [*shown.layers, *shown.controls])
 
 
 def test_a_histogram_on_the_map_and_beside_it(ndvi: bdap.Cube) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import deque
 from typing import Any
+from weakref import WeakValueDictionary
 
 _numbers = itertools.count(1)
-_known: dict[str, Any] = {}
+_known: WeakValueDictionary[str, Any] = WeakValueDictionary()
+_latest: deque[Any] = deque(maxlen=100)
+"""Layers whose id may live on in an address alone; older ones live as long as somebody holds them."""
 _PROCID = re.compile(r"[?&]procid=([\w-]+)")
 
 
@@ -21,7 +25,8 @@ def remember(layer: Any) -> LayerId:
     """An id for the layer as it is now."""
     made = LayerId(f"bdap-{next(_numbers)}")
     made.layer = layer
-    _known[made] = layer
+    _known[str(made)] = layer
+    _latest.append(layer)
     return made
 
 

@@ -13,6 +13,7 @@ from IPython.display import display
 
 from ..errors import BadCube, BdapError
 from . import messages, view
+from .closing import shut
 from .ground import OFFLINE, ground_of
 from .legends import message_html
 from .panel import Panel
@@ -35,13 +36,18 @@ class Base(ipyleaflet.Map):
         self._ground = ground_of(basemap)
         self._apart: set[ipyleaflet.Layer] = set()
         self._own: set[ipyleaflet.Layer] = set()
+        self._drawn: set[ipyleaflet.Layer] = set()
         self._extra: list[ipyleaflet.Layer] = []
         self._notes: dict[str, ipyleaflet.WidgetControl] = {}
+        self._lasting: set[widgets.DOMWidget] = set()
         self._errors: dict[str, BdapError] = {}
         self._placed = center is not None
         self._said = widgets.HTML(layout=widgets.Layout(display="none"))
         options.setdefault("scroll_wheel_zoom", True)
         options.setdefault("layout", widgets.Layout(height=height, width="100%"))
+        self._legend = widgets.HTML(
+            layout={"max_width": "240px", "max_height": "240px", "overflow": "auto", "min_width": "150px"}
+        )
         super().__init__(
             center=center or (47.0, 9.0), zoom=4 if zoom is None else zoom, layers=tuple(self._ground), **options
         )
@@ -121,15 +127,20 @@ class Base(ipyleaflet.Map):
 
     def _changed(self) -> Self:
         """Layers, legends and the panel as they are now."""
-        own = {layer for each in self._shown.values() for layer in each.drawn()} | set(self._ground) | self._apart
+        drawn = {layer for each in self._shown.values() for layer in each.drawn()}
+        own = drawn | set(self._ground) | self._apart
         others = [layer for layer in self.layers if layer not in own and layer not in self._own]
         others += [layer for layer in self._extra if layer not in others]
         self._own = own
         wanted = arranged(self._ground, self._shown.values(), others, self._apart)
         if wanted != tuple(self.layers):
             self._lay(wanted)
+        for layer in self._drawn - drawn:
+            shut(layer)
+        self._drawn = drawn
         legends = [each.legend for each in reversed(self._shown.values()) if each.visible and each.legend]
-        self._note("legend", _legends(legends) if legends else None, "bottomright")
+        self._legend.value = '<div style="height:8px"></div>'.join(legends)
+        self._note("legend", self._legend if legends else None, "bottomright", lasting=True)
         self.panel.refresh()
         return self
 
@@ -156,26 +167,28 @@ class Base(ipyleaflet.Map):
         box = messages.box(self._errors, self._hush) if self._errors else None
         self._note("errors", box, "bottomleft")
 
-    def _note(self, key: str, widget: widgets.DOMWidget | None, position: str = "topright") -> None:
-        old = self._notes.get(key)
-        if widget is None:
-            if old is not None:
-                self.remove(self._notes.pop(key))
-            return
-        widget.layout.margin = "4px 8px"
-        if old is not None:
-            old.widget = widget
-            return
-        self._notes[key] = ipyleaflet.WidgetControl(widget=widget, position=position)
-        super().add(self._notes[key])
+    def _note(
+        self, key: str, widget: widgets.DOMWidget | None, position: str = "topright", lasting: bool = False
+    ) -> None:
+        """What lies on the map under a key; the former one is closed unless it was `lasting`: noted again and again."""
+        control = self._notes.get(key)
+        before = control.widget if control is not None else None
+        if widget is not None:
+            widget.layout.margin = "4px 8px"
+            if lasting:
+                self._lasting.add(widget)
+        if control is None and widget is not None:
+            self._notes[key] = ipyleaflet.WidgetControl(widget=widget, position=position)
+            super().add(self._notes[key])
+        elif control is not None and widget is not None:
+            control.widget = widget
+        elif control is not None:
+            self.remove(self._notes.pop(key))
+            control.close()
+        if before is not None and before is not widget and before not in self._lasting:
+            shut(before)
 
     @property
     def messages(self) -> list[str]:
         """What the error messages on the map are about."""
         return list(self._errors)
-
-
-def _legends(legends: list[str]) -> widgets.HTML:
-    text = '<div style="height:8px"></div>'.join(legends)
-    layout = widgets.Layout(max_width="240px", max_height="240px", overflow="auto", min_width="150px")
-    return widgets.HTML(text, layout=layout)

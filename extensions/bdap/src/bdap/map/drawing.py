@@ -14,6 +14,7 @@ from ..charts import histogram_figure, lines_figure, scatter_figure
 from ..cube import Cube
 from ..errors import BadCube, BdapError
 from . import areas
+from .closing import shut
 from .compare import Compare
 from .identify import CHART, small
 from .legends import message_html
@@ -44,6 +45,10 @@ class Drawing(Compare):
             self._pen.circlemarker = {}
             self._pen.on_draw(self._on_draw)
             ipyleaflet.Map.add(self, self._pen)
+        if self._sheet is not None:
+            self._note("series", None)
+            self._lasting.discard(self._sheet.widget)
+            shut(self._sheet.widget)
         self._sheet = Sheet(self, cube)
         return self
 
@@ -81,7 +86,7 @@ class Drawing(Compare):
             self.identify(lat, lon)
         else:
             self._sheet.tell(areas.clean(geo_json)["geometry"])
-            self._note("series", self._sheet.widget, "bottomright")
+            self._note("series", self._sheet.widget, "bottomright", lasting=True)
 
     def _topmost(self) -> Cube:
         for one in reversed(self._shown.values()):
@@ -115,11 +120,14 @@ class Sheet:
     def _show(self) -> None:
         if not self.geometry:
             return
+        before = self._place.children
         try:
             cube = self.map._topmost() if self.cube is None else self.cube
             self._place.children = (CHARTS[self.choice.value](cube, self.geometry),)
         except BdapError as error:
             self._place.children = (widgets.HTML(message_html(error, self.choice.value)),)
+        for each in before:
+            shut(each)
 
 
 def histogram(cube: Cube, geometry: Mapping[str, Any]) -> bqplot.Figure:

@@ -14,6 +14,7 @@ from .. import ask, walk
 from ..charts import lines_figure, timeseries_figure
 from ..errors import BdapError
 from . import chain
+from .closing import shut
 from .rasters import Rasters
 from .shown import Raster
 
@@ -27,6 +28,7 @@ class Identify(Rasters):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self._popup: ipyleaflet.Popup | None = None
+        self._told = widgets.HTML()
         self._followers: list[Clicked] = []
         self.clicks = True
         self._feature = ""
@@ -45,7 +47,11 @@ class Identify(Rasters):
             name, found = self._course()
             if found:
                 fresh = lines_figure(found, "", low, high, period=self._period(name))
+                before = [*figure.marks, *figure.axes]
                 figure.marks, figure.axes = fresh.marks, fresh.axes
+                fresh.marks, fresh.axes = [], []
+                for each in (*before, fresh):
+                    shut(each)
                 figure.title = f"{title} at {lat:.4f}, {lon:.4f}".strip()
 
         self.on_click_value(follow)
@@ -90,7 +96,8 @@ class Identify(Rasters):
         place = f'<div style="color:#595959">{lat:.5f}, {lon:.5f}</div>'
         steps = chain.opened([(name if len(details) > 1 else "", html) for name, html in details if html])
         text = f'{self._feature}<table style="line-height:1.5">{"".join(rows)}</table>{place}{steps}'
-        self._pop(lat, lon, widgets.HTML(text, layout={"width": f"{WIDTH - 10}px" if steps else "auto"}))
+        self._told.value, self._told.layout.width = text, f"{WIDTH - 10}px" if steps else "auto"
+        self._pop(lat, lon)
         name, found = self._course()
         if found:
             self._chart(f"{name} at {lat:.4f}, {lon:.4f}", lines_figure(found, period=self._period(name)))
@@ -111,19 +118,19 @@ class Identify(Rasters):
         head.layout.justify_content = "space-between"
         self._note("series", widgets.VBox([head, small(course)], layout={"width": CHART}), "bottomright")
 
-    def _pop(self, lat: float, lon: float, child: widgets.DOMWidget) -> None:
+    def _pop(self, lat: float, lon: float) -> None:
         if self._popup is not None:
-            self._popup.child = child
             self._popup.open_popup([lat, lon])
             return
         size = {"min_width": WIDTH, "max_width": WIDTH}
-        self._popup = ipyleaflet.Popup(location=[lat, lon], child=child, auto_close=False, **size)
+        self._popup = ipyleaflet.Popup(location=[lat, lon], child=self._told, auto_close=False, **size)
         self._extra.append(self._popup)  # it gets its place among the layers at once: it must not move
         self._changed()
 
 
 def small(figure: bqplot.Figure, height: int = 150) -> bqplot.Figure:
     """A chart for a corner of the map."""
+    shut(figure.layout)
     figure.layout = widgets.Layout(width=CHART, height=f"{height}px", min_width="0")
     figure.fig_margin = {"top": 8 if not figure.title else 28, "bottom": 26, "left": 44, "right": 16}
     figure.title_style = {"font-size": "12px"}

@@ -40,7 +40,7 @@ def box(errors: Mapping[str, BdapError], close: Callable[[str], None]) -> widget
 
 
 def _part(error: BdapError, names: list[str], close: Callable[[str], None]) -> widgets.VBox:
-    button = widgets.Button(description="Close", tooltip=f"Close the message about {', '.join(names)}")
-    button.layout = widgets.Layout(width="auto", min_height="28px")
+    hint, layout = f"Close the message about {', '.join(names)}", widgets.Layout(width="auto", min_height="28px")
+    button = widgets.Button(description="Close", tooltip=hint, layout=layout)
     button.on_click(lambda _: [close(name) for name in names])
     return widgets.VBox([widgets.HTML(message_html(error, ", ".join(names))), button])

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
+from .closing import shut
+
 if TYPE_CHECKING:
     from .base import Base
     from .shown import Shown
@@ -37,12 +39,15 @@ class Panel:
         """Tell what the map shows now."""
         shown = self.map._shown
         self.button.description = f"Layers ({len(shown)})" if shown else "Layers"
+        gone = [row.widget for name, row in self._rows.items() if name not in shown]
         self._rows = {name: self._rows.get(name) or Row(self.map, name) for name in shown}
         for place, (name, one) in enumerate(shown.items()):
             self._rows[name].tell(one, place == 0, place == len(shown) - 1)
         wanted = tuple(row.widget for row in reversed(self._rows.values()))
         if wanted != self._list.children:
             self._list.children = wanted
+        for each in gone:
+            shut(each)
 
 
 class Row:

@@ -15,7 +15,7 @@ from ..cube import Cube
 from ..errors import BadCube, BdapError, ServiceError
 from .base import Base
 from .legends import legend_html
-from .shown import Raster, at_time, tile_layer
+from .shown import Raster, Shown, at_time, tile_layer
 from .times import TimeBar, around, slider
 
 
@@ -84,6 +84,11 @@ class Rasters(Base):
             one.bar.tell(known, one.time)
         one.turn()
         return self._pooled(one)
+
+    def _put(self, one: Shown) -> None:
+        super()._put(one)
+        if not isinstance(one, Raster):  # it may have taken the place of one
+            self._note(f"time {one.name}", None)
 
     # --- inside -------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from ..charts import histogram_figure
 from ..cube import Cube
 from ..errors import BdapError
 from . import view
+from .closing import shut
 from .printing import Printing
 
 
@@ -28,6 +29,7 @@ class Map(Printing):
             self._say("histogram", error)
             return self
         self._hush("histogram")
+        shut(figure.layout)
         figure.layout = widgets.Layout(width="330px", height="230px")
         self._note("chart", figure, "bottomright")
         return self
