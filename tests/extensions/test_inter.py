@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import bdap
 import ipyleaflet
@@ -11,7 +12,7 @@ import pytest
 from bdap import inter
 from bdap.inter import imap
 from bdap.inter.formula import evaluate
-from bdap.inter.images import find
+from bdap.inter.images import _enlarged, find
 from bdap.inter.layers import of_address
 from bdap.inter.rules import parse
 
@@ -195,6 +196,30 @@ def test_the_tree_knows_vectors_countries_and_the_platforms_own(client: bdap.Cli
         inter.Collection(inter.collections.BaseData.Elevation.MERIT)
 
 
+@pytest.mark.parametrize(("given", "kept"), [("007", "007"), ("20", 20), (20, 20), ("20.5", 20.5), ("1e3", "1e3")])
+def test_a_text_that_is_no_number_stays_a_text(client: bdap.Client, given: object, kept: object) -> None:
+    graph = inter.ImageCollection("s2").filterOn("name", "=", given).process().cube.graph
+    load = next(node for node in graph.values() if node["process_id"] == "load_collection")
+    (test,) = load["arguments"]["properties"]["name"]["process_graph"].values()
+    assert (test["process_id"], test["arguments"]["y"]) == ("eq", kept)
+
+
+def test_a_place_at_the_date_line_is_enlarged_across_it() -> None:
+    assert _enlarged((8, 45, 9, 46), 1) == (7, 44, 10, 47)
+    assert _enlarged((178, -18, 179, -17), 2) == (176, -20, -179, -15)
+    assert _enlarged((-179, 0, -178, 1), 2) == (179, -2, -176, 3)
+    assert _enlarged((-100, -80, 100, 80), 90) == (-180, -90, 180, 90)
+
+
+def test_vectors_without_values_or_extent(regions: inter.VectorLayer, tmp_path: Path) -> None:
+    regions.joinAdd("code", "value", ["A", "B"], [0.2, float("nan")]).colorCustom(["#aa0000", "#00aa00"])
+    regions.legendGraduated("value", breaks=[1, 10])
+    assert regions.style_of(regions.features[1])["fillOpacity"] == 0
+    assert inter.VectorLayer().geomAdd("POINT EMPTY").bounds() is None
+    (tmp_path / "regions.geojson").write_text(json.dumps(REGIONS))
+    assert inter.VectorLayer(tmp_path / "regions.geojson").all("code") == ["A", "B"]
+
+
 def test_bits_and_what_cannot_be(client: bdap.Client) -> None:
     def picture() -> inter.ImageProcess:
         return inter.ImageCollection("s2").process().band("QA_PIXEL")
@@ -208,6 +233,11 @@ def test_bits_and_what_cannot_be(client: bdap.Client) -> None:
         lambda: picture().scale(2, 1),
         lambda: picture().blend(picture(), 2),
         lambda: picture().classify([1, 2], ["#ff0000"]),
+        lambda: picture().classify([1], ["#ff0000", "#00ff00"], ["low"]),
+        lambda: picture().arith("**", picture()),
+        lambda: inter.VectorLayer().geomAdd("POLYGON bad"),
+        lambda: inter.VectorLayer().joinAdd("a", "b", [1, 2], [1]),
+        lambda: inter.VectorLayer(Path("nowhere.shp")),
         lambda: imap.Map().addBasemap(3),
         lambda: imap.identifyPointEx(picture(), 8, 45, 3857),
         lambda: inter.VectorLayer().legendGraduated("a", breaks=[1]),

@@ -142,6 +142,8 @@ def test_colours_by_numbers_and_by_words() -> None:
     words = symbols(FIELDS["features"], "#000000", 0.2, 2, "name", {"a": "#ff0000", "b": "#00ff00"})
     assert (words.of({"name": "b"}), words.of({"name": "z"})) == ("#00ff00", OTHER)
     assert symbols(FIELDS["features"], "#123456", 0.2, 2).of({}) == "#123456"
+    table = [*FIELDS["features"], square("none", float("nan"))]
+    assert symbols(table, "#000000", 0.2, 2, "size").edges == found.edges and found.of({"size": float("nan")}) == OTHER
     same = symbols([square("a", 1), square("b", 1)], "#000000", 0.2, 2, "size")
     assert same.of({"size": 1.0}) == same.colors[0] != OTHER
 
@@ -274,6 +276,12 @@ def test_a_state_makes_the_same_map_again(ndvi: bdap.Cube, services: Platform, t
     assert again._shown["dates"].layer.url.endswith("time=2025-06-15T10:15:00Z")
     with pytest.raises(bdap.BadCube, match="no state of a map"):
         bdap.Map.from_state({"center": [0, 0]})
+    for broken in ({"version": 1}, {**shown.state, "center": "x"}, {**shown.state, "layers": [{"kind": "cube"}]}):
+        with pytest.raises(bdap.BadCube, match="state of a map is not whole"):
+            bdap.Map.from_state(broken)
+    for write in (shown.save_state, shown.png):
+        with pytest.raises(bdap.BadCube, match="cannot be written"):
+            write(tmp_path / "nowhere" / "map")
     with pytest.raises(bdap.BadCube, match="holds no map"):
         bdap.Map.from_state(tmp_path / "none.json")
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import operator as operators
 import re
+from collections.abc import Callable
 from datetime import date
 from typing import Any, Self
 
 from .. import client as clients
 from .. import places
+from ..conditions import prop
 from ..cube import Cube, collection
 from ..errors import BadCube
 from .process import ImageProcess
@@ -34,7 +37,15 @@ ATTRIBUTES = {
     "orbit": "sat:relative_orbit",
 }
 """interapro's attributes, and the properties of STAC that they are here."""
-OPERATORS = ("<", "<=", ">", ">=", "=", "==", "!=")
+OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "<": operators.lt,
+    "<=": operators.le,
+    ">": operators.gt,
+    ">=": operators.ge,
+    "=": operators.eq,
+    "==": operators.eq,
+    "!=": operators.ne,
+}
 
 
 class ImageCollection:
@@ -46,9 +57,7 @@ class ImageCollection:
 
     def filterOnGeoName(self, name: str, enlarge: float = 0.0, country: str = "") -> Self:
         """Images around a town, or in the box of a country, made larger by `enlarge` degrees on each side."""
-        west, south, east, north = places.find(name, country).box()
-        box = (west - enlarge, max(south - enlarge, -90), east + enlarge, min(north + enlarge, 90))
-        return self._now(self._cube.inside(box))
+        return self._now(self._cube.inside(_enlarged(places.find(name, country).box(), enlarge)))
 
     def filterOnBBox(self, west: float, south: float, east: float, north: float) -> Self:
         """Images that meet a box in degrees."""
@@ -67,7 +76,7 @@ class ImageCollection:
         if operator not in OPERATORS:
             raise BadCube(f"filterOn() got the operator {operator!r}", f"use one of {' '.join(OPERATORS)}")
         name = ATTRIBUTES.get(attribute.lower(), attribute)
-        return self._now(self._cube.where(**{name: f"{operator} {value}"}))
+        return self._now(self._cube.where(OPERATORS[operator](prop[name], _number(value))))
 
     def sort(self, attribute: str = "datetime", ascending: bool = True) -> Self:
         """The order in which limit() takes images. Which one lies on top is another matter: see process()."""
@@ -95,6 +104,23 @@ class ImageCollection:
     def _now(self, cube: Cube) -> Self:
         self._cube = cube
         return self
+
+
+def _enlarged(box: tuple[float, float, float, float], by: float) -> tuple[float, float, float, float]:
+    """A box made larger on each side, around the globe at most."""
+    west, south, east, north = box[0] - by, max(box[1] - by, -90), box[2] + by, min(box[3] + by, 90)
+    if east - west >= 360:
+        return -180, south, 180, north
+    return west + 360 if west < -180 else west, south, east - 360 if east > 180 else east, north
+
+
+def _number(value: Any) -> Any:
+    """A text that is written as numbers are ("20") as a number; others ("007") stay texts."""
+    try:
+        number = float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+    return number if f"{number:.15g}" == str(value).strip() else value
 
 
 def find(name: str, client: clients.Client) -> str:

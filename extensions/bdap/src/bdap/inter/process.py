@@ -60,7 +60,7 @@ class ImageProcess:
         return self._now(evaluate(formula, lambda name: self.cube.band(self._band(name))))
 
     def arith(self, operator: str, other: ImageProcess | float) -> Self:
-        """+ - * / or ** with a number or another picture."""
+        """+ - * / with a number or another picture; ** with a number."""
         if operator not in ARITHMETIC:
             raise BadCube(f"arith() got the operator {operator!r}", f"use one of {' '.join(ARITHMETIC)}")
         with_ = other.cube if isinstance(other, ImageProcess) else other
@@ -134,6 +134,8 @@ class ImageProcess:
         """Intervals between rising breaks, one colour (and label) more than breaks."""
         if len(colours) != len(breaks) + 1:
             raise BadCube(f"classify() got {len(breaks)} breaks and {len(colours)} colours", "give one colour more")
+        if labels and len(labels) != len(colours):
+            raise BadCube(f"classify() got {len(colours)} colours and {len(labels)} labels", "give as many labels")
         edges = [None, *breaks, None]
         made = []
         for i, colour in enumerate(colours):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -21,7 +22,7 @@ GEOMETRY = "GEOMETRY"
 class VectorLayer:
     """Features (GeoJSON, WKT, or any file that geopandas reads) and how they are drawn."""
 
-    def __init__(self, source: str = "", features: Sequence[dict[str, Any]] = ()) -> None:
+    def __init__(self, source: str | Path = "", features: Sequence[dict[str, Any]] = ()) -> None:
         self.features = [_feature(each) for each in features]
         self._rules: list[tuple[str, rules.Rule, dict[str, str]]] = []
         self._colours: list[str] = []
@@ -29,26 +30,33 @@ class VectorLayer:
         self._line: dict[str, str] = {}
         self.strength = 1.0
         self._parameters: dict[str, str] = {}
-        if source and source.lower() not in ("wkt", "vector", "file"):
+        if source and str(source).lower() not in ("wkt", "vector", "file"):
             self.fileAdd(source)
 
     # --- data ---------------------------------------------------------------------------------------------------
 
-    def fileAdd(self, source: str) -> Self:
+    def fileAdd(self, source: str | Path) -> Self:
         """The features of a file, or of a text in GeoJSON."""
-        self.features += [_feature(each) for each in _read(source)]
+        self.features += [_feature(each) for each in _read(str(source))]
         return self
 
     def geomAdd(self, wkt: str) -> Self:
         """One more feature, from its WKT in degrees."""
         from shapely import from_wkt
+        from shapely.errors import ShapelyError
         from shapely.geometry import mapping
 
-        self.features.append(_feature({"geometry": mapping(from_wkt(wkt)), "properties": {}}))
+        try:
+            shape = from_wkt(wkt)
+        except (ShapelyError, TypeError):
+            raise BadCube(f"{wkt!r:.80} is no WKT", 'write it as "POLYGON ((8 45, 9 45, 9 46, 8 45))"') from None
+        self.features.append(_feature({"geometry": mapping(shape), "properties": {}}))
         return self
 
     def joinAdd(self, key: str, name: str, keys: Sequence[Any], values: Sequence[Any]) -> Self:
         """A new attribute `name`: the value of the key that a feature has in its attribute `key`; others get none."""
+        if len(keys) != len(values):
+            raise BadCube(f"joinAdd() got {len(keys)} keys and {len(values)} values", "give a value for each key")
         known = {str(one): value for one, value in zip(keys, values, strict=True)}
         for feature in self.features:
             found = feature["properties"]
@@ -174,7 +182,7 @@ class VectorLayer:
         assert self._graduated is not None
         name, edges = self._graduated
         value = properties.get(name)
-        if not isinstance(value, int | float):
+        if not isinstance(value, int | float) or math.isnan(value):
             return {"fill-opacity": "0"}
         place = next((i for i, edge in enumerate(edges) if value <= edge), len(edges) - 1)
         return {"fill": self._colours[min(place, len(self._colours) - 1)]}
@@ -185,7 +193,7 @@ class VectorLayer:
         from shapely.geometry import shape
 
         shapes = [shape(each["geometry"]) for each in self.features if each["geometry"]]
-        if not shapes:
+        if not shapes or math.isnan(total_bounds(shapes)[0]):  # all are empty
             return None
         west, south, east, north = (float(edge) for edge in total_bounds(shapes))
         return west, south, east, north

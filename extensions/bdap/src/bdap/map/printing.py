@@ -12,7 +12,7 @@ from ..errors import BadCube
 from . import features, view
 from .ground import OFFLINE
 from .shown import Raster, Shown
-from .state import Keeping
+from .state import Keeping, written
 from .vectors import Vector
 
 MOST = 20_000
@@ -38,7 +38,7 @@ class Printing(Keeping):
         body["layers"] += [_drawing(each) for each in self.drawn["features"]]
         content = self._client().printed(body)
         if path:
-            Path(path).write_bytes(content)
+            written(path, content)
         return content
 
     def view_box(self) -> view.Box:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from traitlets import TraitError
+
 from ..client import Client
 from ..cube import from_json
 from ..errors import BadCube
@@ -85,7 +87,7 @@ class Keeping(Vectors):
 
     def save_state(self, path: str | Path) -> None:
         """Write the state into a file beside the notebook."""
-        Path(path).write_text(json.dumps(self.state, indent=1))
+        written(path, json.dumps(self.state, indent=1).encode())
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any] | str | Path, client: Client | None = None, **options: Any) -> Self:
@@ -97,7 +99,15 @@ class Keeping(Vectors):
                 raise BadCube(f"{state} holds no map: {error}", "give the file that save_state wrote") from None
         if not isinstance(state, Mapping) or state.get("version") != VERSION:
             raise BadCube("this is no state of a map", "give what map.state was")
-        made = cls(tuple(state["center"]), state["zoom"], basemap=state["basemap"], **options)
+        try:
+            return cls._of_state(state, client, options)
+        except (LookupError, TypeError, ValueError, AttributeError, TraitError) as error:
+            raise BadCube(f"this state of a map is not whole: {error}", "give what map.state was") from None
+
+    @classmethod
+    def _of_state(cls, state: Mapping[str, Any], client: Client | None, options: Mapping[str, Any]) -> Self:
+        lat, lon = (float(each) for each in state["center"])
+        made = cls((lat, lon), state["zoom"], basemap=state["basemap"], **options)
         for layer in state["layers"]:
             made._restore(layer, client)
         if state.get("swipe"):
@@ -124,6 +134,14 @@ class Keeping(Vectors):
                 self.add_wms(layer["url"], layer["layers"], name, opacity, layer["format"])
         if not layer["visible"] and name in self._shown:
             self.hide(name)
+
+
+def written(path: str | Path, content: bytes) -> None:
+    """A file with that content; BadCube where it cannot be."""
+    try:
+        Path(path).write_bytes(content)
+    except OSError as error:
+        raise BadCube(f"{path} cannot be written: {error.strerror}", "give a file in a folder that is yours") from None
 
 
 def _kept(one: Shown) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +33,7 @@ class Symbols:
         if self.words:
             return self.colors[self.words.index(value)] if value in self.words else OTHER
         if self.edges:
-            if not isinstance(value, int | float):
+            if not isinstance(value, int | float) or math.isnan(value):
                 return OTHER
             place = sum(value >= edge for edge in self.edges[1:-1])
             return self.colors[place]
@@ -59,7 +60,7 @@ def symbols(
     """The symbols of some features; BadCube where none of them has the attribute."""
     if not by:
         return Symbols(color, fill, width)
-    values = [each["properties"].get(by) for each in features if (each.get("properties") or {}).get(by) is not None]
+    values = [value for each in features if not _missing(value := (each.get("properties") or {}).get(by))]
     if not values:
         has = sorted({key for each in features[:50] for key in (each.get("properties") or {})})
         raise BadCube(f"no feature has the attribute {by!r}", f"they have {', '.join(has) or 'none'}")
@@ -71,6 +72,11 @@ def symbols(
     chosen = tuple(colors or WORDS)
     kept = tuple(words[: len(chosen)])
     return Symbols(color, fill, width, by, words=kept, colors=chosen[: len(kept)])
+
+
+def _missing(value: Any) -> bool:
+    """Tables have NaN where there is nothing."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _classes(values: list[float], colors: tuple[str, ...], plain: Symbols) -> Symbols:
