@@ -147,15 +147,21 @@ def catalogue_watch(names: tuple[str, ...], every: float, prune: bool, once: boo
 def publish(path: Path, **fields: str) -> None:
     """Publish a notebook (.ipynb, .zip or a folder) as a dashboard. Needs BDAP_TOKEN or a notebook server's token.
 
-    A folder's bdap-dashboard.yaml may say title, description, slug, visibility and entry.
+    A folder's bdap-dashboard.yaml may say title, description, slug, visibility and entry. Where it asks for more people
+    than the project's, say --visibility yourself, or yes when asked. Prints the address and who may open it.
     """
     from ..dashboards.client import publish as send
+    from ..dashboards.client import wanted_visibility
 
     token = os.environ.get("BDAP_TOKEN") or os.environ.get("JUPYTERHUB_API_TOKEN", "")
     if not token:
         raise BadRequest("there is no token", "make one at /hub/token and set BDAP_TOKEN")
     url = os.environ.get("BDAP_DASHBOARDS_URL") or f"{settings.load().hub.public_url}/services/dashboards"
-    click.echo(send(url, token, path, **fields)["url"])
+    wanted = "" if fields["visibility"] or not sys.stdin.isatty() else wanted_visibility(path)
+    if wanted and click.confirm(f"{path} asks for the visibility {wanted!r:.40}. Publish it so?"):
+        fields["visibility"] = wanted
+    made = send(url, token, path, **fields)
+    click.echo(f"{made['url']} (visibility: {made['visibility']})")
 
 
 @main.command("settings")

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from ..errors import BadRequest, BdapError, Unavailable
-from .manifest import read_manifest
+from .manifest import NAME, read_manifest
 
 SECONDS = 300
 
@@ -18,10 +18,16 @@ SECONDS = 300
 def publish(url: str, token: str, path: Path, *, project: str, slug: str = "", **fields: str) -> dict[str, Any]:
     """Publish the notebook, zip archive or folder at `path`; the dashboard's id, url, version and status.
 
-    What the folder's bdap-dashboard.yaml says counts where nothing else is given.
+    What the folder's bdap-dashboard.yaml says counts where nothing else is given; somebody else may have written it, so
+    who publishes says it themselves where more people than the project's are to see it.
     `url` is the service's address (…/services/dashboards). Raises the service's refusal as BdapError.
     """
     name, content = pack(path)
+    if not fields.get("visibility") and (wanted := wanted_visibility(path)):
+        raise BadRequest(
+            f"{path / NAME} asks for visibility {wanted!r:.40}: more people than the project's",
+            "say --visibility yourself, or project",
+        )
     said = {**(read_manifest(path) if path.is_dir() else {}), **{k: v for k, v in fields.items() if v}}
     data = {"slug": _slug(path), **said, "project": project, **({"slug": slug} if slug else {})}
     try:
@@ -38,6 +44,12 @@ def publish(url: str, token: str, path: Path, *, project: str, slug: str = "", *
         raise _refusal(answer)
     made: dict[str, Any] = answer.json()
     return made
+
+
+def wanted_visibility(path: Path) -> str:
+    """The visibility that a folder's bdap-dashboard.yaml asks for, if it is not the project's members alone."""
+    wanted = read_manifest(path).get("visibility", "") if path.is_dir() else ""
+    return "" if wanted == "project" else wanted
 
 
 def pack(path: Path) -> tuple[str, bytes]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from bdap_hub import cli
 from bdap_hub.dashboards.client import publish
 from bdap_hub.dashboards.manifest import NAME, read_manifest
 from bdap_hub.errors import BadRequest, BdapError
@@ -39,7 +41,33 @@ def test_what_a_folder_says_of_itself(tmp_path):
         ("titel: Wheat", "'titel', which nobody knows"),
         ("title: [1]", "no list"),
         ("a: b: c", "no YAML"),
+        ("title: 2024-13-45", "no YAML"),
+        ("titel: Wheat\n5: x", "says 5, which nobody knows"),
     ):
         (tmp_path / NAME).write_text(text)
         with pytest.raises(BadRequest, match=part):
             read_manifest(tmp_path)
+
+
+def test_who_publishes_says_it_themselves_where_more_people_are_to_see_it(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    (folder / "index.ipynb").write_bytes(notebook("1"))
+    (folder / NAME).write_text("title: Shared\nvisibility: public\n")
+    monkeypatch.setenv("BDAP_TOKEN", platform.hub.token("ana"))
+    monkeypatch.setenv("BDAP_DASHBOARDS_URL", f"{platform.hub.url}/services/dashboards")
+    command = ["publish", str(folder), "--project", "agriculture"]
+    refused = CliRunner().invoke(cli.main, command)
+    assert refused.exit_code == 1 and "asks for visibility 'public'" in refused.output
+    address = platform.settings.dashboards.address("agriculture", "shared")
+    for visibility in ("public", "project"):
+        made = CliRunner().invoke(cli.main, [*command, "--visibility", visibility])
+        assert made.output == f"{address} (visibility: {visibility})\n", made.output
+    with monkeypatch.context() as patch:
+        patch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True)
+        assert "asks for visibility" in CliRunner().invoke(cli.main, command, input="n\n").output
+        assert "(visibility: public)" in CliRunner().invoke(cli.main, command, input="y\n").output
+    (folder / NAME).write_text("title: Shared\nvisibility: project\n")
+    assert "(visibility: project)" in CliRunner().invoke(cli.main, command).output

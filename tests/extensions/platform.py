@@ -35,6 +35,9 @@ class Platform:
     refusal: tuple[int, Any] | None = None
     full: list[dict[str, Any]] = field(default_factory=list)
     """Services that leave no room for another one."""
+    owner: str = "ana"
+    gone: set[str] = field(default_factory=set)
+    """Services that somebody took away."""
     values: dict[str, float | None] = field(default_factory=lambda: {"value": 0.625})
     times: list[str] = field(default_factory=list)
     chain: list[dict[str, Any]] = field(default_factory=list)
@@ -88,6 +91,10 @@ def _answer(made: Platform, call: Call) -> tuple[int, Any]:
     if call.method == "DELETE":
         made.full.clear()
         return 204, ""
+    if call.path.endswith("/me"):
+        return 200, {"user_id": made.owner}
+    if call.method != "POST" and call.path.split("/")[-2] in made.gone:
+        return 404, {"code": "ServiceNotFound", "message": "you have no such service", "remedy": ""}
     if call.path.endswith("/services") and call.method == "GET":
         return 200, {"services": list(made.full)}
     if call.path.endswith("/services") and made.full:

@@ -78,6 +78,33 @@ def test_old_questions_make_room_for_new_ones_but_shown_layers_stay(services: Pl
     assert [call.path.rpartition("/")[2] for call in services.calls if call.method == "DELETE"] == ["old"]
 
 
+def test_what_a_release_has_shown_makes_room_too(services: Platform) -> None:
+    services.full = [{"id": "layer", "title": "NDVI", "created": "2024-01-01T00:00:00Z"}]
+    services.owner = "dashboard:agriculture/explore"
+    assert NDVI.median().tiles_url() and services.full == []
+
+
+def test_a_service_that_was_taken_away_is_made_anew(services: Platform) -> None:
+    cube = NDVI.median()
+    made = clients.default().service(cube.key, cube.graph, "NDVI")
+    services.gone.add(made.id)
+    assert cube.value(8.6, 45.6) == 0.625 and services.calls[-1].path.endswith("/services/s2/point")
+    assert [body["title"] for body in services.posted("/services")] == ["NDVI", "NDVI"]
+
+
+def test_what_goes_first_to_make_room() -> None:
+    titles = {"new": "", "mine": clients.ASKED, "named": "NDVI", "late": clients.ASKED, "early": clients.ASKED}
+    every = [{"id": key, "title": title, "created": "2025-01-01T00:00:00Z"} for key, title in titles.items()]
+    assert clients.droppable(every, {"mine"}, release=False) == ["early"]
+    everything = [clients.droppable(every[: number + 1], {"mine"}, release=True) for number in range(5)]
+    assert everything == [["new"], ["mine"], ["mine"], ["late"], ["early"]]
+    assert clients.droppable(every[2:3] + every[:1], set(), release=False) == []
+    asked = [
+        {"id": str(n), "title": clients.ASKED, "created": f"2025-01-01T{23 - n // 60:02}:00:00Z"} for n in range(300)
+    ]
+    assert clients.droppable(asked, set(), release=False) == [str(n) for n in range(299, 269, -1)]
+
+
 def test_a_time_series_is_one_request(services: Platform) -> None:
     assert NDVI.timeseries(8.6, 45.6) == [(day, 0.625) for day in DAYS]
     assert len(services.posted("/services")) == 1

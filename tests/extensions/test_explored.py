@@ -14,6 +14,7 @@ from tests.extensions.lab import TOKEN, Lab, jupyterlab
 
 AUTHORIZED = {"Authorization": f"token {TOKEN}"}
 SHEET = Sheet((Recipe("sentinel-2-demo", (("during", ("2025-07",)), ("index", ("NDVI",)), ("median", ())), "NDVI"),))
+HUGE = '[[["s2","t",[["stretch",0,1' + "0" * 400 + "]]]],null]"
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def test_an_address_makes_a_notebook_once_and_opens_it(lab: Lab) -> None:
     assert nbformat.read(lab.home / name, as_version=4).metadata.mine and made(lab) == [name]
 
 
-@pytest.mark.parametrize("view", ["", "x", '[[["s2","t",[["to_json"]]]],null]'])
+@pytest.mark.parametrize("view", ["", "x", '[[["s2","t",[["to_json"]]]],null]', HUGE])
 def test_an_address_that_describes_nothing_is_refused(lab: Lab, view: str) -> None:
     before = made(lab)
     answer = follow(lab, view, headers=AUTHORIZED)

@@ -6,6 +6,7 @@ from typing import Any
 
 import bdap
 import pytest
+from bdap.client import ASKED
 from bdap.recipe import Recipe, Sheet, read_sheet
 from collections_explorer import compose, show, themes
 from collections_explorer.bands import Class, read_bands
@@ -13,8 +14,10 @@ from collections_explorer.catalogue import Catalogue
 from collections_explorer.looks import Look, find, looks
 from collections_explorer.panel import Panel
 from collections_explorer.period import Period, read_period, timeline
-from collections_explorer.scene import frame_of, span_of
+from collections_explorer.scene import Scene, frame_of, span_of
 from collections_explorer.view import Camera, Side, View, read, write
+
+from tests.extensions.platform import platform
 
 JULY = Period("2025-07-10")
 
@@ -239,10 +242,26 @@ def test_the_history_is_that_of_an_index_near_the_place() -> None:
     told = compose.told(LOOKS[0], LOOKS)
     assert told.id == "index:NDVI"
     recipe = compose.history(Side("s2", JULY), told, read_bands(OPTICAL), (45.8, 8.6))
-    assert recipe.steps[0] == ("inside", ((8.595, 45.795, 8.605, 45.805),))
+    assert recipe.steps[0] == ("inside", ((8.59, 45.79, 8.61, 45.81),))
     assert recipe.steps[1:] == (("mask_clouds", ()), ("index", ("NDVI",)))
     within = compose.history(Side("s2", JULY), told, read_bands(OPTICAL), (45.8, 8.6), JULY.year)
     assert within.steps[1] == ("during", ("2025",))
+
+
+def test_places_near_each_other_share_the_box_of_their_history() -> None:
+    near = [(45.8 + step / 1000, 8.6 - step / 1000) for step in range(-4, 5)]
+    assert {compose.around(place) for place in near} == {(8.59, 45.79, 8.61, 45.81)}
+    assert compose.around((-0.006, 8.6)) == (8.59, -0.02, 8.61, 0.0)
+
+
+def test_what_is_shown_and_asked_has_no_title_of_its_own_so_that_it_makes_room() -> None:
+    described = {**OPTICAL, "extent": {"spatial": {"bbox": [[8, 45, 9, 46]]}}}
+    scene = Scene(Side("s2", JULY), described, read_bands(OPTICAL), LOOKS, LOOKS[2])
+    with platform() as services:
+        client = bdap.Client("token", services.processing, services.catalogue)
+        scene.tiles(client), scene.values(client, 45.8, 8.6)
+        scene.history(client, 45.8, 8.6), scene.history(client, 45.8012, 8.6)
+        assert [body["title"] for body in services.posted("/services")] == [ASKED] * 3
 
 
 RECIPE = Recipe("s2", (("between", ("2025-07-10", "2025-07-10")), ("bands", ("B04",)), ("first", ())), 'Red "10 July"')
@@ -269,7 +288,8 @@ def test_a_sheet_survives_an_address() -> None:
         '[[["s2","t",[["bands","\\");import os;("]]]], null]', '[[["s2","t",[["stretch",0,Infinity]]]], null]',
         '[[["s2","t",[["stretch",true,1]]]], null]', '[[["s2","t",[["between",{"a":1}]]]], null]',
         '[[["s2","t",[["first"],["first"],["first"]]],["a","",[]],["b","",[]]], null]', "[" * 3000,
-        "[" + " " * 5000 + "]",
+        "[" + " " * 5000 + "]", '[[["s2","t",[["stretch",0,1' + "0" * 400 + "]]]], null]",
+        '[[["s2","t",[["first"]]]], [1' + "0" * 400 + ", 0, 1]]",
     ],
 )  # fmt: skip
 def test_an_address_brings_no_code(text: str) -> None:

@@ -13,8 +13,8 @@ from .period import ALL, Period
 from .view import Side
 
 CLOUDS = "SCL"
-AROUND = 0.005
-"""Degrees around a place within which its history is looked for."""
+GRID = 0.01
+"""Degrees between the boxes in which histories are looked for: places near each other share one."""
 Box = tuple[float, float, float, float]
 
 
@@ -38,9 +38,10 @@ def history(side: Side, look: Look, bands: Sequence[Band], place: tuple[float, f
 
 
 def around(place: tuple[float, float]) -> Box:
-    """A small box with (latitude, longitude) in its middle."""
-    lat, lon = place
-    return round(lon - AROUND, 5), round(lat - AROUND, 5), round(lon + AROUND, 5), round(lat + AROUND, 5)
+    """A small box of a grid; (latitude, longitude) is at least half of GRID within it."""
+    lat, lon = (round(each / GRID) for each in place)
+    west, south, east, north = (round(step * GRID, 5) for step in (lon - 1, lat - 1, lon + 1, lat + 1))
+    return west, south, east, north
 
 
 def measured(look: Look, span: Range | None) -> Look:

@@ -165,13 +165,13 @@ class Explorer:
     def _draw(self, scenes: list[Scene]) -> None:
         """Both sides anew. What was shown stays if one of them cannot be drawn."""
         services = [scene.tiles(self.client) for scene in scenes]
+        legends = [show.legend(self.client, service) for service in services]  # first: one taken away is made anew
         self.stage.show(*services)
         self.scenes = scenes
         for scene in scenes:
             if scene.problem:
                 self._say(scene.problem)
         self.panel.active = self._active
-        legends = [show.legend(self.client, service) for service in services]
         self.panel.sides = [show.side(scene, legend) for scene, legend in zip(scenes, legends, strict=True)]
         active = scenes[self._active]
         self._timeline(active.side.period)

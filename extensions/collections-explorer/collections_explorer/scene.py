@@ -152,5 +152,6 @@ def span_of(edges: Sequence[float], counts: Sequence[int], share: float = 0.02) 
 
 
 def _service(recipe: Recipe, client: Client) -> TileService:
+    """Without a title of its own: such services make room for new ones."""
     cube: Cube = recipe.build(client)
-    return client.service(cube.key, cube.graph, recipe.title)
+    return client.service(cube.key, cube.graph)

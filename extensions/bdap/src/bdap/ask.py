@@ -42,8 +42,7 @@ def values(cube: Asking, places: Sequence[Sequence[float]]) -> Table:
     made, rows = service(cube), Table()
     for start in range(0, len(places), MOST_POINTS):
         part = [list(place) for place in places[start : start + MOST_POINTS]]
-        path = f"/services/{made.id}/points"
-        answer = client_of(cube).call("processing", "POST", path, json={"points": part}, params={"chain": "false"})
+        answer = client_of(cube).ask(made, "POST", "points", json={"points": part}, params={"chain": "false"})
         for found in answer["points"]:
             place = {"lon": found["lon"], "lat": found["lat"]}
             rows += [{**place, **row} for row in _rows(found["values"], made.times)]
@@ -93,7 +92,7 @@ def statistics(cube: Asking, features: Sequence[Mapping[str, Any]]) -> Zones:
     made, done = service(cube), list[dict[str, Any]]()
     for start in range(0, len(features), MOST_ZONES):
         body = {"type": "FeatureCollection", "features": list(features[start : start + MOST_ZONES])}
-        done += client_of(cube).call("processing", "POST", f"/services/{made.id}/zonal", json=body)["features"]
+        done += client_of(cube).ask(made, "POST", "zonal", json=body)["features"]
     if all(each["statistics"] is None for each in done):
         raise BadCube(
             f"none of the {len(done)} zones meets the data" if len(done) > 1 else "the zone does not meet the data",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +16,11 @@ from .errors import ServiceError
 from .transport import Transport
 
 ASKED, OLDEST = "asked by a notebook", 50
-"""The title of services that only values were asked through, and how many go where a person has too many."""
+"""The title of services that nobody named, and how many go at most where an owner has too many."""
+RELEASE = "dashboard:"
+"""How the names of dashboards begin, where people's are their own."""
+ROOMS = 3
+"""How often room is made for one service: others of the same owner may take it."""
 SERVICE_SECONDS = 3 * 3600
 """A tile service made for a graph is used again this long; its signed address outlives it."""
 
@@ -36,27 +42,31 @@ class TileService:
     undrawable: str = ""
 
 
+@dataclass(frozen=True)
+class Made:
+    """A service that this process made, when, and how it is called."""
+
+    at: float
+    service: TileService
+    title: str
+
+
 class Client(Transport):
     """The services as methods. Safe to use from several threads; keeps one connection pool."""
 
     def __init__(self, token: str = "", processing: str = "", catalogue: str = "", timeout: float = 60) -> None:
         super().__init__(token, processing, catalogue, timeout)
-        self._services: dict[str, tuple[float, TileService]] = {}
+        self._services: dict[str, Made] = {}
         self._basemaps: list[dict[str, Any]] | None = None
 
     def service(self, graph_json: str, graph: dict[str, Any], title: str = "") -> TileService:
         """The tile service of a graph, made once; `graph_json` is the graph's canonical text."""
         with self._lock:
-            made, known = self._services.get(graph_json, (0.0, None))
-            if known and time.monotonic() - made < SERVICE_SECONDS:
-                return known
-        body = {"title": title or ASKED, "type": "XYZ", "process": {"process_graph": graph}}
-        try:
-            answer = self.call("processing", "POST", "/services", json=body)
-        except ServiceError as error:
-            if error.code != "QuotaExceeded" or not self._room_made():
-                raise
-            answer = self.call("processing", "POST", "/services", json=body)
+            known = self._services.get(graph_json)
+        if known and time.monotonic() - known.at < SERVICE_SECONDS:
+            return known.service
+        title = title or (known.title if known else ASKED)
+        answer = self._posted({"title": title, "type": "XYZ", "process": {"process_graph": graph}})
         options = answer.get("configuration") or {}
         bounds = options.get("bounds")
         service = TileService(
@@ -69,42 +79,79 @@ class Client(Transport):
             undrawable=(answer.get("attributes") or {}).get("undrawable") or "",
         )
         with self._lock:
-            self._services[graph_json] = (time.monotonic(), service)
+            self._services[graph_json] = Made(time.monotonic(), service, title)
         return service
 
+    def _posted(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The new service; where there are too many, old ones make room."""
+        for _ in range(ROOMS):
+            try:
+                return self.call("processing", "POST", "/services", json=body)
+            except ServiceError as error:
+                if error.code != "QuotaExceeded" or not self._room_made():
+                    raise
+        return self.call("processing", "POST", "/services", json=body)
+
     def _room_made(self) -> bool:
-        """Whether some of the oldest services that notebooks have asked through could be taken away."""
-        with self._lock:
-            mine = {service.id for _, service in self._services.values()}
+        """Whether some services that can be made again could be taken away."""
+        owner = str(self.call("processing", "GET", "/me")["user_id"])
         every = self.call("processing", "GET", "/services")["services"]
-        asked = [each for each in every if each.get("title") == ASKED and each["id"] not in mine]
-        oldest = sorted(asked, key=lambda each: str(each.get("created")))[:OLDEST]
-        for each in oldest:
-            self.call("processing", "DELETE", f"/services/{each['id']}")
-        return bool(oldest)
+        with self._lock:
+            mine = {made.service.id for made in self._services.values()}
+        going = droppable(every, mine, owner.startswith(RELEASE))
+        for each in going:
+            self._dropped(each)
+        return bool(going)
+
+    def _dropped(self, identifier: str) -> None:
+        self._outdated(identifier)
+        try:
+            self.call("processing", "DELETE", f"/services/{identifier}")
+        except ServiceError as error:  # another process of the same owner was faster
+            if error.status != 404:
+                raise
+
+    def _outdated(self, identifier: str) -> tuple[str, Made] | None:
+        """The graph of a service that this process made; it is made anew when it is next needed."""
+        with self._lock:
+            for graph, made in self._services.items():
+                if made.service.id == identifier:
+                    self._services[graph] = replace(made, at=-math.inf)
+                    return graph, made
+        return None
+
+    def ask(self, service: TileService, method: str, what: str, **options: Any) -> dict[str, Any]:
+        """What a service answers; it is made anew where another process took it away to make room."""
+        try:
+            return self.call("processing", method, f"/services/{service.id}/{what}", **options)
+        except ServiceError as error:
+            if error.code != "ServiceNotFound" or not (found := self._outdated(service.id)):
+                raise
+        graph, made = found
+        again = self.service(graph, json.loads(graph), made.title)
+        return self.call("processing", method, f"/services/{again.id}/{what}", **options)
 
     def point(self, service: TileService, lon: float, lat: float) -> dict[str, float | None]:
         """The values of a service's graph at a place, one per band."""
-        answer = self._call("processing", "GET", f"/services/{service.id}/point", params={"lon": lon, "lat": lat})
+        answer = self.ask(service, "GET", "point", params={"lon": lon, "lat": lat})
         return dict(answer["values"])
 
     def inspect(self, service: TileService, lon: float, lat: float) -> dict[str, Any]:
         """`values` of a service's graph at a place, and `chain`: the values after each of its steps."""
-        return self._call("processing", "GET", f"/services/{service.id}/point", params={"lon": lon, "lat": lat})
+        return self.ask(service, "GET", "point", params={"lon": lon, "lat": lat})
 
     def legend(self, service: TileService) -> dict[str, Any]:
         """What the colours of a service mean."""
-        return self._call("processing", "GET", f"/services/{service.id}/legend.json")
+        return self.ask(service, "GET", "legend.json")
 
     def failures(self, service: TileService, after: int = 0) -> list[dict[str, Any]]:
         """Why tiles of a service could not be drawn, after the entry of that id, oldest first."""
         params = {"level": "error", "offset": after}
-        return list(self._call("processing", "GET", f"/services/{service.id}/logs", params=params)["logs"])
+        return list(self.ask(service, "GET", "logs", params=params)["logs"])
 
     def area(self, service: TileService, what: str, geometry: Any, **params: Any) -> dict[str, Any]:
         """What the service says of a GeoJSON geometry: statistics, timeseries, histogram, pixels, transect."""
-        path = f"/services/{service.id}/{what}"
-        return self._call("processing", "POST", path, json={"geometry": geometry}, params=params)
+        return self.ask(service, "POST", what, json={"geometry": geometry}, params=params)
 
     def printed(self, body: Mapping[str, Any]) -> bytes:
         """A map as PNG."""
@@ -140,12 +187,11 @@ class Client(Transport):
         self, service: TileService, place: Mapping[str, Any]
     ) -> tuple[list[str], dict[str, dict[str, list[float | None]]]]:
         """The dates of a service's graph, and each band's statistics of a geometry (or a point) on these."""
-        path = f"/services/{service.id}/timeseries"
         if place["type"] == "Point":
             lon, lat = place["coordinates"]
-            answer = self.call("processing", "GET", path, params={"lon": lon, "lat": lat})
+            answer = self.ask(service, "GET", "timeseries", params={"lon": lon, "lat": lat})
         else:
-            answer = self.call("processing", "POST", path, json=place)
+            answer = self.ask(service, "POST", "timeseries", json=place)
         return list(answer["dates"]), {band: dict(found) for band, found in answer["series"].items()}
 
     def histogram(
@@ -154,7 +200,7 @@ class Client(Transport):
         """Edges (bins + 1 of them) and counts of the graph's values within a box."""
         west, south, east, north = bbox
         params = {"west": west, "south": south, "east": east, "north": north, "bins": bins}
-        answer = self._call("processing", "GET", f"/services/{service.id}/histogram", params=params)
+        answer = self.ask(service, "GET", "histogram", params=params)
         return list(answer["bins"]), list(answer["counts"])
 
     def collections(self) -> list[dict[str, Any]]:
@@ -176,6 +222,17 @@ class Client(Transport):
             if not token or not answer["features"] or len(found) >= limit:
                 return found[:limit]
             body = {**body, "token": token}
+
+
+def droppable(every: Sequence[Mapping[str, Any]], mine: set[str], release: bool) -> list[str]:
+    """The ids of an owner's services (newest first) that go to make room, at most a tenth of what may go. PURE.
+
+    A person's services go only if nobody named them; a dashboard's release makes all of its own again. Unnamed ones go
+    first, then those that this process (`mine`) does not use, then the oldest.
+    """
+    may = [each for each in reversed(every) if release or each.get("title") == ASKED]
+    may.sort(key=lambda each: (each.get("title") != ASKED, each["id"] in mine, str(each.get("created"))))
+    return [str(each["id"]) for each in may[: max(1, min(OLDEST, len(may) // 10))]]
 
 
 def _next_token(answer: dict[str, Any]) -> str | None:

@@ -82,7 +82,7 @@ def read_sheet(text: str) -> Sheet:
         recipes, camera = json.loads(text)
         found = tuple(_recipe(*one) for one in recipes)
         where = None if camera is None else _camera(camera)
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):  # such as a number of 400 digits
         raise _bad("it is no list of steps") from None
     if not 1 <= len(found) <= 2:
         raise _bad(f"it holds {len(found)} pictures")
