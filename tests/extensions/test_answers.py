@@ -117,8 +117,16 @@ def test_items_and_dates(running: Season) -> None:
     assert cube.where(bdap.prop.cloud_cover.between(5, 40)).dates() == list(DATES[:2])
     assert cube.where((bdap.prop.cloud_cover < 6) | (bdap.prop.cloud_cover > 60)).dates() == [DATES[1], DATES[2]]
     assert cube.sorted("cloud_cover").limit(1).dates() == [DATES[1]] and cube.limit(1).dates() == [DATES[2]]
+    assert cube.band("B04").during("2024-06").dates() == [DATES[1]] and cube.ndvi().during("2023").dates() == []
     west, south, east, north = cube.bounds
     assert west < place(256, 256)[0] < east and south < place(256, 256)[1] < north
+
+
+def test_the_card_of_many_items_says_the_first_and_the_last(running: Season, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bdap.look.FOOTPRINTS", 1)
+    cube = running.cube().where(bdap.prop.cloud_cover < 99)
+    assert f"3 items, {DATES[0]} to {DATES[2]}" in repr(cube)
+    assert "the newest 1 days and the first" in (cube._repr_html_() or "")
 
 
 def test_a_cube_shows_what_it_reads(running: Season) -> None:

@@ -63,6 +63,21 @@ def test_a_histogram_takes_the_bounds_of_the_service_by_itself(services: Platfor
     assert [float(sent[side][0]) for side in ("west", "south", "east", "north")] == BOUNDS and sent["bins"] == ["2"]
 
 
+def test_a_histogram_goes_on_beyond_the_antimeridian(services: Platform) -> None:
+    for box in ((170, -20, 190, -10), (170, -20, -170, -10)):
+        NDVI.median().histogram(box)
+        sent = services.calls[-1].query
+        assert [float(sent[side][0]) for side in ("west", "east")] == [170, 190]
+
+
+def test_items_are_listed_to_the_end_or_not_at_all(services: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.extensions.platform.DAYS", DAYS * 340)
+    assert len(NDVI.items()) == 1020
+    monkeypatch.setattr("bdap.client.MOST_ITEMS", 5)
+    with pytest.raises(bdap.BadCube, match="more than 5 items fit"):
+        NDVI.items()
+
+
 def test_search_follows_its_pages(services: Platform) -> None:
     assert NDVI.dates() == list(DAYS)
     assert [body.get("token") for body in services.posted("/search")] == [None, "1", "2"]

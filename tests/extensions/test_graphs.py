@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from bdap.maths import TIME
 
 S2 = bdap.collection("s2")
 B4, B8 = S2.band("B04"), S2.band("B08")
+AREA = {"type": "Polygon", "coordinates": [[[8, 45], [9, 45], [9, 46], [8, 45]]]}
 LOOSE = '{"a": {"process_id": "x", "arguments": {"d": {"from_node": "%s"}}, "result": true}}'
 
 
@@ -223,6 +225,18 @@ def test_cubes_are_immutable_and_short_to_look_at() -> None:
         (lambda: S2.during("2024").during("2023"), "no day from 2023-01-01 until 2024-01-01 is among those"),
         (lambda: S2.inside((8, 45, 9, 46)).inside((9, 45, 10, 46)), "(9, 45, 10, 46) does not meet the one chosen"),
         (lambda: S2.inside((10, -20, -10, 0)).inside((-20, -20, 20, 0)), "meet in two places"),
+        (lambda: S2.mask_outside((9, 45, 8, 46)), "the box (9, 45, 8, 46) is empty"),
+        (lambda: S2.ndvi().physical(), "physical() comes after maths"),
+        (lambda: float("nan") < B4, "a cube and nan cannot be combined by gt"),
+        (lambda: bdap.prop.cloud_cover < float("nan"), "cannot be compared with nan"),
+        (lambda: S2.where(cloud_cover=float("nan")), "cloud_cover=nan is no number"),
+        (lambda: B4.apply("max", y=float("nan")).graph, "nan is no number for a process"),
+        (lambda: bdap.from_json("[1]"), "this is no process graph"),
+        (lambda: bdap.from_json('{"a": 1}'), "this is no process graph"),
+        (lambda: S2.apply_udf(np.sqrt), "is no function"),
+        (lambda: S2.to_xarray(chunks="auto"), "chunks='auto' is no number of pixels"),  # type: ignore[arg-type]
+        (lambda: S2.to_xarray(chunks={"x": 512}), "is no number of pixels"),  # type: ignore[arg-type]
+        (lambda: S2.to_xarray(chunks=-1), "chunks=-1 is no number of pixels"),
         (lambda: S2.during(None), "None is no date"),
         (lambda: S2.during(pandas.NaT), "NaT is no date"),
         (lambda: S2.during(np.datetime64("NaT", "ns")), "'NaT' is no date"),
@@ -336,6 +350,31 @@ def test_a_second_choice_narrows_the_first() -> None:
 )
 def test_boxes_narrow_across_the_antimeridian(one: Any, two: Any, bbox: list[float]) -> None:
     assert searched(S2.inside(one).inside(two))["bbox"] == bbox
+
+
+def test_the_order_stays_where_an_area_is_chosen_afterwards() -> None:
+    assert S2.sorted("-cloud_cover").inside(AREA).order == (("eo:cloud_cover", True),)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    one, half = np.int64(1), np.float32(0.5)
+    for made, plain in (
+        (B4.stretch(one, np.int64(9)), B4.stretch(1, 9)),
+        (B4.mask_values(one, half + 3), B4.mask_values(1, 3.5)),
+        (B4.colormap({one: "#063"}), B4.colormap({1: "#063"})),
+        (B4.styled(breaks=np.array([1, 2])), B4.styled(breaks=[1, 2])),
+        (B4.classify(np.array([0.5, 1.0])), B4.classify([0.5, 1.0])),
+        (B4.classify({one: (half, None)}), B4.classify({1: (0.5, None)})),
+        (B4**one > half, B4**1 > 0.5),
+        (S2.where(bdap.prop.cloud_cover < one, platform=np.str_("a")), S2.where(cloud_cover=1, platform="a")),
+    ):
+        assert json.loads(made.to_json()) == json.loads(plain.to_json())
+    assert "nothing read yet" in repr(B4.apply("max", y=np.nan))
+
+
+def test_physical_comes_after_masks_also_wide_ones() -> None:
+    wide = S2.mask_clouds(wide=True).mask_outside((8, 45, 9, 46)).physical()
+    assert [each["process_id"] for each in wide.graph.values()][:2] == ["load_collection", "physical_values"]
 
 
 def test_items_are_chosen_by_id() -> None:

@@ -123,7 +123,7 @@ def source_of(code: str | Callable[..., Any]) -> str:
             raise BadCube(f"{code!r:.60} is no Python code of several lines", "give a function, or its whole text")
         return code
     name = getattr(code, "__name__", "")
-    if not callable(code) or not name.isidentifier():
+    if not inspect.isfunction(code) or not name.isidentifier():
         raise BadCube(f"{code!r:.60} is no function", "write def f(cube, context): … and hand in f")
     if code.__code__.co_freevars:
         used = ", ".join(code.__code__.co_freevars)

@@ -79,6 +79,11 @@ def grid_of(cube: Asking) -> tuple[str, Grid]:
 def to_xarray(cube: Asking, chunks: int | None) -> Any:
     """A DataArray; lazy unless `chunks` is None."""
     xarray = needed("xarray")
+    if chunks is not None and (not isinstance(chunks, int) or chunks < 0):
+        raise BadCube(
+            f"chunks={chunks!r} is no number of pixels",
+            "give the pixels of a piece's side, such as chunks=512; 0 chooses, None reads all now",
+        )
     service, grid = grid_of(cube)
     piece = Piece(service, cube.client, grid)
     side = _side(grid, chunks)

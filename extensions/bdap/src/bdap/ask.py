@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import client as clients
-from . import filters, labels
+from . import filters, labels, shapes
 from .client import Client, TileService
 from .errors import BadCube
 from .graph import Node
@@ -59,7 +59,7 @@ def histogram(cube: Asking, bbox: Sequence[float] | None, bins: int) -> tuple[li
         raise BadCube(
             f"the cube still has {len(tiles.times)} dates; a histogram is of one picture", "add .median() or .at(day)"
         )
-    west, south, east, north = box if bbox is None else filters.bounding_box(box).values()
+    west, south, east, north = box if bbox is None else shapes.on_earth(box)
     edges, counts = client_of(cube).histogram(tiles, (west, south, east, north), bins)
     if not counts:
         raise BadCube(

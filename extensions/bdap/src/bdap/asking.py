@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import ask, filters, labels, shapes, walk
+from . import ask, filters, labels, narrowing, shapes, walk
 from .base import Base
 from .errors import BadCube
 from .table import Table, Zones
@@ -67,7 +67,7 @@ class Asking(Base):
 
     def items(self) -> list[dict[str, Any]]:
         """The STAC items this cube reads."""
-        found = [item for load in walk.loads(self._node) for item in ask.items(self, load)]
+        found = [item for load in narrowing.loads(self._node) for item in ask.items(self, load)]
         return filters.in_order(found, self.order) if self.order else found
 
     def dates(self) -> list[str]:

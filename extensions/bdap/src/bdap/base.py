@@ -37,7 +37,7 @@ class Base:
         return _chosen(self._node).arguments
 
     def _as(self, maths: Maths) -> Self:
-        return replace(self, _maths=maths, style=None, order=())
+        return replace(self, _maths=maths, style=None)
 
     def _then(self, process: str, /, **arguments: Any) -> Self:
         return self._as(pixels(Node(process, {"data": self._node, **arguments})))

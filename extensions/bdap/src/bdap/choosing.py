@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import date
 from typing import Any, Self
 
-from . import filters, narrowing, places, shapes
-from .base import LOADS, Base
+from . import filters, narrowing, places, shapes, walk
+from .base import Base
 from .conditions import VALUE, Condition
 from .errors import BadCube
 from .graph import Callback, Node
@@ -101,9 +101,10 @@ class Choosing(Base):
 
     def physical(self) -> Self:
         """Values in the unit that they measure (reflectance from 0 to 1, Kelvin), not as they are stored."""
-        if self._node.process not in (*LOADS, "mask", "filter_spatial"):
-            raise BadCube("physical() comes after maths", "call it before .band(), .index(), .median() …")
-        return self._then("physical_values")
+        found = walk.physical(self._node)
+        if found is None:
+            raise BadCube("physical() comes after maths", "call it before .band(), .index() and the like")
+        return self._as(pixels(found))
 
     def _within(self, extent: dict[str, Any]) -> Self:
         known = self._load.get("spatial_extent") if self._is_load else None

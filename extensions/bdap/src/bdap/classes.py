@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .errors import BadCube
-from .graph import Node, Parameter
+from .graph import Node, Parameter, plain
 
 MOST = 150
 """Rules in one expression: a graph has at most 500 nodes."""
@@ -36,7 +36,7 @@ def _rules(x: Expression, rules: Any) -> list[Rule]:
         if all(isinstance(each, tuple | list) for each in rules.values()):
             return [(_within(x, each), _number(name)) for name, each in rules.items()]
         return [(Node("eq", {"x": x, "y": _number(old)}), _number(new)) for old, new in rules.items()]
-    if isinstance(rules, Sequence) and not isinstance(rules, str):
+    if isinstance(rules := plain(rules), Sequence) and not isinstance(rules, str):
         return _by_breaks(x, [_number(each) for each in rules])
     raise BadCube(f"{rules!r:.60} are no rules", HOW)
 
@@ -64,6 +64,7 @@ def _if(condition: Node, accept: float, reject: Any) -> Node:
 
 
 def _number(value: Any) -> float:
+    value = plain(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadCube(f"{value!r} is no number", HOW)
     return value

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import httpx
 
-from .errors import ServiceError
+from .errors import BadCube, ServiceError
 from .transport import Transport
 
 ASKED, OLDEST = "asked by a notebook", 50
@@ -21,6 +21,8 @@ RELEASE = "dashboard:"
 """How the names of dashboards begin, where people's are their own."""
 ROOMS = 3
 """How often room is made for one service: others of the same owner may take it."""
+PAGE, MOST_ITEMS = 200, 100_000
+"""Items of one answer, and of one search."""
 SERVICE_SECONDS = 3 * 3600
 """A tile service made for a graph is used again this long; its signed address outlives it."""
 
@@ -211,16 +213,20 @@ class Client(Transport):
         """One collection, as STAC; ServiceError if there is none one may see."""
         return self._call("catalogue", "GET", f"/collections/{name}")
 
-    def search(self, query: dict[str, Any], limit: int = 1000) -> list[dict[str, Any]]:
-        """The items a STAC search finds, following its pages up to `limit` items."""
+    def search(self, query: dict[str, Any], limit: int = 0) -> list[dict[str, Any]]:
+        """The items a STAC search finds, following its pages up to `limit` items (0: to the end)."""
         found: list[dict[str, Any]] = []
-        body = {**query, "limit": min(limit, 200)}
+        body = {**query, "limit": min(limit or PAGE, PAGE)}
         while True:
             answer = self._call("catalogue", "POST", "/search", json=body)
             found += answer["features"]
             token = _next_token(answer)
-            if not token or not answer["features"] or len(found) >= limit:
-                return found[:limit]
+            if not token or not answer["features"] or (limit and len(found) >= limit):
+                return found[: limit or None]
+            if len(found) >= MOST_ITEMS:
+                raise BadCube(
+                    f"more than {MOST_ITEMS} items fit", "choose fewer by .during(), .on() or .where(), or .limit(n)"
+                )
             body = {**body, "token": token}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import BadCube
 from .filters import SHORT
-from .graph import Callback, Node, Parameter
+from .graph import Callback, Node, Parameter, plain
 
 VALUE = Parameter("value")
 
@@ -61,7 +61,8 @@ class Property:
         self.name = SHORT.get(name, name)
 
     def _test(self, process: str, value: Any) -> Condition:
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
+        value = plain(value)
+        if isinstance(value, bool) or not isinstance(value, int | float | str) or value != value:
             raise BadCube(f"{self.name} cannot be compared with {value!r}", "compare it with a number or a text")
         return Condition(((self.name, Node(process, {"x": VALUE, "y": value})),))
 
@@ -91,7 +92,7 @@ class Property:
 
     def isin(self, values: Iterable[Any]) -> Condition:
         """One of some values."""
-        wanted = list(values)
+        wanted = [plain(value) for value in values]
         if not wanted:
             raise BadCube(f"{self.name}.isin([]) fits nothing", "name at least one value")
         return Condition(((self.name, Node("array_contains", {"data": wanted, "value": VALUE})),))

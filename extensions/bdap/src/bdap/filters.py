@@ -10,7 +10,7 @@ from typing import Any
 
 from . import shapes
 from .errors import BadCube
-from .graph import Callback, Node, Parameter
+from .graph import Callback, Node, Parameter, plain
 
 BBox = tuple[float, float, float, float]
 SHORT = {"cloud_cover": "eo:cloud_cover", "snow_cover": "eo:snow_cover"}
@@ -33,32 +33,12 @@ def interval(first: Any, last: Any) -> list[str]:
     return [_text(start, _is_day(begin)), _text(end, _is_day(close))]
 
 
-def bounding_box(bbox: Any) -> dict[str, float]:
-    """west, south, east, north in degrees (EPSG:4326) as openEO writes them."""
-    try:
-        west, south, east, north = (float(value) for value in bbox)
-    except (TypeError, ValueError):
-        raise BadCube(f"{bbox!r} is no box", "write (west, south, east, north) in degrees") from None
-    if not (-180 <= west <= 180 and -180 <= east <= 180 and west != east and -90 <= south < north <= 90):
-        raise BadCube(
-            f"the box ({west:g}, {south:g}, {east:g}, {north:g}) is empty or not on Earth",
-            "write (west, south, east, north) in degrees, west < east and south < north",
-        )
-    if west > east and not (west > 0 > east):
-        raise BadCube(
-            f"the box ({west:g}, {south:g}, {east:g}, {north:g}) is empty: west is greater than east",
-            f"write ({east:g}, {south:g}, {west:g}, {north:g}); (170, -20, -170, -10) would cross the antimeridian",
-        )
-    return {"west": west, "south": south, "east": east, "north": north}
-
-
 def spatial_extent(bbox: Any) -> dict[str, Any]:
     """The extent of a load: a box, or a polygon that goes on beyond 180 degrees where it crosses the antimeridian."""
-    found = shapes.as_box(bbox)
-    if found and found[2] > 180 and -180 <= found[0] <= 180:
-        return shapes.box_polygon(*found)
-    box = bounding_box(bbox)
-    return box if box["west"] < box["east"] else shapes.box_polygon(**box)
+    west, south, east, north = shapes.on_earth(bbox)
+    if east > 180:
+        return shapes.box_polygon(west, south, east, north)
+    return {"west": west, "south": south, "east": east, "north": north}
 
 
 def conditions(wanted: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
@@ -137,10 +117,11 @@ def _bbox(extent: Mapping[str, Any]) -> list[float]:
 
 
 def _condition(name: str, value: Any) -> tuple[str, Any]:
+    value = plain(value)
     if isinstance(value, str) and (match := _CONDITION.fullmatch(value)):
         return OPERATORS[match[1]], _number(match[2])
     if name in SHORT or name in SHORT.values():
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
             raise BadCube(f"{name}={value!r} is no number", f'write {name}=20 (below 20) or {name}="<= 20"')
         return "lt", value
     return "eq", value

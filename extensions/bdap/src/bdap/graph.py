@@ -6,6 +6,7 @@ Specification: https://api.openeo.org/#section/Processes/Process-Graphs
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,9 @@ def flatten(result: Node) -> dict[str, Any]:
 
 def unflatten(graph: Mapping[str, Any]) -> Node:
     """The nodes of a flat graph; BadCube if it has no single result, a missing node or a cycle."""
+    parts = list(graph.values()) if isinstance(graph, Mapping) else [None]
+    if not all(isinstance(each, Mapping) and {"process_id", "arguments"} <= set(each) for each in parts):
+        raise BadCube("this is no process graph", "give the text that to_json() made")
     results = [name for name, node in graph.items() if node.get("result")]
     if len(results) != 1:
         raise BadCube(f"the process graph has {len(results)} result nodes", "exactly one node must have 'result': true")
@@ -90,7 +94,17 @@ def _write(value: Any, graph: dict[str, Any], seen: dict[str, str], placed: dict
             return {key: _write(item, graph, seen, placed) for key, item in value.items()}
         case list() | tuple():
             return [_write(item, graph, seen, placed) for item in value]
+    value = plain(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadCube(f"{value} is no number for a process", 'cube.apply("is_valid") is 1 where there is data, else 0')
     return value
+
+
+def plain(value: Any) -> Any:
+    """A number of numpy as Python's, an array as lists; all else as it is."""
+    if hasattr(value, "dtype") and hasattr(value, "tolist"):
+        return value.tolist()
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
 
 
 def _node(name: str, graph: Mapping[str, Any], done: dict[str, Node], above: tuple[str, ...]) -> Node:

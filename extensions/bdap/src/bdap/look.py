@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from . import ask, filters, finding, shapes, walk
+from . import ask, filters, finding, narrowing, shapes, walk
 from .base import Base
 from .client import Client
 from .graph import Node, canonical, flatten
@@ -34,6 +34,21 @@ class Look:
 
 def text(cube: Base) -> str:
     """One line; without the catalogue's answer it still says what is known."""
+    try:
+        return _text(cube)
+    except Exception:  # a repr is no place for any error
+        return "<Cube that cannot be described; nothing read yet>"
+
+
+def html(cube: Base) -> str | None:
+    """A card with a map; None where there is nothing more to say than the text does."""
+    try:
+        return _html(cube)
+    except Exception:  # as above
+        return None
+
+
+def _text(cube: Base) -> str:
     load, steps = _load(cube), len(flatten(cube._node))
     names = ", ".join(_name(each) for each in walk.sources(cube._node)) or "no collection"
     found = look(cube) if load is not None else None
@@ -45,8 +60,7 @@ def text(cube: Base) -> str:
     return f"<Cube of {names}: {items}{when}{steps_text}; nothing read yet>"
 
 
-def html(cube: Base) -> str | None:
-    """A card with a map; None where there is nothing more to say than the text does."""
+def _html(cube: Base) -> str | None:
     load = _load(cube)
     found = look(cube) if load is not None else None
     if load is None or found is None:
@@ -63,12 +77,13 @@ def html(cube: Base) -> str | None:
         for name, value in facts
     )
     head = f"<b>{escape(found.title or _name(load))}</b> <code>{escape(_name(load))}</code>"
+    days = timeline(found.dates, found.count <= len(found.dates))
     empty = "" if found.count else '<p role="note">Nothing fits: widen .during(), .on() or .where().</p>'
     return (
         '<div style="display:flex;flex-wrap:wrap;gap:8px 24px;align-items:flex-start;max-width:900px">'
         f'<div style="flex:1 1 280px;min-width:0">{head}'
         f'<table style="margin:6px 0;overflow-wrap:anywhere">{rows}</table>'
-        f"{empty}{timeline(found.dates)}</div>{footprint_map(found.footprints, _extent(load))}</div>"
+        f"{empty}{days}</div>{footprint_map(found.footprints, _extent(load))}</div>"
     )
 
 
@@ -113,10 +128,15 @@ def _asked(client: Client, load: Node) -> Look:
     name = str(load.arguments["id"])
     described = client.call("catalogue", "GET", f"/collections/{name}", seconds=SECONDS)
     answer = client.call("catalogue", "POST", "/search", json=body, seconds=SECONDS)
-    found = answer["features"]
+    found, count = answer["features"], int(answer.get("numberMatched") or len(answer["features"]))
+    if count > len(found):  # the newest: when the first is of has to be asked
+        first = {**body, "limit": 1, "sortby": [{"field": "datetime", "direction": "asc"}]}
+        oldest = client.call("catalogue", "POST", "/search", json=first, seconds=SECONDS)["features"]
+    else:
+        oldest = []
     return Look(
-        count=int(answer.get("numberMatched") or len(found)),
-        dates=tuple(sorted(filters.day_of(each) for each in found)),
+        count=count,
+        dates=tuple(sorted(filters.day_of(each) for each in (*oldest, *found))),
         footprints=tuple(each["geometry"] for each in found if each.get("geometry")),
         bands=tuple(finding.bands_of(described)),
         title=str(described.get("title") or ""),
@@ -125,7 +145,7 @@ def _asked(client: Client, load: Node) -> Look:
 
 def _load(cube: Base) -> Node | None:
     """The collection that the pixels come from, where it is one."""
-    found = walk.loads(cube._node)
+    found = narrowing.loads(cube._node)
     return found[0] if found and len({str(each.arguments["id"]) for each in found}) == 1 else None
 
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 from . import filters, shapes
 from .errors import BadCube
+from .graph import Node, canonical, flatten
 
 Box = tuple[float, float, float, float]
+Extent = tuple[str | None, ...]
 
 
-def days(known: Sequence[str | None] | None, wanted: Sequence[str]) -> list[str]:
+def days(known: Sequence[str | None] | None, wanted: Sequence[str | None]) -> list[str | None]:
     """The interval [start, end) that is in both."""
     if not known:
         return list(wanted)
-    start = max((edge for edge in (known[0], wanted[0]) if edge), key=filters.moment)
-    end = min((edge for edge in (known[1], wanted[1]) if edge), key=filters.moment)
-    if filters.moment(start) >= filters.moment(end):
+    start = max((edge for edge in (known[0], wanted[0]) if edge), key=filters.moment, default=None)
+    end = min((edge for edge in (known[1], wanted[1]) if edge), key=filters.moment, default=None)
+    if start and end and filters.moment(start) >= filters.moment(end):
         raise BadCube(
             f"no day from {wanted[0]} until {wanted[1]} is among those chosen before, {known[0]} until {known[1]}",
             "a second .during() narrows the first; begin with the collection again to choose other days",
@@ -47,6 +50,37 @@ def extents(known: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> dict[
         raise BadCube(f"the boxes {_text(two)} and {_text(one)} meet in two places", "choose one of these")
     turn = 360 if west > 180 else 0
     return filters.spatial_extent((west - turn, south, east - turn, north))
+
+
+def loads(node: Node) -> list[Node]:
+    """Every load_collection the graph reads, each once, of the days that filters after it leave."""
+    found: dict[str, Node] = {}
+    for load, extents in _dated(node, (), set()):
+        try:
+            left = list(reduce(days, extents, load.arguments.get("temporal_extent") or (None, None)))
+        except BadCube:
+            continue  # none is left
+        made = Node(load.process, {**load.arguments, "temporal_extent": left}) if extents else load
+        found.setdefault(canonical(flatten(made)), made)
+    return list(found.values())
+
+
+def _dated(value: Any, extents: tuple[Extent, ...], seen: set[Any]) -> Iterator[tuple[Node, tuple[Extent, ...]]]:
+    """Each load with the extents of the filters between it and the result. Periods have other dates than items."""
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from _dated(each, extents, seen)
+    if not isinstance(value, Node) or (id(value), extents) in seen:
+        return
+    seen.add((id(value), extents))
+    if value.process == "load_collection":
+        yield value, extents
+    if value.process == "filter_temporal":
+        extents = (*extents, tuple(value.arguments["extent"]))
+    elif value.process.startswith("aggregate_temporal"):
+        extents = ()
+    for argument in value.arguments.values():
+        yield from _dated(argument, extents, seen)
 
 
 def is_box(extent: Mapping[str, Any]) -> bool:

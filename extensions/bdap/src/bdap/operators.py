@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Self
 
 from .base import Base
 from .errors import BadCube
+from .graph import plain
 from .maths import function, operation
 
 
@@ -15,10 +17,13 @@ class Operators(Base):
     def _with(self, process: str, other: Any, swapped: bool = False) -> Self:
         if isinstance(other, Base):
             other = other._maths
-        elif hasattr(other, "item") and getattr(other, "ndim", None) == 0:
-            other = other.item()  # a number of numpy
-        elif not isinstance(other, int | float):
+        elif not isinstance(other := plain(other), int | float):
             raise BadCube(f"a cube and {other!r} cannot be combined by {process}", "use a number or another cube")
+        elif not math.isfinite(other):
+            raise BadCube(
+                f"a cube and {other!r} cannot be combined by {process}",
+                'cube.apply("is_valid") asks where there is data',
+            )
         left, right = (other, self._maths) if swapped else (self._maths, other)
         return self._as(operation(process, left, right))
 
@@ -47,7 +52,7 @@ class Operators(Base):
         return self._with("divide", other, swapped=True)
 
     def __pow__(self, other: Any) -> Self:
-        if not isinstance(other, int | float):
+        if not isinstance(other := plain(other), int | float):
             raise BadCube(f"a cube to the power of {other!r} is not possible", "use a number as exponent")
         return self._as(function(self._maths, "power", "base", p=other))
 

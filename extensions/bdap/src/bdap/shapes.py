@@ -73,6 +73,26 @@ def as_box(shape: Any) -> tuple[float, ...] | None:
     raise BadCube(f"{str(shape)!r:.60} is no box", "write (west, south, east, north) in degrees")
 
 
+def on_earth(bbox: Any) -> tuple[float, float, float, float]:
+    """A box in degrees (EPSG:4326), checked; one across the antimeridian goes on beyond 180."""
+    try:
+        west, south, east, north = (float(value) for value in bbox)
+    except (TypeError, ValueError):
+        raise BadCube(f"{bbox!r} is no box", "write (west, south, east, north) in degrees") from None
+    goes_on = 180 < east <= west + 360
+    if not (-180 <= west <= 180 and (goes_on or -180 <= east <= 180) and west != east and -90 <= south < north <= 90):
+        raise BadCube(
+            f"the box ({west:g}, {south:g}, {east:g}, {north:g}) is empty or not on Earth",
+            "write (west, south, east, north) in degrees, west < east and south < north",
+        )
+    if west > east and not (west > 0 > east):
+        raise BadCube(
+            f"the box ({west:g}, {south:g}, {east:g}, {north:g}) is empty: west is greater than east",
+            f"write ({east:g}, {south:g}, {west:g}, {north:g}); (170, -20, -170, -10) would cross the antimeridian",
+        )
+    return west, south, east + 360 if east < west else east, north
+
+
 def box_polygon(west: float, south: float, east: float, north: float) -> dict[str, Any]:
     """A box as a polygon; one whose west is greater than its east goes on beyond 180 degrees."""
     east = east + 360 if east < west else east
@@ -90,7 +110,7 @@ def in_degrees(shape: Any) -> Any:
     shape = _listed(getattr(shape, "__geo_interface__", shape))
     if isinstance(shape, Sequence) and not isinstance(shape, str):
         if (box := as_box(shape)) is not None:
-            return box_polygon(*box)
+            return box_polygon(*on_earth(box))
         return {"type": "FeatureCollection", "features": [each for one in shape for each in features(one)]}
     if not isinstance(shape, Mapping):
         raise BadCube(f"{str(shape)!r:.60} is no geometry", HOW)

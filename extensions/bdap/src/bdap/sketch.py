@@ -40,13 +40,15 @@ def footprint_map(footprints: Iterable[Mapping[str, Any]], extent: Box | None = 
     )
 
 
-def timeline(dates: Sequence[str]) -> str:
-    """A tick for each date on a line, as SVG."""
+def timeline(dates: Sequence[str], whole: bool = True) -> str:
+    """A tick for each date on a line, as SVG. Their number is said where they are all (`whole`)."""
     days = sorted({_days(date) for date in dates})
     if len(days) < 2:
         return ""
     ticks = "".join(f"M{6 + 268 * (day - days[0]) / (days[-1] - days[0]):.1f} 4v14" for day in days)
-    words = f"{len(days)} days, {span(dates)}"
+    words = (
+        f"{len(days)} days, {span(dates)}" if whole else f"{span(dates)}, the newest {len(days) - 1} days and the first"
+    )
     return (
         f'<svg role="img" aria-label="{words}" viewBox="0 0 280 34" width="280" height="34" style="max-width:100%">'
         f'<title>{words}</title><path d="M6 18h268" stroke="#8a96a0"/>'
