@@ -196,7 +196,9 @@ def test_the_tree_knows_vectors_countries_and_the_platforms_own(client: bdap.Cli
         inter.Collection(inter.collections.BaseData.Elevation.MERIT)
 
 
-@pytest.mark.parametrize(("given", "kept"), [("007", "007"), ("20", 20), (20, 20), ("20.5", 20.5), ("1e3", "1e3")])
+@pytest.mark.parametrize(
+    ("given", "kept"), [("007", "007"), ("20", 20), (20, 20), ("20.5", 20.5), ("20.0", 20), ("1e3", 1000), ("2a", "2a")]
+)
 def test_a_text_that_is_no_number_stays_a_text(client: bdap.Client, given: object, kept: object) -> None:
     graph = inter.ImageCollection("s2").filterOn("name", "=", given).process().cube.graph
     load = next(node for node in graph.values() if node["process_id"] == "load_collection")

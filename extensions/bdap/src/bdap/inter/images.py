@@ -48,6 +48,9 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
+
+
 class ImageCollection:
     """Images of a collection that narrow down with each filter. As in interapro, methods change it and give it back."""
 
@@ -116,11 +119,7 @@ def _enlarged(box: tuple[float, float, float, float], by: float) -> tuple[float,
 
 def _number(value: Any) -> Any:
     """A text that is written as numbers are ("20") as a number; others ("007") stay texts."""
-    try:
-        number = float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
-    return number if f"{number:.15g}" == str(value).strip() else value
+    return float(value) if isinstance(value, str) and NUMBER.fullmatch(value.strip()) else value
 
 
 def find(name: str, client: clients.Client) -> str:
