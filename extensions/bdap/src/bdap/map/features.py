@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +16,7 @@ from .view import Box
 
 MOST = 200_000
 """Positions that a browser still draws while one pans; more are thinned out until they are no more."""
-FINEST, COARSEST = 1e-5, 1.0
+CELLS = tuple(1e-5 * 2**step for step in range(17))
 """Cells that positions are thinned to, in degrees."""
 FORMATS = "GeoJSON (.geojson, .json), FlatGeobuf (.fgb) or GeoParquet (.parquet)"
 Collection = dict[str, Any]
@@ -60,16 +61,13 @@ def thinned(collection: Collection, most: int | None = None) -> tuple[Collection
     most = MOST if most is None else most
     if positions(collection) <= most:
         return collection, 0.0
-    cell, less = FINEST, collection
-    while cell <= COARSEST:
-        less = _coarser(less, cell)
-        if positions(less) <= most:
-            return less, cell
-        cell *= 2
-    raise BadCube(
-        f"the features have more than {most:,} positions even when they are thinned out to {cell / 2:.1g} degrees",
-        "give fewer of them, or those of a smaller area",
-    )
+    place = bisect.bisect_left(CELLS, True, key=lambda cell: positions(_coarser(collection, cell)) <= most)
+    if place == len(CELLS):
+        raise BadCube(
+            f"the features have more than {most:,} positions even when they are thinned out to {CELLS[-1]:.1g} degrees",
+            "give fewer of them, or those of a smaller area",
+        )
+    return _coarser(collection, CELLS[place]), CELLS[place]
 
 
 def _coarser(collection: Collection, cell: float) -> Collection:
