@@ -15,6 +15,7 @@ from bdap.inter.formula import evaluate
 from bdap.inter.images import _enlarged, find
 from bdap.inter.layers import of_address
 from bdap.inter.rules import parse
+from ipywidgets.widgets.widget import _instances
 
 from tests.extensions.platform import Platform, platform
 
@@ -283,6 +284,9 @@ def test_a_click_opens_what_identify_popup_says(client: bdap.Client, regions: in
     shown._handle_leaflet_event(None, {"event": "interaction", "type": "click", "coordinates": [45.5, 8.5]}, None)
     (popup,) = [each for each in shown.layers if isinstance(each, ipyleaflet.Popup)]
     assert popup.child.value == "south<br>3"
+    before = len(_instances)
+    shown._handle_leaflet_event(None, {"event": "interaction", "type": "click", "coordinates": [46.5, 8.5]}, None)
+    assert len(_instances) == before and popup.comm is None, "the former one is closed"
     picture = inter.ImageCollection("s2").process().band("B04")
     assert imap.identifyPointEx(picture, 8.6, 45.6) == "0.625"
 

@@ -12,6 +12,7 @@ import ipywidgets as widgets
 from .. import ask
 from ..errors import BadCube
 from ..map import Map as PlatformMap
+from ..map.closing import shut
 from ..map.shown import Shown
 from .layers import LayerId, of_address
 from .process import ImageProcess
@@ -85,6 +86,8 @@ class Map(PlatformMap):
         """Close what identifyPopup opened."""
         for layer in [each for each in self.layers if isinstance(each, ipyleaflet.Popup)]:
             self.remove(layer)
+            if layer is not self._popup:  # the platform's own opens again
+                shut(layer)
 
     def addBasemap(self, basemap: Any) -> None:
         """A base map by its address or as ipyleaflet knows it; its tiles come from where it says."""
