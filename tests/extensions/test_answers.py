@@ -118,6 +118,8 @@ def test_items_and_dates(running: Season) -> None:
     assert cube.where((bdap.prop.cloud_cover < 6) | (bdap.prop.cloud_cover > 60)).dates() == [DATES[1], DATES[2]]
     assert cube.sorted("cloud_cover").limit(1).dates() == [DATES[1]] and cube.limit(1).dates() == [DATES[2]]
     assert cube.band("B04").during("2024-06").dates() == [DATES[1]] and cube.ndvi().during("2023").dates() == []
+    first, *others = cube.items()
+    assert others and [each["id"] for each in cube.where(id=first["id"]).items()] == [first["id"]]
     west, south, east, north = cube.bounds
     assert west < place(256, 256)[0] < east and south < place(256, 256)[1] < north
 
@@ -255,6 +257,12 @@ def test_moments_and_no_data_of_whole_numbers_come_back(running: Season) -> None
 def test_arrays_that_say_too_little_are_refused(running: Season, array: Any, part: str) -> None:
     with pytest.raises(bdap.BadCube, match=part):
         bdap.from_xarray(array, client=running.client)
+
+
+def test_a_histogram_across_the_antimeridian(running: Season) -> None:
+    own = bdap.from_numpy(np.arange(200.0).reshape(10, 20), (179, 10, 181, 11), name="pacific", client=running.client)
+    assert sum(own.last().histogram(own.last().bounds, bins=4)[1]) == 200
+    assert sum(own.last().histogram((179.5, 10, -179.5, 11), bins=4)[1]) == 100
 
 
 def test_cubes_in_different_reference_systems_meet_on_the_pixels_of_the_first(running: Season) -> None:

@@ -60,7 +60,12 @@ def histogram(cube: Asking, bbox: Sequence[float] | None, bins: int) -> tuple[li
             f"the cube still has {len(tiles.times)} dates; a histogram is of one picture", "add .median() or .at(day)"
         )
     west, south, east, north = box if bbox is None else shapes.on_earth(box)
-    edges, counts = client_of(cube).histogram(tiles, (west, south, east, north), bins)
+    if east > 180:  # only shapes cross the antimeridian there
+        shape = shapes.box_polygon(west, south, east, north)
+        found = client_of(cube).area(tiles, "histogram", shape, bins=bins)
+        edges, counts = list(found["bins"]), list(found["counts"])
+    else:
+        edges, counts = client_of(cube).histogram(tiles, (west, south, east, north), bins)
     if not counts:
         raise BadCube(
             f"there is no valid pixel in ({west:g}, {south:g}, {east:g}, {north:g}): all are no data",
