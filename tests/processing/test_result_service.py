@@ -88,7 +88,7 @@ def test_only_who_may_read_the_collection_gets_it(ana: Client, platform: Any) ->
     graph = {**saved("GTiff"), "data": load("plots", bands=["B04"])}
     assert ask(Client(platform, "ben"), graph).status_code == 200
     refused = ask(ana, graph)
-    assert (refused.status_code, refused.json()["code"]) == (403, "PermissionsInsufficient")
+    assert (refused.status_code, refused.json()["code"]) == (404, "CollectionNotFound")
     event = next(e for e in latest(connect(platform.settings.database)) if e.action == "read-collection")
     assert (event.person, event.subject, event.outcome) == ("ana", "plots", "refused")
     assert ask(Client(platform, "", "forged"), graph).status_code == 401

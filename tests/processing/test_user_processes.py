@@ -232,7 +232,7 @@ def test_validation_tells_all_and_looks_collections_up(ana: Client) -> None:
 
     assert told(band("B04")) == []
     assert told(band("B04", "none")) == ["CollectionNotFound"]
-    assert told(band("B04", "plots")) == ["PermissionsInsufficient"]
+    assert told(band("B04", "plots")) == ["CollectionNotFound"]  # which is there, but not for her
     assert told({"a": node("nothing"), "b": node("add", True, x=1)}) == [
         "ProcessUnsupported",
         "ProcessArgumentRequired",
