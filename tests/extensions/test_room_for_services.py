@@ -29,9 +29,15 @@ def running(hub: Any) -> Iterator[Season]:
 def client(running: Season) -> Iterator[bdap.Client]:
     """ana's, who has no services before and after."""
     made = running.client_of("ana")
+    remove_all(made)  # of other tests
     yield made
-    for identifier in services(made):
-        made.call("processing", "DELETE", f"/services/{identifier}")
+    remove_all(made)
+
+
+def remove_all(client: bdap.Client) -> None:
+    """Take down all services."""
+    for identifier in services(client):
+        client.call("processing", "DELETE", f"/services/{identifier}")
 
 
 def services(client: bdap.Client) -> dict[str, str]:
