@@ -21,8 +21,8 @@ from .arrays import Array, arrays_of
 from .geometry import geojson_of
 
 FORMATS = {".nc": "application/netcdf", ".nc4": "application/netcdf", ".zarr": "application/vnd.zarr"}
-ACROSS = ("projection_x_coordinate", "longitude", "x", "lon", "longitude", "easting")
-ALONG = ("projection_y_coordinate", "latitude", "y", "lat", "latitude", "northing")
+ACROSS = ("projection_x_coordinate", "longitude", "x", "lon", "easting")
+ALONG = ("projection_y_coordinate", "latitude", "y", "lat", "northing")
 STEPS = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1, "milliseconds": 1e-3, "microseconds": 1e-6,
          "nanoseconds": 1e-9}  # fmt: skip
 SINCE = re.compile(r"(\w+?)s?\s+since\s+(\d{4}-\d{1,2}-\d{1,2})(?:[T ]+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d*)?)?)?.*")

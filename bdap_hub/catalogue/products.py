@@ -12,6 +12,7 @@ from typing import Any
 
 from . import sentinel1
 from .scan import Acquisition, product_of
+from .sentinel1 import as_number
 
 MOST = 8 << 20
 S2_BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
@@ -44,14 +45,14 @@ def _sentinel2(acquisition: Acquisition, product: Path) -> dict[str, Any] | None
         found = re.search(rf"<{name}(?:\s[^>]*)?>\s*([^<]+?)\s*</{name}>", text)
         return found[1] if found else ""
 
-    factor = _number(tag("BOA_QUANTIFICATION_VALUE") or tag("QUANTIFICATION_VALUE")) or 10_000.0
+    factor = as_number(tag("BOA_QUANTIFICATION_VALUE") or tag("QUANTIFICATION_VALUE")) or 10_000.0
     rows = re.findall(r'<(?:BOA|RADIO)_(?:ADD_)?OFFSET[^>]*band_id="(\d+)"[^>]*>\s*(-?[\d.]+)\s*<', text)
     offsets = {S2_BANDS[int(i)]: float(value) / factor for i, value in rows if int(i) < len(S2_BANDS)}
     properties = {
         "datetime": tag("DATATAKE_SENSING_START") or tag("PRODUCT_START_TIME"),
         "platform": tag("SPACECRAFT_NAME").lower(),
         "constellation": "sentinel-2",
-        "eo:cloud_cover": _number(tag("Cloud_Coverage_Assessment")),
+        "eo:cloud_cover": as_number(tag("Cloud_Coverage_Assessment")),
         "s2:processing_baseline": tag("PROCESSING_BASELINE"),
     }
     stated = {
@@ -85,7 +86,7 @@ def _landsat(acquisition: Acquisition, text: str) -> dict[str, Any]:
         "datetime": f"{day}T{clock}" if day and clock else "",
         "platform": entry("SPACECRAFT_ID").lower().replace("_", "-"),
         "constellation": "landsat",
-        "eo:cloud_cover": _number(entry("CLOUD_COVER")),
+        "eo:cloud_cover": as_number(entry("CLOUD_COVER")),
     }
     return _item(properties, stated)
 
@@ -101,10 +102,3 @@ def _text(path: Path) -> str:
         return path.read_text(errors="replace") if path.stat().st_size <= MOST else ""
     except OSError:
         return ""
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None

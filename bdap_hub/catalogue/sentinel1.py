@@ -42,7 +42,7 @@ def described(product: Path, files: dict[str, Path], read: Text) -> dict[str, An
         "platform": f"sentinel-1{_tag(manifest, 'safe:number').lower()}",
         "constellation": "sentinel-1",
         "instruments": ["c-sar"],
-        "gsd": _number(_tag(annotation, "rangePixelSpacing")),
+        "gsd": as_number(_tag(annotation, "rangePixelSpacing")),
         **_radar(manifest, annotation),
         **_orbit(manifest),
     }
@@ -58,13 +58,13 @@ def _radar(manifest: str, annotation: str) -> dict[str, Any]:
         "sar:center_frequency": C_BAND,
         "sar:polarizations": sorted(set(_tags(manifest, "s1sarl1:transmitterReceiverPolarisation"))),
         "sar:product_type": _tag(manifest, "s1sarl1:productType"),
-        "sar:pixel_spacing_range": _number(_tag(annotation, "rangePixelSpacing")),
-        "sar:pixel_spacing_azimuth": _number(_tag(annotation, "azimuthPixelSpacing")),
+        "sar:pixel_spacing_range": as_number(_tag(annotation, "rangePixelSpacing")),
+        "sar:pixel_spacing_azimuth": as_number(_tag(annotation, "azimuthPixelSpacing")),
     }
 
 
 def _orbit(manifest: str) -> dict[str, Any]:
-    absolute, relative = (_number(_tag(manifest, f"safe:{name}")) for name in ("orbitNumber", "relativeOrbitNumber"))
+    absolute, relative = (as_number(_tag(manifest, f"safe:{name}")) for name in ("orbitNumber", "relativeOrbitNumber"))
     return {
         "sat:orbit_state": _tag(manifest, "s1:pass").lower(),
         "sat:absolute_orbit": int(absolute) if absolute else None,
@@ -75,7 +75,7 @@ def _orbit(manifest: str) -> dict[str, Any]:
 def _footprint(text: str) -> dict[str, Any] | None:
     """From `lat,lon lat,lon …`."""
     pairs = [pair.split(",") for pair in text.split()]
-    if len(pairs) < 3 or any(len(pair) != 2 or _number(pair[0]) is None or _number(pair[1]) is None for pair in pairs):
+    if len(pairs) < 3 or any(len(pair) != 2 or None in map(as_number, pair) for pair in pairs):
         return None
     ring = [[float(east), float(north)] for north, east in pairs]
     ring = ring if ring[0] == ring[-1] else [*ring, ring[0]]
@@ -98,7 +98,8 @@ def _moment(text: str) -> str:
         return ""
 
 
-def _number(text: str) -> float | None:
+def as_number(text: str) -> float | None:
+    """What a metadata file says as a number; None where it says none."""
     try:
         return float(text)
     except ValueError:

@@ -131,11 +131,7 @@ def jupyterlab(tmp: Path, **environment: str) -> Iterator[Lab]:
         _wait(lab, process, tmp / "lab.log")
         yield lab
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        end(process)
         log.close()
 
 
@@ -151,3 +147,12 @@ def _wait(lab: Lab, process: subprocess.Popen[bytes], log: Path) -> None:
             pass
         time.sleep(0.2)
     raise AssertionError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to end, and end it where it does not."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()

@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.extensions.conftest import EXTENSIONS
+from tests.extensions.lab import end
 from tests.extensions.season import DATES, Season, season
 
 pytestmark = pytest.mark.browser
@@ -76,11 +77,7 @@ def address(running: Season, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             _answers(port, process, folder / "voila.log")
             yield f"http://127.0.0.1:{port}/"
         finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            end(process)
 
 
 def _answers(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

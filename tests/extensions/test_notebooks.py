@@ -27,6 +27,7 @@ from bdap_hub.catalogue.ingest import ingest
 from bdap_hub.demo.data import generate
 from bdap_hub.processing.app import create_app as create_processing
 from tests.extensions.conftest import environment
+from tests.extensions.lab import end
 
 NOTEBOOKS = Path(__file__).parents[2] / "bdap_hub" / "demo" / "notebooks"
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
@@ -138,11 +139,7 @@ def dashboard(services: dict[str, str], tmp_path_factory: pytest.TempPathFactory
                 time.sleep(0.2)
             yield url
         finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            end(process)
 
 
 @pytest.mark.browser
