@@ -9,9 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +18,11 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, sync_playwright
 
 from bdap_hub.settings import ProjectSettings, Settings
 from tests.postgres import database_url, postgres  # noqa: F401  fixtures
+from tests.serving import Services
 from tests.side_by_side import (  # noqa: F401  hooks
     draw,
     pytest_collection_modifyitems,
@@ -121,12 +120,16 @@ def settings(tmp_path: Path) -> Settings:
 
 @dataclass
 class Hub:
-    """A running JupyterHub. `serve(app, port)` runs one of our services beside it."""
+    """A running JupyterHub that all tests of the session share, and those of our services that run beside it."""
 
     settings: Settings
     url: str
     admin_token: str
-    serve: Callable[[Any, int], None]
+    services: Services
+
+    def serve(self, app: Any, port: int) -> None:
+        """See `Services.serve`."""
+        self.services.serve(app, port)
 
     def api(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """Call the hub's API with full rights."""
@@ -231,16 +234,15 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         stderr=log,
         start_new_session=True,
     )
-    servers: dict[int, Serving] = {}
+    services = Services()
     try:
         _wait(f"{settings.hub.public_url}/hub/health", process, folder / "hub.log")
-        running = Hub(settings, settings.hub.public_url, token, lambda app, port: serve(app, port, servers))
+        running = Hub(settings, settings.hub.public_url, token, services)
         for name in ("ana", "ben", "olga", "pia"):
             running.api("POST", f"/users/{name}")  # those in a group exist already: 409 is fine
         yield running
     finally:
-        for serving in servers.values():
-            serving.stop()
+        services.end()
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(15)
@@ -248,35 +250,6 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
             os.killpg(process.pid, signal.SIGKILL)  # its proxy and the servers it started, too
         log.close()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@dataclass
-class Serving:
-    """A uvicorn server in a thread."""
-
-    server: uvicorn.Server
-    thread: threading.Thread
-
-    def stop(self) -> None:
-        """Ask it to end, and wait until its port is free."""
-        self.server.should_exit = True
-        self.thread.join(10)
-
-
-def serve(app: Any, port: int, servers: dict[int, Serving]) -> None:
-    """Run an ASGI application on 127.0.0.1:`port`, instead of what another test ran there; returns when it answers."""
-    if port in servers:
-        servers.pop(port).stop()
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    servers[port] = Serving(server, thread)
-    deadline = time.monotonic() + 20
-    while not server.started:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"the service on port {port} did not start in 20 s")
-        time.sleep(0.02)
 
 
 def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

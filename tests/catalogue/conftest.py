@@ -14,6 +14,7 @@ from bdap_hub.catalogue.app import create_app
 from bdap_hub.catalogue.ingest import ingest
 from bdap_hub.demo.data import generate
 from bdap_hub.settings import Settings
+from tests.emptied import emptied
 from tests.postgres import has_postgis
 
 
@@ -49,14 +50,12 @@ def installed(request: pytest.FixtureRequest, hub: Any) -> Settings:
 def service(hub: Any, installed: Settings, imagery: Path) -> Iterator[httpx.Client]:
     """The running service of the test hub: public (3 items), people (1 item), forest's own (2 items)."""
     settings = installed
-    shutil.rmtree(settings.var / "catalogue", ignore_errors=True)  # of other folders' tests, which are over
-    shutil.copytree(imagery, settings.store.data, dirs_exist_ok=True)
-    shutil.copytree(
-        imagery / "sentinel-2-demo/2025-03-14", settings.store.data / "for-people/2025-03-14", dirs_exist_ok=True
-    )
-    ingest(settings, settings.store.data / "sentinel-2-demo", "sentinel-2-demo", "Demo scenes", "public")
-    ingest(settings, settings.store.data / "for-people", "for-people", "For people", "people")
-    ingest(settings, settings.store.data / "forest-plots", "forest-plots", "Forest plots", "project", "forest")
+    data = emptied(settings)
+    shutil.copytree(imagery, data, dirs_exist_ok=True)
+    shutil.copytree(imagery / "sentinel-2-demo/2025-03-14", data / "for-people/2025-03-14")
+    ingest(settings, data / "sentinel-2-demo", "sentinel-2-demo", "Demo scenes", "public")
+    ingest(settings, data / "for-people", "for-people", "For people", "people")
+    ingest(settings, data / "forest-plots", "forest-plots", "Forest plots", "project", "forest")
     hub.serve(create_app(settings), settings.catalogue.port)
     with httpx.Client(base_url=f"{settings.catalogue.url}/services/catalogue", timeout=20) as client:
         yield client

@@ -19,7 +19,6 @@ from rasterio.errors import NotGeoreferencedWarning
 from bdap_hub.catalogue.preview import bands_of, graph_of
 from bdap_hub.processing.app import create_app
 from bdap_hub.settings import Settings
-from tests.conftest import Serving, serve
 
 HERE = "/collections/{c}/items/{c}_2025-04-18"
 PEOPLE = "/collections/for-people/items/for-people_2025-03-14"
@@ -33,18 +32,20 @@ def colours(png: bytes) -> Any:
             return file.read()
 
 
-def test_without_the_processing_service_it_is_the_small_picture(service: httpx.Client) -> None:
+def test_without_the_processing_service_it_is_the_small_picture(
+    service: httpx.Client, hub: Any, installed: Settings
+) -> None:
+    hub.services.stop(installed.processing.port)  # of another folder's tests
     drawn, small = (service.get(f"{PUBLIC}/{name}") for name in ("preview", "thumbnail"))
     assert drawn.status_code == 200 and drawn.content == small.content
 
 
 @pytest.fixture
-def processing(installed: Settings) -> Iterator[None]:
+def processing(hub: Any, installed: Settings) -> Iterator[None]:
     """It runs beside the catalogue, for these tests alone."""
-    running: dict[int, Serving] = {}
-    serve(create_app(installed), installed.processing.port, running)
+    hub.serve(create_app(installed), installed.processing.port)
     yield
-    running[installed.processing.port].stop()
+    hub.services.stop(installed.processing.port)
 
 
 def test_it_is_drawn_by_the_processing_service(service: httpx.Client, hub: Any, processing: None) -> None:
@@ -85,15 +86,14 @@ class Slow:
 
 
 @pytest.fixture
-def slow(installed: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
+def slow(hub: Any, installed: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
     """It runs in place of the processing service, and is waited for however busy the machine."""
     monkeypatch.setattr("bdap_hub.catalogue.preview.SECONDS", 50)
     fake = Slow()
-    running: dict[int, Serving] = {}
-    serve(fake.app, installed.processing.port, running)
+    hub.serve(fake.app, installed.processing.port)
     yield fake
     fake.go.set()
-    running[installed.processing.port].stop()
+    hub.services.stop(installed.processing.port)
 
 
 @pytest.fixture

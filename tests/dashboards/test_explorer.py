@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from bdap_hub.catalogue.ingest import ingest
 from bdap_hub.dashboards.client import publish
 from bdap_hub.demo.data import generate
 from bdap_hub.processing.app import create_app as create_processing
+from tests.emptied import emptied
 
 from .conftest import Platform
 
@@ -35,10 +35,7 @@ DAY = "collection=sentinel-2-demo&date=2025-07-10"
 def explorer(platform: Platform) -> str:
     """The address of the published explorer, with a small season that is public, and plots of forest's alone."""
     settings = platform.hub.settings
-    data = settings.store.data
-    for folder in (settings.var / "catalogue", data):
-        shutil.rmtree(folder, ignore_errors=True)
-    data.mkdir()
+    data = emptied(settings)
     generate(data, size=384)
     ingest(settings, data / "sentinel-2-demo", "sentinel-2-demo", "Season near Ispra", "public", "")
     ingest(settings, data / "dem-demo", "dem-demo", "Heights", "public", "", pattern="(?P<band>elevation)")

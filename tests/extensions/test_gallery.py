@@ -6,7 +6,6 @@ import ast
 import asyncio
 import io
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -30,6 +29,7 @@ from bdap_hub.catalogue.app import create_app as create_catalogue
 from bdap_hub.demo import prepare
 from bdap_hub.demo.data import generate
 from bdap_hub.processing.app import create_app as create_processing
+from tests.emptied import emptied
 from tests.extensions.conftest import EXTENSIONS, environment
 
 GALLERY = EXTENSIONS / "bdap" / "gallery"
@@ -49,10 +49,7 @@ print(len(shown), "maps")
 def services(hub: Any) -> dict[str, str]:
     """The demo's collections, made small; the environment of ana's notebook server."""
     settings = hub.settings
-    for folder in (settings.var / "catalogue", settings.var / "stamps", settings.store.data):  # others' leftovers
-        shutil.rmtree(folder, ignore_errors=True)
-    settings.store.data.mkdir()
-    generate(settings.store.data, size=SIZE)
+    generate(emptied(settings), size=SIZE)
     prepare.ingest_demo(settings, lambda _: None)
     hub.serve(create_catalogue(settings), settings.catalogue.port)
     hub.serve(create_processing(settings), settings.processing.port)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from bdap_hub.catalogue.app import create_app as create_catalogue
 from bdap_hub.catalogue.ingest import ingest
 from bdap_hub.demo.data import generate
 from bdap_hub.processing.app import create_app as create_processing
+from tests.emptied import emptied
 from tests.extensions.conftest import environment
 from tests.extensions.lab import end
 
@@ -38,10 +38,7 @@ SIZE = 384
 def services(hub: Any) -> dict[str, str]:
     """Catalogue and processing with a small season of demo data; the environment of ana's notebook server."""
     settings = hub.settings
-    data = settings.store.data
-    for folder in (settings.var / "catalogue", data):  # the hub is everybody's: away with what others left
-        shutil.rmtree(folder, ignore_errors=True)
-    data.mkdir()
+    data = emptied(settings)
     generate(data, size=SIZE)
     for name, visibility, project in (("sentinel-2-demo", "public", ""), ("forest-plots", "project", "forest")):
         report = ingest(settings, data / name, name, name, visibility, project)

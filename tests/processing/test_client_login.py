@@ -19,8 +19,8 @@ from playwright.sync_api import Browser, Page
 
 from bdap_hub.catalogue.app import create_app as create_catalogue
 from bdap_hub.processing.app import create_app
-from tests.conftest import Serving, serve
 from tests.identity.conftest import Platform, eventually, launch
+from tests.serving import Services
 
 from .conftest import X, Y, Z, make_collection, write_catalogue
 from .idioms import TOP, top
@@ -43,17 +43,16 @@ c.JupyterHub.load_roles = [
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """Hub, the demo's login provider, catalogue and processing; `plots` is of project agriculture, ana's."""
     folder = tmp_path_factory.mktemp("laptop")
-    servers: dict[int, Serving] = {}
+    services = Services()
     with ExitStack() as stack:
         made = launch("demo", folder, stack, SERVICES)
         settings = made.settings
         for name, visibility, project in (("fields", "public", ""), ("plots", "project", "agriculture")):
             write_catalogue(settings.var, *make_collection(settings.store.root, name, visibility, project))
-        serve(create_catalogue(settings), settings.catalogue.port, servers)
-        serve(create_app(settings), settings.processing.port, servers)
+        services.serve(create_catalogue(settings), settings.catalogue.port)
+        services.serve(create_app(settings), settings.processing.port)
         yield made
-        for serving in servers.values():
-            serving.stop()
+        services.end()
 
 
 @pytest.fixture
