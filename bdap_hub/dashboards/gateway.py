@@ -125,6 +125,7 @@ class Gateway:
         if target is None:
             await socket.close(1013)
             return
+        await run_in_threadpool(self.keeper.usage.session, live.id)
         with self.keeper.watching(live):
             identity = self.settings.identity
             pace, patience = identity.cache_seconds, identity.revocation_seconds / 2
@@ -162,7 +163,7 @@ class Gateway:
                 return waiting
         try:
             if is_page:
-                await run_in_threadpool(self.keeper.visited, live)
+                await run_in_threadpool(self.keeper.visited, live, self._who(request, live))
             response = await (self._file if Assets.wants(request) else self._stream)(request, live, address)
         except httpx.HTTPError:
             self.keeper.lost(live)
@@ -239,6 +240,12 @@ class Gateway:
         pairs = (part.strip().partition("=") for part in connection.headers.get("cookie", "").split(";"))
         values = [value for name, _, value in pairs if name == self.cookie]
         return read_session(self.key, live.name, values)
+
+    def _who(self, connection: HTTPConnection, live: Live) -> str:
+        """What tells this visitor from others while visits are counted; it is not kept."""
+        if visitor := self._visitor(connection, live):
+            return f"person {visitor.person}"
+        return f"{web.client_address(connection)} {connection.headers.get('user-agent', '')}"
 
     async def _person(self, visitor: Visitor | None) -> Person | None:
         """The person while their login at the hub goes on, as the hub says (cached for seconds)."""

@@ -17,6 +17,7 @@ from ..web import HubLogin
 from .publish import Publisher, answers
 from .records import Live, Records
 from .runtime import TOKEN_SECONDS, Runtime, make_runtime
+from .usage import Usage
 
 log = logging.getLogger("bdap.gateway")
 LOOK_SECONDS = 2.0
@@ -33,6 +34,7 @@ class Keeper:
 
     def __init__(self, settings: Settings, records: Records, login: HubLogin) -> None:
         self.settings, self.records, self.login = settings, records, login
+        self.usage = Usage(records.sessions)
         self._runtime: Runtime | None = None
         self._known: dict[tuple[str, str], tuple[float, Live | None]] = {}
         self._ready: dict[str, tuple[float, str]] = {}
@@ -79,9 +81,10 @@ class Keeper:
         """The release does not answer any more."""
         self._ready.pop(live.release, None)
 
-    def visited(self, live: Live) -> None:
-        """Count a visit, and remember that somebody looks."""
+    def visited(self, live: Live, who: str = "") -> None:
+        """Count a visit, and remember that somebody looks. `who` tells visitors apart; it is not kept."""
         self.records.visited(live.id)
+        self.usage.visit(live.id, who)
         self.records.seen(live)
 
     @contextlib.contextmanager
@@ -118,6 +121,7 @@ class Keeper:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _start(self, live: Live) -> None:
+        begun = time.monotonic()
         try:
             publisher = await run_in_threadpool(self._publisher)
             await run_in_threadpool(publisher.start, live)
@@ -126,6 +130,7 @@ class Keeper:
                 raise BdapError("the dashboard did not start")
             self._ready[live.release] = (0.0, address)
             self._failed.pop(live.release, None)
+            await run_in_threadpool(self.usage.started, live.id, time.monotonic() - begun)
         except BdapError as error:
             log.warning("dashboard %s: %s", live.name, error.message)
             self._failed[live.release] = (time.monotonic() + FAILED_SECONDS, "This dashboard could not be started.")
@@ -159,7 +164,11 @@ class Keeper:
             else:
                 self._watched.pop(name, None)
         lives, seen, now = self.records.live_releases(), self.records.last_seen(), time.time()
-        for name, started in self._engine().running().items():
+        running = self._engine().running()
+        for name in running.keys() & lives.keys():
+            self.usage.memory(lives[name].id, self._engine().memory(name))
+        self.usage.forget(self.settings.dashboards.usage_days)
+        for name, started in running.items():
             if self._watched.get(name, 0) > 0:
                 continue
             idle = now - max(started, seen.get(name, 0))

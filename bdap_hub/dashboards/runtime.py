@@ -38,6 +38,9 @@ class Runtime(Protocol):
     def logs(self, name: str) -> str:
         """The last lines the release wrote, also shortly after it ended."""
 
+    def memory(self, name: str) -> int:
+        """Bytes that a running release holds now; 0 when it is not running or nobody can say."""
+
     def stop(self, name: str) -> None:
         """Stop and forget the release; nothing happens when it is not there."""
 

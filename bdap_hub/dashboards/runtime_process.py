@@ -62,6 +62,11 @@ class ProcessRuntime:
         path = self.folder / f"{name}.log"
         return path.read_bytes()[-LOG_BYTES:].decode(errors="replace") if path.is_file() else ""
 
+    def memory(self, name: str) -> int:
+        """Its own share (PSS) of the process and its kernels."""
+        entry = self._entry(name)
+        return _held(int(entry["pid"])) if entry else 0
+
     def stop(self, name: str) -> None:
         """End the process with its kernels (they share its process group), then forget it."""
         entry = self._entry(name)
@@ -127,6 +132,18 @@ def _end(pid: int) -> None:
         deadline = time.monotonic() + STOP_SECONDS
         while _born(pid) == born and born and time.monotonic() < deadline:
             time.sleep(0.05)
+
+
+def _held(group: int) -> int:
+    """Bytes of all processes of a group, shared pages in parts."""
+    total = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[2]) == group:
+                lines = (folder / "smaps_rollup").read_text().splitlines()
+                total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    return total
 
 
 def _free_port() -> int:

@@ -169,6 +169,9 @@ class DashboardsSettings(ServiceSettings):
         (), description="Other origins dashboards may load scripts and styles from; none: their own only."
     )
     idle_timeout: int = Field(900, description="Seconds without visitors after which a container stops.")
+    usage_days: int = Field(
+        400, ge=1, description="Days for which a dashboard's visits, sessions, memory and starts are kept."
+    )
 
     def address(self, project: str, slug: str) -> str:
         """The public address of a dashboard: its own origin."""
