@@ -14,6 +14,9 @@ Visibility = Literal["project", "people", "public"]
 Role = Literal["member", "lead"]
 """What somebody is in a project; a lead is a member who also decides who the members are."""
 
+DashboardRole = Literal["viewer", "editor", "owner"]
+"""What a grant makes of somebody: viewers see a dashboard, editors bring new versions, owners do all."""
+
 
 @dataclass(frozen=True)
 class Assurance:
@@ -96,6 +99,15 @@ class StoreGrant:
 
     path: str
     write: bool = False
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A person or a group that is given a part in one dashboard, beyond its project's members and its owner."""
+
+    kind: Literal["person", "group"]
+    name: str
+    role: DashboardRole
 
 
 @dataclass(frozen=True)

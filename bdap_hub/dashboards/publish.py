@@ -19,7 +19,7 @@ from ..web import HubLogin
 from .bundle import Bundle, store_bundle
 from .records import Live, Records, check_slug, release_name
 from .runtime import TOKEN_SECONDS, Launch, Runtime
-from .tables import Dashboard, now
+from .tables import Dashboard, Release
 
 FIRST_UID = 60_000
 UIDS = 5_000
@@ -82,8 +82,9 @@ class Publisher:
         launch = self._launch(name, f"{wish.project}/{wish.slug}", wish.project, folder, bundle.entry)
         try:
             self._try_out(launch)
-            dashboard = self._row(before, wish, version, person)
-            return self.records.publish(dashboard, bundle.sha256, bundle.entry, person)
+            dashboard = before or _dashboard(wish, person)
+            self.records.add(dashboard, _release(wish, version, bundle, person))
+            return self.records.make_live(dashboard, version)
         except BaseException:
             self.runtime.stop(name)
             raise
@@ -95,7 +96,7 @@ class Publisher:
 
     def take_down(self, dashboard: Dashboard) -> None:
         """Nobody can open it any more; its rows and bundles stay for the record."""
-        self.records.change(dashboard, status="retired")
+        self.records.retire(dashboard)
         for release in self.records.releases(dashboard):
             self.runtime.stop(release_name(dashboard.project, dashboard.slug, release.version))
 
@@ -140,14 +141,32 @@ class Publisher:
     def _failed(self, name: str, reason: str) -> NotebookFailed:
         return NotebookFailed(reason, f"see the end of its log:\n{tail(self.runtime.logs(name))}")
 
-    def _row(self, before: Dashboard | None, wish: Wish, version: int, person: str) -> Dashboard:
-        dashboard = before or Dashboard(project=wish.project, slug=wish.slug, owner=person, visits=0)
-        if dashboard.status == "retired":  # taken down: whoever publishes there anew owns it
-            dashboard.owner = person
-        dashboard.title, dashboard.description = wish.title.strip(), wish.description.strip()
-        dashboard.visibility, dashboard.version, dashboard.status = wish.visibility, version, "live"
-        dashboard.updated = now()
-        return dashboard
+
+def _dashboard(wish: Wish, person: str) -> Dashboard:
+    """A dashboard of which nothing is live yet."""
+    return Dashboard(
+        project=wish.project,
+        slug=wish.slug,
+        title=wish.title.strip(),
+        description=wish.description.strip(),
+        visibility=wish.visibility,
+        owner=person,
+        status="draft",
+        version=0,
+        visits=0,
+    )
+
+
+def _release(wish: Wish, version: int, bundle: Bundle, person: str) -> Release:
+    return Release(
+        version=version,
+        bundle=bundle.sha256,
+        entry=bundle.entry,
+        publisher=person,
+        title=wish.title.strip(),
+        description=wish.description.strip(),
+        visibility=wish.visibility,
+    )
 
 
 def answers(address: str) -> bool:

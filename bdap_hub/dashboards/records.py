@@ -11,12 +11,14 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import sessionmaker
 
+from ..access import Grant
 from ..errors import BadRequest, Conflict, NotFound
 from .tables import Dashboard, Release, UsedTicket, now
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 MAX_SLUG = 40
 MAX_LABEL = 63
+WIDTH = ("project", "people", "public")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Live:
     version: int
     bundle: str
     entry: str
+    grants: tuple[Grant, ...] = ()
+    embed: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -119,18 +123,59 @@ class Records:
                 found[live.release] = live
         return found
 
-    def publish(self, dashboard: Dashboard, bundle: str, entry: str, publisher: str) -> Dashboard:
-        """Make `dashboard.version` live with that bundle: both rows at once, or Conflict and neither."""
+    def release(self, dashboard: Dashboard, version: int) -> Release:
+        """That version of it; NotFound otherwise."""
+        with self.sessions() as session:
+            found = session.scalar(_version(dashboard.id, version))
+        if found is None:
+            raise NotFound(f"{dashboard.name} has no version {version}", "look on its page for those there are")
+        return found  # type: ignore[no-any-return]
+
+    def add(self, dashboard: Dashboard, release: Release) -> Release:
+        """Keep a new version, a draft, and its dashboard if that is new: both rows at once, or Conflict and neither.
+
+        Of one that was taken down, whoever publishes there anew is the owner.
+        """
         try:
             with self.sessions.begin() as session:
-                kept = session.merge(dashboard)
+                if dashboard.id is None:
+                    session.add(dashboard)
+                    session.flush()
+                release.dashboard_id = dashboard.id
+                session.add(release)
                 session.flush()
-                session.add(
-                    Release(dashboard_id=kept.id, version=kept.version, bundle=bundle, entry=entry, publisher=publisher)
-                )
-            return self.get(dashboard.project, dashboard.slug)
+                retired = (Dashboard.id == dashboard.id) & (Dashboard.status == "retired")
+                session.execute(update(Dashboard).where(retired).values(owner=release.publisher, status="draft"))
+            return release
         except IntegrityError:
             raise Conflict(f"{dashboard.name} was published by somebody else just now", "publish again") from None
+
+    def make_live(self, dashboard: Dashboard, version: int) -> Dashboard:
+        """Visitors get that version from now on; who looks at another keeps it. New, promoted and earlier ones alike.
+
+        The first time it also says who sees the dashboard; later that stays as it is.
+        """
+        with self.sessions.begin() as session:
+            others = (Release.dashboard_id == dashboard.id) & (Release.version != version) & (Release.status == "live")
+            session.execute(update(Release).where(others).values(status="retired"))
+            row, release = (
+                session.get_one(Dashboard, dashboard.id),
+                session.scalars(_version(dashboard.id, version)).one(),
+            )
+            if release.status not in ("live", "retired"):
+                row.visibility = release.visibility
+            row.title, row.description = release.title, release.description
+            row.version, row.status, row.updated = version, "live", now()
+            release.status, release.approved = "live", wider(release.approved, row.visibility)
+        return self.get(dashboard.project, dashboard.slug)
+
+    def retire(self, dashboard: Dashboard) -> None:
+        """Nobody can open it any more."""
+        with self.sessions.begin() as session:
+            live = (Release.dashboard_id == dashboard.id) & (Release.status == "live")
+            session.execute(update(Release).where(live).values(status="retired"))
+            row = Dashboard.id == dashboard.id
+            session.execute(update(Dashboard).where(row).values(status="retired", updated=now()))
 
     def change(self, dashboard: Dashboard, **values: Any) -> None:
         """Set columns of a dashboard."""
@@ -173,6 +218,15 @@ class Records:
             return False
 
 
+def wider(one: str, other: str) -> str:
+    """Of two visibilities, the one that more people have; '' is nobody's."""
+    return max(one, other, key=("", *WIDTH).index)
+
+
+def _version(dashboard: int, version: int) -> Any:
+    return select(Release).where(Release.dashboard_id == dashboard, Release.version == version)
+
+
 def _live(dashboard: Dashboard, release: Release) -> Live:
     return Live(
         id=dashboard.id,
@@ -184,6 +238,8 @@ def _live(dashboard: Dashboard, release: Release) -> Live:
         version=dashboard.version,
         bundle=release.bundle,
         entry=release.entry,
+        grants=dashboard.granted,
+        embed=tuple(dashboard.embed),
     )
 
 

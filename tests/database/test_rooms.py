@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from bdap_hub import database
+from bdap_hub.access import Grant
 from bdap_hub.dashboards.records import Records
-from bdap_hub.dashboards.tables import Dashboard
+from bdap_hub.dashboards.tables import Dashboard, DashboardGrant, Release
 from bdap_hub.errors import Conflict
 from bdap_hub.identity import people, sessions
 from bdap_hub.identity.id_token import IdToken, LoginRefused
@@ -54,19 +55,68 @@ def test_a_very_long_acr_is_cut_not_refused(store: Any) -> None:
     assert [len(row.acr) for row in sessions.live_of(store, "ana")] == [255]
 
 
+def crops(owner: str) -> tuple[Dashboard, Release]:
+    dashboard = Dashboard(
+        project="forest", slug="crops", title="Crops", visibility="public", owner=owner, status="draft", version=0
+    )
+    return dashboard, version(1, owner)
+
+
+def version(number: int, publisher: str) -> Release:
+    words = {"title": f"Crops {number}", "visibility": "public"}
+    return Release(version=number, bundle=str(number) * 64, entry="x.ipynb", publisher=publisher, **words)
+
+
 def test_dashboards(store: Any) -> None:
     records = Records(store)
-    crops = Dashboard(project="forest", slug="crops", title="Crops", visibility="public", owner="ana", version=1)
-    kept = records.publish(crops, "b" * 64, "x.ipynb", "ana")
-    again = Dashboard(project="forest", slug="crops", title="Crops", visibility="public", owner="ben", version=1)
+    kept, first = crops("ana")
+    records.add(kept, first)
+    assert records.live("forest", "crops") is None  # a draft
     with pytest.raises(Conflict):
-        records.publish(again, "c" * 64, "x.ipynb", "ben")
+        records.add(*crops("ben"))
+    kept = records.make_live(kept, 1)
     records.visited(kept.id)
     live = records.live("forest", "crops")
-    assert live is not None and (live.owner, live.bundle) == ("ana", "b" * 64)
+    assert live is not None and (live.owner, live.bundle, live.title) == ("ana", "1" * 64, "Crops 1")
     records.seen(live)
     assert abs(records.last_seen()["forest--crops--v1"] - time.time()) < 60
     assert [records.redeem("t", time.time() + 60) for _ in range(2)] == [True, False]
+
+
+def states(records: Records) -> tuple[str, int, list[tuple[int, str]]]:
+    found = records.find("forest", "crops")
+    assert found is not None
+    return found.status, found.version, [(one.version, one.status) for one in records.releases(found)]
+
+
+def test_one_version_is_live_and_the_others_are_kept(store: Any) -> None:
+    records = Records(store)
+    kept, first = crops("ana")
+    records.add(kept, first)
+    kept = records.make_live(kept, 1)
+    records.add(kept, version(2, "ana"))
+    assert states(records) == ("live", 1, [(2, "draft"), (1, "live")])
+    kept = records.make_live(kept, 2)
+    assert states(records) == ("live", 2, [(2, "live"), (1, "retired")]) and kept.title == "Crops 2"
+    records.change(kept, visibility="project")
+    kept = records.make_live(kept, 1)  # back again: content, not who sees it
+    assert (kept.title, kept.visibility) == ("Crops 1", "project")
+    records.retire(kept)
+    assert states(records) == ("retired", 1, [(2, "retired"), (1, "retired")])
+    records.add(kept, version(3, "ben"))  # whoever publishes there anew owns it
+    found = records.find("forest", "crops")
+    assert found is not None and (found.owner, found.status) == ("ben", "draft")
+
+
+def test_who_may_do_what_with_a_dashboard_comes_along(store: Any) -> None:
+    records = Records(store)
+    kept, first = crops("ana")
+    records.add(kept, first)
+    records.make_live(kept, 1)
+    with store.begin() as session:
+        session.add(DashboardGrant(dashboard_id=kept.id, kind="group", name="readers", role="viewer"))
+    live = records.live("forest", "crops")
+    assert live is not None and live.grants == (Grant("group", "readers", "viewer"),)
 
 
 def test_services_and_numbers(store: Any) -> None:

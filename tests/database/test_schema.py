@@ -16,6 +16,7 @@ import bdap_hub.identity.tables
 import bdap_hub.processing.service.tables
 import bdap_hub.spawning.uids  # noqa: F401  every room that declares tables
 from bdap_hub import audit, database
+from bdap_hub.dashboards.records import Records
 from tests.conftest import ROOT
 
 OLD_AUDIT = """CREATE TABLE audit_events (
@@ -60,6 +61,39 @@ def test_an_old_database_keeps_its_events_and_gets_the_new_shape(database_url: s
             session.execute(text("DELETE FROM audit_events"))
 
 
+OLD_DASHBOARDS = """CREATE TABLE dashboards (
+  id INTEGER PRIMARY KEY, project VARCHAR(32) NOT NULL, slug VARCHAR(40) NOT NULL, title VARCHAR(120) NOT NULL,
+  description TEXT NOT NULL, visibility VARCHAR(16) NOT NULL, owner VARCHAR(255) NOT NULL, status VARCHAR(16) NOT NULL,
+  version INTEGER NOT NULL, visits INTEGER NOT NULL, created TIMESTAMP NOT NULL, updated TIMESTAMP NOT NULL)"""
+OLD_RELEASES = """CREATE TABLE dashboard_releases (
+  id INTEGER PRIMARY KEY, dashboard_id INTEGER NOT NULL REFERENCES dashboards (id), version INTEGER NOT NULL,
+  bundle VARCHAR(64) NOT NULL, entry VARCHAR(255) NOT NULL, publisher VARCHAR(255) NOT NULL,
+  created TIMESTAMP NOT NULL, last_seen TIMESTAMP NOT NULL)"""
+
+
+def test_dashboards_of_before_there_were_states(database_url: str) -> None:
+    day = "'2025-12-01 10:00:00.000000'"
+    old = create_engine(database_url)
+    with old.begin() as connection:
+        for statement in (OLD_DASHBOARDS, OLD_RELEASES):
+            connection.execute(text(statement))
+        for id, status in ((1, "live"), (2, "retired")):
+            row = f"{id}, 'forest', 'd{id}', 'Title {id}', '', 'public', 'ana', '{status}', 2, 7, {day}, {day}"
+            connection.execute(text(f"INSERT INTO dashboards VALUES ({row})"))
+            for version in (1, 2):
+                row = f"{10 * id + version}, {id}, {version}, 'b', 'x.ipynb', 'ana', {day}, {day}"
+                connection.execute(text(f"INSERT INTO dashboard_releases VALUES ({row})"))
+    old.dispose()
+    records = Records(database.connect(database_url))
+    live, gone = records.find("forest", "d1"), records.find("forest", "d2")
+    assert live is not None and gone is not None
+    assert (live.tags, live.kind, live.embed, live.keep_warm, live.visits) == ([], "voila", [], False, 7)
+    found = [(one.version, one.status, one.title, one.approved, one.manifest) for one in records.releases(live)]
+    assert found == [(2, "live", "Title 1", "public", {}), (1, "retired", "Title 1", "public", {})]
+    assert {one.status for one in records.releases(gone)} == {"retired"}
+    assert records.live("forest", "d1") is not None and records.live("forest", "d2") is None
+
+
 def test_a_step_that_fails_leaves_nothing_behind(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(connection: Any) -> None:
         connection.exec_driver_sql("CREATE TABLE half_done (id INTEGER)")
@@ -83,6 +117,7 @@ def test_two_steps_of_one_number_are_a_mistake() -> None:
 CONNECT_OFTEN = """
 import sys
 from bdap_hub import audit, database
+from bdap_hub.dashboards.records import Records
 from tests.conftest import ROOT
 for url in sys.argv[1:]:
     print("ready", flush=True)

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from bdap_hub import audit, database
 from bdap_hub.cli import main
 from bdap_hub.dashboards.records import Records
-from bdap_hub.dashboards.tables import Dashboard
+from bdap_hub.dashboards.tables import Dashboard, Release
 from bdap_hub.identity.tables import Account
 from tests.conftest import make_settings
 
@@ -156,8 +156,10 @@ def explained(run: Any, tmp_path: Path) -> Any:
     with run.store.begin() as session:
         session.add(Account(name="dia", issuer="i", subject="dia", groups=["project-dunes"]))
     for project in ("dunes", "forest"):
-        row = Dashboard(project=project, slug="map", title="Map", visibility="project", owner="x", version=1)
-        Records(run.store).publish(row, "b" * 64, "x.ipynb", "x")
+        row = Dashboard(project=project, slug="map", title="Map", visibility="project", owner="x", version=0)
+        records = Records(run.store)
+        records.add(row, Release(version=1, bundle="b" * 64, entry="x.ipynb", publisher="x", title="Map"))
+        records.make_live(row, 1)
     return run
 
 
