@@ -14,6 +14,8 @@ from starlette.concurrency import run_in_threadpool
 from ..errors import BdapError
 from ..settings import Settings
 from ..web import HubLogin
+from .faults import Faults, last_trace
+from .logs import tail
 from .publish import Publisher, answers
 from .records import Live, Records
 from .runtime import TOKEN_SECONDS, Runtime, make_runtime
@@ -34,7 +36,7 @@ class Keeper:
 
     def __init__(self, settings: Settings, records: Records, login: HubLogin) -> None:
         self.settings, self.records, self.login = settings, records, login
-        self.usage = Usage(records.sessions)
+        self.usage, self.faults = Usage(records.sessions), Faults(records.sessions)
         self._runtime: Runtime | None = None
         self._known: dict[tuple[str, str], tuple[float, Live | None]] = {}
         self._ready: dict[str, tuple[float, str]] = {}
@@ -123,10 +125,12 @@ class Keeper:
     async def _start(self, live: Live) -> None:
         begun = time.monotonic()
         try:
+            await run_in_threadpool(self._look_at_ended, {live.release: live})
             publisher = await run_in_threadpool(self._publisher)
             await run_in_threadpool(publisher.start, live)
             address = await self._until_ready(live.release)
             if address is None:
+                await run_in_threadpool(self._did_not_start, live)
                 raise BdapError("the dashboard did not start")
             self._ready[live.release] = (0.0, address)
             self._failed.pop(live.release, None)
@@ -136,6 +140,17 @@ class Keeper:
             self._failed[live.release] = (time.monotonic() + FAILED_SECONDS, "This dashboard could not be started.")
         finally:
             self._starting.pop(live.release, None)
+
+    def _did_not_start(self, live: Live) -> None:
+        log = self._engine().logs(live.release)
+        found = last_trace(log)
+        self.faults.keep(live, "start", found.text if found else tail(log))
+
+    def _look_at_ended(self, lives: dict[str, Live]) -> None:
+        for name, ending in self._engine().ended().items():
+            if live := lives.get(name):
+                reason = "memory" if ending.memory else "ended"
+                self.faults.keep(live, reason, tail(self._engine().logs(name)), ending.key)
 
     async def _until_ready(self, name: str) -> str | None:
         deadline = time.monotonic() + READY_SECONDS
@@ -152,6 +167,7 @@ class Keeper:
         while True:
             try:
                 await run_in_threadpool(self.clean_up)
+                await self.tell()
             except Exception:  # the engine or the database is away: the next round tries again
                 log.exception("the round of running dashboards failed")
             await asyncio.sleep(ROUND_SECONDS)
@@ -165,8 +181,10 @@ class Keeper:
                 self._watched.pop(name, None)
         lives, seen, now = self.records.live_releases(), self.records.last_seen(), time.time()
         running = self._engine().running()
+        self._look_at_ended(lives)
         for name in running.keys() & lives.keys():
             self.usage.memory(lives[name].id, self._engine().memory(name))
+            self.faults.in_log(lives[name], self._engine().logs(name))
         self.usage.forget(self.settings.dashboards.usage_days)
         for name, started in running.items():
             if self._watched.get(name, 0) > 0:
@@ -177,6 +195,14 @@ class Keeper:
                 log.info("stopping the release %s, idle for %d s", name, idle)
                 self._ready.pop(name, None)
                 self._engine().stop(name)
+
+    async def tell(self) -> None:
+        """Write to the authors of dashboards that broke, through the hub: their addresses are not known here."""
+        for dashboard in await run_in_threadpool(self.faults.due):
+            row, fault = await run_in_threadpool(lambda d=dashboard: (self.records.by_id(d), self.faults.last(d)))
+            body = {"person": row.owner, "dashboard": row.name, "reason": fault.reason}
+            if not await self.login.ask_hub("/bdap/letters", body):
+                await run_in_threadpool(self.faults.untold, dashboard)
 
     def _limit_of_others(self, name: str, seen: dict[str, float]) -> float:
         """An older version goes once nobody looks at it; one never made live gets the time a publication takes."""

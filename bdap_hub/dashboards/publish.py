@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 import zlib
 from dataclasses import dataclass
@@ -14,9 +13,9 @@ from .. import entitlements
 from ..access import Visibility
 from ..errors import BadRequest, Conflict
 from ..settings import Settings
-from ..telemetry import redact
 from ..web import HubLogin
 from .bundle import Bundle, store_bundle
+from .logs import tail
 from .records import Live, Records, check_slug, release_name
 from .runtime import TOKEN_SECONDS, Launch, Runtime
 from .tables import Dashboard, Release
@@ -25,13 +24,11 @@ FIRST_UID = 60_000
 UIDS = 5_000
 START_SECONDS = 90.0
 RUN_SECONDS = 180.0
-LOG_LINES = 25
 FAILURES = (  # what Voilà puts into a page instead of a cell's output when it keeps the reason from visitors
     "There was an error when executing cell [",
     "An exception occurred at the server (not the notebook)",
     "Cell execution timed out, aborting notebook execution",
 )
-_ANSI = re.compile(r"(?:\x1b|\\x1b)\[[0-9;]*[A-Za-z]")
 
 
 @dataclass(frozen=True)
@@ -181,9 +178,3 @@ def answers(address: str) -> bool:
 def uid_of(dashboard: str) -> int:
     """The user id of a dashboard's container: apart from people's and, but for rare collisions, from its siblings'."""
     return FIRST_UID + zlib.crc32(dashboard.encode()) % UIDS
-
-
-def tail(log: str) -> str:
-    """The log's last lines without colours, secrets and the frames of our own machinery."""
-    lines = [line.rstrip() for line in redact(_ANSI.sub("", log)).splitlines() if line.strip()]
-    return "\n".join(lines[-LOG_LINES:])

@@ -89,6 +89,11 @@ class Records:
         with self.sessions() as session:
             return session.scalar(select(Dashboard).where(Dashboard.project == project, Dashboard.slug == slug))
 
+    def by_id(self, id: int) -> Dashboard:
+        """The dashboard of that number."""
+        with self.sessions() as session:
+            return session.get_one(Dashboard, id)
+
     def get(self, project: str, slug: str) -> Dashboard:
         """The live dashboard of that name; NotFound otherwise."""
         dashboard = self.find(project, slug)

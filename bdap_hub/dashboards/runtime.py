@@ -26,6 +26,14 @@ class Launch:
     environment: dict[str, str] = field(default_factory=dict, repr=False)  # holds the release token
 
 
+@dataclass(frozen=True)
+class Ending:
+    """How a release ended by itself: for want of memory, or else; `key` tells one ending from the next."""
+
+    key: str
+    memory: bool = False
+
+
 class Runtime(Protocol):
     """Starts, finds and stops releases. Calls block; several processes may use one runtime at the same time."""
 
@@ -40,6 +48,9 @@ class Runtime(Protocol):
 
     def memory(self, name: str) -> int:
         """Bytes that a running release holds now; 0 when it is not running or nobody can say."""
+
+    def ended(self) -> dict[str, Ending]:
+        """Releases that ended by themselves and were not started again."""
 
     def stop(self, name: str) -> None:
         """Stop and forget the release; nothing happens when it is not there."""

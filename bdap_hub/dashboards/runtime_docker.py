@@ -13,11 +13,12 @@ from docker.types import LogConfig, Mount, Ulimit
 
 from ..errors import Unavailable
 from ..settings import Settings, bridge_interface
-from .runtime import PORT, TEMPLATES, Launch, base_environment, service_addresses, voila_command
+from .runtime import PORT, TEMPLATES, Ending, Launch, base_environment, service_addresses, voila_command
 
 log = logging.getLogger("bdap.dashboards")
 PIDS = 256
 LOG_LINES = 80
+TOLD_TO_END = (0, 137, 143)
 HOME = "/home/dashboard"
 
 
@@ -113,6 +114,15 @@ class DockerRuntime:
             return 0
         kept = found.get("stats", {})
         return max(0, found.get("usage", 0) - kept.get("total_inactive_file", kept.get("inactive_file", 0)))
+
+    def ended(self) -> dict[str, Ending]:
+        """Those that still lie there, but for those that were told to end, as by the machine's own end."""
+        found = {}
+        for container in self._list(all=True):
+            state = container.attrs["State"]
+            if state["Status"] in ("exited", "dead") and (state["OOMKilled"] or state["ExitCode"] not in TOLD_TO_END):
+                found[container.labels["bdap.release"]] = Ending(state["FinishedAt"], bool(state["OOMKilled"]))
+        return found
 
     def stop(self, name: str) -> None:
         """Remove the container. Its processes hold nothing worth a slow goodbye."""

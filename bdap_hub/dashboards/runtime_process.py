@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..settings import Settings
-from .runtime import TEMPLATES, Launch, base_environment, service_addresses, voila_command
+from .runtime import TEMPLATES, Ending, Launch, base_environment, service_addresses, voila_command
 
 LOG_BYTES = 12_000
 STOP_SECONDS = 5
@@ -66,6 +66,11 @@ class ProcessRuntime:
         """Its own share (PSS) of the process and its kernels."""
         entry = self._entry(name)
         return _held(int(entry["pid"])) if entry else 0
+
+    def ended(self) -> dict[str, Ending]:
+        """Those whose file is there and whose process is not."""
+        names = [path.stem for path in self.folder.glob("*.json")]
+        return {name: Ending(self._file(name).read_text()) for name in names if not self._entry(name)}
 
     def stop(self, name: str) -> None:
         """End the process with its kernels (they share its process group), then forget it."""

@@ -1,4 +1,5 @@
-"""What the platform's services ask the hub about logins: in browsers, and of programs that bring an access token."""
+"""What the platform's services ask the hub: about logins, in browsers and of programs that bring an access token, and
+to write to a person, whose address only the hub knows."""
 
 from __future__ import annotations
 
@@ -7,10 +8,12 @@ from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.scopes import needs_scope
 from tornado import web
 
-from ..errors import Unavailable
-from . import sessions
+from ..errors import BadRequest, Unavailable
+from . import mail, people, sessions
 from .id_token import LoginRefused
+from .letters import Letters
 
+WRITE_LETTERS = ("dashboards",)
 TAKE_ACCESS_TOKENS = ("processing", "catalogue")
 
 
@@ -50,3 +53,23 @@ class AccessTokenAPIHandler(APIHandler):
             user.sync_groups(sorted(caller.groups))
         shown = caller.account.display_name or caller.account.name
         self.write({"name": caller.account.name, "display_name": shown, "groups": sorted(caller.groups)})
+
+
+class LetterAPIHandler(APIHandler):
+    """POST {"person", "dashboard", "reason"}: tell a person that a dashboard of theirs is broken."""
+
+    async def post(self) -> None:
+        """{"letters"}: how many are on their way; none to who has no address, or may not log in."""
+        if not isinstance(self.current_user, orm.Service) or self.current_user.name not in WRITE_LETTERS:
+            raise web.HTTPError(403, "only services that write to people may ask for letters")
+        said = self.get_json_body() or {}
+        settings, store = self.authenticator.settings, self.authenticator.store
+        account = people.find(store, str(said.get("person", "")))
+        if account is None:
+            raise web.HTTPError(404, "there is no such account")
+        try:
+            letters = Letters(settings, store).broken(account, said.get("dashboard"), said.get("reason"))
+        except BadRequest as error:
+            raise web.HTTPError(400, error.message) from None
+        mail.in_background(settings, store, letters)
+        self.write({"letters": len(letters)})

@@ -3,13 +3,23 @@ stand in it: what an applicant wrote is read on the page."""
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from .. import entitlements
+from ..errors import BadRequest
 from ..settings import Settings
 from .mail import Letter
 from .people import Store
 from .tables import Account
+
+BROKEN = {
+    "start": "could not be started when somebody opened it",
+    "ended": "ended by itself; it is started again when somebody opens it",
+    "memory": "ended because it needed more memory than it may have; it is started again when somebody opens it",
+    "cell": "was opened, and one of its cells failed",
+}
+_DASHBOARD = re.compile(r"[a-z0-9-]{1,32}/[a-z0-9-]{1,40}")
 
 
 class Letters:
@@ -93,6 +103,23 @@ class Letters:
             "Your account is no longer blocked",
             f"Your account {person.name} is no longer blocked.",
             f"Log in:\n{self._url}/hub/home",
+        )
+
+    def broken(self, person: Account, dashboard: object, reason: object) -> list[Letter]:
+        """To an author: a dashboard is broken. BadRequest for a name or reason that is none; no letter to who may not
+        log in. What it wrote is read on its page: a visitor may have chosen those words."""
+        if not isinstance(dashboard, str) or not _DASHBOARD.fullmatch(dashboard):
+            raise BadRequest(f"{dashboard!r:.80} is no dashboard's name", "write project/slug")
+        if not isinstance(reason, str) or reason not in BROKEN:
+            raise BadRequest(f"{reason!r:.80} is no reason", f"say one of {', '.join(BROKEN)}")
+        if person.standing != "approved":
+            return []
+        return self._to(
+            person,
+            f"Dashboard {dashboard} is broken",
+            f"Your dashboard {dashboard} {BROKEN[reason]}.",
+            f"See the error and the log on its page:\n{self._url}/services/dashboards/d/{dashboard}",
+            "You get at most one such letter an hour for a dashboard.",
         )
 
     def ends_soon(self, person: Account, what: str, until: datetime, remedy: str) -> list[Letter]:

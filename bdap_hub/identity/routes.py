@@ -7,7 +7,7 @@ from typing import Any
 from . import back_channel, logins
 from .approvals_page import RequestsHandler
 from .client_key import ClientKeysHandler
-from .hub_api import AccessTokenAPIHandler, SessionAPIHandler
+from .hub_api import AccessTokenAPIHandler, LetterAPIHandler, SessionAPIHandler
 from .registration import RegisterHandler
 from .step_up import StepUpHandler
 
@@ -20,5 +20,6 @@ HANDLERS: list[tuple[str, Any]] = [
     (r"/requests", RequestsHandler),
     (r"/api/bdap/sessions/([0-9a-f]{64})", SessionAPIHandler),
     (r"/api/bdap/access-token", AccessTokenAPIHandler),
+    (r"/api/bdap/letters", LetterAPIHandler),
 ]
 """(path below /hub, tornado handler) of each; the authenticator hands them to JupyterHub."""

@@ -19,7 +19,9 @@ import pytest
 from bdap_hub import audit, database, identity
 from bdap_hub.errors import BadSettings
 from bdap_hub.identity import mail
+from bdap_hub.identity.letters import Letters
 from bdap_hub.identity.mail import Letter
+from bdap_hub.identity.tables import Account
 from bdap_hub.settings import MailSettings, Settings
 from tests.certificates import write_certificate
 
@@ -203,6 +205,18 @@ def test_a_server_in_the_clear_where_the_operator_says_so(settings: Settings, se
     tree = through(settings, server, security="none")
     assert mail.deliver(tree, database.connect(settings.database), [LETTER]) == 1
     assert len(server.letters) == 1
+
+
+def test_the_letter_of_a_broken_dashboard_goes_through_a_server(settings: Settings, server: Server) -> None:
+    tree, store = through(settings, server, security="none"), database.connect(settings.database)
+    author = Account(name="ana", email="ana@example.eu", display_name="Ana", standing="approved")
+    assert mail.deliver(tree, store, Letters(tree, store).broken(author, "agriculture/crops", "memory")) == 1
+    (letter,) = server.letters
+    assert letter["To"] == "ana@example.eu" and letter["Subject"] == "BDAP Hub: Dashboard agriculture/crops is broken"
+    assert (
+        "needed more memory" in letter.get_content()
+        and "/services/dashboards/d/agriculture/crops" in letter.get_content()
+    )
 
 
 def test_a_server_that_is_away_fails_nothing(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
