@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from . import paths, servers
-from .model import Decision, Person, Policy, Requirement, Visibility
+from . import dashboards, paths, servers
+from .model import Decision, Person, Policy
 from .requests import (
     Administer,
     BuildImage,
     ChangeDashboard,
     CurateCollection,
+    EditDashboard,
     EditProject,
+    MakeLive,
     ManageMembers,
+    PreviewRelease,
     Publish,
     ReadCollection,
     ReadPath,
     Request,
+    ReviewRelease,
+    ShareDashboard,
     UseGpu,
     UseImage,
     UseProject,
@@ -22,7 +27,7 @@ from .requests import (
     ViewDashboard,
     WritePath,
 )
-from .rules import action, in_group, member, no, over, proven, role_in, see, unknown, yes
+from .rules import action, in_group, no, over, proven, role_in, see, unknown, yes
 
 LEADS_EDIT = frozenset({"title", "description"})
 """Fields of a project that its leads may change; all others give or take rights, and are the administrators'."""
@@ -34,7 +39,7 @@ def decide(policy: Policy, person: Person | None, request: Request) -> Decision:
         case ReadCollection():
             return see(policy, person, request.visibility, request.project, f"collection {request.collection}")
         case ViewDashboard():
-            return see(policy, person, request.visibility, request.project, f"dashboard {request.dashboard}")
+            return dashboards.view(policy, person, request)
         case _ if person is None:
             return no("login", "nobody is logged in")
         case Administer():
@@ -60,9 +65,19 @@ def decide(policy: Policy, person: Person | None, request: Request) -> Decision:
         case WritePath():
             return paths.write(policy, person, request)
         case Publish():
-            return _publish(policy, person, request)
+            return dashboards.publish(policy, person, request)
         case ChangeDashboard():
-            return _change_dashboard(policy, person, request)
+            return dashboards.change(policy, person, request)
+        case EditDashboard():
+            return dashboards.edit(policy, person, request)
+        case MakeLive():
+            return dashboards.make_live(policy, person, request)
+        case ReviewRelease():
+            return dashboards.review(policy, person, request)
+        case PreviewRelease():
+            return dashboards.preview(policy, person, request)
+        case ShareDashboard():
+            return dashboards.share(policy, person, request)
     raise TypeError(f"no rule for {request!r}")
 
 
@@ -75,29 +90,6 @@ def decides_on_members(policy: Policy, person: Person) -> bool:
 
 def _administer(policy: Policy, person: Person) -> Decision:
     return proven(policy, person, in_group(person, policy.admin_group), action(policy, "administer"))
-
-
-def _publish(policy: Policy, person: Person, request: Publish) -> Decision:
-    others = request.owner not in ("", person.name)
-    if others and policy.admin_group not in person.groups:
-        return no("ownership", f"the dashboard belongs to {request.owner}")
-    project = policy.project(request.project)
-    demands = [project.requires if project else Requirement(), _for_everybody(policy, request.visibility)]
-    if others:
-        demands.append(action(policy, "administer"))
-    return proven(policy, person, member(policy, person, request.project), *demands)
-
-
-def _change_dashboard(policy: Policy, person: Person, request: ChangeDashboard) -> Decision:
-    own = _publish(policy, person, Publish(request.project, request.visibility, request.owner))
-    admin = in_group(person, policy.admin_group)
-    if own.entitled or not admin:
-        return own
-    return proven(policy, person, admin, action(policy, "administer"), _for_everybody(policy, request.visibility))
-
-
-def _for_everybody(policy: Policy, visibility: Visibility) -> Requirement:
-    return action(policy, "publish-public") if visibility == "public" else Requirement()
 
 
 def _manage_members(policy: Policy, person: Person, request: ManageMembers) -> Decision:

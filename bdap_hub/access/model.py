@@ -11,8 +11,16 @@ from typing import Literal
 Visibility = Literal["project", "people", "public"]
 """Who sees a thing: members of its project, everybody logged in, or everybody."""
 
+WIDTH: tuple[Visibility, ...] = ("project", "people", "public")
+"""The same, those whom fewest people have first."""
+
 Role = Literal["member", "lead"]
 """What somebody is in a project; a lead is a member who also decides who the members are."""
+
+Approver = Literal["nobody", "leads", "admins"]
+"""Who must approve a version of a dashboard before it is live; administrators may wherever leads may."""
+
+STRICTNESS: tuple[Approver, ...] = ("nobody", "leads", "admins")
 
 DashboardRole = Literal["viewer", "editor", "owner"]
 """What a grant makes of somebody: viewers see a dashboard, editors bring new versions, owners do all."""
@@ -111,6 +119,16 @@ class Grant:
 
 
 @dataclass(frozen=True)
+class Approval:
+    """Who must approve a project's dashboards, by who is to see them. `own`: also what one has published oneself."""
+
+    project: Approver = "nobody"
+    people: Approver = "nobody"
+    public: Approver = "nobody"
+    own: bool = False
+
+
+@dataclass(frozen=True)
 class Quota:
     """Limits of a project, None for none: servers at once per person; CPUs and bytes of memory of all together."""
 
@@ -141,6 +159,7 @@ class Project:
     gpus: tuple[GpuGrant, ...] = ANY_GPU
     store: tuple[StoreGrant, ...] = ()
     quota: Quota = Quota()
+    approval: Approval = Approval()
     ends: date | None = None
     archived: bool = False
     description: str = ""

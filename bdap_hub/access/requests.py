@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
-from .model import Role, Visibility
+from .model import Grant, Role, Visibility
 
 
 @dataclass(frozen=True)
@@ -101,29 +102,85 @@ class CurateCollection:
 
 @dataclass(frozen=True)
 class ViewDashboard:
-    """Open a published dashboard."""
+    """Open a published dashboard. `invited`: by a share link that counts now."""
 
     dashboard: str
     visibility: Visibility
     project: str
+    grants: tuple[Grant, ...] = ()
+    invited: bool = False
 
 
 @dataclass(frozen=True)
 class Publish:
-    """Publish or replace a dashboard of a project, to be seen as `visibility` says. `owner` is set when it exists."""
+    """Bring a new version of a dashboard of a project, to be seen as `visibility` says.
+
+    `owner` is set when the dashboard exists; `present` is who sees it now.
+    """
 
     project: str
     visibility: Visibility
     owner: str = ""
+    grants: tuple[Grant, ...] = ()
+    present: Visibility | Literal[""] = ""
 
 
 @dataclass(frozen=True)
 class ChangeDashboard:
-    """Let those see a dashboard whom `visibility` says, or take it down (`visibility` is project then)."""
+    """Let those see a dashboard whom `visibility` says, say who has a part in it, or take it down (`visibility` is
+    project then)."""
 
     project: str
     owner: str
     visibility: Visibility = "project"
+    grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True)
+class EditDashboard:
+    """Submit versions of a dashboard."""
+
+    project: str
+    owner: str
+    grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True)
+class MakeLive:
+    """Let those whom `visibility` says see a version. `approved` is for whom it was approved, or was live before."""
+
+    project: str
+    owner: str
+    visibility: Visibility
+    approved: Visibility | Literal[""] = ""
+    grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReviewRelease:
+    """Approve or reject a version that `publisher` brought and those are to see whom `visibility` says."""
+
+    project: str
+    visibility: Visibility
+    publisher: str
+
+
+@dataclass(frozen=True)
+class PreviewRelease:
+    """Open a version that is not live."""
+
+    project: str
+    owner: str
+    grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True)
+class ShareDashboard:
+    """Give a link to people without an account."""
+
+    project: str
+    owner: str
+    grants: tuple[Grant, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -168,6 +225,11 @@ Request = (
     | ViewDashboard
     | Publish
     | ChangeDashboard
+    | EditDashboard
+    | MakeLive
+    | ReviewRelease
+    | PreviewRelease
+    | ShareDashboard
     | Administer
     | ManageMembers
     | EditProject

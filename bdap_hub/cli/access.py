@@ -139,4 +139,4 @@ def _dashboard(store: Any, project: str, name: str) -> Request:
     found = Records(store).find(project, name)
     if found is None or found.status != "live":
         raise NotFound(f"there is no dashboard {project}/{name}", "look in the gallery for its name")
-    return ViewDashboard(found.name, found.visibility, found.project)  # type: ignore[arg-type]
+    return ViewDashboard(found.name, found.visibility, found.project, found.granted)  # type: ignore[arg-type]

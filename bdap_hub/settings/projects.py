@@ -8,7 +8,19 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from ..access import ANY_GPU, GpuGrant, Image, Project, Quota, Requirement, Size, StoreGrant, problem_of
+from ..access import (
+    ANY_GPU,
+    Approval,
+    Approver,
+    GpuGrant,
+    Image,
+    Project,
+    Quota,
+    Requirement,
+    Size,
+    StoreGrant,
+    problem_of,
+)
 from ..units import bytes_of
 from .section import Bytes, Section
 
@@ -93,6 +105,22 @@ class QuotaSettings(Section):
     memory: Bytes | None = Field(None, description="Of all its servers together, such as 64G.")
 
 
+class ApprovalSettings(Section):
+    """Who must approve a version of a dashboard before it is live, by who is to see it: nobody, the project's leads
+    (or administrators), or administrators. What is asked for few people is asked for more people, too."""
+
+    project: Approver = Field("nobody", description="Before the project's members see it.")
+    people: Approver = Field("nobody", description="Before everybody logged in sees it.")
+    public: Approver = Field("nobody", description="Before people without an account see it, also by a link.")
+    own: bool = Field(False, description="Whether they may approve what they have published themselves.")
+
+
+class ProjectDashboardsSettings(Section):
+    """A project's dashboards."""
+
+    approve: ApprovalSettings = ApprovalSettings()
+
+
 class ProjectSettings(Section):
     """A project; its members are those whom the provider puts in `group`, and those added locally."""
 
@@ -111,6 +139,7 @@ class ProjectSettings(Section):
         (), description="Folders beyond its own: path, and mode read or write."
     )
     quota: QuotaSettings = QuotaSettings()
+    dashboards: ProjectDashboardsSettings = ProjectDashboardsSettings()
     ends: date | None = Field(None, description="Its last day; after it nothing of the project can be used.")
     requires: RequirementSettings = Field(
         RequirementSettings(),
@@ -155,6 +184,7 @@ class ProjectSettings(Section):
             gpus=ANY_GPU if grants is None else grants,
             store=tuple(StoreGrant(one.path, one.mode == "write") for one in self.store),
             quota=Quota(self.quota.servers, self.quota.cpus, bytes_of(memory) if memory else None),
+            approval=Approval(**self.dashboards.approve.model_dump()),
             ends=self.ends,
             archived=archived,
             editable=editable,
