@@ -17,10 +17,12 @@ from ..database import connect
 from ..errors import NotAllowed, NotFound, NotLoggedIn
 from ..settings import Settings
 from ..web import HubLogin, Principal, create_service, note
+from .faults import Faults
 from .publish import Publisher
 from .records import Records
 from .runtime import Runtime, make_runtime
 from .tables import Dashboard
+from .usage import Usage
 
 IN_THE_BROWSER = (
     "publish it for the project's members; then open it to everybody on its page in the browser, which lets you log in"
@@ -29,13 +31,13 @@ IN_THE_BROWSER = (
 
 def create_app(settings: Settings) -> FastAPI:
     """The service under /services/dashboards/. Needs the secrets `service-dashboards` and `signing`."""
-    from . import api, pages
+    from . import api, author, pages
 
     app, login = create_service(settings, "dashboards", "Dashboards")
     app.state.sessions = connect(settings.database)
     app.state.records = Records(app.state.sessions)
     app.state.doors = Doors(settings, login, app.state.records)
-    for router in (api.router, pages.router):
+    for router in (api.router, author.router, pages.router):
         _include(app, router, login)
     return app
 
@@ -49,13 +51,19 @@ class Doors:
 
     def __init__(self, settings: Settings, login: HubLogin, records: Records) -> None:
         self.settings, self.login, self.records = settings, login, records
+        self.usage, self.faults = Usage(records.sessions), Faults(records.sessions)
+        self.following = 0
         self._runtime: Runtime | None = None
 
-    def publisher(self) -> Publisher:
+    def runtime(self) -> Runtime:
         """Made at first use: the gallery also works while the engine is down."""
         if self._runtime is None:
             self._runtime = make_runtime(self.settings)
-        return Publisher(self.settings, self.records, self._runtime, self.login)
+        return self._runtime
+
+    def publisher(self) -> Publisher:
+        """What publishes and takes down."""
+        return Publisher(self.settings, self.records, self.runtime(), self.login)
 
     @property
     def policy(self) -> Policy:

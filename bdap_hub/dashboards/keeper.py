@@ -199,9 +199,16 @@ class Keeper:
     async def tell(self) -> None:
         """Write to the authors of dashboards that broke, through the hub: their addresses are not known here."""
         for dashboard in await run_in_threadpool(self.faults.due):
-            row, fault = await run_in_threadpool(lambda d=dashboard: (self.records.by_id(d), self.faults.last(d)))
-            body = {"person": row.owner, "dashboard": row.name, "reason": fault.reason}
-            if not await self.login.ask_hub("/bdap/letters", body):
+            row = await run_in_threadpool(self.records.by_id, dashboard)
+            fault = await run_in_threadpool(self.faults.last, dashboard)
+            editors = {one.name for one in row.granted if one.kind == "person" and one.role != "viewer"}
+            told = [
+                await self.login.ask_hub(
+                    "/bdap/letters", {"person": name, "dashboard": row.name, "reason": fault.reason}
+                )
+                for name in sorted({row.owner} | editors)
+            ]
+            if not any(told):
                 await run_in_threadpool(self.faults.untold, dashboard)
 
     def _limit_of_others(self, name: str, seen: dict[str, float]) -> float:

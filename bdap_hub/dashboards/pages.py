@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from ..access import Administer, Person, decide, decides_on_members
 from ..errors import BadRequest, NotAllowed, NotFound, NotLoggedIn
 from ..web import Principal, page
+from . import author
 from .tables import Dashboard
 from .tickets import TICKET_PATH, Visitor, make_ticket, parse_target
 
@@ -45,7 +46,7 @@ async def gallery(request: Request, q: str = "") -> HTMLResponse:
 
 
 @router.get("/d/{project}/{slug}")
-async def dashboard(request: Request, project: str, slug: str) -> HTMLResponse:
+async def dashboard(request: Request, project: str, slug: str, days: int = 30) -> HTMLResponse:
     """One dashboard: address, description, versions and, for who may, the forms to change it."""
     doors = request.app.state.doors
     visitor = await doors.visitor(request)
@@ -63,6 +64,7 @@ async def dashboard(request: Request, project: str, slug: str) -> HTMLResponse:
         releases=doors.records.releases(row) if person else [],
         changes=doors.change(person, row).entitled,
         public_asks=row.visibility != "public" and doors.change(person, row, "public").step_up,
+        own=await run_in_threadpool(author.view, request, row, days) if author.is_author(doors, person, row) else None,
         seen_by=SEEN_BY,
         ago=ago,
     )
