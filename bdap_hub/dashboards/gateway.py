@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,13 @@ from starlette.websockets import WebSocket
 from .. import entitlements, web
 from ..access import Person, Policy, ViewDashboard, decide
 from ..database import connect
-from ..errors import BdapError, NotAllowed, NotFound
+from ..errors import BdapError, Busy, NotAllowed, NotFound
 from ..settings import Settings
 from ..web import HubLogin
 from .assets import Assets
+from .channels import Asked, Channels, Visit
 from .keeper import Keeper
-from .proxy import allowed_path, fetch, forward, forward_websocket, is_channel
+from .proxy import allowed_path, fetch, forward, kernel_of
 from .records import Live, Records, read_label
 from .tickets import TICKET_PATH, Visitor, digest, make_session, read_session, redeem_ticket, safe_path
 
@@ -80,6 +82,7 @@ class Gateway:
         self.login = HubLogin(settings, "dashboards")
         self.keeper = Keeper(settings, self.records, self.login)
         self.assets = Assets()
+        self.channels = Channels(settings)
         self.key = settings.secret("signing")
         self.origin = urlsplit(settings.dashboards.origin)
         secure = self.origin.scheme == "https"
@@ -99,24 +102,38 @@ class Gateway:
         if request.method not in ("GET", "HEAD") or not allowed_path(request.scope["path"]):
             raise NotFound("dashboards have no such page", "open the dashboard's own address")
         is_page = request.scope["path"] == "/"
+        person = None
         if live.visibility != "public":
             person = await self._person(self._visitor(request, live))
             if person is None:
                 return self._to_login(request, live) if is_page else self._plain(401, "log in first")
             await self._check(request, live, person)
-        return await self._answer(request, live, is_page)
+        name = person.name if person else ""
+        if is_page and (full := await self._full(request, live, name)):
+            return full
+        return await self._answer(request, live, is_page, name)
+
+    async def _full(self, request: Request, live: Live, person: str) -> Response | None:
+        """A page that waits for room, where this visitor has as many kernels as one may have."""
+        why = self.channels.seats.refusal(web.client_address(request), person, time.monotonic())
+        if not why:
+            return None
+        await self._note(request, "dashboard.open", live.name, why, person)
+        message = "Many dashboards are open from your address. This page opens by itself once some are closed."
+        return self._page(503, live.title, message, refresh=10)
 
     async def serve_websocket(self, socket: WebSocket) -> None:
         """A kernel's channels, for pages of the dashboard's own origin only."""
         try:
             live = await self._live(socket)
-            if not is_channel(socket.scope["path"]):
+            if not (kernel := kernel_of(socket.scope["path"])):
                 raise NotFound("dashboards have no such page")
             address = self.settings.dashboards.address(live.project, live.slug)
             if socket.headers.get("origin", "") + "/" != address:
                 raise NotAllowed(f"a page of {socket.headers.get('origin', 'no origin')!r} may not talk to {address}")
             visitor = self._visitor(socket, live)
-            await self._check(socket, live, await self._person(visitor) if live.visibility != "public" else None)
+            person = await self._person(visitor) if live.visibility != "public" else None
+            await self._check(socket, live, person)
             target = await self.keeper.address(live)
         except BdapError as error:
             await self._note(socket, "dashboard.websocket", self._host(socket), error.message)
@@ -125,11 +142,24 @@ class Gateway:
         if target is None:
             await socket.close(1013)
             return
-        await run_in_threadpool(self.keeper.usage.session, live.id)
-        with self.keeper.watching(live):
-            identity = self.settings.identity
-            pace, patience = identity.cache_seconds, identity.revocation_seconds / 2
-            await forward_websocket(socket, target, lambda: self._still_allowed(live, visitor), pace, patience)
+        visit = Visit(live.release, kernel, web.client_address(socket), person.name if person else "")
+        try:
+            with self.channels.seat(visit), self.keeper.watching(live):
+                await run_in_threadpool(self.keeper.usage.session, live.id)
+                await self.channels.join(socket, target, visit, self._asked(socket, live, visitor, visit))
+        except Busy as error:
+            await self._note(socket, "dashboard.websocket", live.name, error.message, visit.person)
+            await socket.close(1013)
+
+    def _asked(self, socket: WebSocket, live: Live, visitor: Visitor | None, visit: Visit) -> Asked:
+        identity = self.settings.identity
+
+        async def refused(why: str) -> None:
+            await self._note(socket, "dashboard.message", live.name, why, visit.person)
+
+        return Asked(
+            lambda: self._still_allowed(live, visitor), identity.cache_seconds, identity.revocation_seconds / 2, refused
+        )
 
     async def redeem(self, request: Request) -> Response:
         """Exchanges a ticket for the dashboard's own cookie."""
@@ -155,14 +185,15 @@ class Gateway:
         message = error.message[:1].upper() + error.message[1:] + "."
         return self._page(error.status, title, message, error.remedy, code=error.status)
 
-    async def _answer(self, request: Request, live: Live, is_page: bool) -> Response:
+    async def _answer(self, request: Request, live: Live, is_page: bool, person: str) -> Response:
         address = await self.keeper.address(live)
         if address is None:
             waiting = await self._starting(live) if is_page else self._plain(503, "the dashboard is starting")
             if (address := await self.keeper.address(live)) is None:
                 return waiting
         try:
-            if is_page:
+            if is_page:  # with a kernel of its own
+                self.channels.seats.page(live.release, web.client_address(request), person, time.monotonic())
                 await run_in_threadpool(self.keeper.visited, live, self._who(request, live))
             response = await (self._file if Assets.wants(request) else self._stream)(request, live, address)
         except httpx.HTTPError:

@@ -172,6 +172,14 @@ class DashboardsSettings(ServiceSettings):
     usage_days: int = Field(
         400, ge=1, description="Days for which a dashboard's visits, sessions, memory and starts are kept."
     )
+    message_mb: float = Field(16, gt=0, le=16, description="A larger message of a visitor's page is refused.")
+    messages_per_second: float = Field(
+        100, gt=0, description="Of one page; twenty seconds' worth may come at once, beyond that they wait."
+    )
+    upload_mb_per_second: float = Field(4, gt=0, description="The same, for what a visitor's page sends.")
+    kernels_per_address: int = Field(200, ge=1, description="Kernels that pages of one address may have at once.")
+    kernels_per_person: int = Field(40, ge=1, description="Kernels that pages of one person may have at once.")
+    socket_hours: float = Field(12, gt=0, description="A page's connection ends then; it connects anew.")
 
     def address(self, project: str, slug: str) -> str:
         """The public address of a dashboard: its own origin."""
