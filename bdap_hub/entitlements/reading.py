@@ -38,11 +38,21 @@ class Kept:
 
 
 _kept: dict[str, Kept] = {}
+_made: dict[tuple[str, int], tuple[Kept, Settings, Policy]] = {}
 
 
 def policy(settings: Settings, store: sessionmaker[Any], gpus: int = 0) -> Policy:
     """What access decides by. `gpus` counts those found on this host where settings say nothing."""
-    ours, kept = settings.policy(gpus), _look(settings, store)
+    kept, key = _look(settings, store), (str(store.kw["bind"].engine.url), gpus)
+    before = _made.get(key)
+    if before is not None and before[0] is kept and before[1] is settings:  # until the next look, as tiles ask a lot
+        return before[2]
+    made = _merged(settings.policy(gpus), kept)
+    _made[key] = kept, settings, made
+    return made
+
+
+def _merged(ours: Policy, kept: Kept) -> Policy:
     if not kept.number:
         return ours
     both = replace(ours, projects=ours.projects + kept.projects, former=kept.former)

@@ -55,7 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app.router.lifespan_context = lifespan
     prefix = room.login.prefix.rstrip("/")
-    add_tiles(app, prefix, room)  # first: each request tries the routes in their order, and most are for tiles
+    add_tiles(app, prefix, room)
     add_descriptions(app, prefix, room)
     add_account(app, prefix, room)
     add_collections(app, prefix, room)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from ...errors import BadRequest, BdapError
 from ..engine.dates import alone
@@ -23,14 +26,55 @@ SECONDS = 300
 
 
 def add_tiles(app: FastAPI, prefix: str, room: Room) -> None:
-    @app.get(f"{prefix}/tiles/{{identifier}}/{{z}}/{{x}}/{{last}}", response_class=Response)
+    path = f"{prefix}/tiles/{{identifier}}/{{z%s}}/{{x%s}}/{{last}}"
+    whole = Route(path % (":int", ":int"), Tiles(room), methods=["GET"], include_in_schema=False)
+    app.router.routes.insert(0, whole)  # each request tries the routes in their order, and most are for tiles
+
+    @app.get(path % ("", ""), response_class=Response)  # describes them, and says what is wrong with other addresses
     async def tile(
         request: Request, identifier: str, z: int, x: int, last: str, sig: str = "", format: str = "", time: str = ""
     ) -> Response:
-        view, everybody = await room.viewed(request, identifier, sig)
-        size, form = view.configuration.tile_size, view.configuration.form
-        address = read_address(z, x, last, size, form, format, request.headers.get("accept", ""))
-        return await answer(request, room, view, address, time, everybody)
+        return await _tile(request, room, identifier, (z, x, last), (sig, format, time))
+
+
+class Tiles:
+    """The route as plain ASGI: the framework takes as long to look at a request as a worker to draw a simple tile."""
+
+    def __init__(self, room: Room) -> None:
+        self.room = room
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        at, query = request.path_params, request.query_params
+        wanted = tuple(query.get(name, "") for name in ("sig", "format", "time"))
+        response = await _tile(request, self.room, at["identifier"], (at["z"], at["x"], at["last"]), wanted)
+        await response(scope, receive, send)
+
+
+async def _tile(
+    request: Request, room: Room, identifier: str, place: tuple[int, int, str], wanted: tuple[str, ...]
+) -> Response:
+    signature, form, time = wanted
+    view, everybody = await room.viewed(request, identifier, signature)
+    own, accept = view.configuration, request.headers.get("accept", "")
+    address = read_address(*place, own.tile_size, own.form, form, accept)
+    return await answer(request, room, view, address, time, everybody)
+
+
+class _Gone:
+    """Whether a caller has gone, asked without a wait: the framework's own way makes a scope to cancel each time."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+
+    async def __call__(self) -> bool:
+        waiting: Any = self._receive()
+        try:
+            waiting.send(None)
+        except StopIteration as end:
+            return bool(end.value["type"] == "http.disconnect")
+        waiting.close()
+        return False
 
 
 async def answer(request: Request, room: Room, view: View, address: Address, time: str, everybody: bool) -> Response:
@@ -39,7 +83,7 @@ async def answer(request: Request, room: Room, view: View, address: Address, tim
     known = request.headers.get("if-none-match", "")
     try:
         etag, image = await room.gate.run(
-            _draw, room, view, address, date, known, gone=request.is_disconnected, person=view.row.owner
+            _draw, room, view, address, date, known, gone=_Gone(request.receive), person=view.row.owner
         )
     except BdapError as error:
         if error.status != 429:
