@@ -16,7 +16,7 @@ from isal import isal_zlib
 from .memory import room
 from .tiff import Image, Place, Read
 
-STEP = 32
+STEP = 16
 """Rows are decoded so many at a time."""
 STATE, UNFINISHED = 90 << 10, 12 << 20
 """Bytes that a decoder needs, beside what it has not decoded yet; and of all that are kept, so that they can go on."""
