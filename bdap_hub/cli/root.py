@@ -173,11 +173,17 @@ def show_settings() -> None:
 @main.command()
 @click.option("--check", is_flag=True, help="Only say whether the pages are up to date.")
 def docs(check: bool) -> None:
-    """Write the generated pages of docs/reference: settings and processes."""
+    """Write the generated files of docs/reference: settings, processes, and the dashboards' manifest."""
+    from ..dashboards import manifest_page
     from ..processing.service import process_page
 
-    for name, render in (("settings", reference.render), ("processes", process_page.render)):
-        page, text = Path(f"docs/reference/{name}.md"), render()
+    for name, render in (
+        ("settings.md", reference.render),
+        ("processes.md", process_page.render),
+        ("bdap-dashboard.md", manifest_page.render),
+        ("bdap-dashboard.schema.json", manifest_page.render_schema),
+    ):
+        page, text = Path(f"docs/reference/{name}"), render()
         if not check:
             page.parent.mkdir(parents=True, exist_ok=True)
             page.write_text(text)

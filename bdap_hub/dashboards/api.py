@@ -12,7 +12,10 @@ from starlette.datastructures import FormData, UploadFile
 from ..access import Person
 from ..errors import BadRequest, NotFound, TooMuch
 from .bundle import read_bundle
-from .publish import Wish, check_wish
+from .manifest import read as read_manifest
+from .manifest import schema
+from .publish import Wish, completed
+from .records import check_slug
 from .tables import Dashboard
 
 router = APIRouter(prefix="/api/dashboards", tags=["dashboards"])
@@ -22,7 +25,8 @@ FORM_OVERHEAD = 64 * 1024
 @router.post("", status_code=201)
 async def publish(request: Request) -> JSONResponse:
     """Publish a notebook (.ipynb) or a folder (.zip), or replace what is there: multipart form with `bundle`,
-    `project`, `slug`, `title`, `description`, `visibility` (project, people, public) and, if needed, `entry`."""
+    `project`, `slug`, and what is to count before the bundle's bdap-dashboard.yaml: `title`, `description`,
+    `visibility` (project, people, public), `entry`, and `manifest`, which says all else as that file does."""
     doors = request.app.state.doors
     limit = doors.settings.dashboards.max_bundle_mb * 2**20
     _check_length(request, limit)  # first: the check of a form's protection token reads all of it
@@ -30,17 +34,23 @@ async def publish(request: Request) -> JSONResponse:
     async with request.form(max_files=1, max_fields=12) as form:
         wish, upload = _wish(form), form.get("bundle")
         before = doors.records.find(wish.project, wish.slug)
-        await doors.allow_publish(request, principal, wish.project, wish.visibility, before)
-        check_wish(wish)
+        await doors.allow_publish(request, principal, wish.project, wish.visibility or "project", before)
+        check_slug(wish.project, wish.slug)
         if not isinstance(upload, UploadFile):
             raise BadRequest("the form has no file `bundle`", "send a notebook or a zip archive as `bundle`")
         content = await upload.read()
         bundle = await run_in_threadpool(read_bundle, upload.filename or "", content, limit, _text(form, "entry"))
-    name = principal.person.name
+    wish, name = completed(wish, bundle), principal.person.name
     dashboard = await run_in_threadpool(doors.publisher().publish, wish, bundle, name, before)
     reason = f"version {dashboard.version}, {dashboard.visibility}"
     await doors.note(request, name, "dashboard.publish", dashboard.name, True, reason)
     return JSONResponse(_model(request, dashboard, principal.person), 201)
+
+
+@router.get("/schema")
+async def manifest_schema() -> dict[str, Any]:
+    """The JSON Schema of bdap-dashboard.yaml, for editors."""
+    return schema()
 
 
 @router.get("")
@@ -85,13 +95,13 @@ def _check_length(request: Request, limit: int) -> None:
 
 
 def _wish(form: FormData) -> Wish:
-    slug = _text(form, "slug")
     return Wish(
         project=_text(form, "project"),
-        slug=slug,
-        title=_text(form, "title") or slug,
+        slug=_text(form, "slug"),
+        title=_text(form, "title"),
         description=_text(form, "description"),
-        visibility=_text(form, "visibility") or "project",  # type: ignore[arg-type]  # checked by check_wish
+        visibility=_text(form, "visibility"),  # type: ignore[arg-type]  # checked by check_wish
+        manifest=read_manifest(_text(form, "manifest"), "manifest"),
     )
 
 

@@ -17,6 +17,8 @@ from pathlib import Path, PurePosixPath
 import nbformat
 
 from ..errors import BadRequest, TooMuch
+from . import manifest
+from .manifest import Manifest
 from .scan import find_secret
 
 MAX_FILES = 2000
@@ -27,10 +29,11 @@ _LEFT_OUT = {".ipynb_checkpoints", "__pycache__", "__MACOSX", ".DS_Store", ".jup
 
 @dataclass(frozen=True)
 class Bundle:
-    """Checked content: `files` by relative path, the `entry` notebook's path and the content's sha256."""
+    """Checked content: `files` by relative path, the `entry` notebook's path and what its manifest says."""
 
     files: dict[str, bytes]
     entry: str
+    manifest: Manifest = Manifest()
 
     @property
     def sha256(self) -> str:
@@ -51,7 +54,8 @@ def read_bundle(name: str, content: bytes, max_bytes: int, entry: str = "") -> B
         raise BadRequest(f"{name!r} is not a readable zip archive", "pack it again")
     else:
         files = {"index.ipynb": content}
-    bundle = Bundle(files, _entry(files, entry))
+    said = _manifest(files)
+    bundle = Bundle(files, _entry(files, entry or said.entry or ""), said)
     _check_notebook(bundle)
     _refuse_secrets(files)
     return bundle
@@ -150,6 +154,15 @@ def _without_common_folder(files: dict[str, bytes]) -> dict[str, bytes]:
     if len(tops) != 1 or any("/" not in path for path in files):
         return files
     return {path.partition("/")[2]: content for path, content in files.items()}
+
+
+def _manifest(files: dict[str, bytes]) -> Manifest:
+    """What its bdap-dashboard.yaml says; nothing where it has none."""
+    try:
+        text = files.get(manifest.NAME, b"").decode()
+    except UnicodeDecodeError:
+        raise BadRequest(f"{manifest.NAME} is no text in UTF-8", "save it as UTF-8") from None
+    return manifest.read(text)
 
 
 def _entry(files: dict[str, bytes], wanted: str) -> str:

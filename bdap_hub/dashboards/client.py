@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from ..errors import BadRequest, BdapError, Unavailable
-from .manifest import NAME, read_manifest
+from .manifest import NAME, Manifest, read
 
 SECONDS = 300
 
@@ -28,8 +28,8 @@ def publish(url: str, token: str, path: Path, *, project: str, slug: str = "", *
             f"{path / NAME} asks for visibility {wanted!r:.40}: more people than the project's",
             "say --visibility yourself, or project",
         )
-    said = {**(read_manifest(path) if path.is_dir() else {}), **{k: v for k, v in fields.items() if v}}
-    data = {"slug": _slug(path), **said, "project": project, **({"slug": slug} if slug else {})}
+    slug = slug or read_manifest(path).slug or _slug(path)
+    data = {**{key: value for key, value in fields.items() if value}, "project": project, "slug": slug}
     try:
         answer = httpx.post(
             f"{url.rstrip('/')}/api/dashboards",
@@ -48,8 +48,19 @@ def publish(url: str, token: str, path: Path, *, project: str, slug: str = "", *
 
 def wanted_visibility(path: Path) -> str:
     """The visibility that a folder's bdap-dashboard.yaml asks for, if it is not the project's members alone."""
-    wanted = read_manifest(path).get("visibility", "") if path.is_dir() else ""
+    wanted = read_manifest(path).visibility or ""
     return "" if wanted == "project" else wanted
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """What the folder's bdap-dashboard.yaml says; nothing where there is none. BadRequest naming what is wrong."""
+    path = folder / NAME
+    if not folder.is_dir() or not path.is_file():
+        return Manifest()
+    try:
+        return read(path.read_text(), str(path))
+    except UnicodeDecodeError:
+        raise BadRequest(f"{path} is no text in UTF-8", "save it as UTF-8") from None
 
 
 def pack(path: Path) -> tuple[str, bytes]:

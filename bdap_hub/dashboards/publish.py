@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -16,6 +16,7 @@ from ..settings import Settings
 from ..web import HubLogin
 from .bundle import Bundle, store_bundle
 from .logs import tail
+from .manifest import NAME, Manifest
 from .records import Live, Records, check_slug, release_name
 from .runtime import TOKEN_SECONDS, Launch, Runtime
 from .tables import Dashboard, Release
@@ -33,13 +34,38 @@ FAILURES = (  # what Voilà puts into a page instead of a cell's output when it 
 
 @dataclass(frozen=True)
 class Wish:
-    """What an author asks for; checked by `check_wish`."""
+    """What an author asks for; checked by `check_wish`. `manifest` counts before what the bundle's own says."""
 
     project: str
     slug: str
     title: str
     description: str
     visibility: Visibility
+    manifest: Manifest = Manifest()
+
+    def whole(self, bundle: Bundle) -> Manifest:
+        """What holds for the release: this wish, and the bundle's manifest where it says nothing."""
+        said = {"title": self.title.strip(), "description": self.description.strip() or None}
+        fixed = {"slug": self.slug, "visibility": self.visibility, "entry": bundle.entry}
+        return bundle.manifest.replaced({**self.manifest.said(), **said, **fixed})
+
+
+def completed(wish: Wish, bundle: Bundle) -> Wish:
+    """The wish with what the bundle's manifest says where it is silent, checked.
+
+    Who publishes says it themselves where more people than the project's are to see it: another may have written the
+    manifest.
+    """
+    said = bundle.manifest.replaced(wish.manifest.said())
+    wanted = said.visibility or "project"
+    if not wish.visibility and wanted != "project":
+        raise BadRequest(
+            f"{NAME} asks for visibility {wanted!r}: more people than the project's", "say visibility yourself"
+        )
+    title, about = wish.title or said.title or wish.slug, wish.description or said.description or ""
+    full = replace(wish, title=title, description=about, visibility=wish.visibility or "project")
+    check_wish(full)
+    return full
 
 
 class NotebookFailed(BadRequest):

@@ -9,7 +9,6 @@ from .. import entitlements
 from ..access import Person, Publish, decide
 from ..dashboards.bundle import Bundle, read_bundle
 from ..dashboards.client import pack
-from ..dashboards.manifest import read_manifest
 from ..dashboards.publish import Publisher, Wish
 from ..dashboards.records import Records
 from ..dashboards.runtime import make_runtime
@@ -25,25 +24,25 @@ PROJECT, OWNER = "agriculture", "olga"
 
 def publish_explorer(settings: Settings, progress: Callable[[str], None]) -> None:
     """Publish it in olga's name as anybody would, tried out first. One taken down stays so until it changes."""
-    manifest = read_manifest(FOLDER)
-    bundle = _bundle(settings, manifest["entry"])
+    bundle = _bundle(settings)
+    slug, title = bundle.manifest.slug or "explore", bundle.manifest.title or "Collections Explorer"
     stamp = settings.var / "stamps" / "published-explorer"
     if stamp.exists() and stamp.read_text() == bundle.sha256:
         return
     records = Records(connect(settings.database))
-    before = records.find(PROJECT, manifest["slug"])
+    before = records.find(PROJECT, slug)
     _allowed(settings, records, before.owner if before else "")
-    wish = Wish(PROJECT, manifest["slug"], manifest["title"], manifest["description"], "public")
+    wish = Wish(PROJECT, slug, title, bundle.manifest.description or "", "public")
     publisher = Publisher(settings, records, make_runtime(settings), HubLogin(settings, "dashboards"))
     publisher.publish(wish, bundle, OWNER, before)
     stamp.parent.mkdir(parents=True, exist_ok=True)
     stamp.write_text(bundle.sha256)
-    progress(f"{manifest['title']}: {settings.dashboards.address(PROJECT, manifest['slug'])}")
+    progress(f"{title}: {settings.dashboards.address(PROJECT, slug)}")
 
 
-def _bundle(settings: Settings, entry: str) -> Bundle:
+def _bundle(settings: Settings) -> Bundle:
     name, content = pack(FOLDER)
-    return read_bundle(name, content, settings.dashboards.max_bundle_mb * 2**20, entry)
+    return read_bundle(name, content, settings.dashboards.max_bundle_mb * 2**20)
 
 
 def _allowed(settings: Settings, records: Records, owner: str) -> None:
