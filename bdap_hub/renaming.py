@@ -10,6 +10,7 @@ from typing import Any
 
 from .catalogue.store import open_catalogue
 from .dashboards.records import Records
+from .dashboards.vault import Vault
 from .entitlements import edit
 from .errors import Conflict
 from .identity import members
@@ -24,6 +25,7 @@ def rename(settings: Settings, store: Any, editor: edit.Editor, name: str, new: 
         members.rename(whole, name, new)
         uids.rename_project(whole, name, new)
         Records(whole).rename_project(name, new)
+        Vault(settings).rename_project(name, new)
         _move(settings.store.projects / name, settings.store.projects / new)
 
     edit.rename(settings, store, editor, name, new, follow)

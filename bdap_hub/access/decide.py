@@ -20,6 +20,7 @@ from .requests import (
     Request,
     ReviewRelease,
     ShareDashboard,
+    UseDashboardImage,
     UseGpu,
     UseImage,
     UseProject,
@@ -56,6 +57,8 @@ def decide(policy: Policy, person: Person | None, request: Request) -> Decision:
             return servers.use_project(policy, person, request.project)
         case UseImage():
             return servers.use_image(policy, person, request)
+        case UseDashboardImage():
+            return servers.use_dashboard_image(policy, person, request)
         case UseSize():
             return servers.use_size(policy, person, request)
         case UseGpu():

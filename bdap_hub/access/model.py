@@ -79,6 +79,15 @@ class Image:
 
 
 @dataclass(frozen=True)
+class DashboardImage:
+    """An image that dashboards may run in, beside the platform's own; `projects` may use it (none named: all)."""
+
+    name: str
+    reference: str
+    projects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Size:
     """How large a server is: CPUs and bytes of memory."""
 
@@ -185,6 +194,7 @@ class Policy:
     mount: str = "/eos"
     former: Mapping[str, str] = field(default_factory=dict)
     today: date | None = None
+    dashboard_images: tuple[DashboardImage, ...] = ()
 
     def project(self, name: str) -> Project | None:
         """The project of that exact name, or None."""
@@ -193,6 +203,10 @@ class Policy:
     def image(self, name: str) -> Image | None:
         """The image of that exact name, or None."""
         return next((i for i in self.images if i.name == name), None)
+
+    def dashboard_image(self, name: str) -> DashboardImage | None:
+        """The dashboards' image of that exact name, or None."""
+        return next((i for i in self.dashboard_images if i.name == name), None)
 
     def sizes_of(self, project: Project) -> tuple[Size, ...]:
         """The sizes that the project may use, in its own order; the first is what an empty choice means."""

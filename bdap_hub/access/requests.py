@@ -42,6 +42,14 @@ class UseImage:
 
 
 @dataclass(frozen=True)
+class UseDashboardImage:
+    """Run a project's dashboards in an image other than the platform's own for them."""
+
+    project: str
+    image: str
+
+
+@dataclass(frozen=True)
 class UseSize:
     """Start servers of a project in a size."""
 
@@ -216,6 +224,7 @@ class BuildImage:
 Request = (
     UseProject
     | UseImage
+    | UseDashboardImage
     | UseSize
     | UseGpu
     | ReadPath

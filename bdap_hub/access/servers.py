@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .model import Decision, GpuGrant, Person, Policy, Project, Requirement, Size
-from .requests import Usage, UseGpu, UseImage, UseSize
+from .requests import Usage, UseDashboardImage, UseGpu, UseImage, UseSize
 from .rules import action, member, no, proven, yes
 
 
@@ -36,6 +36,18 @@ def use_image(policy: Policy, person: Person, request: UseImage) -> Decision:
         return exceeded
     may = yes("image", f"project {request.project} may use image {image.name}")
     return proven(policy, person, may, project.requires, image.requires, gpu_demand(policy, image.gpu))
+
+
+def use_dashboard_image(policy: Policy, person: Person, request: UseDashboardImage) -> Decision:
+    """Whether the project's dashboards may run in it."""
+    project, membership = policy.project(request.project), member(policy, person, request.project)
+    if project is None or not membership:
+        return membership
+    image = policy.dashboard_image(request.image)
+    if image is None or (image.projects and project.name not in image.projects):
+        return no("image", f"project {project.name} has no image {request.image!r} for dashboards")
+    may = yes("image", f"dashboards of project {project.name} may run in {image.name}")
+    return proven(policy, person, may, project.requires)
 
 
 def use_size(policy: Policy, person: Person, request: UseSize) -> Decision:

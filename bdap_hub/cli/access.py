@@ -17,6 +17,7 @@ from ..access import (
     ReadCollection,
     ReadPath,
     Request,
+    UseDashboardImage,
     UseGpu,
     UseImage,
     UseProject,
@@ -29,7 +30,7 @@ from ..access import (
 from ..errors import BadRequest, NotFound
 
 KINDS = (
-    "project:forest, image:forest/lab, image:forest/lab/large, size:forest/large, gpu:forest/A100, "
+    "project:forest, image:forest/lab, image:forest/lab/large, dashboard-image:forest/vois, size:forest/large, gpu:forest/A100, "
     "path:/eos/projects/forest:write, collection:NAME, dashboard:forest/NAME, members:forest, edit:forest/title, "
     "build:forest, admin"
 )
@@ -95,6 +96,8 @@ def _wanted(tree: settings.Settings, store: Any, thing: str) -> Request:
         case "image":
             image, _, size = name.partition("/")
             return UseImage(project, image, size)
+        case "dashboard-image":
+            return UseDashboardImage(project, name)
         case "size":
             return UseSize(project, name)
         case "gpu":

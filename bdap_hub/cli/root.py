@@ -14,7 +14,7 @@ import click
 from .. import __version__, proxy, settings, telemetry
 from ..errors import BadRequest, BdapError
 from ..settings import reference
-from . import access, audit, batch, demo, firewall, gpus, images, node, people, projects, store
+from . import access, audit, batch, dashboards, demo, firewall, gpus, images, node, people, projects, store
 
 SERVICES = ("proxy", "processing", "catalogue", "dashboards", "gateway", "admin", "provider")
 
@@ -40,6 +40,7 @@ def main() -> None:
 main.add_command(access.access)
 main.add_command(audit.audit)
 main.add_command(batch.batch)
+main.add_command(dashboards.dashboards)
 main.add_command(firewall.firewall)
 main.add_command(gpus.gpus)
 main.add_command(node.node)

@@ -16,7 +16,8 @@ from ..settings import Settings
 from ..web import HubLogin
 from .bundle import Bundle, store_bundle
 from .logs import tail
-from .manifest import NAME, Manifest
+from .manifest import NAME, Manifest, check
+from .means import means, secret_shown
 from .records import Live, Records, check_slug, release_name
 from .runtime import TOKEN_SECONDS, Launch, Runtime
 from .tables import Dashboard, Release
@@ -102,11 +103,12 @@ class Publisher:
         name = release_name(wish.project, wish.slug, version)
         if name in self.runtime.running():
             raise Conflict(f"{wish.project}/{wish.slug} is being published just now", "wait for it, then publish again")
-        launch = self._launch(name, f"{wish.project}/{wish.slug}", wish.project, folder, bundle.entry)
+        manifest = wish.whole(bundle)
+        launch = self._launch(name, f"{wish.project}/{wish.slug}", wish.project, folder, manifest)
         try:
             self._try_out(launch)
             dashboard = before or _dashboard(wish, person)
-            self.records.add(dashboard, _release(wish, version, bundle, person))
+            self.records.add(dashboard, _release(wish, version, bundle, person, manifest))
             return self.records.make_live(dashboard, version)
         except BaseException:
             self.runtime.stop(name)
@@ -115,7 +117,8 @@ class Publisher:
     def start(self, live: Live) -> None:
         """Start the live release if it is not running."""
         folder = self.bundles / live.bundle
-        self.runtime.start(self._launch(live.release, live.name, live.project, folder, live.entry))
+        manifest = check(live.manifest).replaced({"entry": live.entry})
+        self.runtime.start(self._launch(live.release, live.name, live.project, folder, manifest))
 
     def take_down(self, dashboard: Dashboard) -> None:
         """Nobody can open it any more; its rows and bundles stay for the record."""
@@ -123,14 +126,16 @@ class Publisher:
         for release in self.records.releases(dashboard):
             self.runtime.stop(release_name(dashboard.project, dashboard.slug, release.version))
 
-    def _launch(self, name: str, dashboard: str, project: str, folder: Path, entry: str) -> Launch:
-        found = entitlements.policy(self.settings, self.records.sessions).project(project)
+    def _launch(self, name: str, dashboard: str, project: str, folder: Path, manifest: Manifest) -> Launch:
+        policy = entitlements.policy(self.settings, self.records.sessions)
+        found = policy.project(project)
         group = found.group if found else ""
         return Launch(
             name=name,
             bundle=folder,
-            entry=entry,
+            entry=manifest.entry or "",
             uid=uid_of(dashboard),
+            means=means(self.settings, policy, dashboard, manifest),
             environment={
                 "BDAP_TOKEN": self.login.release_token(dashboard, group, TOKEN_SECONDS),
                 "BDAP_PROJECT": project,
@@ -149,6 +154,8 @@ class Publisher:
         if answer.status_code != 200 or any(failure in answer.text for failure in FAILURES):
             time.sleep(0.5)  # the engine hands on a container's last lines a little later
             raise self._failed(launch.name, "a cell of the notebook failed")
+        if launch.means and (shown := secret_shown(launch.means, answer.text)):
+            raise BadRequest(f"the page shows the secret {shown}", "visitors read the page: show what it gives access to")
 
     def _wait(self, name: str) -> str:
         deadline = time.monotonic() + START_SECONDS
@@ -180,7 +187,7 @@ def _dashboard(wish: Wish, person: str) -> Dashboard:
     )
 
 
-def _release(wish: Wish, version: int, bundle: Bundle, person: str) -> Release:
+def _release(wish: Wish, version: int, bundle: Bundle, person: str, manifest: Manifest) -> Release:
     return Release(
         version=version,
         bundle=bundle.sha256,
@@ -189,6 +196,7 @@ def _release(wish: Wish, version: int, bundle: Bundle, person: str) -> Release:
         title=wish.title.strip(),
         description=wish.description.strip(),
         visibility=wish.visibility,
+        manifest=manifest.said(),
     )
 
 

@@ -36,6 +36,7 @@ class Live:
     entry: str
     grants: tuple[Grant, ...] = ()
     embed: tuple[str, ...] = ()
+    manifest: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str:
@@ -170,6 +171,7 @@ class Records:
             if release.status not in ("live", "retired"):
                 row.visibility = release.visibility
             row.title, row.description = release.title, release.description
+            row.tags, row.keep_warm = release.manifest.get("tags", []), release.manifest.get("keep_warm", False)
             row.version, row.status, row.updated = version, "live", now()
             release.status, release.approved = "live", wider(release.approved, row.visibility)
         return self.get(dashboard.project, dashboard.slug)
@@ -245,6 +247,7 @@ def _live(dashboard: Dashboard, release: Release) -> Live:
         entry=release.entry,
         grants=dashboard.granted,
         embed=tuple(dashboard.embed),
+        manifest=release.manifest,
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..settings import DASHBOARDS_USE, Settings
+from .means import Means
 
 PORT = 8866
 TEMPLATES = Path(__file__).parent / "voila"
@@ -24,6 +25,7 @@ class Launch:
     entry: str
     uid: int
     environment: dict[str, str] = field(default_factory=dict, repr=False)  # holds the release token
+    means: Means | None = None  # None: the platform's image and limits, and nothing of the store
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from docker.types import LogConfig, Mount, Ulimit
 
 from ..errors import Unavailable
 from ..settings import Settings, bridge_interface
+from .means import Means
 from .runtime import PORT, TEMPLATES, Ending, Launch, base_environment, service_addresses, voila_command
 
 log = logging.getLogger("bdap.dashboards")
@@ -24,9 +25,10 @@ HOME = "/home/dashboard"
 
 def container_spec(settings: Settings, launch: Launch, host: str) -> dict[str, Any]:
     """What the container is created with. PURE: compared whole in tests."""
-    install = settings.install_id
+    install, own = settings.install_id, settings.dashboards
+    means = launch.means or Means(own.image, own.memory, own.cpus)
     return {
-        "image": settings.dashboards.image,
+        "image": means.image,
         "name": f"bdap-{install}-{launch.name}",
         "command": voila_command(f"/dashboard/{launch.entry}", "/dashboard", HOME, "0.0.0.0", PORT),  # noqa: S104
         "working_dir": "/dashboard",
@@ -48,12 +50,14 @@ def container_spec(settings: Settings, launch: Launch, host: str) -> dict[str, A
         "mounts": [
             Mount("/dashboard", str(launch.bundle.resolve()), type="bind", read_only=True),
             Mount("/opt/bdap-voila", str(TEMPLATES), type="bind", read_only=True),
+            *(Mount(target, str(source), type="bind", read_only=True) for source, target in means.mounts),
         ],
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
-        "mem_limit": settings.dashboards.memory,
-        "memswap_limit": settings.dashboards.memory,
-        "nano_cpus": int(settings.dashboards.cpus * 1e9),
+        "group_add": [str(group) for group in means.groups],
+        "mem_limit": means.memory,
+        "memswap_limit": means.memory,
+        "nano_cpus": int(means.cpus * 1e9),
         "pids_limit": PIDS,
         "ulimits": [Ulimit(name="core", soft=0, hard=0)],
         "oom_score_adj": 500,  # where the host's memory runs out, the kernel takes a dashboard before the platform
@@ -86,7 +90,7 @@ class DockerRuntime:
         try:
             self.client.containers.run(**container_spec(self.settings, launch, host))
         except ImageNotFound:
-            image = self.settings.dashboards.image
+            image = launch.means.image if launch.means else self.settings.dashboards.image
             raise Unavailable(f"the image {image} is not built", "run `make images`") from None
         except APIError as error:
             if error.status_code != 409:  # 409: another process has just started it

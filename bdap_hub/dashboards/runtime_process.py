@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..errors import Unavailable
 from ..settings import Settings
 from .runtime import TEMPLATES, Ending, Launch, base_environment, service_addresses, voila_command
 
@@ -32,6 +33,8 @@ class ProcessRuntime:
 
     def start(self, launch: Launch) -> None:
         """Start Voilà on a free port with a clean environment: nothing of the service's own goes to it."""
+        if launch.means and (launch.means.mounts or launch.means.image != self.settings.dashboards.image):
+            raise Unavailable("image, data and secrets need containers", "leave them out, or set spawning.engine=docker")
         with self._lock():
             if self.address(launch.name):
                 return

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from ..access import DashboardImage
 from .hub import local
 from .section import Bytes, Section
 
@@ -153,6 +154,18 @@ class CatalogueSettings(ServiceSettings):
     )
 
 
+class DashboardImageSettings(Section):
+    """An image that a dashboard's manifest may name, beside `dashboards.image`."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9]*([-.][a-z0-9]+)*$", max_length=65)
+    reference: str = Field(description="What the Docker engine knows it by; it holds what bdap/dashboard holds.")
+    projects: tuple[str, ...] = Field((), description="Whose dashboards may run in it; none named: all projects'.")
+
+    def image(self) -> DashboardImage:
+        """The same, as `access` knows it."""
+        return DashboardImage(self.name, self.reference, self.projects)
+
+
 class DashboardsSettings(ServiceSettings):
     """Publisher (on the hub's origin) and gateway (own origin, a sub-domain a dashboard)."""
 
@@ -162,8 +175,13 @@ class DashboardsSettings(ServiceSettings):
     origin: str = Field("http://dashboards.localhost:8030", description="Dashboards are sub-domains of this.")
     network: str = Field("bdap-dashboards", description="Docker bridge of dashboards' containers.")
     image: str = "bdap/dashboard:latest"
+    images: tuple[DashboardImageSettings, ...] = Field(
+        (), description="Further images that a manifest may name: name, reference, and projects."
+    )
     memory: str = "1G"
     cpus: float = 1.0
+    most_memory: Bytes = Field("4G", description="A manifest may ask for so much memory.")
+    most_cpus: float = Field(4.0, gt=0, description="A manifest may ask for so many CPUs.")
     max_bundle_mb: int = 50
     script_origins: tuple[str, ...] = Field(
         (), description="Other origins dashboards may load scripts and styles from; none: their own only."

@@ -169,6 +169,7 @@ class Settings(BaseSettings):
             sizes=self.policy_sizes,
             mount=self.store.mount,
             today=datetime.now(UTC).date(),
+            dashboard_images=tuple(one.image() for one in self.dashboards.images),
         )
 
     def secret(self, name: str) -> str:

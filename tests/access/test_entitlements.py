@@ -33,6 +33,7 @@ from bdap_hub.access import (
     UseGpu,
     UseImage,
     UseProject,
+    UseDashboardImage,
     UseSize,
     ViewDashboard,
     WritePath,
@@ -64,6 +65,7 @@ POLICY = Policy(
         Project("vault", "Vault", "g-vault", ("lab",), "g-vault-leads", Requirement("high", 600), editable=True),
         Project("woods", "Woods", "g-timber", ("lab",), editable=True),
     ),
+    dashboard_images=(DashboardImage("vois", "bdap/vois"), DashboardImage("own", "bdap/own", ("farms",))),
     images=(
         Image("lab", "bdap/lab", "Lab"),
         Image("gpu", "bdap/gpu", "GPU", gpu=True, gpu_model="A100"),
@@ -157,6 +159,13 @@ CASES: list[tuple[Person | None, Request, bool, str]] = [
     (KIM, UseImage("farms", "lab", "large"), False, "project farms has no size 'large'"),
     (FAY, UseSize("forest", "large"), True, "may use size large"),
     (KIM, UseSize("forest", "large"), False, "not a member"),
+    # images of dashboards
+    (FAY, UseDashboardImage("forest", "vois"), True, "may run in vois"),
+    (FAY, UseDashboardImage("forest", "own"), False, "project forest has no image 'own' for dashboards"),
+    (FAY, UseDashboardImage("forest", "lab"), False, "has no image 'lab' for dashboards"),
+    (KIM, UseDashboardImage("farms", "own"), True, "may run in own"),
+    (KIM, UseDashboardImage("forest", "vois"), False, "not a member"),
+    (None, UseDashboardImage("forest", "vois"), False, "nobody is logged in"),
     # GPUs: model and number
     (FAY, UseImage("forest", "gpu"), True, "may use image gpu"),
     (FAY, UseImage("forest", "pair"), False, "no grant for 2 GPUs of model A100"),
@@ -287,7 +296,7 @@ def test_entitlement(who: Person | None, wanted: Request, allowed: bool, words: 
 def test_each_kind_of_request_is_refused_and_allowed() -> None:
     kinds = {kind: {allowed for _, wanted, allowed, _ in CASES if type(wanted) is kind} for kind in (
         UseProject, UseImage, UseSize, UseGpu, ReadPath, WritePath, EditProject, ManageMembers, ViewDashboard,
-        CurateCollection,
+        CurateCollection, UseDashboardImage,
     )}  # fmt: skip
     assert set(map(frozenset, kinds.values())) == {frozenset({True, False})}
     assert sum(not allowed for _, _, allowed, _ in CASES) >= 60

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import html
 import json
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -15,16 +16,19 @@ import httpx
 import pytest
 
 from bdap_hub.access import Visibility
-from bdap_hub.dashboards.bundle import read_bundle
+from bdap_hub.dashboards.bundle import Bundle, read_bundle
+from bdap_hub.dashboards.manifest import NAME
 from bdap_hub.dashboards.publish import NotebookFailed, Publisher, Wish
 from bdap_hub.dashboards.records import Records
 from bdap_hub.dashboards.runtime import Launch, make_runtime
 from bdap_hub.dashboards.runtime_docker import container_spec
+from bdap_hub.dashboards.vault import Vault
 from bdap_hub.database import connect
+from bdap_hub.errors import BadRequest, NotAllowed
 from bdap_hub.settings import Settings
 from bdap_hub.web import HubLogin
 
-from .conftest import notebook
+from .conftest import notebook, zipped
 
 pytestmark = pytest.mark.docker
 
@@ -122,6 +126,92 @@ def test_the_walls(publisher: Publisher):
         assert found[allowed], allowed
     for refused in ("bundle_write", "root_write", "store", "socket", "internet", "metadata"):
         assert not found[refused], refused
+
+
+MANIFEST = """
+data: [/eos/data/fields, /eos/projects/agriculture/tables]
+secrets: [weather-key]
+resources: {memory: 300M, cpus: 0.5}
+tags: [wheat]
+keep_warm: true
+"""
+DECLARED = r"""
+import json, os
+from pathlib import Path
+def can(action):
+    try:
+        action()
+        return True
+    except BaseException:
+        return False
+def limit(new, old):
+    return next(Path(p).read_text().strip() for p in (new, old) if Path(p).exists())
+def anywhere(value):
+    return any(value in Path(p).read_bytes() for p in ("/proc/self/environ", "/proc/1/environ") if os.access(p, os.R_OK))
+secret = Path("/run/secrets/weather-key").read_bytes()
+print("PROBE" + json.dumps({
+    "fields": sorted(os.listdir("/eos/data")), "table": Path("/eos/projects/agriculture/tables/a.csv").read_text(),
+    "projects": os.listdir("/eos/projects"), "inside": os.listdir("/eos/projects/agriculture"),
+    "write": [can(lambda: Path(p, "new").write_text("1")) for p in ("/eos/data/fields", "/eos/projects/agriculture/tables", "/run/secrets")],
+    "secrets": os.listdir("/run/secrets"), "length": len(secret), "environment": anywhere(secret),
+    "groups": os.getgroups(),
+    "memory": limit("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+    "quota": limit("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us").split()[0],
+}) + "END")
+"""
+
+
+def _declared(notebook_source: str, manifest: str) -> Bundle:
+    files = {"index.ipynb": notebook(notebook_source), NAME: manifest.encode()}
+    return read_bundle("x.zip", zipped(files), 2**20)
+
+
+def test_what_the_manifest_declares_is_there_and_nothing_else(publisher: Publisher, settings: Settings):
+    for path in ("data/fields/f.txt", "data/other/x.txt", "projects/agriculture/tables/a.csv", "projects/agriculture/n"):
+        (settings.store.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (settings.store.root / path).write_text("a table")
+    os.chown(settings.store.projects / "agriculture", -1, 45_678)
+    (settings.store.projects / "agriculture").chmod(0o2770)
+    os.chown(settings.store.projects / "agriculture/tables", -1, 45_678)
+    (settings.store.projects / "agriculture/tables").chmod(0o2770)
+    Vault(settings).keep("agriculture", "weather-key", b"k3y-of-the-weather")
+    publisher.publish(wish("declares"), _declared(DECLARED, MANIFEST), "ana")
+    address = publisher.runtime.address("agriculture--declares--v1")
+    page = html.unescape(httpx.get(f"http://{address}/", timeout=60).text)
+    found = json.loads(re.search(r"PROBE(\{.*?\})END", page).group(1))
+    assert (found["fields"], found["projects"], found["inside"]) == (["fields"], ["agriculture"], ["tables"])
+    assert (found["table"], found["write"]) == ("a table", [False] * 3)
+    assert (found["secrets"], found["length"], found["environment"]) == (["weather-key"], 18, False)
+    assert (int(found["memory"]), int(found["quota"])) == (300 * 2**20, 50_000)
+    assert 45_678 in found["groups"] and 0 not in found["groups"]
+    kept = publisher.records.get("agriculture", "declares")
+    assert (kept.tags, kept.keep_warm) == (["wheat"], True)
+    live = publisher.records.live("agriculture", "declares")
+    assert live.manifest["secrets"] == ["weather-key"] and "k3y" not in str(live.manifest)
+
+
+def test_a_start_asks_again_for_what_the_release_may_have(publisher: Publisher, settings: Settings):
+    (settings.store.root / "data/fields").mkdir(parents=True, exist_ok=True)
+    publisher.publish(wish("later"), _declared("print(1)", "data: [/eos/data/fields]"), "ana")
+    live = publisher.records.live("agriculture", "later")
+    publisher.runtime.stop(live.release)
+    publisher.start(live)  # as long as the project may read it
+    publisher.runtime.stop(live.release)
+    record = settings.var / "catalogue/fields/collection.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"bdap:visibility": "project", "bdap:project": "forest"}))
+    with pytest.raises(NotAllowed, match="not a member of project forest"):
+        publisher.start(live)
+    assert publisher.runtime.running() == {}
+
+
+def test_a_page_that_shows_its_secret_is_not_published(publisher: Publisher, settings: Settings):
+    Vault(settings).keep("agriculture", "weather-key", b"k3y-of-the-weather")
+    source = "print(open('/run/secrets/weather-key').read())"
+    with pytest.raises(BadRequest, match="the page shows the secret weather-key") as refused:
+        publisher.publish(wish("shows"), _declared(source, "secrets: [weather-key]"), "ana")
+    assert "k3y" not in refused.value.message + refused.value.remedy
+    assert publisher.runtime.running() == {} and publisher.records.find("agriculture", "shows") is None
 
 
 def test_a_running_release_is_found_again_and_stopped(publisher: Publisher, settings: Settings):
