@@ -30,9 +30,9 @@ from ..access import (
 from ..errors import BadRequest, NotFound
 
 KINDS = (
-    "project:forest, image:forest/lab, image:forest/lab/large, dashboard-image:forest/vois, size:forest/large, gpu:forest/A100, "
-    "path:/eos/projects/forest:write, collection:NAME, dashboard:forest/NAME, members:forest, edit:forest/title, "
-    "build:forest, admin"
+    "project:forest, image:forest/lab, image:forest/lab/large, size:forest/large, gpu:forest/A100, "
+    "dashboard-image:forest/vois, path:/eos/projects/forest:write, collection:NAME, dashboard:forest/NAME, "
+    "members:forest, edit:forest/title, build:forest, admin"
 )
 
 

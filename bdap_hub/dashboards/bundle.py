@@ -18,7 +18,7 @@ import nbformat
 
 from ..errors import BadRequest, TooMuch
 from . import manifest
-from .manifest import Manifest
+from .manifest import NOTHING, Manifest
 from .scan import find_secret
 
 MAX_FILES = 2000
@@ -33,7 +33,7 @@ class Bundle:
 
     files: dict[str, bytes]
     entry: str
-    manifest: Manifest = Manifest()
+    manifest: Manifest = NOTHING
 
     @property
     def sha256(self) -> str:

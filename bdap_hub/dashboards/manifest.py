@@ -147,6 +147,10 @@ class Manifest(_Fields):
         return check({**self.said(), **values})
 
 
+NOTHING = Manifest()
+"""A manifest that says nothing."""
+
+
 def read(text: str, where: str = NAME) -> Manifest:
     """The manifest that stands in a text of YAML or JSON. BadRequest with the field, its value and the remedy."""
     if len(text) > LONGEST:

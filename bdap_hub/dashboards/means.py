@@ -100,7 +100,8 @@ def _data(settings: Settings, policy: Policy, release: Person, project: str, pat
     problem = problem_of(path, settings.store.mount)
     if problem or path == f"{mount}/data":
         raise BadRequest(
-            f"data: {path!r:.200} {problem or 'is all there is'}", f"name folders below {mount}/data or {mount}/projects"
+            f"data: {path!r:.200} {problem or 'is all there is'}",
+            f"name folders below {mount}/data or {mount}/projects",
         )
     decision = _may_read(settings, policy, release, project, path)
     if not decision.entitled:

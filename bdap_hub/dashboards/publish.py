@@ -16,7 +16,7 @@ from ..settings import Settings
 from ..web import HubLogin
 from .bundle import Bundle, store_bundle
 from .logs import tail
-from .manifest import NAME, Manifest, check
+from .manifest import NAME, NOTHING, Manifest, check
 from .means import means, secret_shown
 from .records import Live, Records, check_slug, release_name
 from .runtime import TOKEN_SECONDS, Launch, Runtime
@@ -42,7 +42,7 @@ class Wish:
     title: str
     description: str
     visibility: Visibility
-    manifest: Manifest = Manifest()
+    manifest: Manifest = NOTHING
 
     def whole(self, bundle: Bundle) -> Manifest:
         """What holds for the release: this wish, and the bundle's manifest where it says nothing."""
@@ -155,7 +155,7 @@ class Publisher:
             time.sleep(0.5)  # the engine hands on a container's last lines a little later
             raise self._failed(launch.name, "a cell of the notebook failed")
         if launch.means and (shown := secret_shown(launch.means, answer.text)):
-            raise BadRequest(f"the page shows the secret {shown}", "visitors read the page: show what it gives access to")
+            raise BadRequest(f"the page shows the secret {shown}", "show what it gives access to, not itself")
 
     def _wait(self, name: str) -> str:
         deadline = time.monotonic() + START_SECONDS

@@ -34,7 +34,9 @@ class ProcessRuntime:
     def start(self, launch: Launch) -> None:
         """Start Voilà on a free port with a clean environment: nothing of the service's own goes to it."""
         if launch.means and (launch.means.mounts or launch.means.image != self.settings.dashboards.image):
-            raise Unavailable("image, data and secrets need containers", "leave them out, or set spawning.engine=docker")
+            raise Unavailable(
+                "image, data and secrets need containers", "leave them out, or set spawning.engine=docker"
+            )
         with self._lock():
             if self.address(launch.name):
                 return

@@ -61,7 +61,9 @@ class Vault:
         """Secrets follow their project to its new name."""
         old, target = self._folder(project), self._folder(new)
         if old.is_dir() and target.exists():
-            raise Conflict(f"there are secrets of a project {new} already", "remove them: bdap dashboards secret remove")
+            raise Conflict(
+                f"there are secrets of a project {new} already", "remove them: bdap dashboards secret remove"
+            )
         if old.is_dir():
             old.rename(target)
 

@@ -147,12 +147,14 @@ def can(action):
 def limit(new, old):
     return next(Path(p).read_text().strip() for p in (new, old) if Path(p).exists())
 def anywhere(value):
-    return any(value in Path(p).read_bytes() for p in ("/proc/self/environ", "/proc/1/environ") if os.access(p, os.R_OK))
+    places = [p for p in ("/proc/self/environ", "/proc/1/environ") if os.access(p, os.R_OK)]
+    return any(value in Path(p).read_bytes() for p in places)
 secret = Path("/run/secrets/weather-key").read_bytes()
 print("PROBE" + json.dumps({
     "fields": sorted(os.listdir("/eos/data")), "table": Path("/eos/projects/agriculture/tables/a.csv").read_text(),
     "projects": os.listdir("/eos/projects"), "inside": os.listdir("/eos/projects/agriculture"),
-    "write": [can(lambda: Path(p, "new").write_text("1")) for p in ("/eos/data/fields", "/eos/projects/agriculture/tables", "/run/secrets")],
+    "write": [can(lambda: Path(p, "new").write_text("1")) for p in (
+        "/eos/data/fields", "/eos/projects/agriculture/tables", "/run/secrets")],
     "secrets": os.listdir("/run/secrets"), "length": len(secret), "environment": anywhere(secret),
     "groups": os.getgroups(),
     "memory": limit("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -167,7 +169,12 @@ def _declared(notebook_source: str, manifest: str) -> Bundle:
 
 
 def test_what_the_manifest_declares_is_there_and_nothing_else(publisher: Publisher, settings: Settings):
-    for path in ("data/fields/f.txt", "data/other/x.txt", "projects/agriculture/tables/a.csv", "projects/agriculture/n"):
+    for path in (
+        "data/fields/f.txt",
+        "data/other/x.txt",
+        "projects/agriculture/tables/a.csv",
+        "projects/agriculture/n",
+    ):
         (settings.store.root / path).parent.mkdir(parents=True, exist_ok=True)
         (settings.store.root / path).write_text("a table")
     os.chown(settings.store.projects / "agriculture", -1, 45_678)

@@ -1,4 +1,4 @@
-"""What a release gets of what its manifest asks for: a table of refusals, each beside what is allowed; and the secrets."""
+"""What a release gets of what its manifest asks for: a table of refusals, each beside what is allowed; the secrets."""
 
 from __future__ import annotations
 
