@@ -54,6 +54,8 @@ _lock:
 	cd images/lab-vois && $(LOCK) $(IMAGE) --no-annotate requirements.in -o requirements.lock \
 	    -c <(grep -oE '^[a-z0-9-]+==[^ ]+' ../lab/requirements.lock | grep -vE '^(ipyvuetify|ipyvue|plotly)==')
 	cd images/dashboard && $(LOCK) $(IMAGE) requirements.in -c ../base/requirements.lock -o requirements.lock
+	cd images/dashboard-vois && $(LOCK) $(IMAGE) --no-annotate requirements.in -o requirements.lock \
+	    -c <(grep -oE '^[a-z0-9-]+==[^ ]+' ../dashboard/requirements.lock | grep -vE '^(ipyvuetify|ipyvue|plotly)==')
 	cd images/udf && $(LOCK) $(IMAGE) requirements.in -c ../base/requirements.lock -o requirements.lock
 	cd images/gpu && for variant in cuda cpu; do \
 	    $(LOCK) $(IMAGE) $$variant.in -c ../lab/requirements.lock -o $$variant.lock || exit 1; done
