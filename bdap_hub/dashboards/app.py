@@ -31,13 +31,13 @@ IN_THE_BROWSER = (
 
 def create_app(settings: Settings) -> FastAPI:
     """The service under /services/dashboards/. Needs the secrets `service-dashboards` and `signing`."""
-    from . import api, author, pages
+    from . import api, author, gallery, pages
 
     app, login = create_service(settings, "dashboards", "Dashboards")
     app.state.sessions = connect(settings.database)
     app.state.records = Records(app.state.sessions)
     app.state.doors = Doors(settings, login, app.state.records)
-    for router in (api.router, author.router, pages.router):
+    for router in (api.router, author.router, gallery.router, pages.router):
         _include(app, router, login)
     return app
 

@@ -1,4 +1,4 @@
-"""Pages of the dashboards service: gallery, a dashboard's page with its forms, and the door to private dashboards."""
+"""Pages of the dashboards service: a dashboard's page with its forms, and the door to private dashboards."""
 
 from __future__ import annotations
 
@@ -30,19 +30,6 @@ class Viewer:
     display_name: str
     admin: bool
     decides: bool
-
-
-@router.get("/")
-async def gallery(request: Request, q: str = "") -> HTMLResponse:
-    """All dashboards that the visitor may open; `q` searches title, description, project and owner."""
-    doors = request.app.state.doors
-    visitor = await doors.visitor(request)
-    person = visitor.person if visitor else None
-    rows = await run_in_threadpool(doors.records.all)
-    seen = [row for row in rows if doors.sees(person, row)]
-    found = [row for row in seen if _matches(row, q, person)]
-    cards = [_card(request, row, person) for row in found]
-    return page(request, "gallery.html", person=_viewer(request, visitor), cards=cards, q=q, total=len(seen))
 
 
 @router.get("/d/{project}/{slug}")
@@ -117,12 +104,6 @@ async def enter(request: Request, to: str, begun: str) -> RedirectResponse:
     query = make_ticket(doors.settings.secret("signing"), name, visitor, begun, path)
     address = doors.settings.dashboards.address(project, slug).rstrip("/")
     return RedirectResponse(f"{address}{TICKET_PATH}?{query}", 303, {"Cache-Control": "no-store"})
-
-
-def _matches(row: Dashboard, q: str, person: Person | None) -> bool:
-    words = q.casefold().split()
-    text = f"{row.title} {row.description} {row.name} {row.owner if person else ''}".casefold()
-    return all(word in text for word in words)
 
 
 def _card(request: Request, row: Dashboard, person: Person | None) -> dict[str, Any]:

@@ -1,5 +1,8 @@
-// A dashboard's page works without this; it follows the log while it changes, and copies the address.
+// The pages of dashboards work without this; it sorts at once, follows the log while it changes, and copies the address.
 "use strict";
+
+const sort = document.getElementById("sort");
+if (sort) sort.addEventListener("change", () => sort.form.requestSubmit());
 
 const log = document.querySelector("[data-log]");
 if (log && window.EventSource) {
