@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Request
+from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
@@ -16,7 +17,8 @@ from .manifest import read as read_manifest
 from .manifest import schema
 from .publish import Wish, completed
 from .records import check_slug
-from .tables import Dashboard
+from .review_api import model as review_model
+from .tables import Dashboard, Release
 
 router = APIRouter(prefix="/api/dashboards", tags=["dashboards"])
 FORM_OVERHEAD = 64 * 1024
@@ -26,7 +28,9 @@ FORM_OVERHEAD = 64 * 1024
 async def publish(request: Request) -> JSONResponse:
     """Publish a notebook (.ipynb) or a folder (.zip), or replace what is there: multipart form with `bundle`,
     `project`, `slug`, and what is to count before the bundle's bdap-dashboard.yaml: `title`, `description`,
-    `visibility` (project, people, public), `entry`, and `manifest`, which says all else as that file does."""
+    `visibility` (project, people, public), `entry`, and `manifest`, which says all else as that file does. It goes
+    live, or waits for the approval that its project demands (status submitted); with `draft` it waits for its author.
+    """
     doors = request.app.state.doors
     limit = doors.settings.dashboards.max_bundle_mb * 2**20
     _check_length(request, limit)  # first: the check of a form's protection token reads all of it
@@ -36,15 +40,18 @@ async def publish(request: Request) -> JSONResponse:
         before = doors.records.find(wish.project, wish.slug)
         await doors.allow_publish(request, principal, wish.project, wish.visibility or "project", before)
         check_slug(wish.project, wish.slug)
+        draft = _text(form, "draft") in ("1", "true", "yes")
         if not isinstance(upload, UploadFile):
             raise BadRequest("the form has no file `bundle`", "send a notebook or a zip archive as `bundle`")
         content = await upload.read()
         bundle = await run_in_threadpool(read_bundle, upload.filename or "", content, limit, _text(form, "entry"))
     wish, name = completed(wish, bundle), principal.person.name
-    dashboard = await run_in_threadpool(doors.publisher().publish, wish, bundle, name, before)
-    reason = f"version {dashboard.version}, {dashboard.visibility}"
+    release = await run_in_threadpool(doors.publisher().publish, wish, bundle, name, before, draft)
+    dashboard = await run_in_threadpool(doors.records.find, wish.project, wish.slug)
+    reason = f"version {release.version}, {release.visibility}, {release.status}"
     await doors.note(request, name, "dashboard.publish", dashboard.name, True, reason)
-    return JSONResponse(_model(request, dashboard, principal.person), 201)
+    told = {**_model(request, dashboard, principal.person), **review_model(request, dashboard, release)}
+    return JSONResponse(jsonable_encoder(told), 201)
 
 
 @router.get("/schema")
@@ -69,12 +76,14 @@ async def one(request: Request, project: str, slug: str) -> dict[str, Any]:
     doors = request.app.state.doors
     visitor = await doors.visitor(request)
     person = visitor.person if visitor else None
-    row = doors.records.get(project, slug)
-    if not doors.sees(person, row):
+    row = await run_in_threadpool(doors.records.find, project, slug)
+    if row is None or row.status == "retired" or not doors.sees(person, row):
         raise NotFound(f"there is no dashboard {project}/{slug}", "look in the gallery for its address")
+    edits = bool(doors.preview(person, row))
     versions = [
-        {"version": r.version, "sha256": r.bundle, "entry": r.entry, "publisher": r.publisher, "created": r.created}
-        for r in doors.records.releases(row)
+        _version(request, row, release, person, edits)
+        for release in await run_in_threadpool(doors.records.releases, row)
+        if edits or release.status in ("live", "retired")
     ]
     return {**_model(request, row, person), "versions": versions}
 
@@ -110,6 +119,14 @@ def _text(form: FormData, name: str) -> str:
     if not isinstance(value, str):
         raise BadRequest(f"{name}: a file was sent", "send it as text")
     return value
+
+
+def _version(request: Request, row: Dashboard, release: Release, person: Person | None, edits: bool) -> dict[str, Any]:
+    told = {name: getattr(release, name) for name in ("version", "status", "entry", "created")}
+    told["sha256"] = release.bundle
+    if person is not None:  # account names are not for the world
+        told["publisher"] = release.publisher
+    return {**told, **(review_model(request, row, release) if edits else {})}
 
 
 def _model(request: Request, row: Dashboard, person: Person | None) -> dict[str, Any]:

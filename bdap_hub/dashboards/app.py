@@ -11,15 +11,29 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 
 from .. import entitlements
-from ..access import Administer, ChangeDashboard, Decision, Person, Policy, Publish, ViewDashboard, Visibility, decide
+from ..access import (
+    WIDTH,
+    Administer,
+    ChangeDashboard,
+    Decision,
+    MakeLive,
+    Person,
+    Policy,
+    PreviewRelease,
+    Publish,
+    ViewDashboard,
+    Visibility,
+    decide,
+)
 from ..access import Request as Wanted
 from ..database import connect
-from ..errors import NotAllowed, NotFound, NotLoggedIn
+from ..errors import BadRequest, NotAllowed, NotFound, NotLoggedIn
 from ..settings import Settings
 from ..web import HubLogin, Principal, create_service, note
 from .faults import Faults
 from .publish import Publisher
 from .records import Records
+from .review import Reviews
 from .runtime import Runtime, make_runtime
 from .tables import Dashboard
 from .usage import Usage
@@ -31,13 +45,20 @@ IN_THE_BROWSER = (
 
 def create_app(settings: Settings) -> FastAPI:
     """The service under /services/dashboards/. Needs the secrets `service-dashboards` and `signing`."""
-    from . import api, author, gallery, pages
+    from . import api, author, gallery, pages, review_api
 
     app, login = create_service(settings, "dashboards", "Dashboards")
     app.state.sessions = connect(settings.database)
     app.state.records = Records(app.state.sessions)
     app.state.doors = Doors(settings, login, app.state.records)
-    for router in (api.router, author.router, gallery.router, pages.router):
+    for router in (
+        api.router,
+        review_api.router,
+        review_api.forms,
+        author.router,
+        gallery.router,
+        pages.router,
+    ):
         _include(app, router, login)
     return app
 
@@ -53,6 +74,7 @@ class Doors:
         self.settings, self.login, self.records = settings, login, records
         self.usage, self.faults = Usage(records.sessions), Faults(records.sessions)
         self.following = 0
+        self.reviews = Reviews(self)
         self._runtime: Runtime | None = None
 
     def runtime(self) -> Runtime:
@@ -82,41 +104,73 @@ class Doors:
         self, request: Request, who: Principal, project: str, visibility: Visibility, dashboard: Dashboard | None
     ) -> None:
         """Raises NotAllowed or StepUp, audited, unless access lets the person publish there for all those."""
-        live = dashboard if dashboard is not None and dashboard.status == "live" else None
-        wanted = Publish(project, visibility, live.owner if live else "")
-        subject = live.name if live else project
-        await self._ask(request, who, wanted, "dashboard.publish", subject, live)
+        there = dashboard if dashboard is not None and dashboard.status != "retired" else None
+        wanted = Publish(project, visibility)
+        if there is not None:
+            wanted = Publish(project, visibility, there.owner, there.granted, there.visibility)  # type: ignore[arg-type]
+        await self._ask(request, who, wanted, "dashboard.publish", there.name if there else project, there)
 
     async def allow_change(
         self, request: Request, who: Principal, dashboard: Dashboard, action: str, visibility: Visibility = "project"
     ) -> None:
         """Owner (still a member) or administrator; one who may not even see it is told that it does not exist."""
-        if not self.sees(who.person, dashboard):
-            await self.note(request, who.person.name, action, dashboard.name, False, "may not see it")
-            raise NotFound(f"there is no dashboard {dashboard.name}", "look in the gallery for its address")
-        wanted = ChangeDashboard(dashboard.project, dashboard.owner, visibility)
+        await self.seen(request, who, dashboard.name, action)
+        await self.ask(request, who, _change(dashboard, visibility), action, dashboard)
+
+    async def seen(self, request: Request, who: Principal, name: str, action: str) -> Dashboard:
+        """The dashboard of that name, a draft too; one who may not see it is told that it does not exist."""
+        row = await run_in_threadpool(self.records.find, *name.split("/", 1))
+        if row is not None and row.status != "retired" and self.sees(who.person, row):
+            return row
+        await self.note(request, who.person.name, action, name, False, "may not see it, or it does not exist")
+        raise NotFound(f"there is no dashboard {name}", "look in the gallery for its address")
+
+    async def ask(self, request: Request, who: Principal, wanted: Wanted, action: str, dashboard: Dashboard) -> None:
+        """Raises NotAllowed or StepUp, audited, unless access lets the person do it."""
         await self._ask(request, who, wanted, action, dashboard.name, dashboard)
+
+    async def change_visibility(self, request: Request, project: str, slug: str, visibility: str) -> None:
+        """Let those see it. For owners, where nobody must approve or the live version was approved for as many."""
+        principal = await self.author(request)
+        row = await self.seen(request, principal, f"{project}/{slug}", "dashboard.visibility")
+        if visibility not in WIDTH:
+            raise BadRequest(f"visibility: {visibility!r:.40} is unknown", "use project, people or public")
+        await self.allow_change(request, principal, row, "dashboard.visibility", visibility)  # type: ignore[arg-type]
+        release = await run_in_threadpool(self.records.release, row, row.version)
+        wanted = MakeLive(row.project, row.owner, visibility, release.approved, row.granted)  # type: ignore[arg-type]
+        await self.ask(request, principal, wanted, "dashboard.visibility", row)
+        await run_in_threadpool(self.records.show, row, visibility)
+        await self.note(request, principal.person.name, "dashboard.visibility", row.name, True, visibility)
 
     async def take_down(self, request: Request, project: str, slug: str) -> None:
         """Nobody can open it any more. For its owner and administrators; audited."""
         principal = await self.author(request)
-        row = self.records.get(project, slug)
+        row = await self.seen(request, principal, f"{project}/{slug}", "dashboard.take-down")
         await self.allow_change(request, principal, row, "dashboard.take-down")
         await run_in_threadpool(self.publisher().take_down, row)
         await self.note(request, principal.person.name, "dashboard.take-down", row.name, True, "")
 
     def change(self, person: Person | None, dashboard: Dashboard, visibility: Visibility = "project") -> Decision:
         """Whether the person may take it down, or let all those see it."""
-        return decide(self.policy, person, ChangeDashboard(dashboard.project, dashboard.owner, visibility))
+        return decide(self.policy, person, _change(dashboard, visibility))
 
     def sees(self, person: Person | None, dashboard: Dashboard) -> bool:
-        """Whether it stands in the person's gallery: those one may open, and for administrators all."""
-        return bool(self.view(person, dashboard)) or bool(decide(self.policy, person, Administer()))
+        """Whether its page is theirs: of one they may open or edit, and for administrators all."""
+        seen = dashboard.status == "live" and bool(self.view(person, dashboard))
+        return seen or bool(self.preview(person, dashboard)) or bool(decide(self.policy, person, Administer()))
+
+    def preview(self, person: Person | None, dashboard: Dashboard) -> Decision:
+        """Whether the person may open versions that are not live."""
+        wanted = PreviewRelease(dashboard.project, dashboard.owner, dashboard.granted)
+        return decide(self.policy, person, wanted)
 
     def view(self, person: Person | None, dashboard: Dashboard) -> Decision:
         """Whether the person may open it, with the reason."""
-        wanted = ViewDashboard(dashboard.name, dashboard.visibility, dashboard.project)  # type: ignore[arg-type]
-        return decide(self.policy, person, wanted)
+        return decide(
+            self.policy,
+            person,
+            ViewDashboard(dashboard.name, dashboard.visibility, dashboard.project, dashboard.granted),  # type: ignore[arg-type]
+        )
 
     async def visitor(self, request: Request) -> Principal | None:
         """Who looks; None for nobody. A session that the hub forgot counts as nobody."""
@@ -143,3 +197,7 @@ class Doors:
             raise NotAllowed(decision.reason, "ask the project's owner or an administrator")
         back = f"{self.login.prefix}d/{dashboard.name}" if dashboard else self.login.prefix
         raise self.login.step_up(request, decision, "log in again" if who.session else IN_THE_BROWSER, back)
+
+
+def _change(dashboard: Dashboard, visibility: Visibility) -> ChangeDashboard:
+    return ChangeDashboard(dashboard.project, dashboard.owner, visibility, dashboard.granted)

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
 from ..access import Administer, Person, decide, decides_on_members
-from ..errors import BadRequest, NotAllowed, NotFound, NotLoggedIn
+from ..errors import NotAllowed, NotFound, NotLoggedIn
 from ..web import Principal, page
 from . import author
 from .tables import Dashboard
@@ -39,7 +39,7 @@ async def dashboard(request: Request, project: str, slug: str, days: int = 30) -
     visitor = await doors.visitor(request)
     person = visitor.person if visitor else None
     row = doors.records.find(project, slug)
-    if row is None or row.status != "live" or not doors.sees(person, row):
+    if row is None or row.status == "retired" or not doors.sees(person, row):
         if visitor is None:
             raise NotLoggedIn("log in to see this dashboard's page", "log in")
         raise NotFound(f"there is no dashboard {project}/{slug}", "look in the gallery for its address")
@@ -48,7 +48,7 @@ async def dashboard(request: Request, project: str, slug: str, days: int = 30) -
         "dashboard.html",
         person=_viewer(request, visitor),
         card=_card(request, row, person),
-        releases=doors.records.releases(row) if person else [],
+        versions=_versions(request, row, person),
         changes=doors.change(person, row).entitled,
         public_asks=row.visibility != "public" and doors.change(person, row, "public").step_up,
         own=await run_in_threadpool(author.view, request, row, days) if author.is_author(doors, person, row) else None,
@@ -61,15 +61,9 @@ async def dashboard(request: Request, project: str, slug: str, days: int = 30) -
 async def change_visibility(request: Request, project: str, slug: str) -> RedirectResponse:
     """Change who may open a dashboard."""
     doors = request.app.state.doors
-    principal = await doors.author(request)
-    row = doors.records.get(project, slug)
     visibility = str((await request.form()).get("visibility", ""))
-    await doors.allow_change(request, principal, row, "dashboard.visibility", visibility)
-    if visibility not in SEEN_BY:
-        raise BadRequest(f"visibility: {visibility!r} is unknown", "use project, people or public")
-    await run_in_threadpool(doors.records.change, row, visibility=visibility)
-    await doors.note(request, principal.person.name, "dashboard.visibility", row.name, True, visibility)
-    return RedirectResponse(f"{doors.login.prefix}d/{row.name}", 303)
+    await doors.change_visibility(request, project, slug, visibility)
+    return RedirectResponse(f"{doors.login.prefix}d/{project}/{slug}", 303)
 
 
 @router.post("/d/{project}/{slug}/take-down")
@@ -104,6 +98,23 @@ async def enter(request: Request, to: str, begun: str) -> RedirectResponse:
     query = make_ticket(doors.settings.secret("signing"), name, visitor, begun, path)
     address = doors.settings.dashboards.address(project, slug).rstrip("/")
     return RedirectResponse(f"{address}{TICKET_PATH}?{query}", 303, {"Cache-Control": "no-store"})
+
+
+def _versions(request: Request, row: Dashboard, person: Person | None) -> list[dict[str, Any]]:
+    """Versions that were ever live, for everybody logged in; the others for those who edit or review."""
+    doors = request.app.state.doors
+    if person is None:
+        return []
+    all_ = bool(doors.preview(person, row))
+    return [
+        {
+            "row": release,
+            "offers": doors.reviews.offers(person, row, release),
+            "preview": doors.settings.dashboards.address(row.project, row.slug, release.version) if all_ else "",
+        }
+        for release in doors.records.releases(row)
+        if all_ or release.status in ("live", "retired")
+    ]
 
 
 def _card(request: Request, row: Dashboard, person: Person | None) -> dict[str, Any]:

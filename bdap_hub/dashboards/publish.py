@@ -19,6 +19,7 @@ from .logs import tail
 from .manifest import NAME, NOTHING, Manifest, check
 from .means import means, secret_shown
 from .records import Live, Records, check_slug, release_name
+from .review import settle
 from .runtime import TOKEN_SECONDS, Launch, Runtime
 from .tables import Dashboard, Release
 
@@ -93,8 +94,12 @@ class Publisher:
         self.settings, self.records, self.runtime, self.login = settings, records, runtime, login
         self.bundles = settings.var / "dashboards" / "bundles"
 
-    def publish(self, wish: Wish, bundle: Bundle, person: str, before: Dashboard | None = None) -> Dashboard:
-        """The live dashboard; NotebookFailed or Unavailable otherwise, and then what was live before still is.
+    def publish(
+        self, wish: Wish, bundle: Bundle, person: str, before: Dashboard | None = None, draft: bool = False
+    ) -> Release:
+        """The new version: live, submitted where its project demands an approval, or a draft where that is wished.
+
+        NotebookFailed or Unavailable otherwise. What was live before still is until the new one goes live.
 
         `before` is what access was asked about: one that somebody else made since is never replaced.
         """
@@ -108,8 +113,10 @@ class Publisher:
         try:
             self._try_out(launch)
             dashboard = before or _dashboard(wish, person)
-            self.records.add(dashboard, _release(wish, version, bundle, person, manifest))
-            return self.records.make_live(dashboard, version)
+            release = self.records.add(dashboard, _release(wish, version, bundle, person, manifest))
+            if not draft:
+                settle(self.records, entitlements.policy(self.settings, self.records.sessions), dashboard, release)
+            return self.records.release(dashboard, version)
         except BaseException:
             self.runtime.stop(name)
             raise

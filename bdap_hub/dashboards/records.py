@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -168,13 +169,43 @@ class Records:
                 session.get_one(Dashboard, dashboard.id),
                 session.scalars(_version(dashboard.id, version)).one(),
             )
+            if release.status == "rejected":
+                raise Conflict(f"version {version} was rejected meanwhile", "submit it again")
             if release.status not in ("live", "retired"):
                 row.visibility = release.visibility
+            elif row.visibility != dashboard.visibility:  # what was decided on
+                raise Conflict(f"somebody changed who sees {dashboard.name} just now", "look again")
             row.title, row.description = release.title, release.description
             row.tags, row.keep_warm = release.manifest.get("tags", []), release.manifest.get("keep_warm", False)
             row.version, row.status, row.updated = version, "live", now()
             release.status, release.approved = "live", wider(release.approved, row.visibility)
         return self.get(dashboard.project, dashboard.slug)
+
+    def move(self, release: Release, states: Collection[str], **values: Any) -> None:
+        """Set columns of a version, unless it has left those states meanwhile: Conflict then."""
+        with self.sessions.begin() as session:
+            found = (Release.id == release.id) & Release.status.in_(states)
+            done = session.execute(update(Release).where(found).values(**values))
+        if done.rowcount != 1:
+            raise Conflict(f"somebody else decided on version {release.version} meanwhile", "look again")
+
+    def submitted(self) -> list[tuple[Dashboard, Release]]:
+        """Versions that wait for an approval, the longest first."""
+        joined = select(Dashboard, Release).join(Release, Release.dashboard_id == Dashboard.id)
+        waiting = joined.where(Release.status == "submitted", Dashboard.status != "retired").order_by(Release.id)
+        with self.sessions() as session:
+            return [(row, release) for row, release in session.execute(waiting)]
+
+    def show(self, dashboard: Dashboard, visibility: str) -> None:
+        """Let those see its live version; Conflict if that is another by now than the one that was decided on."""
+        with self.sessions.begin() as session:
+            same = (Dashboard.version == dashboard.version) & (Dashboard.status == "live")
+            values = {"visibility": visibility, "updated": now()}
+            done = session.execute(update(Dashboard).where(Dashboard.id == dashboard.id, same).values(**values))
+            if done.rowcount != 1:
+                raise Conflict(f"another version of {dashboard.name} is live since just now", "look again")
+            release = session.scalars(_version(dashboard.id, dashboard.version)).one()
+            release.approved = wider(release.approved, visibility)
 
     def retire(self, dashboard: Dashboard) -> None:
         """Nobody can open it any more."""

@@ -199,10 +199,10 @@ class DashboardsSettings(ServiceSettings):
     kernels_per_person: int = Field(40, ge=1, description="Kernels that pages of one person may have at once.")
     socket_hours: float = Field(12, gt=0, description="A page's connection ends then; it connects anew.")
 
-    def address(self, project: str, slug: str) -> str:
-        """The public address of a dashboard: its own origin."""
-        parts = urlsplit(self.origin)
-        return f"{parts.scheme}://{project}--{slug}.{parts.netloc}/"
+    def address(self, project: str, slug: str, version: int | None = None) -> str:
+        """The public address of a dashboard, or of the preview of a version of it: its own origin."""
+        parts, preview = urlsplit(self.origin), "" if version is None else f"--v{version}"
+        return f"{parts.scheme}://{project}--{slug}{preview}.{parts.netloc}/"
 
 
 class AdminSettings(ServiceSettings):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -80,6 +81,13 @@ class Platform:
         }
         method = kwargs.pop("method", "GET")
         return httpx.request(method, f"http://127.0.0.1:{port}{path}", headers=headers, timeout=120, **kwargs)
+
+    def eventually(self, host: str, text: str) -> str:
+        """The page once it says that; the last one where it does not within 40 seconds."""
+        deadline = time.monotonic() + 40
+        while text not in (page := self.open(host).text) and time.monotonic() < deadline:
+            time.sleep(0.3)
+        return page
 
     def audit(self, action: str) -> list[Any]:
         """The audit events of that action, newest first."""

@@ -15,7 +15,7 @@ import pytest
 
 from bdap_hub.dashboards.faults import DashboardFault, Faults, last_trace
 from bdap_hub.dashboards.records import Live, Records
-from bdap_hub.dashboards.tables import Dashboard, now
+from bdap_hub.dashboards.tables import Dashboard, Release, now
 from bdap_hub.database import connect
 from bdap_hub.identity.tables import Account
 from bdap_hub.settings import Settings
@@ -70,8 +70,10 @@ def test_a_log_without_errors_has_none() -> None:
 def live(settings: Settings) -> Live:
     """A dashboard that could break."""
     records = Records(connect(settings.database))
-    row = Dashboard(project="agriculture", slug="crops", title="Crops", visibility="public", owner="ana", version=1)
-    records.publish(row, "0" * 64, "index.ipynb", "ana")
+    row = Dashboard(project="agriculture", slug="crops", title="Crops", visibility="public", owner="ana", version=0)
+    words = {"title": "Crops", "visibility": "public"}
+    records.add(row, Release(version=1, bundle="0" * 64, entry="index.ipynb", publisher="ana", **words))
+    records.make_live(row, 1)
     found = records.live("agriculture", "crops")
     assert found is not None
     return found

@@ -98,7 +98,10 @@ def test_one_version_is_live_and_the_others_are_kept(store: Any) -> None:
     assert states(records) == ("live", 1, [(2, "draft"), (1, "live")])
     kept = records.make_live(kept, 2)
     assert states(records) == ("live", 2, [(2, "live"), (1, "retired")]) and kept.title == "Crops 2"
-    records.change(kept, visibility="project")
+    records.show(kept, "project")
+    with pytest.raises(Conflict, match="changed who sees"):
+        records.make_live(kept, 1)  # decided on when everybody saw it
+    kept = records.get("forest", "crops")
     kept = records.make_live(kept, 1)  # back again: content, not who sees it
     assert (kept.title, kept.visibility) == ("Crops 1", "project")
     records.retire(kept)
@@ -106,6 +109,26 @@ def test_one_version_is_live_and_the_others_are_kept(store: Any) -> None:
     records.add(kept, version(3, "ben"))  # whoever publishes there anew owns it
     found = records.find("forest", "crops")
     assert found is not None and (found.owner, found.status) == ("ben", "draft")
+
+
+def test_what_was_decided_meanwhile_stays(store: Any) -> None:
+    records = Records(store)
+    kept, first = crops("ana")
+    records.add(kept, first)
+    records.move(first, ("draft",), status="submitted")
+    assert [(row.name, one.version) for row, one in records.submitted()] == [("forest/crops", 1)]
+    records.move(first, ("submitted",), status="rejected")
+    for act in (lambda: records.move(first, ("submitted",), status="approved"), lambda: records.make_live(kept, 1)):
+        with pytest.raises(Conflict):
+            act()
+    assert states(records) == ("draft", 0, [(1, "rejected")]) and not records.submitted()
+    records.move(first, ("rejected",), status="submitted")
+    kept = records.make_live(kept, 1)
+    records.add(kept, version(2, "ana"))
+    records.make_live(kept, 2)
+    with pytest.raises(Conflict, match="another version"):
+        records.show(kept, "people")  # decided on for version 1
+    records.show(records.get("forest", "crops"), "people")
 
 
 def test_who_may_do_what_with_a_dashboard_comes_along(store: Any) -> None:

@@ -1,0 +1,173 @@
+"""From draft to live and back: who may, what a visitor gets meanwhile, and that nobody is cut off."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from bdap_hub.settings.projects import ApprovalSettings, ProjectDashboardsSettings
+
+from .conftest import API, Platform, comm_message, notebook
+from .sockets import kernel_of, said, socket_to
+
+LEADS = "project-agriculture-leads"
+
+
+@contextmanager
+def approval(platform: Platform, **asked: Any) -> Iterator[None]:
+    """While it lasts, project agriculture asks for these approvals, and pia leads it."""
+    hub, before = platform.hub, platform.settings.projects
+    rules = ProjectDashboardsSettings(approve=ApprovalSettings(**asked))
+    changed = tuple(p.model_copy(update={"dashboards": rules}) if p.name == "agriculture" else p for p in before)
+    if hub.api("GET", f"/groups/{LEADS}").status_code == 404:
+        hub.api("POST", f"/groups/{LEADS}").raise_for_status()
+    hub.set_group(LEADS, "pia", True)
+    platform.settings.projects = changed
+    try:
+        yield
+    finally:
+        platform.settings.projects = before
+        hub.set_group(LEADS, "pia", False)
+
+
+@pytest.fixture
+def led(platform: Platform) -> Iterator[None]:
+    """What more people than the project's are to see needs a lead's approval."""
+    with approval(platform, people="leads", public="leads"):
+        yield
+
+
+def act(platform: Platform, person: str, slug: str, step: str, **said: Any) -> httpx.Response:
+    """`step` is such as versions/1/approve."""
+    url = f"{platform.hub.url}{API}/agriculture/{slug}/{step}"
+    return httpx.post(url, headers=platform.hub.bearer(person) if person else {}, json=said, timeout=60)
+
+
+def text(number: int) -> bytes:
+    return notebook("1", text=f"version number {number}")
+
+
+def test_the_public_sees_what_a_lead_has_approved(platform: Platform, led: None):
+    made = platform.publish("ana", "asked", text(1), visibility="public")
+    assert (made.status_code, made.json()["status"], made.json()["version"]) == (201, "submitted", 1)
+    assert platform.open("agriculture--asked").status_code == 404
+    assert httpx.get(f"{platform.hub.url}{API}/agriculture/asked").status_code == 404
+    for person, status in (("", 401), ("ben", 404), ("ana", 403), ("olga", 200)):
+        waiting = httpx.get(f"{platform.hub.url}/services/dashboards/api/reviews", headers=_bearer(platform, person))
+        seen = waiting.status_code == 200 and "agriculture/asked" in waiting.text
+        assert seen is (person == "olga"), person
+        if person != "olga":
+            assert act(platform, person, "asked", "versions/1/approve").status_code == status, person
+    page = platform.hub.browser("ana").get(f"{platform.hub.url}/services/dashboards/d/agriculture/asked")
+    assert page.status_code == 200 and "Nothing of it is live yet" in page.text
+    refused = act(platform, "ana", "asked", "versions/1/promote")
+    assert refused.status_code == 403 and "must approve this version" in refused.json()["message"]
+    approved = act(platform, "pia", "asked", "versions/1/approve", comment="Well done")
+    assert approved.status_code == 200, approved.text
+    assert (approved.json()["status"], approved.json()["live"], approved.json()["reviewer"]) == ("live", 1, "pia")
+    assert "version number 1" in platform.eventually("agriculture--asked", "version number 1")
+    event = platform.audit("dashboard.approve")[0]
+    assert (event.person, event.outcome, event.reason) == ("pia", "allowed", "version 1 for public, live")
+    assert act(platform, "pia", "asked", "versions/1/approve").status_code == 409  # it is live already
+
+
+def test_a_rejected_version_never_replaces_what_is_live(platform: Platform, led: None):
+    assert platform.publish("ana", "judged", text(1)).json()["status"] == "live"  # for members nobody is asked
+    again = platform.publish("ana", "judged", text(2), visibility="people", title="Second")
+    assert again.json()["status"] == "submitted"
+    told = _model(platform, "judged", "ana")
+    assert (told["version"], told["title"], told["visibility"]) == (1, "Judged", "project")
+    assert act(platform, "pia", "judged", "versions/2/reject", comment=" ").status_code == 400
+    assert act(platform, "ana", "judged", "versions/2/reject", comment="no").status_code == 403
+    assert act(platform, "pia", "judged", "versions/2/reject", comment="Say which year").status_code == 200
+    versions = {one["version"]: one for one in _model(platform, "judged", "ana")["versions"]}
+    assert (versions[2]["status"], versions[2]["comment"], versions[1]["status"]) == (
+        "rejected",
+        "Say which year",
+        "live",
+    )
+    assert act(platform, "ana", "judged", "versions/2/promote").status_code in (403, 409)
+    assert act(platform, "ana", "judged", "versions/2/submit").json()["status"] == "submitted"
+    kept = act(platform, "pia", "judged", "versions/2/approve", live=False)
+    assert (kept.json()["status"], kept.json()["live"]) == ("approved", 1)
+    assert act(platform, "ana", "judged", "versions/2/promote").json()["live"] == 2
+    told = _model(platform, "judged", "ana")
+    assert (told["title"], told["visibility"]) == ("Second", "people")
+    wider = _show(platform, "judged", "ana", "public")  # it was approved for everybody logged in
+    assert wider.status_code == 403 and "must approve" in wider.text
+    assert _show(platform, "judged", "ana", "project").status_code == 200
+    assert _show(platform, "judged", "ana", "people").status_code == 200
+
+
+def test_those_who_see_a_dashboard_do_not_see_its_drafts(platform: Platform):
+    assert platform.publish("ana", "drafted", text(1)).status_code == 201
+    draft = platform.publish("ana", "drafted", text(2), draft="yes").json()
+    assert (draft["status"], draft["version"]) == ("draft", 2)
+    platform.hub.set_group("project-agriculture", "pia", True)
+    try:
+        assert [one["version"] for one in _model(platform, "drafted", "pia")["versions"]] == [1]
+        assert act(platform, "pia", "drafted", "versions/2/promote").status_code == 403
+    finally:
+        platform.hub.set_group("project-agriculture", "pia", False)
+    assert [one["version"] for one in _model(platform, "drafted", "ana")["versions"]] == [2, 1]
+    assert act(platform, "ana", "drafted", "versions/2/submit").json()["status"] == "live"  # nobody must approve here
+    assert act(platform, "ana", "drafted", "versions/3/promote").status_code == 404
+    assert act(platform, "ana", "drafted", "versions/2/approve").status_code == 403
+
+
+async def test_going_back_cuts_off_nobody(platform: Platform):
+    for number in (1, 2):
+        made = platform.publish("ana", "returned", text(number), visibility="public").json()
+    host, origin = "agriculture--returned", made["url"].rstrip("/")
+    kernel = kernel_of(platform.eventually(host, "version number 2"))
+    async with socket_to(platform, f"/api/kernels/{kernel}/channels", origin, {}, host) as socket:
+        assert "kernel_info_reply" in await said(socket, comm_message("kernel_info_request"))
+        back = act(platform, "ana", "returned", "rollback")
+        assert (back.status_code, back.json()["live"]) == (200, 1), back.text
+        assert "version number 1" in platform.eventually(host, "version number 1")
+        platform.gateway.keeper.clean_up()  # as every half minute
+        assert "comm_info_reply" in await said(socket, comm_message("comm_info_request"))
+    assert act(platform, "ana", "returned", "rollback").status_code == 404  # there is none before
+    assert act(platform, "ben", "returned", "versions/2/promote").status_code == 403
+    assert act(platform, "ana", "returned", "versions/2/promote").json()["live"] == 2
+    assert "version number 2" in platform.eventually(host, "version number 2")
+
+
+def test_the_page_offers_each_what_they_may_do(platform: Platform, led: None):
+    assert platform.publish("ana", "offered", text(1)).status_code == 201
+    assert platform.publish("ana", "offered", text(2), visibility="people").status_code == 201
+    path = f"{platform.hub.url}/services/dashboards/d/agriculture/offered"
+    author, lead = platform.hub.browser("ana"), platform.hub.browser("pia")
+    assert "Approve and make live" not in author.get(path).text
+    page = lead.get(path).text
+    assert "Approve and make live" in page and "everybody logged in" in page
+    found = re.search(r'name="_xsrf" value="(\w+)"', page)
+    assert found is not None
+    step = f"{path}/versions/2/approve"
+    assert lead.post(step, data={"comment": "Fine"}).status_code == 403  # without the form's token
+    done = lead.post(step, data={"comment": "Fine", "_xsrf": found[1]})
+    assert done.status_code == 200 and "pia: Fine" in done.text and "Approve and make live" not in done.text
+    assert _model(platform, "offered", "ana")["version"] == 2
+
+
+def _bearer(platform: Platform, person: str) -> dict[str, str]:
+    return platform.hub.bearer(person) if person else {}
+
+
+def _model(platform: Platform, slug: str, person: str) -> dict[str, Any]:
+    answer = httpx.get(f"{platform.hub.url}{API}/agriculture/{slug}", headers=platform.hub.bearer(person))
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def _show(platform: Platform, slug: str, person: str, visibility: str) -> httpx.Response:
+    browser = platform.hub.browser(person)
+    path = f"{platform.hub.url}/services/dashboards/d/agriculture/{slug}"
+    found = re.search(r'name="_xsrf" value="(\w+)"', browser.get(path).text)
+    assert found is not None
+    return browser.post(f"{path}/visibility", data={"visibility": visibility, "_xsrf": found[1]})
