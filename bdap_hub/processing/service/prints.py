@@ -89,7 +89,8 @@ def _drawn(
         check()
         opacity = _share(layer.get("opacity", 1))
         if layer.get("basemap"):
-            yield Drawn(np.asarray(basemap.picture(grid, zoom_of(grid)).convert("RGBA")), opacity)
+            ground = basemap.picture(grid, zoom_of(grid), room.settings.processing.outlines)
+            yield Drawn(np.asarray(ground.convert("RGBA")), opacity)
         elif "service" in layer:
             yield Drawn(_pixels(room, views[str(layer["service"])], grid, _text(layer, "time")), opacity)
         else:
