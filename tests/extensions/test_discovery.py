@@ -106,6 +106,8 @@ def test_a_box_near_the_date_line_goes_across_it() -> None:
         (("2024-02",), ["2024-02-01", "2024-03-01"]),
         (("2024",), ["2024-01-01", "2025-01-01"]),
         (("2024-06-03",), ["2024-06-03", "2024-06-04"]),
+        (("9999-12-30",), ["9999-12-30", "9999-12-31"]),
+        (("0001",), ["0001-01-01", "0002-01-01"]),
     ],
 )
 def test_months_and_years_are_whole(during: tuple[str, ...], extent: list[str]) -> None:
@@ -170,6 +172,9 @@ def test_conditions_join() -> None:
         (lambda: S2.limit(0), "limit(0) leaves nothing"),
         (lambda: S2.median().at("2024-06-01"), "has no dates any more"),
         (lambda: S2.during("2024-13"), "is no month"),
+        (lambda: S2.during("9999"), "'9999' is beyond the calendar"),
+        (lambda: S2.during("2024", "9999-12-31"), "'9999-12-31' is beyond the calendar"),
+        (lambda: S2.during("9999-12-31T23:00:00-05:00"), "is beyond the calendar"),
         (lambda: S2.ndvi().physical(), "physical() comes after maths"),
         (lambda: S2.index("NDVIX"), "no spectral index 'NDVIX'"),
         (lambda: S2.composite("fortnight"), "no period 'fortnight'"),

@@ -26,10 +26,11 @@ def interval(first: Any, last: Any) -> list[str]:
     start, end = moment(begin), moment(close)
     if end < start:
         raise BadCube(f"the dates are swapped: {first} is after {last}", f'write during("{last}", "{first}")')
-    if _is_day(close):
-        end += timedelta(days=1)
-    elif end == start:
-        end += timedelta(seconds=1)
+    step = timedelta(days=1) if _is_day(close) else timedelta(seconds=int(end == start))
+    try:
+        end += step
+    except OverflowError:
+        raise BadCube(f"{last!r} is beyond the calendar", "give an earlier end, such as 2100") from None
     return [_text(start, _is_day(begin)), _text(end, _is_day(close))]
 
 
@@ -167,7 +168,10 @@ def moment(value: str | date) -> datetime:
     found = edges(value)[0]
     if not isinstance(found, datetime):
         found = datetime(found.year, found.month, found.day)
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    try:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except OverflowError:
+        raise BadCube(f"{value!r} is beyond the calendar", HOW) from None
 
 
 def _is_day(value: date) -> bool:
@@ -175,7 +179,7 @@ def _is_day(value: date) -> bool:
 
 
 def _text(moment: datetime, day: bool) -> str:
-    return moment.strftime("%Y-%m-%d" if day else "%Y-%m-%dT%H:%M:%SZ")
+    return moment.date().isoformat() if day else moment.strftime("%Y-%m-%dT%H:%M:%SZ").zfill(20)
 
 
 DATES = ("properties.datetime", "properties.start_datetime")
