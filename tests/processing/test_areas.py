@@ -172,6 +172,20 @@ def test_what_cannot_be_asked(ana: Client, path: str, body: Any, status: int) ->
     assert refused.json()["message"]
 
 
+def test_pixels_are_bounded_as_results_are(
+    ana: Client, platform: Any, fields: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, (area, _) = ana.service(raw())["id"], triangle(fields)
+    asked = f"/services/{service}/pixels?most"
+    assert ana.http.post(f"{asked}=10000", json=area).json()["picked"] == 10_000
+    monkeypatch.setattr(platform.settings.processing, "result_mb", 1)
+    refused = ana.http.post(f"{asked}=10000", json=area)
+    layers = len(MOMENTS) * len(BANDS)
+    said = f"10,000 pixels of {layers} dates and bands are {10_000 * layers * 50 >> 20} MB; the limit is 1 MB"
+    assert refused.status_code == 413 and said in refused.json()["message"]
+    assert ana.http.post(f"{asked}=1000", json=area).json()["picked"] == 1000
+
+
 @pytest.mark.parametrize("path", ["points", "statistics", "zonal", "timeseries", "transect", "histogram", "pixels"])
 def test_others_get_nothing(ana: Client, platform: Any, path: str) -> None:
     service = ana.service(raw())["id"]

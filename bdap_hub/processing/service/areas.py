@@ -81,7 +81,11 @@ def add_areas(app: FastAPI, prefix: str, room: Room) -> None:
     async def pixels(
         request: Request, identifier: str, most: int = Query(1000, ge=1, le=samples.MOST_PICKED)
     ) -> dict[str, Any]:
-        return await read(request, identifier, lambda evaluator, at: samples.picked(evaluator, at, most), _geometry)
+        def picked(evaluator: Evaluator, at: Any) -> dict[str, Any]:
+            samples.affordable(evaluator, most, room.settings.processing.result_mb)
+            return samples.picked(evaluator, at, most)
+
+        return await read(request, identifier, picked, _geometry)
 
     @app.post(f"{service}/transect")
     async def transect(request: Request, identifier: str) -> dict[str, Any]:
