@@ -23,18 +23,18 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
-from .. import entitlements, web
-from ..access import Person, Policy, ViewDashboard, decide
+from .. import web
 from ..database import connect
 from ..errors import BdapError, Busy, NotAllowed, NotFound
 from ..settings import Settings
 from ..web import HubLogin
 from .assets import Assets
 from .channels import Asked, Channels, Visit
+from .entrance import Caller, Entrance
 from .keeper import Keeper
 from .proxy import allowed_path, fetch, forward, kernel_of
-from .records import Live, Records, read_label
-from .tickets import TICKET_PATH, Visitor, digest, make_session, read_session, redeem_ticket, safe_path
+from .records import Live, Records
+from .tickets import TICKET_PATH, digest, make_session, redeem_ticket, safe_path
 
 OWN_CSP = (
     "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
@@ -81,12 +81,12 @@ class Gateway:
         self.records = Records(self.sessions)
         self.login = HubLogin(settings, "dashboards")
         self.keeper = Keeper(settings, self.records, self.login)
+        self.entrance = Entrance(settings, self.keeper, self.login)
         self.assets = Assets()
         self.channels = Channels(settings)
         self.key = settings.secret("signing")
         self.origin = urlsplit(settings.dashboards.origin)
         secure = self.origin.scheme == "https"
-        self.cookie = "__Host-bdap-dashboard" if secure else "bdap-dashboard"
         self.begin = "__Host-bdap-begin" if secure else "bdap-begin"
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
         self.client = httpx.AsyncClient(timeout=httpx.Timeout(600, connect=10), trust_env=False, limits=limits)
@@ -96,22 +96,19 @@ class Gateway:
 
     async def serve(self, request: Request) -> Response:
         """A dashboard's page or one of its files."""
-        if self._host(request) == self.origin.hostname:
+        if self.entrance.host(request) == self.origin.hostname:
             return RedirectResponse(self._gallery(), 302)
-        live = await self._live(request)
+        live = await self.entrance.live(request)
         if request.method not in ("GET", "HEAD") or not allowed_path(request.scope["path"]):
             raise NotFound("dashboards have no such page", "open the dashboard's own address")
         is_page = request.scope["path"] == "/"
-        person = None
-        if live.visibility != "public":
-            person = await self._person(self._visitor(request, live))
-            if person is None:
-                return self._to_login(request, live) if is_page else self._plain(401, "log in first")
-            await self._check(request, live, person)
-        name = person.name if person else ""
-        if is_page and (full := await self._full(request, live, name)):
+        caller = await self.entrance.caller(request, live)
+        if caller.person is None and not live.open:
+            return self._to_login(request, live) if is_page else self._plain(401, "log in first")
+        await self.entrance.check(request, live, caller)
+        if is_page and (full := await self._full(request, live, caller.name)):
             return full
-        return await self._answer(request, live, is_page, name)
+        return await self._answer(request, live, is_page, caller.name)
 
     async def _full(self, request: Request, live: Live, person: str) -> Response | None:
         """A page that waits for room, where this visitor has as many kernels as one may have."""
@@ -125,54 +122,56 @@ class Gateway:
     async def serve_websocket(self, socket: WebSocket) -> None:
         """A kernel's channels, for pages of the dashboard's own origin only."""
         try:
-            live = await self._live(socket)
+            live = await self.entrance.live(socket)
             if not (kernel := kernel_of(socket.scope["path"])):
                 raise NotFound("dashboards have no such page")
-            address = self.settings.dashboards.address(live.project, live.slug)
+            address = self._address(live)
             if socket.headers.get("origin", "") + "/" != address:
                 raise NotAllowed(f"a page of {socket.headers.get('origin', 'no origin')!r} may not talk to {address}")
-            visitor = self._visitor(socket, live)
-            person = await self._person(visitor) if live.visibility != "public" else None
-            await self._check(socket, live, person)
+            caller = await self.entrance.caller(socket, live)
+            await self.entrance.check(socket, live, caller)
             target = await self.keeper.address(live)
         except BdapError as error:
-            await self._note(socket, "dashboard.websocket", self._host(socket), error.message)
+            await self._note(socket, "dashboard.websocket", self.entrance.host(socket), error.message)
             await socket.close(1008)
             return
         if target is None:
             await socket.close(1013)
             return
-        visit = Visit(live.release, kernel, web.client_address(socket), person.name if person else "")
+        visit = Visit(live.release, kernel, web.client_address(socket), caller.name)
         try:
             with self.channels.seat(visit), self.keeper.watching(live):
                 await run_in_threadpool(self.keeper.usage.session, live.id)
-                await self.channels.join(socket, target, visit, self._asked(socket, live, visitor, visit))
+                await self.channels.join(socket, target, visit, self._asked(socket, live, caller, visit))
         except Busy as error:
             await self._note(socket, "dashboard.websocket", live.name, error.message, visit.person)
             await socket.close(1013)
 
-    def _asked(self, socket: WebSocket, live: Live, visitor: Visitor | None, visit: Visit) -> Asked:
+    def _asked(self, socket: WebSocket, live: Live, caller: Caller, visit: Visit) -> Asked:
         identity = self.settings.identity
 
         async def refused(why: str) -> None:
             await self._note(socket, "dashboard.message", live.name, why, visit.person)
 
         return Asked(
-            lambda: self._still_allowed(live, visitor), identity.cache_seconds, identity.revocation_seconds / 2, refused
+            lambda: self.entrance.still_allowed(live, caller),
+            identity.cache_seconds,
+            identity.revocation_seconds / 2,
+            refused,
         )
 
     async def redeem(self, request: Request) -> Response:
         """Exchanges a ticket for the dashboard's own cookie."""
-        live = await self._live(request)
+        live = await self.entrance.live(request)
         ticket, begin = request.query_params.get("ticket", ""), request.cookies.get(self.begin, "")
         try:
-            visitor = await run_in_threadpool(redeem_ticket, self.key, self.records, ticket, live.name, begin)
+            visitor = await run_in_threadpool(redeem_ticket, self.key, self.records, ticket, live.key, begin)
         except BdapError as error:
-            await self._note(request, "dashboard.ticket", live.name, error.message)
+            await self._note(request, "dashboard.ticket", live.key, error.message)
             raise
         response = RedirectResponse(safe_path(request.query_params.get("next", "/")), 303)
         seconds = self.settings.identity.session_hours * 3600
-        self._set_cookie(response, self.cookie, make_session(self.key, live.name, visitor, seconds), None)
+        self._set_cookie(response, self.entrance.cookie, make_session(self.key, live.key, visitor, seconds), None)
         response.delete_cookie(self.begin, path="/")
         return self._own(response)
 
@@ -224,69 +223,17 @@ class Gateway:
             )
         return self._page(503, live.title, "The dashboard is starting. This page opens it by itself.", refresh=2)
 
-    async def _live(self, connection: HTTPConnection) -> Live:
-        """The dashboard that the host name asks for; NotFound for every other name."""
-        host = self._host(connection)
-        label, _, rest = host.partition(".")
-        found = read_label(label) if rest == self.origin.hostname else None
-        live = self.keeper.known(*found) if found else None
-        if found and live is None:
-            live = await run_in_threadpool(self.keeper.live, *found)
-        if live is None:
-            raise NotFound(f"there is no dashboard at {host}", "look in the gallery for its address")
-        return live
-
-    @property
-    def policy(self) -> Policy:
-        """What access decides by."""
-        return entitlements.policy(self.settings, self.sessions)
-
-    async def _check(self, connection: HTTPConnection, live: Live, person: Person | None) -> None:
-        """NotAllowed unless the person may open it now."""
-        decision = decide(
-            entitlements.policy(self.settings, self.sessions),
-            person,
-            ViewDashboard(live.name, live.visibility, live.project),
-        )
-        if not decision:
-            name = person.name if person else ""
-            await self._note(connection, "dashboard.open", live.name, decision.reason, name)
-            raise NotAllowed(f"you have no access to the dashboard {live.name}", "ask its owner to let you see it")
-
-    async def _still_allowed(self, live: Live, visitor: Visitor | None) -> bool:
-        """For open websockets: the dashboard is still up, the login goes on, and the person may still see it."""
-        now = await run_in_threadpool(self.keeper.live, live.project, live.slug)
-        if now is None:
-            return False
-        person = await self._person(visitor) if now.visibility != "public" else None
-        return bool(
-            decide(
-                entitlements.policy(self.settings, self.sessions),
-                person,
-                ViewDashboard(now.name, now.visibility, now.project),
-            )
-        )
-
-    def _visitor(self, connection: HTTPConnection, live: Live) -> Visitor | None:
-        pairs = (part.strip().partition("=") for part in connection.headers.get("cookie", "").split(";"))
-        values = [value for name, _, value in pairs if name == self.cookie]
-        return read_session(self.key, live.name, values)
-
     def _who(self, connection: HTTPConnection, live: Live) -> str:
         """What tells this visitor from others while visits are counted; it is not kept."""
-        if visitor := self._visitor(connection, live):
+        if visitor := self.entrance.visitor(connection, live):
             return f"person {visitor.person}"
         return f"{web.client_address(connection)} {connection.headers.get('user-agent', '')}"
-
-    async def _person(self, visitor: Visitor | None) -> Person | None:
-        """The person while their login at the hub goes on, as the hub says (cached for seconds)."""
-        return await self.login.logged_in(visitor.person, visitor.session) if visitor else None
 
     def _to_login(self, request: Request, live: Live) -> Response:
         """To the hub's origin, where the person is known; the `begin` cookie binds the way back to this browser."""
         begin = secrets.token_urlsafe(16)
         path = "/" + (f"?{request.url.query}" if request.url.query else "")
-        target = self.settings.dashboards.address(live.project, live.slug).rstrip("/") + path
+        target = self._address(live).rstrip("/") + path
         query = urlencode({"to": target, "begun": digest(begin)})
         url = f"{self.settings.hub.public_url}{self.login.prefix}enter?{query}"
         response = RedirectResponse(url, 302, {"Cache-Control": "no-store"})
@@ -300,8 +247,8 @@ class Gateway:
     async def _note(self, connection: HTTPConnection, action: str, subject: str, reason: str, person: str = "") -> None:
         await web.note(connection, person, action, subject, False, reason)
 
-    def _host(self, connection: HTTPConnection) -> str:
-        return (urlsplit(f"//{connection.headers.get('host', '')}").hostname or "").lower()
+    def _address(self, live: Live) -> str:
+        return self.settings.dashboards.address(live.project, live.slug, live.version if live.preview else None)
 
     def _gallery(self) -> str:
         return f"{self.settings.hub.public_url}{self.login.prefix}"

@@ -38,27 +38,27 @@ class Keeper:
         self.settings, self.records, self.login = settings, records, login
         self.usage, self.faults = Usage(records.sessions), Faults(records.sessions)
         self._runtime: Runtime | None = None
-        self._known: dict[tuple[str, str], tuple[float, Live | None]] = {}
+        self._known: dict[tuple[str, str, int | None], tuple[float, Live | None]] = {}
         self._ready: dict[str, tuple[float, str]] = {}
         self._starting: dict[str, asyncio.Task[None]] = {}
         self._failed: dict[str, tuple[float, str]] = {}
         self._watched: Counter[str] = Counter()
         self._lives: dict[str, Live] = {}
 
-    def known(self, project: str, slug: str) -> Live | None:
+    def known(self, project: str, slug: str, version: int | None = None) -> Live | None:
         """What `live` found within the last two seconds; None when it has to be asked."""
-        hit = self._known.get((project, slug))
+        hit = self._known.get((project, slug, version))
         return hit[1] if hit and hit[0] > time.monotonic() else None
 
-    def live(self, project: str, slug: str) -> Live | None:
-        """The live dashboard of that name, looked up again after two seconds."""
-        key, now = (project, slug), time.monotonic()
+    def live(self, project: str, slug: str, version: int | None = None) -> Live | None:
+        """The live dashboard of that name, or a version to preview; looked up again after two seconds."""
+        key, now = (project, slug, version), time.monotonic()
         hit = self._known.get(key)
         if hit and hit[0] > now:
             return hit[1]
         if len(self._known) > 10_000:
             self._known.clear()
-        found = self.records.live(project, slug)
+        found = self.records.live(project, slug, version)
         self._known[key] = (now + LOOK_SECONDS, found)
         return found
 
@@ -85,8 +85,9 @@ class Keeper:
 
     def visited(self, live: Live, who: str = "") -> None:
         """Count a visit, and remember that somebody looks. `who` tells visitors apart; it is not kept."""
-        self.records.visited(live.id)
-        self.usage.visit(live.id, who)
+        if not live.preview:
+            self.records.visited(live.id)
+            self.usage.visit(live.id, who)
         self.records.seen(live)
 
     @contextlib.contextmanager

@@ -11,10 +11,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
-from ..access import Administer, Person, decide, decides_on_members
+from ..access import Administer, Decision, Person, PreviewRelease, ViewDashboard, decide, decides_on_members
 from ..errors import NotAllowed, NotFound, NotLoggedIn
 from ..web import Principal, page
 from . import author
+from .records import Live
 from .tables import Dashboard
 from .tickets import TICKET_PATH, Visitor, make_ticket, parse_target
 
@@ -78,26 +79,38 @@ async def take_down(request: Request, project: str, slug: str) -> RedirectRespon
 async def enter(request: Request, to: str, begun: str) -> RedirectResponse:
     """Whoever may open the dashboard at `to` goes back there with a ticket; others get a readable refusal."""
     doors = request.app.state.doors
-    project, slug, path = parse_target(doors.settings, to)
+    asked, path = parse_target(doors.settings, to)
     principal = await doors.login.require(request)
     if principal.kind != "person":
         raise NotAllowed("a dashboard cannot open dashboards", "use a person's account")
     if not principal.session:
         raise NotAllowed("a token cannot open dashboards", "log in with a browser, and open the dashboard there")
-    row = doors.records.find(project, slug)
-    decision = doors.view(principal.person, row) if row is not None and row.status == "live" else None
-    name = f"{project}/{slug}"
+    found = await run_in_threadpool(doors.records.live, *asked)
+    name = found.key if found else f"{asked.project}/{asked.slug}"
+    decision = await _may_enter(request, principal, found)
     if not decision:
-        reason = decision.reason if decision else "no such dashboard"
-        await doors.note(request, principal.person.name, "dashboard.open", name, False, reason)
+        await doors.note(request, principal.person.name, "dashboard.open", name, False, decision.reason)
+        if decision.step_up is not None:
+            raise doors.login.step_up(request, decision)
         raise NotAllowed(
             f"you have no access to the dashboard {name}, or it does not exist", "ask its owner to let you see it"
         )
     await doors.note(request, principal.person.name, "dashboard.open", name, True, decision.reason)
     visitor = Visitor(principal.person.name, principal.session)
     query = make_ticket(doors.settings.secret("signing"), name, visitor, begun, path)
-    address = doors.settings.dashboards.address(project, slug).rstrip("/")
+    address = doors.settings.dashboards.address(*asked).rstrip("/")
     return RedirectResponse(f"{address}{TICKET_PATH}?{query}", 303, {"Cache-Control": "no-store"})
+
+
+async def _may_enter(request: Request, principal: Principal, found: Live | None) -> Decision:
+    doors = request.app.state.doors
+    if found is None:
+        return Decision(False, "no such dashboard")
+    if found.preview:
+        person = await doors.login.assured(principal)
+        return decide(doors.policy, person, PreviewRelease(found.project, found.owner, found.grants))
+    wanted = ViewDashboard(found.name, found.visibility, found.project, found.grants)
+    return decide(doors.policy, principal.person, wanted)
 
 
 def _versions(request: Request, row: Dashboard, person: Person | None) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
@@ -16,6 +16,7 @@ from ..access import Grant
 from ..errors import BadRequest, Conflict, NotFound
 from .tables import Dashboard, Release, UsedTicket, now
 
+VERSION = re.compile(r"v[1-9][0-9]{0,5}")
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 MAX_SLUG = 40
 MAX_LABEL = 63
@@ -37,12 +38,23 @@ class Live:
     entry: str
     grants: tuple[Grant, ...] = ()
     embed: tuple[str, ...] = ()
+    preview: bool = False
     manifest: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str:
         """`project/slug`."""
         return f"{self.project}/{self.slug}"
+
+    @property
+    def key(self) -> str:
+        """What tickets and cookies of its origin name: `project/slug`, with the version where it is a preview."""
+        return f"{self.name}/v{self.version}" if self.preview else self.name
+
+    @property
+    def open(self) -> bool:
+        """Whether everybody may come in."""
+        return self.visibility == "public" and not self.preview
 
     @property
     def release(self) -> str:
@@ -66,11 +78,22 @@ def check_slug(project: str, slug: str) -> None:
         raise BadRequest(f"slug: {slug!r} is too long for project {project}", f"at most {MAX_LABEL - 2} for both")
 
 
-def read_label(label: str) -> tuple[str, str] | None:
-    """(project, slug) of a host name label, None when it is none of ours."""
-    project, separator, slug = label.partition("--")
-    valid = separator and NAME.fullmatch(project) and NAME.fullmatch(slug) and len(label) <= MAX_LABEL
-    return (project, slug) if valid else None
+class Label(NamedTuple):
+    """What a host name label asks for; with a version, to preview that one."""
+
+    project: str
+    slug: str
+    version: int | None = None
+
+
+def read_label(label: str) -> Label | None:
+    """What `project--slug` or `project--slug--v2` asks for, None when it is none of ours."""
+    project, _, rest = label.partition("--")
+    slug, preview, version = rest.partition("--")
+    valid = NAME.fullmatch(project) and NAME.fullmatch(slug) and len(label) <= MAX_LABEL
+    if not valid or (preview and not VERSION.fullmatch(version)):
+        return None
+    return Label(project, slug, int(version[1:]) if preview else None)
 
 
 class Records:
@@ -112,15 +135,17 @@ class Records:
                 )
             )
 
-    def live(self, project: str, slug: str) -> Live | None:
-        """The live dashboard with its live release, None if there is none."""
+    def live(self, project: str, slug: str, version: int | None = None) -> Live | None:
+        """The live dashboard with its live release, or with that version as a preview; None if there is none."""
+        named = select(Dashboard, Release).where(Dashboard.project == project, Dashboard.slug == slug)
+        same = Release.dashboard_id == Dashboard.id
+        if version is None:
+            found = named.join(Release, same & (Release.version == Dashboard.version)).where(Dashboard.status == "live")
+        else:
+            found = named.join(Release, same & (Release.version == version)).where(Dashboard.status != "retired")
         with self.sessions() as session:
-            row = session.execute(
-                select(Dashboard, Release)
-                .join(Release, (Release.dashboard_id == Dashboard.id) & (Release.version == Dashboard.version))
-                .where(Dashboard.project == project, Dashboard.slug == slug, Dashboard.status == "live")
-            ).first()
-        return None if row is None else _live(*row)
+            row = session.execute(found).first()
+        return None if row is None else dataclasses.replace(_live(*row), preview=version is not None)
 
     def live_releases(self) -> dict[str, Live]:
         """Every live dashboard by the name of its live release."""
@@ -273,7 +298,7 @@ def _live(dashboard: Dashboard, release: Release) -> Live:
         title=dashboard.title,
         visibility=dashboard.visibility,
         owner=dashboard.owner,
-        version=dashboard.version,
+        version=release.version,
         bundle=release.bundle,
         entry=release.entry,
         grants=dashboard.granted,

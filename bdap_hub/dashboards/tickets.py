@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urlsplit
 from ..errors import BadRequest, BdapError, NotLoggedIn
 from ..settings import Settings
 from ..web import read_token, sign_token
-from .records import Records, read_label
+from .records import Label, Records, read_label
 
 TICKET_SECONDS = 60
 TICKET_PATH = "/_bdap/ticket"
@@ -30,8 +30,8 @@ class Visitor:
     session: str
 
 
-def parse_target(settings: Settings, target: str) -> tuple[str, str, str]:
-    """(project, slug, path?query) of a dashboard's address; BadRequest for any other place: no open redirect."""
+def parse_target(settings: Settings, target: str) -> tuple[Label, str]:
+    """What is asked for and path?query of a dashboard's address; BadRequest for any other place: no open redirect."""
     bad = BadRequest("the address to return to is not a dashboard's", "open the dashboard from the gallery")
     if any(ord(c) <= 32 or c in '\\"<>' or ord(c) > 126 for c in target):
         raise bad
@@ -39,7 +39,7 @@ def parse_target(settings: Settings, target: str) -> tuple[str, str, str]:
     found = read_label((parts.hostname or "").partition(".")[0])
     if found is None or f"{parts.scheme}://{parts.netloc}/" != settings.dashboards.address(*found):
         raise bad
-    return *found, _path(parts.path, parts.query)
+    return found, _path(parts.path, parts.query)
 
 
 def make_ticket(key: str, dashboard: str, visitor: Visitor, begun: str, path: str) -> str:

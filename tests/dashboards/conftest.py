@@ -89,6 +89,13 @@ class Platform:
             time.sleep(0.3)
         return page
 
+    def eventual(self, host: str, status: int, **kwargs: Any) -> httpx.Response:
+        """The answer once it has that status: it may be starting first. The last one after 40 seconds."""
+        deadline = time.monotonic() + 40
+        while (answer := self.open(host, **kwargs)).status_code != status and time.monotonic() < deadline:
+            time.sleep(0.3)
+        return answer
+
     def audit(self, action: str) -> list[Any]:
         """The audit events of that action, newest first."""
         from bdap_hub.audit import latest

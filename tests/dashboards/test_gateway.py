@@ -13,8 +13,9 @@ import jwt
 import pytest
 
 from bdap_hub.dashboards import keeper as keeper_module
-from bdap_hub.dashboards.records import Live
+from bdap_hub.dashboards.records import Live, Records
 from bdap_hub.dashboards.tickets import Visitor, digest, make_ticket
+from bdap_hub.database import connect
 from bdap_hub.web import sign_token
 
 from .conftest import Platform, notebook
@@ -277,7 +278,8 @@ def test_the_address_of_a_release_that_ended_is_not_used_again(settings: Any, mo
 
     monkeypatch.setattr(keeper_module, "answers", lambda address: True)
     monkeypatch.setattr(keeper_module, "SURE_SECONDS", 0.05)
-    keeper, engine = keeper_module.Keeper(settings, None, None), Engine()  # type: ignore[arg-type]
+    records = Records(connect(settings.database))
+    keeper, engine = keeper_module.Keeper(settings, records, None), Engine()  # type: ignore[arg-type]
     keeper._runtime = engine  # type: ignore[assignment]
     shown, private = (Live(1, "farms", slug, "", "public", "ana", 1, "", "") for slug in ("open", "secret"))
     assert asyncio.run(keeper.address(shown)) == "172.30.0.2:8866"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from bdap_hub.settings.projects import ApprovalSettings, ProjectDashboardsSettin
 
 from .conftest import API, Platform, comm_message, notebook
 from .sockets import kernel_of, said, socket_to
+from .visitors import BROWSERS, session_of, visitor_of
 
 LEADS = "project-agriculture-leads"
 
@@ -153,6 +155,40 @@ def test_the_page_offers_each_what_they_may_do(platform: Platform, led: None):
     done = lead.post(step, data={"comment": "Fine", "_xsrf": found[1]})
     assert done.status_code == 200 and "pia: Fine" in done.text and "Approve and make live" not in done.text
     assert _model(platform, "offered", "ana")["version"] == 2
+
+
+def test_a_version_is_looked_at_before_it_is_live(platform: Platform, led: None):
+    """By those who edit or review the dashboard, at an address of its own, which counts no visits."""
+    assert platform.publish("ana", "tried", text(1), visibility="people").json()["status"] == "submitted"
+    host, name = "agriculture--tried--v1", "agriculture/tried/v1"
+    assert platform.open("agriculture--tried").status_code == 404
+    for person, status in (("ana", 200), ("pia", 200), ("ben", 403), ("", 302)):
+        headers = session_of(platform, person, name) if person else {}
+        assert platform.eventual(host, status, headers=headers).status_code == status, person
+        assert not person or (_door(platform, person, "tried", 1).status_code == (303 if status == 200 else 403)), (
+            person
+        )
+    assert platform.open(host, headers=session_of(platform, "ana", "agriculture/tried")).status_code == 302
+    act(platform, "pia", "tried", "versions/1/approve")
+    assert _model(platform, "tried", "ana")["visits"] == 0
+    live = session_of(platform, "ben", "agriculture/tried")
+    assert platform.eventual("agriculture--tried", 200, headers=live).status_code == 200  # whom the live one is for
+    assert platform.open(host, headers=session_of(platform, "ben", name)).status_code == 403
+    for wrong in ("v0", "v01", "v2", "x", "v", "v1--v1"):
+        refused = platform.open(f"agriculture--tried--{wrong}", headers=session_of(platform, "ana", name))
+        assert refused.status_code == 404, wrong
+
+
+def _door(platform: Platform, person: str, slug: str, version: int) -> httpx.Response:
+    """The hub's door to a preview, for a person's browser: the last answer before the ticket is used."""
+    visitor_of(platform, person)
+    to = platform.settings.dashboards.address("agriculture", slug, version)
+    url, params = f"{platform.hub.url}/services/dashboards/enter", {"to": to, "begun": "x"}
+    answer = BROWSERS[person].get(url, params=params, follow_redirects=False)
+    while answer.is_redirect and answer.headers["location"].startswith(("/", platform.hub.url)):
+        url = urljoin(platform.hub.url, answer.headers["location"])
+        answer = BROWSERS[person].get(url, follow_redirects=False)
+    return answer
 
 
 def _bearer(platform: Platform, person: str) -> dict[str, str]:
