@@ -30,7 +30,7 @@ _TO_VISITOR = {
 
 def allowed_path(path: str) -> bool:
     """The page, its files and its kernel's model; not Voilà's shutdown, contents, tree or anything unknown."""
-    return bool(_PATHS.fullmatch(path)) and ".." not in path and "\\" not in path
+    return bool(_PATHS.fullmatch(path)) and ".." not in path and "\\" not in path and path.isprintable()
 
 
 def kernel_of(path: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 from datetime import datetime
+from importlib.resources import files
 from typing import Any
 
 import docker
@@ -23,6 +25,12 @@ TOLD_TO_END = (0, 137, 143)
 HOME = "/home/dashboard"
 
 
+@functools.cache
+def seccomp() -> str:
+    """What may be called of the kernel: no tracing of other processes, no namespaces, io_uring, bpf, keys or mounts."""
+    return (files(__package__) / "seccomp.json").read_text("utf-8")
+
+
 def container_spec(settings: Settings, launch: Launch, host: str) -> dict[str, Any]:
     """What the container is created with. PURE: compared whole in tests."""
     install, own = settings.install_id, settings.dashboards
@@ -36,6 +44,7 @@ def container_spec(settings: Settings, launch: Launch, host: str) -> dict[str, A
         "environment": {
             "HOME": HOME,
             "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": "/opt/bdap-voila/python",
             **base_environment("/opt/bdap-voila"),
             **service_addresses(settings, host),
             **launch.environment,
@@ -53,7 +62,7 @@ def container_spec(settings: Settings, launch: Launch, host: str) -> dict[str, A
             *(Mount(target, str(source), type="bind", read_only=True) for source, target in means.mounts),
         ],
         "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges:true"],
+        "security_opt": ["no-new-privileges:true", f"seccomp={seccomp()}"],
         "group_add": [str(group) for group in means.groups],
         "mem_limit": means.memory,
         "memswap_limit": means.memory,

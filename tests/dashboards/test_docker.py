@@ -21,7 +21,7 @@ from bdap_hub.dashboards.manifest import NAME
 from bdap_hub.dashboards.publish import NotebookFailed, Publisher, Wish
 from bdap_hub.dashboards.records import Records
 from bdap_hub.dashboards.runtime import Launch, make_runtime
-from bdap_hub.dashboards.runtime_docker import container_spec
+from bdap_hub.dashboards.runtime_docker import container_spec, seccomp
 from bdap_hub.dashboards.vault import Vault
 from bdap_hub.database import connect
 from bdap_hub.errors import BadRequest, NotAllowed
@@ -98,13 +98,13 @@ def test_the_specification_whole(settings: Settings):
     spec = container_spec(settings, launch, "172.30.0.1")
     assert spec["labels"] == {"bdap.hub": settings.install_id, "bdap.kind": "dashboard", "bdap.release": "p--s--v1"}
     assert (spec["user"], spec["read_only"], spec["cap_drop"]) == ("60001:60001", True, ["ALL"])
-    assert spec["security_opt"] == ["no-new-privileges:true"]
+    assert spec["security_opt"] == ["no-new-privileges:true", f"seccomp={seccomp()}"]
     assert (spec["mem_limit"], spec["memswap_limit"], spec["pids_limit"]) == ("1G", "1G", 256)
     assert [(m["Target"], m["ReadOnly"]) for m in spec["mounts"]] == [("/dashboard", True), ("/opt/bdap-voila", True)]
     assert sorted(spec["environment"]) == sorted(
         ["BDAP_CATALOGUE_URL", "BDAP_HUB_URL", "BDAP_PROCESSING_URL", "BDAP_TOKEN", "HOME", "JUPYTER_DATA_DIR",
          "JUPYTER_PATH", "JUPYTER_PLATFORM_DIRS", "JUPYTER_RUNTIME_DIR", "LANG", "PYTHONDONTWRITEBYTECODE",
-         "PYTHONNOUSERSITE", "PYTHONWARNINGS"]
+         "PYTHONNOUSERSITE", "PYTHONPATH", "PYTHONWARNINGS"]
     )  # fmt: skip
     assert "ports" not in spec and "privileged" not in spec and "network_mode" not in spec
 
