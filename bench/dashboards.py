@@ -52,7 +52,8 @@ def _port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _settings(folder: Path, engine: str) -> Settings:
+def settings_of(folder: Path, engine: str, **dashboards: object) -> Settings:
+    """Of an install of its own in that folder."""
     vault = folder / "secrets"
     vault.mkdir(parents=True)
     for name in ("signing", "service-dashboards"):
@@ -66,25 +67,30 @@ def _settings(folder: Path, engine: str) -> Settings:
             "gateway_port": port,
             "origin": f"http://dashboards.localhost:{port}",
             "network": f"bdapbench-{port}",
+            **dashboards,
         },
         projects=(ProjectSettings(name="bench", title="Bench", group="bench"),),
     )
 
 
-def _ours(stack: ExitStack, folder: Path, engine: str, content: bytes) -> str:
-    """Publish and serve through the gateway; the dashboard's address."""
-    settings = _settings(folder, engine)
+def gateway_of(stack: ExitStack, settings: Settings) -> Publisher:
+    """The gateway runs until the stack ends; what publishes to it."""
     runtime = make_runtime(settings)
     stack.callback(runtime.stop_all)
-    records = Records(connect(settings.database))
-    publisher = Publisher(settings, records, runtime, HubLogin(settings, "dashboards"))
-    publisher.publish(Wish("bench", "map", "Map", "", "public"), read_bundle("index.ipynb", content, 2**20), "bench")
     port = settings.dashboards.gateway_port
     server = uvicorn.Server(uvicorn.Config(create_gateway(settings), host="127.0.0.1", port=port, log_level="error"))
     threading.Thread(target=server.run, daemon=True).start()
     stack.callback(setattr, server, "should_exit", True)
     while not server.started:
         time.sleep(0.02)
+    return Publisher(settings, Records(connect(settings.database)), runtime, HubLogin(settings, "dashboards"))
+
+
+def _ours(stack: ExitStack, folder: Path, engine: str, content: bytes) -> str:
+    """Publish and serve through the gateway; the dashboard's address."""
+    settings = settings_of(folder, engine)
+    publisher = gateway_of(stack, settings)
+    publisher.publish(Wish("bench", "map", "Map", "", "public"), read_bundle("index.ipynb", content, 2**20), "bench")
     return settings.dashboards.address("bench", "map")
 
 

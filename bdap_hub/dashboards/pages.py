@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from ..access import Administer, Decision, Person, PreviewRelease, ViewDashboard, decide, decides_on_members
 from ..errors import NotAllowed, NotFound, NotLoggedIn
 from ..web import Principal, page
-from . import author
+from . import author, shelf, words
 from .records import Live
 from .tables import Dashboard
 from .tickets import TICKET_PATH, Visitor, make_ticket, parse_target
@@ -44,6 +44,7 @@ async def dashboard(request: Request, project: str, slug: str, days: int = 30) -
         if visitor is None:
             raise NotLoggedIn("log in to see this dashboard's page", "log in")
         raise NotFound(f"there is no dashboard {project}/{slug}", "look in the gallery for its address")
+    entry = next(iter(await run_in_threadpool(shelf.entries, doors.records.sessions, project, slug)), shelf.Entry(row))
     return page(
         request,
         "dashboard.html",
@@ -53,7 +54,13 @@ async def dashboard(request: Request, project: str, slug: str, days: int = 30) -
         changes=doors.change(person, row).entitled,
         public_asks=row.visibility != "public" and doors.change(person, row, "public").step_up,
         own=await run_in_threadpool(author.view, request, row, days) if author.is_author(doors, person, row) else None,
+        picture=entry.thumbnail,
+        mode=entry.mode,
+        why=entry.why,
         seen_by=SEEN_BY,
+        kinds=words.KINDS,
+        modes=words.MODES,
+        state=words.state,
         ago=ago,
     )
 

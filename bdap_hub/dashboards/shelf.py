@@ -19,10 +19,12 @@ PAGE = 36
 
 @dataclass(frozen=True)
 class Entry:
-    """A dashboard, the SHA-256 of its picture ('': none), and the versions that wait for a review or are drafts."""
+    """A dashboard, the SHA-256 of its picture ('': none), how visitors get it and why, and what waits or is a draft."""
 
     row: Dashboard
     thumbnail: str = ""
+    mode: str = ""
+    why: str = ""
     waiting: tuple[int, ...] = ()
     drafts: tuple[int, ...] = ()
 
@@ -52,7 +54,7 @@ def entries(sessions: sessionmaker[Any], project: str = "", slug: str = "") -> l
         which &= Dashboard.slug == slug
     with sessions() as session:
         rows = list(session.scalars(select(Dashboard).where(which)))
-        columns = (Release.dashboard_id, Release.version, Release.status, Release.thumbnail)
+        columns = (Release.dashboard_id, Release.version, Release.status, Release.thumbnail, Release.mode, Release.why)
         query = select(*columns).join(Dashboard, Dashboard.id == Release.dashboard_id).where(which)
         kept = session.execute(query.where(Release.status != "retired").order_by(Release.version)).all()
     by_dashboard: dict[int, list[Any]] = {}
@@ -65,9 +67,9 @@ def _entry(row: Dashboard, releases: Sequence[Any]) -> Entry:
     shown = [release for release in releases if release.status == "live"] or list(releases)
     return Entry(
         row,
-        shown[-1].thumbnail if shown else "",
-        tuple(release.version for release in releases if release.status == "submitted"),
-        tuple(release.version for release in releases if release.status == "draft"),
+        *((shown[-1].thumbnail, shown[-1].mode, shown[-1].why) if shown else ()),
+        waiting=tuple(release.version for release in releases if release.status == "submitted"),
+        drafts=tuple(release.version for release in releases if release.status == "draft"),
     )
 
 

@@ -104,6 +104,7 @@ def shelf(platform: Platform) -> Iterator[dict[str, Dashboard]]:
                 session.add(Release(
                     dashboard_id=row.id, version=version, bundle="0" * 64, entry="index.ipynb", publisher="ana",
                     status=state, thumbnail=shown, visibility=visibility, title=title,
+                    mode="plain", why="a thread runs in cell 3",
                 ))  # fmt: skip
             made[slug] = row
     yield made
@@ -222,4 +223,36 @@ def test_the_gallery_by_keyboard_and_without_scripts(
     page.get_by_role("link", name="Agriculture", exact=True).first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Agriculture")
     page.screenshot(path=artifacts / f"gallery-project-{width}.png", full_page=True)
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("person", "reason", "review"), [("ana", True, False), ("olga", True, True), ("ben", False, False)]
+)
+def test_the_page_says_how_visitors_get_it_and_what_waits(
+    platform: Platform, shelf: Any, person: str, reason: bool, review: bool
+) -> None:
+    headers = {**platform.hub.bearer(person), "Accept": "text/html"}
+    page = httpx.get(f"{platform.hub.url}/services/dashboards/d/agriculture/shelf-fields", headers=headers)
+    assert page.status_code == 200 and "How much land" in page.text
+    assert ("The whole notebook runs anew" in page.text) is reason
+    assert ("a thread runs in cell 3" in page.text) is reason
+    assert ("Waiting for review" in page.text) is reason
+    assert ("Version 2 waits for your review" in page.text) is review
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_reviewers_page_fits(platform: Platform, shelf: Any, chromium: Browser, artifacts: Path, width: int) -> None:
+    context = chromium.new_context(viewport={"width": width, "height": 900})
+    page = context.new_page()
+    page.goto(f"{platform.hub.url}/services/dashboards/login")
+    page.fill("input[name=username]", "olga")
+    page.fill("input[name=password]", "test")
+    page.click("input[type=submit], button[type=submit]")
+    page.goto(f"{platform.hub.url}/services/dashboards/d/agriculture/shelf-fields")
+    expect(page.get_by_role("heading", name="Version 2 waits for your review")).to_be_visible()
+    expect(page.get_by_label("Comment for the author")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.screenshot(path=artifacts / f"dashboard-review-{width}.png", full_page=True)
     context.close()
