@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ import click
 from .. import __version__, proxy, settings, telemetry
 from ..errors import BadRequest, BdapError
 from ..settings import reference
-from . import access, audit, batch, dashboards, demo, firewall, gpus, images, node, people, projects, store
+from . import access, audit, batch, dashboards, demo, firewall, gpus, images, node, people, projects, publish, store
 
 SERVICES = ("proxy", "processing", "catalogue", "dashboards", "gateway", "admin", "provider")
 
@@ -48,6 +47,7 @@ main.add_command(store.store)
 main.add_command(images.images)
 main.add_command(people.people)
 main.add_command(projects.projects)
+main.add_command(publish.publish)
 main.add_command(demo.demo)
 
 
@@ -133,36 +133,6 @@ def catalogue_watch(names: tuple[str, ...], every: float, prune: bool, once: boo
         look_once(tree, names, click.echo, prune=prune)
     else:
         watch(tree, names, click.echo, seconds=every, prune=prune, stop=threading.Event())
-
-
-@main.command()
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option("--project", envvar="BDAP_PROJECT", required=True)
-@click.option("--slug", default="", help="Last part of the address; from the file's name by default.")
-@click.option("--title", default="")
-@click.option("--description", default="")
-@click.option(
-    "--visibility", type=click.Choice(["project", "people", "public"]), help="project, unless said otherwise."
-)
-@click.option("--entry", default="", help="The notebook to show, where there are several.")
-def publish(path: Path, **fields: str) -> None:
-    """Publish a notebook (.ipynb, .zip or a folder) as a dashboard. Needs BDAP_TOKEN or a notebook server's token.
-
-    A folder's bdap-dashboard.yaml may say title, description, slug, visibility and entry. Where it asks for more people
-    than the project's, say --visibility yourself, or yes when asked. Prints the address and who may open it.
-    """
-    from ..dashboards.client import publish as send
-    from ..dashboards.client import wanted_visibility
-
-    token = os.environ.get("BDAP_TOKEN") or os.environ.get("JUPYTERHUB_API_TOKEN", "")
-    if not token:
-        raise BadRequest("there is no token", "make one at /hub/token and set BDAP_TOKEN")
-    url = os.environ.get("BDAP_DASHBOARDS_URL") or f"{settings.load().hub.public_url}/services/dashboards"
-    wanted = "" if fields["visibility"] or not sys.stdin.isatty() else wanted_visibility(path)
-    if wanted and click.confirm(f"{path} asks for the visibility {wanted!r:.40}. Publish it so?"):
-        fields["visibility"] = wanted
-    made = send(url, token, path, **fields)
-    click.echo(f"{made['url']} (visibility: {made['visibility']})")
 
 
 @main.command("settings")

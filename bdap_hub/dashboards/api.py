@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.encoders import jsonable_encoder
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
@@ -15,43 +15,55 @@ from ..errors import BadRequest, NotFound, TooMuch
 from .bundle import read_bundle
 from .manifest import read as read_manifest
 from .manifest import schema
+from .progress import NDJSON, Tell, lines, silent
 from .publish import Wish, completed
 from .records import check_slug
 from .review_api import model as review_model
 from .tables import Dashboard, Release
+from .uploads_api import uploads_of
 
 router = APIRouter(prefix="/api/dashboards", tags=["dashboards"])
 FORM_OVERHEAD = 64 * 1024
 
 
 @router.post("", status_code=201)
-async def publish(request: Request) -> JSONResponse:
-    """Publish a notebook (.ipynb) or a folder (.zip), or replace what is there: multipart form with `bundle`,
-    `project`, `slug`, and what is to count before the bundle's bdap-dashboard.yaml: `title`, `description`,
-    `visibility` (project, people, public), `entry`, and `manifest`, which says all else as that file does. It goes
-    live, or waits for the approval that its project demands (status submitted); with `draft` it waits for its author.
+async def publish(request: Request) -> Response:
+    """Publish a notebook (.ipynb) or a folder (.zip), or replace what is there: multipart form with `bundle` (or
+    `upload` and `name`: the SHA-256 of a finished upload), `project`, `slug`, and what is to count before the
+    bundle's bdap-dashboard.yaml: `title`, `description`, `visibility` (project, people, public), `entry`, and
+    `manifest`, which says all else as that file does. It goes live, or waits for the approval that its project demands
+    (status submitted); with `draft` it waits for its author.
+
+    With `Accept: application/x-ndjson` the answer is a line of JSON for each step: `{"step": ...}`, and last
+    `{"dashboard": ...}` or `{"error": ..., "status": ...}`.
     """
     doors = request.app.state.doors
     limit = doors.settings.dashboards.max_bundle_mb * 2**20
     _check_length(request, limit)  # first: the check of a form's protection token reads all of it
     principal = await doors.author(request)
-    async with request.form(max_files=1, max_fields=12) as form:
-        wish, upload = _wish(form), form.get("bundle")
+    async with request.form(max_files=1, max_fields=14) as form:
+        wish = _wish(form)
         before = doors.records.find(wish.project, wish.slug)
         await doors.allow_publish(request, principal, wish.project, wish.visibility or "project", before)
         check_slug(wish.project, wish.slug)
         draft = _text(form, "draft") in ("1", "true", "yes")
-        if not isinstance(upload, UploadFile):
-            raise BadRequest("the form has no file `bundle`", "send a notebook or a zip archive as `bundle`")
-        content = await upload.read()
-        bundle = await run_in_threadpool(read_bundle, upload.filename or "", content, limit, _text(form, "entry"))
-    wish, name = completed(wish, bundle), principal.person.name
-    release = await run_in_threadpool(doors.publisher().publish, wish, bundle, name, before, draft)
-    dashboard = await run_in_threadpool(doors.records.find, wish.project, wish.slug)
-    reason = f"version {release.version}, {release.visibility}, {release.status}"
-    await doors.note(request, name, "dashboard.publish", dashboard.name, True, reason)
-    told = {**_model(request, dashboard, principal.person), **review_model(request, dashboard, release)}
-    return JSONResponse(jsonable_encoder(told), 201)
+        file, content = await _content(doors, form, principal.person.name)
+        entry = _text(form, "entry") or wish.manifest.entry or ""
+        bundle = await run_in_threadpool(read_bundle, file, content, limit, entry)
+    wish, who = completed(wish, bundle), principal.person
+
+    async def carry_out(tell: Tell) -> dict[str, Any]:
+        publish = doors.publisher().publish
+        release = await run_in_threadpool(publish, wish, bundle, who.name, before, draft, tell)
+        made = await run_in_threadpool(doors.records.find, wish.project, wish.slug)
+        reason = f"version {release.version}, {release.visibility}, {release.status}"
+        await doors.note(request, who.name, "dashboard.publish", made.name, True, reason)
+        told = {**_model(request, made, who), **review_model(request, made, release)}
+        return dict(jsonable_encoder(told))
+
+    if NDJSON in request.headers.get("accept", ""):
+        return StreamingResponse(lines("dashboard", carry_out), media_type=NDJSON)
+    return JSONResponse(await carry_out(silent), 201)
 
 
 @router.get("/schema")
@@ -112,6 +124,17 @@ def _wish(form: FormData) -> Wish:
         visibility=_text(form, "visibility"),  # type: ignore[arg-type]  # checked by check_wish
         manifest=read_manifest(_text(form, "manifest"), "manifest"),
     )
+
+
+async def _content(doors: Any, form: FormData, person: str) -> tuple[str, bytes]:
+    """Name and bytes of what is published: sent along, or uploaded before."""
+    file = form.get("bundle")
+    if isinstance(file, UploadFile):
+        return file.filename or "", await file.read()
+    if not (upload := _text(form, "upload")):
+        raise BadRequest("the form has no file `bundle`", "send a notebook or a zip archive as `bundle`")
+    content = await run_in_threadpool(uploads_of(doors.settings).content, person, upload)
+    return _text(form, "name"), content
 
 
 def _text(form: FormData, name: str) -> str:

@@ -45,7 +45,7 @@ IN_THE_BROWSER = (
 
 def create_app(settings: Settings) -> FastAPI:
     """The service under /services/dashboards/. Needs the secrets `service-dashboards` and `signing`."""
-    from . import api, author, gallery, pages, review_api
+    from . import api, author, gallery, housekeeping, pages, review_api, uploads_api
 
     app, login = create_service(settings, "dashboards", "Dashboards")
     app.state.sessions = connect(settings.database)
@@ -53,6 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.doors = Doors(settings, login, app.state.records)
     for router in (
         api.router,
+        uploads_api.router,
         review_api.router,
         review_api.forms,
         author.router,
@@ -60,6 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
         pages.router,
     ):
         _include(app, router, login)
+    app.router.lifespan_context = housekeeping.tidied
     return app
 
 

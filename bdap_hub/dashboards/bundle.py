@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import shutil
 import stat
 import tempfile
@@ -24,6 +25,7 @@ from .scan import find_secret
 MAX_FILES = 2000
 MAX_DEPTH = 12
 UNPACKED_FACTOR = 4
+STAGING = ".staging-"
 _LEFT_OUT = {".ipynb_checkpoints", "__pycache__", "__MACOSX", ".DS_Store", ".jupyter_cache"}
 
 
@@ -65,9 +67,10 @@ def store_bundle(bundle: Bundle, root: Path) -> Path:
     """Write the bundle to `<root>/<sha256>/` once, whole or not at all; returns that folder."""
     target = root / bundle.sha256
     if target.is_dir():
+        os.utime(target)
         return target
     root.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=root))
+    staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=root))
     try:
         for path, content in bundle.files.items():
             file = staging / path

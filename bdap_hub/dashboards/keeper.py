@@ -16,9 +16,10 @@ from ..settings import Settings
 from ..web import HubLogin
 from .faults import Faults, last_trace
 from .logs import tail
-from .publish import Publisher, answers
+from .publish import Publisher
 from .records import Live, Records
 from .runtime import TOKEN_SECONDS, Runtime, make_runtime
+from .tryout import answers
 from .usage import Usage
 
 log = logging.getLogger("bdap.gateway")

@@ -10,12 +10,17 @@ TAIL = 25
 _ANSI = re.compile(r"(?:\x1b|\\x1b)\[[0-9;]*[A-Za-z]")
 
 
+def plain(text: str) -> str:
+    """Without colours."""
+    return _ANSI.sub("", text)
+
+
 def clean(log: str) -> str:
     """The log as far as it may be shown; of a long one the end."""
-    plain = _ANSI.sub("", log)
-    if len(plain) > LONGEST:
-        plain = plain[-LONGEST:].partition("\n")[2]  # never half a line: a secret is known by what stands before it
-    return "\n".join(line.rstrip() for line in redact(plain).splitlines() if line.strip())
+    text = plain(log)
+    if len(text) > LONGEST:
+        text = text[-LONGEST:].partition("\n")[2]  # never half a line: a secret is known by what stands before it
+    return "\n".join(line.rstrip() for line in redact(text).splitlines() if line.strip())
 
 
 def tail(log: str) -> str:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import time
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import httpx
 
 from .. import entitlements
 from ..access import Visibility
@@ -15,23 +12,17 @@ from ..errors import BadRequest, Conflict
 from ..settings import Settings
 from ..web import HubLogin
 from .bundle import Bundle, store_bundle
-from .logs import tail
 from .manifest import NAME, NOTHING, Manifest, check
-from .means import means, secret_shown
+from .means import means
+from .progress import Tell, silent
 from .records import Live, Records, check_slug, release_name
 from .review import settle
 from .runtime import TOKEN_SECONDS, Launch, Runtime
 from .tables import Dashboard, Release
+from .tryout import try_out
 
 FIRST_UID = 60_000
 UIDS = 5_000
-START_SECONDS = 90.0
-RUN_SECONDS = 180.0
-FAILURES = (  # what Voilà puts into a page instead of a cell's output when it keeps the reason from visitors
-    "There was an error when executing cell [",
-    "An exception occurred at the server (not the notebook)",
-    "Cell execution timed out, aborting notebook execution",
-)
 
 
 @dataclass(frozen=True)
@@ -70,12 +61,6 @@ def completed(wish: Wish, bundle: Bundle) -> Wish:
     return full
 
 
-class NotebookFailed(BadRequest):
-    """The notebook does not run as a dashboard; the remedy holds the end of its log."""
-
-    code = "NotebookFailed"
-
-
 def check_wish(wish: Wish) -> None:
     """BadRequest with the field and its value when a wish is not well formed."""
     check_slug(wish.project, wish.slug)
@@ -95,7 +80,13 @@ class Publisher:
         self.bundles = settings.var / "dashboards" / "bundles"
 
     def publish(
-        self, wish: Wish, bundle: Bundle, person: str, before: Dashboard | None = None, draft: bool = False
+        self,
+        wish: Wish,
+        bundle: Bundle,
+        person: str,
+        before: Dashboard | None = None,
+        draft: bool = False,
+        tell: Tell = silent,
     ) -> Release:
         """The new version: live, submitted where its project demands an approval, or a draft where that is wished.
 
@@ -111,7 +102,7 @@ class Publisher:
         manifest = wish.whole(bundle)
         launch = self._launch(name, f"{wish.project}/{wish.slug}", wish.project, folder, manifest)
         try:
-            self._try_out(launch)
+            try_out(self.runtime, launch, tell)
             dashboard = before or _dashboard(wish, person)
             release = self.records.add(dashboard, _release(wish, version, bundle, person, manifest))
             if not draft:
@@ -150,34 +141,6 @@ class Publisher:
             },
         )
 
-    def _try_out(self, launch: Launch) -> None:
-        """Start the release and open it once, as a visitor would; NotebookFailed with the log's end."""
-        self.runtime.start(launch)
-        address = self._wait(launch.name)
-        try:
-            answer = httpx.get(f"http://{address}/", timeout=RUN_SECONDS, trust_env=False)
-        except httpx.HTTPError as error:
-            raise self._failed(launch.name, f"the notebook did not finish: {type(error).__name__}") from None
-        if answer.status_code != 200 or any(failure in answer.text for failure in FAILURES):
-            time.sleep(0.5)  # the engine hands on a container's last lines a little later
-            raise self._failed(launch.name, "a cell of the notebook failed")
-        if launch.means and (shown := secret_shown(launch.means, answer.text)):
-            raise BadRequest(f"the page shows the secret {shown}", "show what it gives access to, not itself")
-
-    def _wait(self, name: str) -> str:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            address = self.runtime.address(name)
-            if address is None:
-                raise self._failed(name, "the dashboard ended while it was starting")
-            if answers(address):
-                return address
-            time.sleep(0.1)
-        raise self._failed(name, f"the dashboard did not answer within {START_SECONDS:.0f} s")
-
-    def _failed(self, name: str, reason: str) -> NotebookFailed:
-        return NotebookFailed(reason, f"see the end of its log:\n{tail(self.runtime.logs(name))}")
-
 
 def _dashboard(wish: Wish, person: str) -> Dashboard:
     """A dashboard of which nothing is live yet."""
@@ -205,15 +168,6 @@ def _release(wish: Wish, version: int, bundle: Bundle, person: str, manifest: Ma
         visibility=wish.visibility,
         manifest=manifest.said(),
     )
-
-
-def answers(address: str) -> bool:
-    """Whether Voilà answers there. The path is one it redirects without starting a kernel."""
-    try:
-        httpx.get(f"http://{address}/_ready", timeout=5, trust_env=False)
-    except httpx.HTTPError:
-        return False
-    return True
 
 
 def uid_of(dashboard: str) -> int:

@@ -155,6 +155,11 @@ class Records:
                 found[live.release] = live
         return found
 
+    def bundles(self) -> set[str]:
+        """Those that some version of a dashboard needs, live or not."""
+        with self.sessions() as session:
+            return set(session.scalars(select(Release.bundle).distinct()))
+
     def release(self, dashboard: Dashboard, version: int) -> Release:
         """That version of it; NotFound otherwise."""
         with self.sessions() as session:

@@ -20,7 +20,7 @@ from .runtime import PORT, TEMPLATES, Ending, Launch, base_environment, service_
 
 log = logging.getLogger("bdap.dashboards")
 PIDS = 256
-LOG_LINES = 80
+LOG_LINES = 400
 TOLD_TO_END = (0, 137, 143)
 HOME = "/home/dashboard"
 

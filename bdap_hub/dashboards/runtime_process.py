@@ -19,7 +19,7 @@ from ..errors import Unavailable
 from ..settings import Settings
 from .runtime import TEMPLATES, Ending, Launch, base_environment, service_addresses, voila_command
 
-LOG_BYTES = 12_000
+LOG_BYTES = 60_000
 STOP_SECONDS = 5
 
 

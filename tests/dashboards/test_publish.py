@@ -98,7 +98,7 @@ def test_what_somebody_else_published_meanwhile_is_not_replaced(settings: Any, m
     login = HubLogin(settings, "dashboards")
     records = Records(connect(settings.database))
     publisher = Publisher(settings, records, Idle(), login)  # type: ignore[arg-type]
-    monkeypatch.setattr(publisher, "_try_out", lambda launch: None)
+    monkeypatch.setattr("bdap_hub.dashboards.publish.try_out", lambda runtime, launch, tell: "")
     wish = Wish("agriculture", "raced", "Raced", "", "project")
     bundle = read_bundle("index.ipynb", notebook("1"), 2**20)
     publisher.publish(wish, bundle, "ana", None)

@@ -1,0 +1,118 @@
+"""The service is killed in the middle of a publication: what was live stays, and nothing is left half done."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bdap_hub.dashboards import keeper
+from bdap_hub.dashboards.bundle import Bundle, read_bundle
+from bdap_hub.dashboards.housekeeping import tidy
+from bdap_hub.dashboards.publish import Publisher, Wish
+from bdap_hub.dashboards.records import Records
+from bdap_hub.dashboards.runtime import make_runtime
+from bdap_hub.database import connect
+from bdap_hub.settings import Settings
+from bdap_hub.web import HubLogin
+
+from .conftest import notebook
+
+WISH = Wish("agriculture", "killed", "Killed", "", "public")
+PROGRAM = """
+import os, signal, sys
+from pathlib import Path
+from bdap_hub import settings
+from bdap_hub.dashboards import bundle, publish, records, tryout
+from bdap_hub.dashboards.runtime import make_runtime
+from bdap_hub.database import connect
+from bdap_hub.web import HubLogin
+
+def dies(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+module, name = sys.argv[1].split(".", 1)
+target = {"bundle": bundle, "publish": publish, "tryout": tryout, "records": records}[module]
+*path, last = name.split(".")
+for part in path:
+    target = getattr(target, part)
+setattr(target, last, dies)
+tree = settings.load()
+kept = records.Records(connect(tree.database))
+publisher = publish.Publisher(tree, kept, make_runtime(tree), HubLogin(tree, "dashboards"))
+given = bundle.read_bundle("index.ipynb", Path(sys.argv[2]).read_bytes(), 2**20)
+wish = publish.Wish("agriculture", "killed", "Killed", "", "public")
+publisher.publish(wish, given, "ana", kept.find("agriculture", "killed"))
+"""
+STEPS = {
+    "while the bundle is written": "bundle._move_into_place",
+    "after the bundle was written": "publish.Publisher._launch",
+    "while the release starts": "tryout._wait",
+    "after it was tried out": "records.Records.add",
+    "before it goes live": "records.Records.make_live",
+}
+
+
+@pytest.fixture
+def publisher(settings: Settings) -> Iterator[Publisher]:
+    """On local processes, with one version live."""
+    settings.spawning.engine = "process"
+    records = Records(connect(settings.database))
+    found = Publisher(settings, records, make_runtime(settings), HubLogin(settings, "dashboards"))
+    try:
+        found.publish(WISH, _bundle("first"), "ana")
+        yield found
+    finally:
+        found.runtime.stop_all()
+
+
+@functools.cache
+def _bundle(text: str) -> Bundle:
+    return read_bundle("index.ipynb", notebook("1", text=text), 2**20)
+
+
+def _killed(settings: Settings, tmp_path: Path, step: str, text: str) -> None:
+    (tmp_path / "bdap.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
+    (tmp_path / "index.ipynb").write_bytes(_bundle(text).files["index.ipynb"])
+    environment = {**os.environ, "BDAP_CONFIG": str(tmp_path / "bdap.yaml")}
+    command = [sys.executable, "-c", PROGRAM, step, str(tmp_path / "index.ipynb")]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+
+
+def _versions(records: Records) -> list[int]:
+    return [release.version for release in records.releases(records.get("agriculture", "killed"))]
+
+
+def test_at_every_step(publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    settings, records = publisher.settings, publisher.records
+    monkeypatch.setattr(keeper, "PUBLISH_SECONDS", 0.0)  # as long as a publication may take, and it is over
+    watch = keeper.Keeper(settings, records, publisher.login)
+    for number, (when, step) in enumerate(STEPS.items()):
+        _killed(settings, tmp_path, step, f"text {number}")
+        live = records.live("agriculture", "killed")
+        assert (live.version, live.bundle) == (1, _bundle("first").sha256), when
+        for folder in publisher.bundles.glob("[0-9a-f]*"):  # each is whole
+            files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.ipynb")}
+            assert Bundle(files, "index.ipynb").sha256 == folder.name, when
+        watch.clean_up()
+        kept = {live.release, *(f"agriculture--killed--v{n}" for n in _versions(records))}
+        assert live.release in publisher.runtime.running().keys() <= kept, when  # others ended
+    assert len(list(publisher.bundles.iterdir())) == 1 + len(STEPS)  # one of them half-written
+    assert tidy(settings, records) == []  # they may be in use: a day has to pass
+    for path in publisher.bundles.iterdir():
+        os.utime(path, (0, time.time() - 90_000))
+    draft = {release.bundle for release in records.releases(records.get("agriculture", "killed"))}
+    assert len(tidy(settings, records)) == 1 + len(STEPS) - len(draft)
+    assert {path.name for path in publisher.bundles.iterdir()} == draft
+    again = publisher.publish(WISH, _bundle("text 0"), "ana", records.find("agriculture", "killed"))
+    live = records.live("agriculture", "killed")
+    assert (live.version, live.bundle) == (again.version, _bundle("text 0").sha256)
