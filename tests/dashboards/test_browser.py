@@ -38,9 +38,12 @@ def test_a_visitor_moves_a_slider(platform: Platform, chromium: Browser, artifac
     made = platform.publish("ana", "slider", notebook(SLIDER), visibility="public").json()
     page, asked, errors = _open(chromium, made["url"])
     expect(page.locator("#square")).to_have_text("square is 9", timeout=30_000)
-    page.locator(".noUi-handle").focus()
+    named = page.get_by_role("slider", name="n", exact=True)
+    expect(named).to_have_attribute("aria-valuetext", "3", timeout=15_000)
+    named.focus()
     page.keyboard.press("ArrowRight")
     expect(page.locator("#square")).to_have_text("square is 16", timeout=15_000)
+    expect(named).to_have_attribute("aria-valuetext", "4", timeout=15_000)
     page.screenshot(path=artifacts / "dashboard-slider.png")
     assert [url for url in asked if not url.startswith((made["url"], "data:", "blob:"))] == []
     assert errors == []

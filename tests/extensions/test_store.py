@@ -14,6 +14,8 @@ from jupyterlab_bdap import store
 from jupyterlab_bdap.store import Store
 from playwright.sync_api import Browser, Page, expect
 
+from tests.conftest import ROOT
+from tests.extensions.conftest import EXTENSIONS
 from tests.extensions.lab import TOKEN, Lab, jupyterlab
 
 WORDS = "does not answer"
@@ -114,3 +116,31 @@ def test_people_are_told_and_told_of_the_end(chromium: Browser, lab: Lab, eos: P
         told(page, "is back")
         expect(page.locator(".Toastify").get_by_text(WORDS)).to_have_count(0)
         page.screenshot(path=artifacts / "lab-store-back-390.png")
+
+
+SLIDER = """
+  const made = document.createElement("div");
+  made.className = "jupyter-widgets widget-slider";
+  made.innerHTML = '<label class="widget-label">Opacity</label><div class="noUi-target"><div class="noUi-handle" '
+    + 'role="slider" tabindex="0"></div></div><div class="widget-readout">40%</div>';
+  document.body.append(made);
+"""
+
+
+@pytest.mark.browser
+def test_sliders_of_widgets_have_a_name(chromium: Browser, lab: Lab) -> None:
+    """As ipywidgets draws one, without starting a kernel for it."""
+    with chromium.new_context() as context:
+        page = context.new_page()
+        page.goto(lab.open("field-notes.ipynb"))
+        page.locator(".jp-NotebookPanel-toolbar").wait_for(timeout=60_000)
+        page.evaluate(SLIDER)
+        slider = page.get_by_role("slider", name="Opacity", exact=True)
+        expect(slider).to_have_attribute("aria-valuetext", "40%", timeout=20_000)
+        page.locator(".widget-readout").evaluate("e => e.textContent = '45%'")
+        expect(slider).to_have_attribute("aria-valuetext", "45%", timeout=20_000)
+
+
+def test_dashboards_name_sliders_as_the_lab_does() -> None:
+    pages = ROOT / "bdap_hub/dashboards/voila/voila/templates/bdap/static/sliders.js"
+    assert (EXTENSIONS / "jupyterlab-bdap/labextension/static/sliders.js").read_bytes() == pages.read_bytes()

@@ -1,6 +1,7 @@
 /*
- * The browser part: a "Publish" button on notebooks, and notices about the data store (store.js). A federated JupyterLab
- * extension written by hand: JupyterLab loads this file, calls init() with the modules it shares and then get("./extension").
+ * The browser part: a "Publish" button on notebooks, notices about the data store (store.js), and names of sliders
+ * (sliders.js). A federated JupyterLab extension written by hand: JupyterLab loads this file, calls init() with the
+ * modules it shares and then get("./extension").
  * Nothing is built, nothing is bundled.
  */
 (() => {
@@ -254,6 +255,7 @@
     }
 
     async function watch() {
+      await import(new URL("sliders.js", HERE)); // names the sliders of widgets
       const { watchStore } = await import(new URL("store.js", HERE));
       const option = coreutils.PageConfig.getOption;
       const home = option("hubPrefix") && `${option("hubHost")}${option("hubPrefix")}home`;
