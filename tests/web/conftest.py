@@ -9,7 +9,7 @@ import pytest
 
 from bdap_hub.admin.app import create_app as create_admin
 from bdap_hub.dashboards.app import create_app as create_dashboards
-from bdap_hub.dashboards.tables import Dashboard
+from bdap_hub.dashboards.tables import Dashboard, Release
 from bdap_hub.database import connect
 from bdap_hub.settings import LevelSettings, RequirementSettings
 from bdap_hub.web import HubLogin
@@ -38,8 +38,15 @@ def services(hub, settings) -> Iterator[str]:
     row = Dashboard(project="agriculture", slug="fields", owner="ana", title="Fields", visibility="project")
     with connect(settings.database).begin() as session:
         session.add(row)
+        session.flush()
+        live = Release(
+            dashboard_id=row.id, version=1, bundle="0" * 64, entry="index.ipynb", publisher="ana", status="live"
+        )
+        session.add(live)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(HubLogin, "cache_seconds", 0)
         yield hub.url
     with connect(settings.database).begin() as session:
+        session.delete(session.merge(live))
+        session.flush()
         session.delete(session.merge(row))
