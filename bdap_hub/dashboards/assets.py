@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 MAX_BYTES = 192 * 2**20
 MAX_ASSET = 16 * 2**20
-_KEPT = re.compile(r"/voila/(?:static|templates|labextensions)/.+")
+_KEPT = re.compile(r"/(?:voila/(?:static|templates|labextensions)|_stage/static)/.+")
 _HASHED = re.compile(r"[.-][0-9a-f]{16,}\.\w+$|^[0-9a-f]{20}\.\w+$")
 _COMPRESSED = re.compile(r"(?:text/|application/(?:javascript|json|x-javascript|wasm)|image/svg\+xml)")
 
@@ -36,9 +36,9 @@ class Asset:
         """Bytes in memory."""
         return len(self.body) + len(self.zipped or b"")
 
-    def answer(self, request: Request) -> Response:
+    def answer(self, request: Request, life: str = "") -> Response:
         """The file, compressed for who takes that, or 304 for who has it."""
-        life = "public, max-age=31536000, immutable" if self.immutable else "public, max-age=300"
+        life = life or ("public, max-age=31536000, immutable" if self.immutable else "public, max-age=300")
         headers = {"ETag": self.tag, "Cache-Control": life, "Vary": "Accept-Encoding"}
         if self.tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
@@ -69,10 +69,9 @@ class Assets:
 
     def keep(self, release: str, request: Request, body: bytes, kind: str) -> Asset:
         """Keep a file just fetched from the release."""
-        zipped = gzip.compress(body, 6) if _COMPRESSED.match(kind) and len(body) > 800 else None
-        tag = f'"{hashlib.sha256(body).hexdigest()[:24]}"'
-        name = request.scope["path"].rpartition("/")[2]
-        asset = Asset(body, zipped, kind, tag, bool(_HASHED.search(name)))
+        path = str(request.scope["path"])
+        hashed = path.startswith("/_stage/static/") or bool(_HASHED.search(path.rpartition("/")[2]))
+        asset = make_asset(body, kind, hashed)
         if len(body) <= MAX_ASSET:
             self._put((release, _key(request)), asset)
         return asset
@@ -84,6 +83,12 @@ class Assets:
         self._bytes += asset.size
         while self._bytes > self._max and self._kept:
             self._bytes -= self._kept.popitem(last=False)[1].size
+
+
+def make_asset(body: bytes, kind: str, immutable: bool) -> Asset:
+    """A file with its tag, and gzipped where that helps."""
+    zipped = gzip.compress(body, 6) if _COMPRESSED.match(kind) and len(body) > 800 else None
+    return Asset(body, zipped, kind, f'"{hashlib.sha256(body).hexdigest()[:24]}"', immutable)
 
 
 def _key(request: Request) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
 
 import websockets
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -44,6 +47,7 @@ class Asked:
     pace: float  # seconds between two questions
     patience: float  # seconds for which it may be that nobody can say
     refused: Callable[[str], Awaitable[None]]
+    states: Mapping[str, Mapping[str, Any]]  # of the page's widgets that declare something
 
 
 class Channels:
@@ -65,14 +69,23 @@ class Channels:
         finally:
             self.seats.left(visit.release, visit.kernel, time.monotonic())
 
-    def declared(self, visit: Visit) -> Declared:
-        """What that kernel's widgets declared: remembered, for a page that connects again asks for no states."""
+    def declared(self, visit: Visit, states: Mapping[str, Mapping[str, Any]]) -> Declared:
+        """What that kernel's widgets declared: in the page, or since; a page that connects again asks for no states."""
         key = (visit.release, visit.kernel)
         found = self._declared.setdefault(key, Declared())
+        found.learn_states(states)
         self._declared.move_to_end(key)
         while len(self._declared) > MOST_KERNELS:
             self._declared.popitem(last=False)
         return found
+
+    async def waiting(self, socket: WebSocket, start: Awaitable[str | None]) -> str | None:
+        """Let the page connect while its release starts: it is told so, and what it says meanwhile waits."""
+        await socket.accept()
+        header = {"msg_id": uuid4().hex, "msg_type": "status", "session": "", "username": "", "version": "5.3"}
+        told = {"channel": "iopub", "header": header, "parent_header": {}, "metadata": {}}
+        await socket.send_text(json.dumps({**told, "content": {"execution_state": "starting"}}))
+        return await start
 
     async def join(self, socket: WebSocket, address: str, visit: Visit, asked: Asked) -> None:
         """Until either end closes, the visitor's right ends, or the time of a connection is over."""
@@ -82,7 +95,8 @@ class Channels:
         options = {"max_size": None, "compression": None, "proxy": None, "open_timeout": 20}
         try:
             async with connect(url, subprotocols=wanted, **options) as kernel:  # type: ignore[arg-type]
-                await socket.accept(subprotocol=kernel.subprotocol)
+                if socket.application_state == WebSocketState.CONNECTING:
+                    await socket.accept(subprotocol=kernel.subprotocol)
                 await self._talk(socket, kernel, visit, asked)
         except (OSError, TimeoutError, websockets.WebSocketException) as error:
             log.info("websocket to a release ended: %s", type(error).__name__)
@@ -91,7 +105,7 @@ class Channels:
                 await socket.close(1001)
 
     async def _talk(self, socket: WebSocket, kernel: ClientConnection, visit: Visit, asked: Asked) -> None:
-        sieve = Sieve(self.declared(visit), kernel.subprotocol == V1, int(self.limits.message_mb * 2**20))
+        sieve = Sieve(self.declared(visit, asked.states), kernel.subprotocol == V1, int(self.limits.message_mb * 2**20))
         jobs = [
             asyncio.create_task(self._to_kernel(socket, kernel, sieve, asked)),
             asyncio.create_task(_to_visitor(socket, kernel, sieve)),

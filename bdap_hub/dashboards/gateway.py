@@ -34,11 +34,13 @@ from .entrance import Caller, Entrance
 from .keeper import Keeper
 from .proxy import allowed_path, fetch, forward, kernel_of
 from .records import Live, Records
+from .snapshots import STATIC, States
 from .tickets import TICKET_PATH, digest, make_session, redeem_ticket, safe_path
 
 OWN_CSP = (
     "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
+WAIT_SECONDS = 60.0  # so long a page that is shown waits for its release to start
 TITLES = {401: "Please open it again", 403: "Not allowed", 404: "Not found", 503: "Not available just now"}
 
 
@@ -82,7 +84,7 @@ class Gateway:
         self.login = HubLogin(settings, "dashboards")
         self.keeper = Keeper(settings, self.records, self.login)
         self.entrance = Entrance(settings, self.keeper, self.login)
-        self.assets = Assets()
+        self.snapshots, self.assets = self.keeper.snapshots, Assets()
         self.channels = Channels(settings)
         self.key = settings.secret("signing")
         self.origin = urlsplit(settings.dashboards.origin)
@@ -106,9 +108,24 @@ class Gateway:
         if caller.person is None and not live.open:
             return self._to_login(request, live) if is_page else self._plain(401, "log in first")
         await self.entrance.check(request, live, caller)
+        if kept := await self._kept(request, live):
+            return kept
         if is_page and (full := await self._full(request, live, caller.name)):
             return full
         return await self._answer(request, live, is_page, caller.name)
+
+    async def _kept(self, request: Request, live: Live) -> Response | None:
+        """What the snapshot holds: the page as nobody has asked it anything, and files with a hash in their address."""
+        path, release = request.scope["path"], live.release
+        if path == "/" and not request.url.query:
+            if (page := await run_in_threadpool(self.snapshots.page, release)) is None:
+                return None
+            await run_in_threadpool(self.keeper.visited, live, self._who(request, live))
+            return self._dressed(live, page.asset.answer(request, "no-cache" if live.open else "private, no-cache"))
+        if not STATIC.fullmatch(path) or not Assets.wants(request):
+            return None
+        asset = self.assets.get(release, request) or await run_in_threadpool(self.snapshots.file, release, path)
+        return self._dressed(live, asset.answer(request)) if asset else None
 
     async def _full(self, request: Request, live: Live, person: str) -> Response | None:
         """A page that waits for room, where this visitor has as many kernels as one may have."""
@@ -135,19 +152,23 @@ class Gateway:
             await self._note(socket, "dashboard.websocket", self.entrance.host(socket), error.message)
             await socket.close(1008)
             return
-        if target is None:
-            await socket.close(1013)
-            return
         visit = Visit(live.release, kernel, web.client_address(socket), caller.name)
+        page = await run_in_threadpool(self.snapshots.page, live.release)
         try:
             with self.channels.seat(visit), self.keeper.watching(live):
+                if target is None and page is not None:
+                    target = await self.channels.waiting(socket, self.keeper.until(live, WAIT_SECONDS))
+                if target is None:
+                    await socket.close(1013)
+                    return
                 await run_in_threadpool(self.keeper.usage.session, live.id)
-                await self.channels.join(socket, target, visit, self._asked(socket, live, caller, visit))
+                asked = self._asked(socket, live, caller, visit, page.states if page else {})
+                await self.channels.join(socket, target, visit, asked)
         except Busy as error:
             await self._note(socket, "dashboard.websocket", live.name, error.message, visit.person)
             await socket.close(1013)
 
-    def _asked(self, socket: WebSocket, live: Live, caller: Caller, visit: Visit) -> Asked:
+    def _asked(self, socket: WebSocket, live: Live, caller: Caller, visit: Visit, states: States) -> Asked:
         identity = self.settings.identity
 
         async def refused(why: str) -> None:
@@ -158,6 +179,7 @@ class Gateway:
             identity.cache_seconds,
             identity.revocation_seconds / 2,
             refused,
+            states,
         )
 
     async def redeem(self, request: Request) -> Response:
@@ -186,6 +208,8 @@ class Gateway:
 
     async def _answer(self, request: Request, live: Live, is_page: bool, person: str) -> Response:
         address = await self.keeper.address(live)
+        if address is None and STATIC.fullmatch(request.scope["path"]):  # of a page that is shown already
+            address = await self.keeper.until(live, WAIT_SECONDS)
         if address is None:
             waiting = await self._starting(live) if is_page else self._plain(503, "the dashboard is starting")
             if (address := await self.keeper.address(live)) is None:
@@ -198,6 +222,9 @@ class Gateway:
         except httpx.HTTPError:
             self.keeper.lost(live)
             return await self._starting(live) if is_page else self._plain(503, "the dashboard is starting")
+        return self._dressed(live, response)
+
+    def _dressed(self, _live: Live, response: Response) -> Response:
         response.headers["Content-Security-Policy"] = self._csp()
         return self._guard(response)
 
@@ -213,6 +240,8 @@ class Gateway:
         if answer.status_code != 200:
             return Response(answer.content, answer.status_code, media_type=kind)
         asset = await run_in_threadpool(self.assets.keep, live.release, request, answer.content, kind)
+        if STATIC.fullmatch(request.scope["path"]):
+            await run_in_threadpool(self.snapshots.keep, live.release, request.scope["path"], answer.content, kind)
         return asset.answer(request)
 
     async def _starting(self, live: Live) -> Response:

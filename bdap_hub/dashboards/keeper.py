@@ -19,6 +19,7 @@ from .logs import tail
 from .publish import Publisher
 from .records import Live, Records
 from .runtime import TOKEN_SECONDS, Runtime, make_runtime
+from .snapshots import Snapshots
 from .tryout import answers
 from .usage import Usage
 
@@ -38,6 +39,7 @@ class Keeper:
     def __init__(self, settings: Settings, records: Records, login: HubLogin) -> None:
         self.settings, self.records, self.login = settings, records, login
         self.usage, self.faults = Usage(records.sessions), Faults(records.sessions)
+        self.snapshots = Snapshots(settings.var / "dashboards" / "snapshots")
         self._runtime: Runtime | None = None
         self._known: dict[tuple[str, str, int | None], tuple[float, Live | None]] = {}
         self._ready: dict[str, tuple[float, str]] = {}
@@ -112,6 +114,14 @@ class Keeper:
         await asyncio.wait({self._starting[name]}, timeout=PATIENCE_SECONDS)
         return ""
 
+    async def until(self, live: Live, seconds: float) -> str | None:
+        """Where the release answers, started if need be; None when it does not within that time."""
+        deadline = time.monotonic() + seconds
+        while (found := await self.address(live)) is None and time.monotonic() < deadline:
+            if await self.start(live):
+                return None
+        return found
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Finds what runs already, then cleans up every half minute until the gateway ends."""
@@ -134,6 +144,7 @@ class Keeper:
             if address is None:
                 await run_in_threadpool(self._did_not_start, live)
                 raise BdapError("the dashboard did not start")
+            await run_in_threadpool(self.snapshots.take, live.release, address)
             self._ready[live.release] = (0.0, address)
             self._failed.pop(live.release, None)
             await run_in_threadpool(self.usage.started, live.id, time.monotonic() - begun)

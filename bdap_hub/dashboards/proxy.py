@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 _KERNEL = r"api/kernels/([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})"
-_PATHS = re.compile(rf"/(?:|{_KERNEL}|voila/(?:static|templates|labextensions|api/themes|files)/.+)")
+_STAGE = r"_stage/(?:page|static/[0-9a-f]{16}/.+)"
+_PATHS = re.compile(rf"/(?:|{_KERNEL}|{_STAGE}|voila/(?:static|templates|labextensions|api/themes|files)/.+)")
 _CHANNELS = re.compile(rf"/{_KERNEL}/channels")
 _TO_RELEASE = {
     "accept",

@@ -1,0 +1,147 @@
+"""What whoever has just come sees of a release: kept on disk, and sent without asking the release's container.
+
+A folder a release: its page, and those of its files that have a hash in their address. The page is taken from the
+release when it has started and before anybody talks to it: nothing that a visitor does changes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from .assets import Asset, make_asset
+from .painted import embed
+
+STATIC = re.compile(r"/_stage/static/[0-9a-f]{16}/[\w@./+~-]+")
+MOST_FILES, MOST_BYTES = 4000, 256 * 2**20  # of one release
+SAFE = re.compile(r"[a-z0-9-]+")
+_STATE = re.compile(r'<script[^>]*type="application/vnd\.jupyter\.widget-state\+json"[^>]*>(.*?)</script>', re.S)
+TOLD = ("components", "template")  # states that the gateway's filter has to know
+
+
+States = dict[str, dict[str, Any]]
+"""Of widgets, by their ids."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A release's page as it is sent, and what its widgets declare."""
+
+    asset: Asset
+    states: States
+
+
+class Snapshots:
+    """All releases' snapshots in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pages: dict[str, tuple[tuple[int, int], Page]] = {}
+
+    def take(self, release: str, address: str) -> bool:
+        """Ask the release for its page and keep it; False where it has none that all visitors could share."""
+        try:
+            answer = httpx.get(f"http://{address}/_stage/page", timeout=180, trust_env=False)
+        except httpx.HTTPError:
+            return False
+        shared = answer.headers.get("bdap-stage", "") in ("static", "fork", "fork-after-imports")
+        if answer.status_code != 200 or not shared or not STATIC.search(answer.text):
+            self.drop(release)
+            return False
+        self._write(self._home(release) / "page.html", answer.content)
+        return True
+
+    def paint(self, release: str, places: list[str]) -> None:
+        """Keep what the page's widgets look like, in their order."""
+        self._write(self._home(release) / "painted.json", json.dumps(places).encode())
+
+    def drop(self, release: str) -> None:
+        """Forget the release's snapshot."""
+        shutil.rmtree(self._home(release), ignore_errors=True)
+
+    def page(self, release: str) -> Page | None:
+        """The page with what is painted in it, None where there is no snapshot."""
+        home = self._home(release)
+        version = (_changed(home / "page.html"), _changed(home / "painted.json"))
+        if not version[0]:
+            return None
+        kept = self._pages.get(release)
+        if kept is None or kept[0] != version:
+            kept = (version, self._made(home))
+            self._pages[release] = kept
+        return kept[1]
+
+    def file(self, release: str, path: str) -> Asset | None:
+        """A file that was kept, by its address."""
+        home = self._home(release) / "files"
+        entry = _read_json(home / f"{_key(path)}.json")
+        try:
+            body = (home / entry["content"]).read_bytes() if entry else None
+        except OSError:
+            return None
+        return None if body is None else make_asset(body, entry["kind"], True)
+
+    def keep(self, release: str, path: str, body: bytes, kind: str) -> Asset:
+        """Keep a file of the release: its address has a hash of what all such files hold."""
+        asset, home = make_asset(body, kind, True), self._home(release) / "files"
+        kept = list(home.glob("*.json")) if home.is_dir() else []
+        held = sum(one.stat().st_size for one in home.iterdir()) if kept else 0
+        if self._home(release).is_dir() and len(kept) < MOST_FILES and held + len(body) < MOST_BYTES:
+            content = asset.tag.strip('"')
+            self._write(home / content, body)
+            self._write(home / f"{_key(path)}.json", json.dumps({"content": content, "kind": kind}).encode())
+        return asset
+
+    def _made(self, home: Path) -> Page:
+        text = (home / "page.html").read_text("utf-8")
+        places = _read_json(home / "painted.json")
+        body = embed(text, places if isinstance(places, list) else []).encode()
+        return Page(make_asset(body, "text/html; charset=utf-8", False), _declaring(text))
+
+    def _home(self, release: str) -> Path:
+        if not SAFE.fullmatch(release):
+            raise ValueError(f"{release!r} is no release's name")
+        return self._folder / release
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """All of it or nothing: several processes may write and read."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(content)
+        Path(file.name).replace(path)
+
+
+def _declaring(text: str) -> States:
+    """The states in the page that say what a visitor's messages may ask for."""
+    found = _STATE.search(text)
+    try:
+        models = json.loads(found[1])["state"] if found else {}
+        return {one: model["state"] for one, model in models.items() if set(TOLD) & set(model["state"])}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _key(path: str) -> str:
+    return hashlib.sha256(path.encode()).hexdigest()
