@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,15 @@ def test_what_is_sent(lab: Lab, dashboards: Publisher) -> None:
     assert [(cell["source"], cell["outputs"]) for cell in cells] == [("1 + 1", [])]
 
 
+def test_further_fields_are_sent_as_a_manifest(lab: Lab, dashboards: Publisher) -> None:
+    more = {"tags": ["wheat"], "data": [], "memory": "2G", "keep_warm": True}
+    assert call(lab, "POST", "publish", json={**GOOD, "more": more}, headers=AUTHORIZED).status_code == 200
+    said = json.loads(dashboards.posts[-1]["manifest"])
+    assert said == {"tags": ["wheat"], "keep_warm": True, "resources": {"memory": "2G"}}
+    assert call(lab, "POST", "publish", json={**GOOD, "more": {"data": []}}, headers=AUTHORIZED).status_code == 200
+    assert "manifest" not in dashboards.posts[-1]
+
+
 @pytest.mark.parametrize(
     ("change", "status", "part"),
     [
@@ -102,6 +112,8 @@ def test_what_is_sent(lab: Lab, dashboards: Publisher) -> None:
         ({"path": "../../etc/x.ipynb"}, 404, "cannot be read"),
         ({"path": "none.ipynb"}, 404, "cannot be read"),
         ({"path": 7}, 400, "path is not text"),
+        ({"more": ["tags"]}, 400, "more is not a JSON object"),
+        ({"more": {"image": "x"}}, 400, "more: nobody knows 'image'"),
     ],
 )
 def test_wrong_wishes_are_refused_with_a_remedy(
@@ -245,3 +257,34 @@ def test_publish_by_keyboard_and_cancel(page: Page, dashboards: Publisher) -> No
     page.keyboard.press("Enter")
     expect(page.get_by_role("link", name="by-keyboard.dashboards.localhost")).to_be_visible()
     assert dashboards.posts[-1]["title"] == "By keyboard"
+
+
+FAILED = {
+    "message": "code cell 1 of index.ipynb failed: ZeroDivisionError: division by zero",
+    "remedy": "correct it, and publish again",
+    "cell": {
+        "number": 1, "index": 0, "source": "1 / 0", "error": "ZeroDivisionError: division by zero",
+        "traceback": "Cell In[1], line 1\n----> 1 1 / 0\n\nZeroDivisionError: <b>division</b> by zero",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.browser
+def test_the_cell_that_failed_and_the_further_fields(page: Page, dashboards: Publisher, artifacts: Path) -> None:
+    dashboards.refusal = (400, FAILED)
+    open_dialog(page)
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("Tags, data, secrets, memory").click()
+    dialog.get_by_label("Tags").fill("wheat, crops")
+    dialog.get_by_label("Data").fill("/eos/data/fields")
+    dialog.get_by_label("Memory").fill("2G")
+    dialog.get_by_role("button", name="Publish").click()
+    alert = page.get_by_role("dialog").get_by_role("alert")
+    expect(alert).to_contain_text("Code cell 1 of index.ipynb failed: ZeroDivisionError")
+    expect(alert.get_by_label("Traceback")).to_contain_text("<b>division</b> by zero")  # as text, never as HTML
+    expect(alert.locator("b")).to_have_count(0)
+    expect(page.locator(".jp-Notebook .jp-Cell").first).to_have_class(re.compile("jp-mod-active"))
+    page.screenshot(path=artifacts / "publish-failed-cell.png")
+    expect(page.get_by_label("Tags")).to_have_value("wheat, crops")
+    said = json.loads(dashboards.posts[-1]["manifest"])
+    assert said == {"tags": ["wheat", "crops"], "data": ["/eos/data/fields"], "resources": {"memory": "2G"}}

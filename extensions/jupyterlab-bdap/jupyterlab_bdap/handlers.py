@@ -18,14 +18,15 @@ from .store import Store
 
 
 class Handler(APIHandler):
-    """JSON in and out; errors as {message, remedy, link}."""
+    """JSON in and out; errors as {message, remedy, link} and, where one failed, {cell}."""
 
     auth_resource = "contents"
 
     def fail(self, error: PublishError) -> None:
         """Answer with the error's words and status."""
         self.set_status(error.status)
-        self.finish(json.dumps({"message": error.message, "remedy": error.remedy, "link": error.link}))
+        cell = {"cell": error.cell} if error.cell else {}
+        self.finish(json.dumps({"message": error.message, "remedy": error.remedy, "link": error.link, **cell}))
 
 
 class InfoHandler(Handler):

@@ -14,7 +14,8 @@ import httpx
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 SLUG_LENGTH = 40
 VISIBILITIES = ("project", "people", "public")
-SECONDS = 120
+SECONDS = 300  # a notebook may run for three minutes
+MORE = ("tags", "data", "secrets", "memory", "keep_warm")
 PASSED_ON = (400, 403, 404, 409, 413, 422, 429)
 """Statuses of the service that mean the same to the browser; all others become 502."""
 
@@ -22,12 +23,15 @@ PASSED_ON = (400, 403, 404, 409, 413, 422, 429)
 class PublishError(Exception):
     """Why a notebook could not be published, with what to do and the status for the browser.
 
-    `link` is a page of the platform where the person can do it; '' for none.
+    `link` is a page of the platform where the person can do it; '' for none. `cell` is the cell that failed, as the
+    service tells it: number, index, source, error, traceback.
     """
 
-    def __init__(self, message: str, remedy: str = "", status: int = 400, link: str = "") -> None:
+    def __init__(
+        self, message: str, remedy: str = "", status: int = 400, link: str = "", cell: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
-        self.message, self.remedy, self.status, self.link = message, remedy, status, link
+        self.message, self.remedy, self.status, self.link, self.cell = message, remedy, status, link, cell
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class Wish:
     slug: str
     visibility: str
     description: str = ""
+    manifest: str = ""
 
     @classmethod
     def read(cls, body: Any) -> Wish:
@@ -80,7 +85,7 @@ class Wish:
         for name, value in fields.items():
             if not isinstance(value, str):
                 raise PublishError(f"{name} is not text")
-        wish = cls(**{name: value.strip() for name, value in fields.items()})
+        wish = cls(**{name: value.strip() for name, value in fields.items()}, manifest=manifest(body.get("more")))
         wish.check()
         return wish
 
@@ -97,6 +102,20 @@ class Wish:
             )
         if self.visibility not in VISIBILITIES:
             raise PublishError(f"nobody knows who {self.visibility!r} is", f"choose one of {', '.join(VISIBILITIES)}")
+
+
+def manifest(more: Any) -> str:
+    """What bdap-dashboard.yaml would say of the dialog's further fields, as JSON; '' for nothing. Not checked here."""
+    if more is None:
+        return ""
+    if not isinstance(more, dict):
+        raise PublishError("more is not a JSON object")
+    if unknown := sorted(set(more) - set(MORE)):
+        raise PublishError(f"more: nobody knows {unknown[0]!r:.80}", f"it may say {', '.join(MORE)}")
+    said = {name: more[name] for name in ("tags", "data", "secrets", "keep_warm") if more.get(name)}
+    if more.get("memory"):
+        said["resources"] = {"memory": more["memory"]}
+    return json.dumps(said) if said else ""
 
 
 def bundle(notebook: dict[str, Any]) -> bytes:
@@ -120,6 +139,7 @@ async def publish(place: Place, wish: Wish, notebook: dict[str, Any]) -> dict[st
         "title": wish.title,
         "description": wish.description,
         "visibility": wish.visibility,
+        **({"manifest": wish.manifest} if wish.manifest else {}),
     }
     files = {"bundle": (name, bundle(notebook), "application/x-ipynb+json")}
     headers = {"Authorization": f"Bearer {place.token}", "Accept": "application/json"}
@@ -141,8 +161,11 @@ def _answer(answer: httpx.Response) -> dict[str, Any]:
         body = {}
     body = body if isinstance(body, dict) else {}
     if answer.is_success and isinstance(body.get("url"), str):
-        return {key: body.get(key) for key in ("id", "url", "version", "status")}
+        return {key: body.get(key) for key in ("id", "url", "version", "status", "preview") if key in body}
     status = answer.status_code if answer.status_code in PASSED_ON else 502
     message = body.get("message") or f"the dashboards service answered with status {answer.status_code}"
     remedy = body.get("remedy") or ("restart this server" if answer.status_code == 401 else "try again in a moment")
-    raise PublishError(str(message), str(remedy), status, str(body.get("step_up") or ""))
+    cell = body.get("cell") if isinstance(body.get("cell"), dict) else None
+    if cell:
+        remedy = "correct the cell, and publish again"  # the service's words repeat what stands in the cell
+    raise PublishError(str(message), str(remedy), status, str(body.get("step_up") or ""), cell)

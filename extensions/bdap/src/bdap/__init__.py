@@ -8,6 +8,7 @@ from .cube import Cube, collection, from_json
 from .errors import BadCube, BdapError, NotConfigured, NotReachable, ServiceError
 from .map import Map, message_html
 from .own import from_file, from_numpy, from_pyjeo, from_rasterio, from_xarray
+from .publishing import Published, publish
 from .spectral import indices
 from .teaching import gallery
 
@@ -23,6 +24,7 @@ __all__ = [
     "Map",
     "NotConfigured",
     "NotReachable",
+    "Published",
     "ServiceError",
     "StillRunning",
     "collection",
@@ -40,5 +42,6 @@ __all__ = [
     "jobs",
     "message_html",
     "prop",
+    "publish",
     "search",
 ]

@@ -56,8 +56,10 @@ class Made:
 class Client(Transport):
     """The services as methods. Safe to use from several threads; keeps one connection pool."""
 
-    def __init__(self, token: str = "", processing: str = "", catalogue: str = "", timeout: float = 60) -> None:
-        super().__init__(token, processing, catalogue, timeout)
+    def __init__(
+        self, token: str = "", processing: str = "", catalogue: str = "", timeout: float = 60, hub: str = ""
+    ) -> None:
+        super().__init__(token, processing, catalogue, timeout, hub)
         self._services: dict[str, Made] = {}
         self._basemaps: list[dict[str, Any]] | None = None
 
@@ -266,5 +268,5 @@ def configure(token: str = "", processing: str = "", catalogue: str = "", hub: s
     if hub:
         processing = processing or f"{hub.rstrip('/')}/services/processing"
         catalogue = catalogue or f"{hub.rstrip('/')}/services/catalogue"
-    _default = Client(token, processing, catalogue)
+    _default = Client(token, processing, catalogue, hub=hub)
     return _default

@@ -24,8 +24,11 @@ TRIES = 4
 class Transport:
     """Asks services by name. Safe to use from several threads; keeps one connection pool."""
 
-    def __init__(self, token: str = "", processing: str = "", catalogue: str = "", timeout: float = 60) -> None:
+    def __init__(
+        self, token: str = "", processing: str = "", catalogue: str = "", timeout: float = 60, hub: str = ""
+    ) -> None:
         self._token = token
+        self._hub = hub.rstrip("/")
         self._urls = {"processing": processing, "catalogue": catalogue}
         self._timeout = timeout
         self._pools: dict[bool, httpx.Client] = {}
@@ -50,7 +53,8 @@ class Transport:
     ) -> Iterator[httpx.Response]:
         """The answer piece by piece, for files."""
         base = self._url(service)
-        headers = {"Authorization": f"Bearer {self._find_token()}", "Accept": "application/json"}
+        given = options.pop("headers", {})
+        headers = {"Authorization": f"Bearer {self._find_token()}", "Accept": "application/json", **given}
         with self._answer(service, base, method, base + path, seconds, headers=headers, **options) as answer:
             yield answer
 
@@ -96,7 +100,8 @@ class Transport:
 
     def _url(self, service: str) -> str:
         name = f"BDAP_{service.upper()}_URL"
-        url = self._urls[service] or os.environ.get(name, "")
+        url = self._urls.get(service, "") or (f"{self._hub}/services/{service}" if self._hub else "")
+        url = url or os.environ.get(name, "")
         if not url:
             raise NotConfigured(
                 f"the address of the {service} service is not known",
@@ -116,7 +121,7 @@ class Transport:
 
     def __reduce__(self) -> Any:
         """Other processes (dask's workers) get the same addresses and token, and connections of their own."""
-        return type(self), (self._token, self._urls["processing"], self._urls["catalogue"], self._timeout)
+        return type(self), (self._token, self._urls["processing"], self._urls["catalogue"], self._timeout, self._hub)
 
     def _pool(self, trust_env: bool) -> httpx.Client:
         with self._lock:

@@ -66,7 +66,42 @@
     if (/^https?:\/\//.test(error.link || "")) {
       lines.push(element("a", { href: error.link, target: "_blank", rel: "noopener", textContent: "Log in again, and go there" }));
     }
+    if (error.cell) lines.push(failing(error.cell));
     return element("div", { className: "bdap-error", data: { role: "alert" } }, ...lines);
+  }
+
+  /** The cell that failed: its first lines, and its traceback. */
+  function failing(cell) {
+    const lines = element("pre", { className: "bdap-source", textContent: cell.source });
+    const trace = element("pre", { className: "bdap-trace", textContent: cell.traceback, tabIndex: 0 });
+    trace.setAttribute("aria-label", "Traceback");
+    const caption = element("small", { textContent: `Code cell ${cell.number}; it is selected in the notebook.` });
+    return element("div", { className: "bdap-cell" }, caption, lines, trace);
+  }
+
+  const words = (text) => text.split(/[,\n]/).map((word) => word.trim()).filter(Boolean);
+
+  /** What bdap-dashboard.yaml would say beside the rest; closed unless something stands in it. */
+  function furtherFields(more) {
+    const text = (value) => element("input", { type: "text", className: "jp-mod-styled", value, spellcheck: false });
+    const tags = text((more.tags || []).join(", "));
+    const data = element("textarea", { className: "jp-mod-styled", rows: 2, value: (more.data || []).join("\n"), spellcheck: false });
+    const secrets = text((more.secrets || []).join(", "));
+    const memory = text(more.memory || "");
+    const node = element(
+      "details",
+      { open: Object.keys(more).length > 0 },
+      element("summary", { textContent: "Tags, data, secrets, memory" }),
+      field("bdap-tags", "Tags", tags, "Words that the gallery is searched by, with commas between them."),
+      field("bdap-data", "Data", data, "Folders of the store that it reads, such as /eos/data/fields; one on a line."),
+      field("bdap-secrets", "Secrets", secrets, "Names of the project's secrets, which are files in /run/secrets."),
+      field("bdap-memory", "Memory", memory, "Such as 2G; empty: as the platform gives it."),
+    );
+    const read = () => {
+      const found = { tags: words(tags.value), data: words(data.value), secrets: words(secrets.value), memory: memory.value.trim() };
+      return Object.fromEntries(Object.entries(found).filter(([, value]) => value.length));
+    };
+    return { node, read };
   }
 
   /** The form of the dialog; `read()` gives what stands in it. */
@@ -87,6 +122,7 @@
       show();
     });
     show();
+    const further = furtherFields(values.more || {});
     const choices = VISIBILITIES.map(([value, label, hint]) => {
       const radio = element("input", { type: "radio", name: "bdap-visibility", value, checked: value === values.visibility });
       const text = element("span", {}, label, element("small", { textContent: hint }));
@@ -101,11 +137,13 @@
       field("bdap-slug", "Address", slug, address),
       element("fieldset", {}, element("legend", { textContent: "Who can see it" }), ...choices),
       field("bdap-description", "Description (optional)", about),
+      further.node,
     );
     const read = () => ({
       title: title.value.trim(),
       slug: slug.value.trim(),
       description: about.value.trim(),
+      more: further.read(),
       visibility: (node.querySelector("input[name=bdap-visibility]:checked") || {}).value || "project",
     });
     return { node, read };
@@ -136,6 +174,12 @@
     .bdap-choice { display: flex; gap: 8px; align-items: baseline; }
     .bdap-choice input.jp-mod-styled { appearance: auto; width: auto; height: auto; min-height: 0; margin: 0; padding: 0; flex: none; }
     .bdap-choice span { display: flex; flex-direction: column; }
+    .bdap-publish details { display: flex; flex-direction: column; }
+    .bdap-publish summary { cursor: pointer; font-weight: 600; }
+    .bdap-publish details > .bdap-field { margin-top: 10px; }
+    .bdap-cell pre { margin: 4px 0 0; padding: 6px 8px; background: var(--jp-layout-color1); color: var(--jp-ui-font-color1);
+      font-family: var(--jp-code-font-family); font-size: var(--jp-code-font-size); overflow: auto; max-height: 30vh; white-space: pre; }
+    .bdap-cell small { display: block; }
     .bdap-error { display: flex; flex-direction: column; gap: 4px; padding: 8px 10px; line-height: 1.4;
       border-left: 4px solid var(--jp-error-color1); background: var(--jp-layout-color2); overflow-wrap: anywhere; }
     .bdap-button .jp-ToolbarButtonComponent-label { padding-left: 4px; }
@@ -163,7 +207,8 @@
       }
       const found = await answer.json().catch(() => ({}));
       if (answer.ok) return found;
-      throw { message: found.message || `Your server answered with status ${answer.status}.`, remedy: found.remedy || "", link: found.link || "", status: answer.status };
+      const message = found.message || `Your server answered with status ${answer.status}.`;
+      throw { message, remedy: found.remedy || "", link: found.link || "", cell: found.cell, status: answer.status };
     }
 
     const widget = (node) => new lumino.Widget({ node });
@@ -174,8 +219,10 @@
     }
 
     async function celebrate(done, title) {
-      const link = element("a", { href: done.url, target: "_blank", rel: "noopener", textContent: done.url });
-      const note = done.status && done.status !== "live" ? `Its state is “${done.status}”.` : "It starts when somebody opens it.";
+      const address = done.status && done.status !== "live" && done.preview ? done.preview : done.url;
+      const link = element("a", { href: address, target: "_blank", rel: "noopener", textContent: address });
+      const waits = done.status === "submitted" ? "It waits for an approval." : `Its state is “${done.status}”.`;
+      const note = done.status && done.status !== "live" ? waits : "It starts when somebody opens it.";
       const text = element("p", {}, element("strong", { textContent: title }), ` is published${done.version > 1 ? ` (version ${done.version})` : ""}. ${note}`);
       const body = widget(element("div", { className: "bdap-publish" }, text, element("p", {}, link)));
       const buttons = [
@@ -184,9 +231,9 @@
         Dialog.okButton({ label: "Open", actions: ["open"] }),
       ];
       const { button } = await showDialog({ title: "Published", body, buttons, defaultButton: 2 });
-      if (button.actions.includes("open")) window.open(done.url, "_blank", "noopener");
+      if (button.actions.includes("open")) window.open(address, "_blank", "noopener");
       if (button.actions.includes("copy")) {
-        apputils.Clipboard.copyToSystem(done.url);
+        apputils.Clipboard.copyToSystem(address);
         Notification.success("The address is in the clipboard.", { autoClose: 3000 });
       }
     }
@@ -201,6 +248,13 @@
       } finally {
         Notification.dismiss(progress);
       }
+    }
+
+    /** Show the cell that failed, behind the dialog. */
+    function select(panel, index) {
+      if (index >= panel.content.widgets.length) return; // it was changed meanwhile
+      panel.content.activeCellIndex = index;
+      panel.content.scrollToItem?.(index, "center");
     }
 
     async function publish(panel) {
@@ -223,6 +277,7 @@
         } catch (failure) {
           if (failure.status === undefined) throw failure;
           error = failure;
+          if (failure.cell) select(panel, failure.cell.index);
         }
       }
     }
