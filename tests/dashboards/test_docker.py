@@ -239,3 +239,16 @@ def test_a_failing_release_leaves_no_container(publisher: Publisher):
         publisher.publish(wish("fails"), bundle, "ana")
     assert "no such field" in failure.value.remedy
     assert publisher.runtime.running() == {} and publisher.records.all() == []
+
+
+def test_memory_and_an_end_of_its_own_are_seen(publisher: Publisher):
+    name, runtime = "agriculture--ends--v1", publisher.runtime
+    publisher.publish(wish("ends"), read_bundle("index.ipynb", notebook("1"), 2**20), "ana")
+    assert 20 * 2**20 < runtime.memory(name) < 2**30 and runtime.memory("agriculture--no--v1") == 0
+    assert runtime.ended() == {}
+    container = docker.from_env().containers.get(f"bdap-{publisher.settings.install_id}-{name}")
+    for signal, ends in (("SIGKILL", {}), ("SIGQUIT", {name})):  # the engine's own end is no error, a crash is one
+        container.kill(signal)
+        container.wait(timeout=30)
+        assert runtime.ended().keys() == set(ends) and runtime.memory(name) == 0
+        container.start()
