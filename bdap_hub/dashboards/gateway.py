@@ -16,6 +16,7 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 from jinja2 import Environment, PackageLoader, select_autoescape
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -120,8 +121,11 @@ class Gateway:
         if path == "/" and not request.url.query:
             if (page := await run_in_threadpool(self.snapshots.page, release)) is None:
                 return None
-            await run_in_threadpool(self.keeper.visited, live, self._who(request, live))
-            return self._dressed(live, page.asset.answer(request, "no-cache" if live.open else "private, no-cache"))
+            answer = page.asset.answer(request, "no-cache" if live.open else "private, no-cache")
+            answer.background = BackgroundTask(
+                self.keeper.visited, live, self._who(request, live)
+            )  # nobody waits for it
+            return self._dressed(live, answer)
         if not STATIC.fullmatch(path) or not Assets.wants(request):
             return None
         asset = self.assets.get(release, request) or await run_in_threadpool(self.snapshots.file, release, path)
@@ -161,7 +165,7 @@ class Gateway:
                 if target is None:
                     await socket.close(1013)
                     return
-                await run_in_threadpool(self.keeper.usage.session, live.id)
+                await run_in_threadpool(self.keeper.joined, live)
                 asked = self._asked(socket, live, caller, visit, page.states if page else {})
                 await self.channels.join(socket, target, visit, asked)
         except Busy as error:

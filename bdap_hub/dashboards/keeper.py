@@ -93,6 +93,11 @@ class Keeper:
             self.usage.visit(live.id, who)
         self.records.seen(live)
 
+    def joined(self, live: Live) -> None:
+        """Count a session: a browser that was joined to a kernel."""
+        if not live.preview:
+            self.usage.session(live.id)
+
     @contextlib.contextmanager
     def watching(self, live: Live) -> Iterator[None]:
         """While it lasts, somebody looks at the release."""
@@ -142,12 +147,14 @@ class Keeper:
             await run_in_threadpool(publisher.start, live)
             address = await self._until_ready(live.release)
             if address is None:
-                await run_in_threadpool(self._did_not_start, live)
+                if not live.preview:
+                    await run_in_threadpool(self._did_not_start, live)
                 raise BdapError("the dashboard did not start")
             await run_in_threadpool(self.snapshots.take, live.release, address)
             self._ready[live.release] = (0.0, address)
             self._failed.pop(live.release, None)
-            await run_in_threadpool(self.usage.started, live.id, time.monotonic() - begun)
+            if not live.preview:
+                await run_in_threadpool(self.usage.started, live.id, time.monotonic() - begun)
         except BdapError as error:
             log.warning("dashboard %s: %s", live.name, error.message)
             self._failed[live.release] = (time.monotonic() + FAILED_SECONDS, "This dashboard could not be started.")
