@@ -186,14 +186,18 @@ class Keeper:
     async def _rounds(self) -> None:
         while True:
             try:
-                await run_in_threadpool(self.clean_up)
+                for live in await run_in_threadpool(self.clean_up):
+                    await self.start(live)
                 await self.tell()
             except Exception:  # the engine or the database is away: the next round tries again
                 log.exception("the round of running dashboards failed")
             await asyncio.sleep(ROUND_SECONDS)
 
-    def clean_up(self) -> None:
-        """Stop releases nobody looks at, retired and forgotten ones, and those whose token is about to expire."""
+    def clean_up(self) -> list[Live]:
+        """Stop releases nobody looks at, retired and forgotten ones, and those whose token is about to expire.
+
+        Those that are to be kept warm, and do not run.
+        """
         for name, count in list(self._watched.items()):
             if count > 0:
                 self.records.seen(self._lives[name])
@@ -206,15 +210,22 @@ class Keeper:
             self.usage.memory(lives[name].id, self._engine().memory(name))
             self.faults.in_log(lives[name], self._engine().logs(name))
         self.usage.forget(self.settings.dashboards.usage_days)
+        warm = self._warm(lives)
         for name, started in running.items():
             if self._watched.get(name, 0) > 0:
                 continue
             idle = now - max(started, seen.get(name, 0))
             limit = self.settings.dashboards.idle_timeout if name in lives else self._limit_of_others(name, seen)
-            if idle > limit or now - started > TOKEN_SECONDS * 0.8:
+            if (idle > limit and name not in warm) or now - started > TOKEN_SECONDS * 0.8:
                 log.info("stopping the release %s, idle for %d s", name, idle)
                 self._ready.pop(name, None)
                 self._engine().stop(name)
+        return [live for name, live in warm.items() if name not in running]
+
+    def _warm(self, lives: dict[str, Live]) -> dict[str, Live]:
+        """Those that go on without visitors, the oldest dashboards first, as many as the platform allows."""
+        asked = sorted((live for live in lives.values() if live.keep_warm), key=lambda live: live.id)
+        return {live.release: live for live in asked[: self.settings.dashboards.most_warm]}
 
     async def tell(self) -> None:
         """Write to the authors of dashboards that broke, through the hub: their addresses are not known here."""

@@ -126,7 +126,9 @@ class Manifest(_Fields):
     )
     resources: Resources = Field(Resources(), description="Memory and CPUs of a release: `memory` and `cpus`.")
     keep_warm: Annotated[bool, BeforeValidator(_switch)] | None = Field(
-        None, description="true: it goes on running when nobody looks. Otherwise it starts at the first visit."
+        None,
+        description="true: it goes on running when nobody looks, as far as `dashboards.most_warm` allows. "
+        "Otherwise it starts when somebody comes.",
     )
     secrets: Annotated[tuple[SecretName, ...], AfterValidator(_apart)] = Field(
         (),

@@ -40,6 +40,7 @@ class Live:
     embed: tuple[str, ...] = ()
     preview: bool = False
     manifest: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False)
+    keep_warm: bool = False
 
     @property
     def name(self) -> str:
@@ -309,6 +310,7 @@ def _live(dashboard: Dashboard, release: Release) -> Live:
         grants=dashboard.granted,
         embed=tuple(dashboard.embed),
         manifest=release.manifest,
+        keep_warm=dashboard.keep_warm,
     )
 
 

@@ -192,6 +192,9 @@ class DashboardsSettings(ServiceSettings):
         (), description="Other origins dashboards may load scripts and styles from; none: their own only."
     )
     idle_timeout: int = Field(900, description="Seconds without visitors after which a container stops.")
+    most_warm: int = Field(
+        8, ge=0, description="So many dashboards may go on without visitors (`keep_warm`), the oldest first."
+    )
     usage_days: int = Field(
         400, ge=1, description="Days for which a dashboard's visits, sessions, memory and starts are kept."
     )
