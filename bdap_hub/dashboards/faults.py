@@ -6,16 +6,19 @@ most once an hour. Other errors of its log are only shown.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import DateTime, ForeignKey, Integer, String, Text, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
 
 from ..database import Base
+from .failures import failed_cell
 from .logs import clean
 from .records import Live
 from .tables import now
@@ -78,10 +81,15 @@ class Faults:
     def __init__(self, sessions: sessionmaker[Any]) -> None:
         self.sessions = sessions
 
-    def in_log(self, live: Live, log: str) -> None:
-        """Keep the last error of a running release's log."""
-        if found := last_trace(log):
-            self.keep(live, found.reason, found.text, found.text)
+    def in_log(self, live: Live, log: str, bundle: Path) -> None:
+        """Keep the last error of a running release's log; of a cell, what its author finds it by in `bundle`."""
+        if (found := last_trace(log)) is None:
+            return
+        text = found.text
+        with contextlib.suppress(OSError, ValueError):  # a bundle that is gone
+            if found.reason == "cell" and (cell := failed_cell(log, (bundle / live.entry).read_bytes(), str(bundle))):
+                text = f"Code cell {cell.number} of {live.entry}:\n\n{cell.source}\n\n{cell.traceback}"
+        self.keep(live, found.reason, text, found.text)
 
     def keep(self, live: Live, reason: str, trace: str, what: str = "") -> None:
         """It happened, and is the last one from now on, unless it is the one that is known. `what` tells them apart."""

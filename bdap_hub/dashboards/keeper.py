@@ -208,7 +208,8 @@ class Keeper:
         self._look_at_ended(lives)
         for name in running.keys() & lives.keys():
             self.usage.memory(lives[name].id, self._engine().memory(name))
-            self.faults.in_log(lives[name], self._engine().logs(name))
+            bundle = self.settings.var / "dashboards" / "bundles" / lives[name].bundle
+            self.faults.in_log(lives[name], self._engine().logs(name), bundle)
         self.usage.forget(self.settings.dashboards.usage_days)
         warm = self._warm(lives)
         for name, started in running.items():

@@ -33,7 +33,9 @@ def watched(platform: Platform) -> str:
             day = date.today() - timedelta(days=number)
             values = {"visits": 40 - number, "visitors": 12, "sessions": 8, "peak_mb": 150 + number, "start_ms": 900}
             session.add(DashboardVisit(dashboard_id=live.id, day=day, **values))
-    Faults(records.sessions).keep(live, "cell", "Cell In[1], line 1\nValueError: no such band: B99", "x")
+    Faults(records.sessions).keep(
+        live, "cell", "Cell In[1], line 1\nValueError: no such band: B99 <script>alert(1)</script>", "x"
+    )
     return f"{platform.hub.url}/services/dashboards/d/agriculture/watched"
 
 
@@ -65,6 +67,7 @@ def test_authors_alone_see_usage_errors_and_log(platform: Platform, watched: str
     headers = {**(platform.hub.bearer(person) if person else {}), "Accept": "text/html"}
     page = httpx.get(watched, headers=headers).text
     assert ("no such band: B99" in page, "Visits and visitors" in page, "data-log=" in page) == (sees, sees, sees)
+    assert "<script>alert" not in page
     log = httpx.get(f"{watched}/log", headers={**headers, "Accept": "text/plain"})
     assert log.status_code == (200 if sees else 401 if not person else 404)
     assert ("token=[redacted]" in log.text) is sees and "abcdef0123456789" not in log.text

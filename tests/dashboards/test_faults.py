@@ -6,8 +6,10 @@ import asyncio
 import json
 import os
 import signal
+import time
 from datetime import timedelta
 from email import message_from_bytes, policy
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -43,6 +45,7 @@ CALLBACK = """Traceback (most recent call last):
   File "app.py", line 3, in show
 KeyError: 'B01'
 """
+GONE = Path("/nonexistent")
 
 
 @pytest.mark.parametrize(
@@ -88,10 +91,10 @@ def _told_ago(faults: Faults, live: Live, minutes: int) -> None:
 def test_a_break_is_told_once_an_hour(settings: Settings, live: Live) -> None:
     one, other = (Faults(connect(settings.database)) for _ in range(2))
     assert one.due() == []
-    one.in_log(live, CELL)
-    other.in_log(live, CELL)  # another gateway finds it, too
+    one.in_log(live, CELL, GONE)
+    other.in_log(live, CELL, GONE)  # another gateway finds it, too
     assert one.due() == [live.id] and other.due() == [] and one.due() == []
-    one.in_log(live, CELL)
+    one.in_log(live, CELL, GONE)
     _told_ago(one, live, 61)
     assert one.due() == [live.id]  # it happened after the last letter, which is an hour old now
     for minutes, due in ((59, []), (61, [live.id])):
@@ -101,10 +104,22 @@ def test_a_break_is_told_once_an_hour(settings: Settings, live: Live) -> None:
         assert one.due() == due
     one.untold(live.id)
     assert other.due() == [live.id]
-    one.in_log(live, CALLBACK)  # an error, but visitors still see the dashboard
+    one.in_log(live, CALLBACK, GONE)  # an error, but visitors still see the dashboard
     one.untold(live.id)
     found = one.last(live.id)
     assert one.due() == [] and found is not None and found.trace.endswith("KeyError: 'B01'")
+
+
+def test_of_a_cell_its_author_sees_number_and_source(settings: Settings, live: Live, tmp_path: Path) -> None:
+    source = 'token = "ghp_abcdefghijklmnopqrstuvwxyz0123456789"\nraise ValueError("no such band: B99")'
+    (tmp_path / "index.ipynb").write_bytes(notebook("1", source))
+    said = "\n".join(line.removeprefix("    ") for line in CELL.splitlines())
+    log = said.replace('token = "ghp_abcdefghijklmnopqrstuvwxyz0123456789"\n-', f"{source}\n-")
+    faults = Faults(connect(settings.database))
+    faults.in_log(live, log, tmp_path)
+    found = faults.last(live.id)
+    assert found is not None and found.trace.startswith("Code cell 2 of index.ipynb:")
+    assert found.trace.endswith("ValueError: no such band: B99") and "ghp_" not in found.trace
 
 
 def _with_address(platform: Platform, email: str) -> None:
@@ -119,8 +134,6 @@ def _letters(platform: Platform) -> list[Any]:
 
 
 def _eventually_letters(platform: Platform, count: int) -> list[Any]:
-    import time
-
     deadline = time.monotonic() + 20
     while len(found := _letters(platform)) < count and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -136,6 +149,9 @@ def test_its_author_is_written_to_when_it_ends_by_itself(platform: Platform) -> 
     assert len(_letters(platform)) == before  # nothing happened yet
     entry = json.loads((platform.settings.var / "dashboards/run/agriculture--breaks--v1.json").read_text())
     os.killpg(int(entry["pid"]), signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while keeper._engine().address("agriculture--breaks--v1") and time.monotonic() < deadline:
+        time.sleep(0.05)
     keeper.clean_up()
     asyncio.run(_tell(platform))
     (letter,) = _eventually_letters(platform, before + 1)[before:]
