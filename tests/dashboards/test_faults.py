@@ -70,9 +70,9 @@ def test_a_log_without_errors_has_none() -> None:
 
 
 @pytest.fixture
-def live(settings: Settings) -> Live:
-    """A dashboard that could break."""
-    records = Records(connect(settings.database))
+def live(database_url: str) -> Live:
+    """A dashboard that could break, in SQLite and in PostgreSQL."""
+    records = Records(connect(database_url))
     row = Dashboard(project="agriculture", slug="crops", title="Crops", visibility="public", owner="ana", version=0)
     words = {"title": "Crops", "visibility": "public"}
     records.add(row, Release(version=1, bundle="0" * 64, entry="index.ipynb", publisher="ana", **words))
@@ -88,8 +88,8 @@ def _told_ago(faults: Faults, live: Live, minutes: int) -> None:
         row.told = now() - timedelta(minutes=minutes)
 
 
-def test_a_break_is_told_once_an_hour(settings: Settings, live: Live) -> None:
-    one, other = (Faults(connect(settings.database)) for _ in range(2))
+def test_a_break_is_told_once_an_hour(database_url: str, live: Live) -> None:
+    one, other = (Faults(connect(database_url)) for _ in range(2))
     assert one.due() == []
     one.in_log(live, CELL, GONE)
     other.in_log(live, CELL, GONE)  # another gateway finds it, too
@@ -110,12 +110,12 @@ def test_a_break_is_told_once_an_hour(settings: Settings, live: Live) -> None:
     assert one.due() == [] and found is not None and found.trace.endswith("KeyError: 'B01'")
 
 
-def test_of_a_cell_its_author_sees_number_and_source(settings: Settings, live: Live, tmp_path: Path) -> None:
+def test_of_a_cell_its_author_sees_number_and_source(database_url: str, live: Live, tmp_path: Path) -> None:
     source = 'token = "ghp_abcdefghijklmnopqrstuvwxyz0123456789"\nraise ValueError("no such band: B99")'
     (tmp_path / "index.ipynb").write_bytes(notebook("1", source))
     said = "\n".join(line.removeprefix("    ") for line in CELL.splitlines())
     log = said.replace('token = "ghp_abcdefghijklmnopqrstuvwxyz0123456789"\n-', f"{source}\n-")
-    faults = Faults(connect(settings.database))
+    faults = Faults(connect(database_url))
     faults.in_log(live, log, tmp_path)
     found = faults.last(live.id)
     assert found is not None and found.trace.startswith("Code cell 2 of index.ipynb:")

@@ -16,7 +16,6 @@ from bdap_hub.dashboards.runtime import make_runtime
 from bdap_hub.dashboards.tables import Dashboard
 from bdap_hub.dashboards.usage import DashboardSalt, DashboardVisitor, Usage
 from bdap_hub.database import connect
-from bdap_hub.settings import Settings
 
 from .conftest import Platform, notebook
 
@@ -24,8 +23,9 @@ NOON = date(2026, 6, 15)
 
 
 @pytest.fixture
-def store(settings: Settings) -> sessionmaker[Any]:
-    return connect(settings.database)
+def store(database_url: str) -> sessionmaker[Any]:
+    """In SQLite and in PostgreSQL."""
+    return connect(database_url)
 
 
 @pytest.fixture
