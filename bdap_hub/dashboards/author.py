@@ -16,6 +16,7 @@ from .charts import charts
 from .faults import WORDS
 from .logs import clean
 from .records import release_name
+from .shelf import Entry
 from .tables import Dashboard
 
 router = APIRouter(include_in_schema=False)
@@ -26,13 +27,16 @@ MOST = 100
 """Logs that are followed at once; each asks the engine every PACE seconds."""
 
 
-def view(request: Request, row: Dashboard, period: int) -> dict[str, Any]:
-    """Usage, last error and log for the page. An engine that does not answer costs the log only."""
+def view(request: Request, entry: Entry, period: int, version: int) -> dict[str, Any]:
+    """Usage, last error and the log of a version for the page. An engine that does not answer costs the log only."""
+    row = entry.row
+    versions = sorted({*entry.waiting, *entry.drafts, *([row.version] if row.version else [])}, reverse=True)
+    shown = version if version in versions else row.version or max(versions, default=0)
     doors = request.app.state.doors
     days = doors.usage.days(row.id, period if period in PERIODS else 30)
     fault = doors.faults.last(row.id)
     try:
-        log = read_log(request, row, row.version)
+        log = read_log(request, row, shown)
     except BdapError as error:
         log = f"The log cannot be read now: {error.message}."
     return {
@@ -43,6 +47,8 @@ def view(request: Request, row: Dashboard, period: int) -> dict[str, Any]:
         "fault": fault,
         "what": WORDS.get(fault.reason, "") if fault else "",
         "log": log,
+        "version": shown,
+        "versions": versions,
     }
 
 

@@ -34,7 +34,7 @@ class Viewer:
 
 
 @router.get("/d/{project}/{slug}")
-async def dashboard(request: Request, project: str, slug: str, days: int = 30) -> HTMLResponse:
+async def dashboard(request: Request, project: str, slug: str, days: int = 30, version: int = 0) -> HTMLResponse:
     """One dashboard: address, description, versions and, for who may, the forms to change it."""
     doors = request.app.state.doors
     visitor = await doors.visitor(request)
@@ -53,7 +53,9 @@ async def dashboard(request: Request, project: str, slug: str, days: int = 30) -
         versions=_versions(request, row, person),
         changes=doors.change(person, row).entitled,
         public_asks=row.visibility != "public" and doors.change(person, row, "public").step_up,
-        own=await run_in_threadpool(author.view, request, row, days) if author.is_author(doors, person, row) else None,
+        own=await run_in_threadpool(author.view, request, entry, days, version)
+        if author.is_author(doors, person, row)
+        else None,
         picture=entry.thumbnail,
         mode=entry.mode,
         why=entry.why,

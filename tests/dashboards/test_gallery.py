@@ -241,6 +241,18 @@ def test_the_page_says_how_visitors_get_it_and_what_waits(
     assert ("Version 2 waits for your review" in page.text) is review
 
 
+@pytest.mark.parametrize(
+    ("slug", "query", "version"),
+    [("fields", "", 1), ("fields", "?version=2", 2), ("fields", "?version=9", 1), ("grass", "", 1)],
+)
+def test_the_log_is_that_of_the_live_version_or_of_one_that_waits(
+    platform: Platform, shelf: Any, slug: str, query: str, version: int
+) -> None:
+    headers = {**platform.hub.bearer("ana"), "Accept": "text/html"}
+    page = httpx.get(f"{platform.hub.url}/services/dashboards/d/agriculture/shelf-{slug}{query}", headers=headers)
+    assert f'data-log="/services/dashboards/d/agriculture/shelf-{slug}/log?version={version}"' in page.text
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_reviewers_page_fits(platform: Platform, shelf: Any, chromium: Browser, artifacts: Path, width: int) -> None:
