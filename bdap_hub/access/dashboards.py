@@ -129,14 +129,15 @@ def preview(policy: Policy, person: Person, request: PreviewRelease) -> Decision
 
 
 def share(policy: Policy, person: Person, request: ShareDashboard) -> Decision:
-    """Owners, unless it takes an approval to show it to everybody: then whoever may approve that."""
-    if approver(policy, request.project, "public") == "nobody":
-        return change(policy, person, ChangeDashboard(request.project, request.owner, "public", request.grants))
-    decision = review(policy, person, ReviewRelease(request.project, "public", ""))
+    """Owners, unless it takes an approval to show it to so many: then whoever may approve that."""
+    seen = request.visibility
+    if approver(policy, request.project, seen) == "nobody":
+        return change(policy, person, ChangeDashboard(request.project, request.owner, seen, request.grants))
+    decision = review(policy, person, ReviewRelease(request.project, seen, ""))
     if decision.entitled:
         return decision
-    asked = _named(approver(policy, request.project, "public"), request.project)
-    return no("approval", f"{asked} decide what people without an account see of project {request.project}")
+    asked, whom = _named(approver(policy, request.project, seen), request.project), PEOPLE.get(seen, seen)
+    return no("approval", f"{asked} decide what {whom} may see of project {request.project}")
 
 
 def _or_admin(policy: Policy, person: Person, own: Decision, *demands: Requirement) -> Decision:

@@ -184,10 +184,11 @@ class PreviewRelease:
 
 @dataclass(frozen=True)
 class ShareDashboard:
-    """Give a link to people without an account."""
+    """Give a link to people without an account (`visibility` is public then), or a part in it to a group (people)."""
 
     project: str
     owner: str
+    visibility: Visibility = "public"
     grants: tuple[Grant, ...] = ()
 
 

@@ -35,6 +35,7 @@ from .publish import Publisher
 from .records import Records
 from .review import Reviews
 from .runtime import Runtime, make_runtime
+from .sharing import Sharing
 from .tables import Dashboard
 from .usage import Usage
 
@@ -45,7 +46,7 @@ IN_THE_BROWSER = (
 
 def create_app(settings: Settings) -> FastAPI:
     """The service under /services/dashboards/. Needs the secrets `service-dashboards` and `signing`."""
-    from . import api, author, gallery, housekeeping, pages, review_api, uploads_api
+    from . import api, author, gallery, housekeeping, pages, review_api, sharing_api, uploads_api
 
     app, login = create_service(settings, "dashboards", "Dashboards")
     app.state.sessions = connect(settings.database)
@@ -56,6 +57,8 @@ def create_app(settings: Settings) -> FastAPI:
         uploads_api.router,
         review_api.router,
         review_api.forms,
+        sharing_api.router,
+        sharing_api.forms,
         author.router,
         gallery.router,
         pages.router,
@@ -76,7 +79,7 @@ class Doors:
         self.settings, self.login, self.records = settings, login, records
         self.usage, self.faults = Usage(records.sessions), Faults(records.sessions)
         self.following = 0
-        self.reviews = Reviews(self)
+        self.reviews, self.sharing = Reviews(self), Sharing(records.sessions)
         self._runtime: Runtime | None = None
 
     def runtime(self) -> Runtime:
@@ -150,6 +153,7 @@ class Doors:
         row = await self.seen(request, principal, f"{project}/{slug}", "dashboard.take-down")
         await self.allow_change(request, principal, row, "dashboard.take-down")
         await run_in_threadpool(self.publisher().take_down, row)
+        await run_in_threadpool(self.sharing.withdraw_all, row)
         await self.note(request, principal.person.name, "dashboard.take-down", row.name, True, "")
 
     def change(self, person: Person | None, dashboard: Dashboard, visibility: Visibility = "project") -> Decision:

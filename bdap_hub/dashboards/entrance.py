@@ -17,17 +17,22 @@ from ..access import Decision, Person, PreviewRelease, ViewDashboard, decide
 from ..errors import NotAllowed, NotFound
 from ..settings import Settings
 from ..web import HubLogin
+from .guests import Guests
 from .keeper import Keeper
-from .records import Live, read_label
+from .records import NAME, Live, read_label
+from .sharing import Sharing
 from .tickets import Visitor, read_session
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, as the cookies of one dashboard's origin say; `person` while their login at the hub goes on."""
+    """Who asks, as the cookies of one dashboard's origin say: `person` while their login at the hub goes on, `invited`
+    while the link by which they came counts."""
 
     visitor: Visitor | None = None
     person: Person | None = None
+    link: int | None = None
+    invited: bool = False
 
     @property
     def name(self) -> str:
@@ -42,7 +47,10 @@ class Entrance:
         self.settings, self.keeper, self.login = settings, keeper, login
         self.key = settings.secret("signing")
         self.origin = urlsplit(settings.dashboards.origin)
-        self.cookie = "__Host-bdap-dashboard" if self.origin.scheme == "https" else "bdap-dashboard"
+        self.sharing = Sharing(keeper.records.sessions)
+        self.guests = Guests(self.key, self.sharing)
+        prefix = "__Host-" if self.origin.scheme == "https" else ""
+        self.cookie, self.guest_cookie = f"{prefix}bdap-dashboard", f"{prefix}bdap-guest"
 
     def host(self, connection: HTTPConnection) -> str:
         """The host name that was asked for."""
@@ -63,11 +71,14 @@ class Entrance:
     async def caller(self, connection: HTTPConnection, live: Live) -> Caller:
         """Who asks. Nobody is looked for where everybody may come in."""
         visitor = self.visitor(connection, live)
-        return Caller(visitor, None if live.open else await self._person(visitor))
+        if live.open:
+            return Caller(visitor)
+        link = None if live.preview else self.guests.link(live.key, _cookies(connection, self.guest_cookie))
+        return Caller(visitor, await self._person(visitor), link, await self._counts(live, link))
 
     async def check(self, connection: HTTPConnection, live: Live, caller: Caller) -> None:
         """NotAllowed, audited, unless they may open it now."""
-        decision = self._decide(live, caller.person)
+        decision = self._decide(live, caller.person, caller.invited)
         if not decision.entitled:
             await web.note(connection, caller.name, "dashboard.open", live.key, False, decision.reason)
             raise NotAllowed(f"you have no access to the dashboard {live.name}", "ask its owner to let you see it")
@@ -77,18 +88,34 @@ class Entrance:
         now = await run_in_threadpool(self.keeper.live, live.project, live.slug, live.version if live.preview else None)
         if now is None:
             return False
-        return self._decide(now, None if now.open else await self._person(caller.visitor)).entitled
+        person = None if now.open else await self._person(caller.visitor)
+        return self._decide(now, person, await self._counts(now, caller.link)).entitled
+
+    async def alias(self, connection: HTTPConnection) -> tuple[str, str] | None:
+        """(project, slug) that a short name, or `/project/slug/` at the dashboards' own address, leads to."""
+        host = self.host(connection)
+        if host == self.origin.hostname:
+            project, _, slug = connection.scope["path"].strip("/").partition("/")
+            found = read_label(f"{project}--{slug}")
+            return (found.project, found.slug) if found and found.version is None else None
+        label, _, rest = host.partition(".")
+        if rest != self.origin.hostname or not NAME.fullmatch(label):
+            return None
+        return await run_in_threadpool(self.sharing.alias, label)
 
     def visitor(self, connection: HTTPConnection, live: Live) -> Visitor | None:
         """The person whom the dashboard's cookie names."""
         return read_session(self.key, live.key, list(_cookies(connection, self.cookie)))
 
-    def _decide(self, live: Live, person: Person | None) -> Decision:
+    async def _counts(self, live: Live, link: int | None) -> bool:
+        return link is not None and await run_in_threadpool(self.guests.counts, live.id, link)
+
+    def _decide(self, live: Live, person: Person | None, invited: bool) -> Decision:
         """A preview's stronger login was asked for at the hub's door, where logins are known."""
         policy = entitlements.policy(self.settings, self.keeper.records.sessions)
         if live.preview:
             return decide(policy, person, PreviewRelease(live.project, live.owner, live.grants))
-        return decide(policy, person, ViewDashboard(live.name, live.visibility, live.project, live.grants))
+        return decide(policy, person, ViewDashboard(live.name, live.visibility, live.project, live.grants, invited))
 
     async def _person(self, visitor: Visitor | None) -> Person | None:
         """The person while their login at the hub goes on, as the hub says (cached for seconds)."""

@@ -8,18 +8,16 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import httpx
-from jinja2 import Environment, PackageLoader, select_autoescape
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
@@ -29,20 +27,19 @@ from ..database import connect
 from ..errors import BdapError, Busy, NotAllowed, NotFound
 from ..settings import Settings
 from ..web import HubLogin
+from .answers import OWN_CSP, Answers
 from .assets import Assets
 from .channels import Asked, Channels, Visit
+from .crowd import Crowd
 from .entrance import Caller, Entrance
+from .guests import SECRET_BYTES, SHARE_PATH, first_bytes, seconds_left
 from .keeper import Keeper
 from .proxy import allowed_path, fetch, forward, kernel_of
 from .records import Live, Records
 from .snapshots import STATIC, States
 from .tickets import TICKET_PATH, digest, make_session, redeem_ticket, safe_path
 
-OWN_CSP = (
-    "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
-)
 WAIT_SECONDS = 60.0  # so long a page that is shown waits for its release to start
-TITLES = {401: "Please open it again", 403: "Not allowed", 404: "Not found", 503: "Not available just now"}
 
 
 def create_gateway(settings: Settings) -> Starlette:
@@ -60,6 +57,7 @@ def create_gateway(settings: Settings) -> Starlette:
             Route("/_bdap/health", _health),
             Mount("/_bdap/static", StaticFiles(directory=Path(web.__file__).parent / "static")),
             Route(TICKET_PATH, gateway.redeem),
+            Route(SHARE_PATH, gateway.share, methods=["GET", "POST"]),
             Route("/{path:path}", gateway.serve, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
             WebSocketRoute("/{path:path}", gateway.serve_websocket),
         ],
@@ -75,11 +73,11 @@ async def _health(_request: Request) -> JSONResponse:
     return JSONResponse({"status": "ok"})
 
 
-class Gateway:
+class Gateway(Answers):
     """One dashboard per host name; the request's host decides which."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        super().__init__(settings)
         self.sessions = connect(settings.database)
         self.records = Records(self.sessions)
         self.login = HubLogin(settings, "dashboards")
@@ -87,18 +85,18 @@ class Gateway:
         self.entrance = Entrance(settings, self.keeper, self.login)
         self.snapshots, self.assets = self.keeper.snapshots, Assets()
         self.channels = Channels(settings)
+        self.crowd = Crowd(settings.dashboards.anonymous_visitors, settings.dashboards.anonymous_opens)
         self.key = settings.secret("signing")
         self.origin = urlsplit(settings.dashboards.origin)
         secure = self.origin.scheme == "https"
         self.begin = "__Host-bdap-begin" if secure else "bdap-begin"
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
         self.client = httpx.AsyncClient(timeout=httpx.Timeout(600, connect=10), trust_env=False, limits=limits)
-        self.templates = Environment(
-            loader=PackageLoader("bdap_hub.dashboards", "templates"), autoescape=select_autoescape(default=True)
-        )
 
     async def serve(self, request: Request) -> Response:
         """A dashboard's page or one of its files."""
+        if (found := await self.entrance.alias(request)) and request.method in ("GET", "HEAD"):
+            return self._elsewhere(request, *found)
         if self.entrance.host(request) == self.origin.hostname:
             return RedirectResponse(self._gallery(), 302)
         live = await self.entrance.live(request)
@@ -106,14 +104,54 @@ class Gateway:
             raise NotFound("dashboards have no such page", "open the dashboard's own address")
         is_page = request.scope["path"] == "/"
         caller = await self.entrance.caller(request, live)
-        if caller.person is None and not live.open:
+        if caller.person is None and not live.open and not caller.invited:
             return self._to_login(request, live) if is_page else self._plain(401, "log in first")
         await self.entrance.check(request, live, caller)
+        response = await self._seen(request, live, caller, is_page)
+        if is_page and not caller.name and response.status_code < 400:
+            self.crowd.sent(live.id, time.monotonic())
+        return self._framed(response, live)
+
+    async def _seen(self, request: Request, live: Live, caller: Caller, is_page: bool) -> Response:
+        """What somebody gets who may come in."""
+        if is_page and not caller.name and (crowded := await self._crowded(request, live)):
+            return crowded
         if kept := await self._kept(request, live):
             return kept
         if is_page and (full := await self._full(request, live, caller.name)):
             return full
         return await self._answer(request, live, is_page, caller.name)
+
+    async def share(self, request: Request) -> Response:
+        """A share link's page, whose script posts the secret behind the address's `#`, and what it is answered."""
+        live = await self.entrance.live(request)
+        if live.preview:
+            raise NotFound("versions that are not live are shared by no link", "share the dashboard")
+        if request.method != "POST":
+            page = self._page(200, live.title, "The dashboard is being opened.", script="share.js")
+            page.headers["Content-Security-Policy"] = f"{OWN_CSP}; script-src 'self'; connect-src 'self'"
+            return page
+        if request.headers.get("origin", "") + "/" != self._address(live):
+            raise NotAllowed("a page of another site may not open this link", "open the link itself")
+        secret = await first_bytes(request, SECRET_BYTES)
+        link = await run_in_threadpool(self.entrance.sharing.opened, live.id, secret)
+        if link is None:
+            await self._note(request, "dashboard.share-open", live.key, "no link that counts")
+            raise NotAllowed("this link does not open the dashboard any more", "ask who gave it to you for another")
+        await web.note(request, "", "dashboard.share-open", live.key, True, f"link {link.id}")
+        seconds = min(self.settings.identity.session_hours * 3600, seconds_left(link))
+        response = JSONResponse({"next": "/"}, headers={"Cache-Control": "no-store"})
+        cookie = self.entrance.guests.cookie(live.key, link.id, seconds)
+        self._set_cookie(response, self.entrance.guest_cookie, cookie, None)
+        return self._own(response)
+
+    def _elsewhere(self, request: Request, project: str, slug: str) -> Response:
+        """A short name leads to the dashboard's own address: it is one origin, with one set of cookies."""
+        at_own = self.entrance.host(request) == self.origin.hostname  # there the path named the dashboard
+        path = "/" if at_own else safe_path(request.scope["path"])
+        query = f"?{request.url.query}" if request.url.query else ""
+        address = self.settings.dashboards.address(project, slug).rstrip("/") + path + query
+        return self._own(RedirectResponse(address, 302, {"Cache-Control": "no-store"}))
 
     async def _kept(self, request: Request, live: Live) -> Response | None:
         """What the snapshot holds: the page as nobody has asked it anything, and files with a hash in their address."""
@@ -125,11 +163,11 @@ class Gateway:
             answer.background = BackgroundTask(
                 self.keeper.visited, live, self._who(request, live)
             )  # nobody waits for it
-            return self._dressed(live, answer)
+            return self._dressed(answer)
         if not STATIC.fullmatch(path) or not Assets.wants(request):
             return None
         asset = self.assets.get(release, request) or await run_in_threadpool(self.snapshots.file, release, path)
-        return self._dressed(live, asset.answer(request)) if asset else None
+        return self._dressed(asset.answer(request)) if asset else None
 
     async def _full(self, request: Request, live: Live, person: str) -> Response | None:
         """A page that waits for room, where this visitor has as many kernels as one may have."""
@@ -138,6 +176,20 @@ class Gateway:
             return None
         await self._note(request, "dashboard.open", live.name, why, person)
         message = "Many dashboards are open from your address. This page opens by itself once some are closed."
+        return self._page(503, live.title, message, refresh=10)
+
+    async def _crowded(self, request: Request, live: Live) -> Response | None:
+        """A page that waits for room, where too many without an account are there."""
+        why, limits = "", self.settings.dashboards
+        address, now = web.client_address(request), time.monotonic()
+        if self.crowd.full(live.id, now):
+            why = f"{limits.anonymous_visitors} visitors without an account are there"
+        elif self.crowd.too_soon(address, now):
+            why = f"{limits.anonymous_opens} opens in a minute from the address {address}"
+        if not why:
+            return None
+        await self._note(request, "dashboard.open", live.key, why)
+        message = "Many people are looking at it. This page opens it by itself as soon as there is room."
         return self._page(503, live.title, message, refresh=10)
 
     async def serve_websocket(self, socket: WebSocket) -> None:
@@ -159,7 +211,7 @@ class Gateway:
         visit = Visit(live.release, kernel, web.client_address(socket), caller.name)
         page = await run_in_threadpool(self.snapshots.page, live.release)
         try:
-            with self.channels.seat(visit), self.keeper.watching(live):
+            with self._place(live, caller), self.channels.seat(visit), self.keeper.watching(live):
                 if target is None and page is not None:
                     target = await self.channels.waiting(socket, self.keeper.until(live, WAIT_SECONDS))
                 if target is None:
@@ -171,6 +223,17 @@ class Gateway:
         except Busy as error:
             await self._note(socket, "dashboard.websocket", live.name, error.message, visit.person)
             await socket.close(1013)
+
+    @contextlib.contextmanager
+    def _place(self, live: Live, caller: Caller) -> Iterator[None]:
+        """Somebody without an account needs one on the dashboard; Busy where there is none."""
+        if caller.person is not None:
+            yield
+            return
+        with self.crowd.there(live.id, time.monotonic) as there:
+            if not there:
+                raise Busy("too many visitors without an account are there", "open it again later", retry_after=10)
+            yield
 
     def _asked(self, socket: WebSocket, live: Live, caller: Caller, visit: Visit, states: States) -> Asked:
         identity = self.settings.identity
@@ -201,15 +264,6 @@ class Gateway:
         response.delete_cookie(self.begin, path="/")
         return self._own(response)
 
-    async def on_error(self, request: Request, error: Exception) -> Response:
-        """A refusal as a readable page, or as JSON for programs."""
-        assert isinstance(error, BdapError)
-        if "text/html" not in request.headers.get("accept", ""):
-            return self._own(JSONResponse(error.public(), error.status))
-        title = TITLES.get(error.status, "That did not work")
-        message = error.message[:1].upper() + error.message[1:] + "."
-        return self._page(error.status, title, message, error.remedy, code=error.status)
-
     async def _answer(self, request: Request, live: Live, is_page: bool, person: str) -> Response:
         address = await self.keeper.address(live)
         if address is None and STATIC.fullmatch(request.scope["path"]):  # of a page that is shown already
@@ -226,11 +280,7 @@ class Gateway:
         except httpx.HTTPError:
             self.keeper.lost(live)
             return await self._starting(live) if is_page else self._plain(503, "the dashboard is starting")
-        return self._dressed(live, response)
-
-    def _dressed(self, _live: Live, response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = self._csp()
-        return self._guard(response)
+        return self._dressed(response)
 
     async def _stream(self, request: Request, _live: Live, address: str) -> Response:
         return await forward(self.client, request, address)
@@ -282,48 +332,3 @@ class Gateway:
 
     def _address(self, live: Live) -> str:
         return self.settings.dashboards.address(live.project, live.slug, live.version if live.preview else None)
-
-    def _gallery(self) -> str:
-        return f"{self.settings.hub.public_url}{self.login.prefix}"
-
-    def _page(
-        self, status: int, title: str, message: str, remedy: str = "", refresh: int = 0, code: int = 0
-    ) -> Response:
-        values: dict[str, Any] = {
-            "title": title,
-            "message": message,
-            "remedy": remedy,
-            "refresh": refresh,
-            "code": code,
-        }
-        html = self.templates.get_template("gateway.html").render(
-            platform=self.settings.hub.platform_name, gallery=self._gallery(), **values
-        )
-        response = HTMLResponse(html, status, {"Cache-Control": "no-store"})
-        if refresh:
-            response.headers["Retry-After"] = str(refresh)
-        return self._own(response)
-
-    def _plain(self, status: int, text: str) -> Response:
-        return self._own(Response(text, status, {"Cache-Control": "no-store"}, "text/plain"))
-
-    def _own(self, response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = OWN_CSP
-        return self._guard(response)
-
-    def _guard(self, response: Response) -> Response:
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "same-origin"
-        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-        return response
-
-    def _csp(self) -> str:
-        """Scripts, styles and fonts from the dashboard's own origin only; pictures (map tiles) from anywhere."""
-        more = " ".join(self.settings.dashboards.script_origins)
-        calls = f"{self.settings.hub.public_url} {more}"
-        return (
-            f"default-src 'self' data: blob: {more}; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob: {more}; "
-            f"style-src 'self' 'unsafe-inline' {more}; img-src * data: blob:; connect-src 'self' data: blob: {calls}; "
-            "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; frame-ancestors 'self'"
-        )

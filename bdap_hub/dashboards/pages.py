@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from ..access import Administer, Decision, Person, PreviewRelease, ViewDashboard, decide, decides_on_members
 from ..errors import NotAllowed, NotFound, NotLoggedIn
 from ..web import Principal, page
-from . import author, shelf, words
+from . import author, sharing_api, shelf, words
 from .records import Live
 from .tables import Dashboard
 from .tickets import TICKET_PATH, Visitor, make_ticket, parse_target
@@ -45,13 +45,15 @@ async def dashboard(request: Request, project: str, slug: str, days: int = 30, v
             raise NotLoggedIn("log in to see this dashboard's page", "log in")
         raise NotFound(f"there is no dashboard {project}/{slug}", "look in the gallery for its address")
     entry = next(iter(await run_in_threadpool(shelf.entries, doors.records.sessions, project, slug)), shelf.Entry(row))
+    changes = doors.change(person, row).entitled
     return page(
         request,
         "dashboard.html",
         person=_viewer(request, visitor),
         card=_card(request, row, person),
         versions=_versions(request, row, person),
-        changes=doors.change(person, row).entitled,
+        changes=changes,
+        sharing=await run_in_threadpool(sharing_api.view, request, row) if changes else None,
         public_asks=row.visibility != "public" and doors.change(person, row, "public").step_up,
         own=await run_in_threadpool(author.view, request, entry, days, version)
         if author.is_author(doors, person, row)

@@ -207,6 +207,25 @@ class DashboardsSettings(ServiceSettings):
     kernels_per_person: int = Field(40, ge=1, description="Kernels that pages of one person may have at once.")
     socket_hours: float = Field(12, gt=0, description="A page's connection ends then; it connects anew.")
 
+    share_link_days: int = Field(
+        90, ge=1, description="Days that a link for people without an account counts, at most."
+    )
+    reserved_aliases: tuple[str, ...] = Field(
+        ("admin", "api", "auth", "dashboards", "help", "hub", "login", "mail", "static", "status", "www"),
+        description="Short names that no dashboard gets.",
+    )
+    anonymous_visitors: int = Field(
+        500, ge=1, description="Visitors without an account at once per dashboard; others see a page that waits."
+    )
+    anonymous_opens: int = Field(
+        120, ge=1, description="Dashboards opened in a minute without an account from one address; others wait."
+    )
+
+    def alias_address(self, alias: str) -> str:
+        """Where a short name of a dashboard is asked for."""
+        parts = urlsplit(self.origin)
+        return f"{parts.scheme}://{alias}.{parts.netloc}/"
+
     def address(self, project: str, slug: str, version: int | None = None) -> str:
         """The public address of a dashboard, or of the preview of a version of it: its own origin."""
         parts, preview = urlsplit(self.origin), "" if version is None else f"--v{version}"
