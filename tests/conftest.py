@@ -94,6 +94,7 @@ def make_settings(folder: Path, **sections: dict[str, Any]) -> Settings:
             "port": free_port(),
             "gateway_port": gateway,
             "origin": f"http://dashboards.localhost:{gateway}",
+            "painter": "",  # drawing takes seconds: its own tests turn it on
         },
         "admin": {"port": free_port()},
     }

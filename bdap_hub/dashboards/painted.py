@@ -34,6 +34,7 @@ CASED = {"viewbox": "viewBox", "preserveaspectratio": "preserveAspectRatio", "gr
          "radialgradient": "radialGradient"}  # fmt: skip
 PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+")
 LOCAL = re.compile(r"url\(\s*[\"']?#[\w-]+[\"']?\s*\)")
+FRAME = '<div inert aria-hidden="true" style="max-width:100%;overflow:hidden">{}</div>'
 PLACE = re.compile(r'<div class="bdap-widget"[^>]*>')
 
 
@@ -54,7 +55,7 @@ def embed(page: str, places: list[str]) -> str:
         return page
     parts, at = [], 0
     for match, painted in zip(found, places, strict=True):
-        parts += [page[at : match.end()], f'<div inert aria-hidden="true">{painted}</div>' if painted else ""]
+        parts += [page[at : match.end()], FRAME.format(painted) if painted else ""]
         at = match.end()
     return "".join([*parts, page[at:]])
 

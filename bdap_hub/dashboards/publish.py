@@ -14,6 +14,7 @@ from ..web import HubLogin
 from .bundle import Bundle, store_bundle
 from .manifest import NAME, NOTHING, Manifest, check
 from .means import means
+from .painter import make_painter, portray
 from .progress import Tell, silent
 from .records import Live, Records, check_slug, release_name
 from .review import settle
@@ -104,7 +105,9 @@ class Publisher:
         try:
             try_out(self.runtime, launch, tell)
             dashboard = before or _dashboard(wish, person)
-            release = self.records.add(dashboard, _release(wish, version, bundle, person, manifest))
+            made = _release(wish, version, bundle, person, manifest)
+            made.thumbnail = self._portray(name, tell)
+            release = self.records.add(dashboard, made)
             if not draft:
                 settle(self.records, entitlements.policy(self.settings, self.records.sessions), dashboard, release)
             return self.records.release(dashboard, version)
@@ -123,6 +126,11 @@ class Publisher:
         self.records.retire(dashboard)
         for release in self.records.releases(dashboard):
             self.runtime.stop(release_name(dashboard.project, dashboard.slug, release.version))
+
+    def _portray(self, name: str, tell: Tell) -> str:
+        tell("drawing its picture")
+        address = self.runtime.address(name)
+        return portray(self.settings, make_painter(self.settings), name, address) if address else ""
 
     def _launch(self, name: str, dashboard: str, project: str, folder: Path, manifest: Manifest) -> Launch:
         policy = entitlements.policy(self.settings, self.records.sessions)

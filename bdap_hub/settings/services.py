@@ -183,6 +183,11 @@ class DashboardsSettings(ServiceSettings):
     images: tuple[DashboardImageSettings, ...] = Field(
         (), description="Further images that a manifest may name: name, reference, and projects."
     )
+    painter: str = Field(
+        "bdap/painter:latest",
+        description="Image that draws pictures of dashboards, where it is built (with engine=process: the host's "
+        "Chromium); empty: none are drawn.",
+    )
     memory: str = "1G"
     cpus: float = 1.0
     most_memory: Bytes = Field("4G", description="A manifest may ask for so much memory.")

@@ -33,7 +33,9 @@ def hashes() -> dict[str, str]:
 
 def test_parents_come_before_children(checkout: Path) -> None:
     names = recipes.names()
-    assert {"tools", "base", "lab", "lab-vois", "dashboard", "dashboard-vois", "gpu", "hub", "udf"} <= set(names)
+    assert {"tools", "base", "lab", "lab-vois", "dashboard", "dashboard-vois", "gpu", "hub", "udf", "painter"} <= set(
+        names
+    )
     for name in names:
         assert all(names.index(parent) < names.index(name) for parent in recipes.recipe(name).parents)
 
@@ -61,7 +63,7 @@ EVERYTHING = {"tools", "base", "lab", "dashboard", "dashboard-vois", "gpu", "lab
 CHANGES = {
     "a lock": (append, "images/lab/requirements.lock", {"lab", "gpu", "lab-vois"}),
     "a Dockerfile": (append, "images/dashboard/Dockerfile", {"dashboard", "dashboard-vois"}),
-    "a tool": (append, "images/tools/install-locked", EVERYTHING | {"builder"}),
+    "a tool": (append, "images/tools/install-locked", EVERYTHING | {"builder", "painter"}),
     "a mode": (make_executable, "images/base/verify.py", EVERYTHING - {"tools"}),
     "a new file": (append, "images/hub/note", {"hub"}),
     "the notebook library": (append, "extensions/bdap/pyproject.toml", EVERYTHING - {"tools"}),

@@ -1,0 +1,163 @@
+"""Opens one page in a headless Chromium and says, as JSON on standard output, what it looks like.
+
+Standard library only: it runs beside the browser, in the painter's container. Arguments: the browser, the address, a
+scratch folder. The browser has no door to anything but that address, and is spoken to by a pipe.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from urllib.parse import urlsplit
+
+SECONDS = 45.0
+WIDTH, HEIGHT = 1280, 800
+OPTIONS = (
+    "--headless=new", "--no-sandbox", "--remote-debugging-pipe", "--disable-dev-shm-usage", "--disable-gpu",
+    "--no-zygote", "--hide-scrollbars", "--disable-breakpad", "--disable-crash-reporter", "--no-first-run",
+    "--disable-extensions", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--font-render-hinting=none", "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+    f"--window-size={WIDTH},{HEIGHT}",
+    # Nothing but the one address is reached: all else goes to a proxy that is not there, and names have no addresses.
+    "--proxy-server=http://127.0.0.1:9", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)  # fmt: skip
+READY = """(() => {
+  const stage = document.documentElement.dataset.stage;
+  if (document.getElementById('bdap-stage')) return stage === 'ready' || stage === 'failed';
+  const waits = document.getElementById('loading');
+  return document.readyState === 'complete' && (!waits || getComputedStyle(waits).display === 'none');
+})()"""
+SETTLED = """(() => new Promise(done => {
+  const images = () => [...document.images].filter(one => !one.complete).length;
+  const from = Date.now();
+  const enough = () => (images() === 0 && Date.now() - from > 700) || Date.now() - from > 6000;
+  const look = () => enough() ? done(true) : setTimeout(look, 100);
+  look();
+}))()"""
+# Each widget's place with what style sheets say written into it, and canvases as pictures.
+PLACES = """(() => {
+  const plain = document.createElement('iframe');
+  document.body.appendChild(plain);
+  const names = ['display', 'position', 'box-sizing', 'width', 'height', 'min-width', 'min-height', 'max-width',
+    'margin', 'padding', 'border', 'border-radius', 'background-color', 'color', 'font', 'text-align', 'line-height',
+    'white-space', 'flex', 'flex-direction', 'flex-wrap', 'align-items', 'align-self', 'justify-content', 'gap',
+    'grid-area', 'grid-template-columns', 'grid-template-rows', 'top', 'left', 'right', 'bottom', 'transform',
+    'overflow', 'opacity', 'visibility', 'z-index', 'box-shadow', 'fill', 'stroke', 'stroke-width', 'fill-opacity',
+    'stroke-opacity', 'text-anchor'];
+  const bare = new Map();
+  const usual = tag => {
+    if (!bare.has(tag)) {
+      const one = plain.contentDocument.body.appendChild(plain.contentDocument.createElement(tag));
+      const style = plain.contentWindow.getComputedStyle(one);
+      bare.set(tag, Object.fromEntries(names.map(name => [name, style.getPropertyValue(name)])));
+    }
+    return bare.get(tag);
+  };
+  const paint = node => {
+    if (node.nodeType === 3) return document.createTextNode(node.data);
+    if (node.nodeType !== 1 || ['SCRIPT', 'STYLE', 'IFRAME'].includes(node.tagName)) return null;
+    const style = getComputedStyle(node);
+    if (style.display === 'none') return null;
+    let made;
+    if (node.tagName === 'CANVAS') {
+      made = document.createElement('img');
+      try { made.src = node.toDataURL(); } catch (_) { /* of another origin */ }
+    } else {
+      made = node.cloneNode(false);
+    }
+    const known = usual(node.tagName.toLowerCase());
+    made.setAttribute('style', names.filter(name => style.getPropertyValue(name) !== known[name])
+      .map(name => `${name}:${style.getPropertyValue(name)}`).join(';'));
+    if ('value' in node && node.tagName === 'INPUT') made.setAttribute('value', node.value);
+    for (const child of node.childNodes) { const one = paint(child); if (one) made.appendChild(one); }
+    return made;
+  };
+  const found = [...document.querySelectorAll('.bdap-widget')].map(place =>
+    [...place.childNodes].map(paint).filter(Boolean).map(one => one.outerHTML || one.data).join(''));
+  plain.remove();
+  return found;
+})()"""
+
+
+class Browser:
+    """Chromium, by the DevTools protocol over a pipe."""
+
+    def __init__(self, program: str, address: str, scratch: str) -> None:
+        to_read, self._say = os.pipe()
+        self._hear, to_write = os.pipe()
+        place = urlsplit(address).netloc
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", f'exec "$@" 3<&{to_read} 4>&{to_write}', "sh", program, *OPTIONS,
+             f"--user-data-dir={scratch}", f"--proxy-bypass-list=<-loopback>;{place}", "about:blank"],
+            pass_fds=(to_read, to_write),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        os.close(to_read)
+        os.close(to_write)
+        self._number, self._rest, self._session = 0, b"", ""
+
+    def call(self, method: str, **params: object) -> dict:
+        """The result of one command."""
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": params}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._say, json.dumps(message).encode() + b"\0")
+        while (answer := self._next()).get("id") != self._number:
+            pass
+        if "error" in answer:
+            raise RuntimeError(f"{method}: {answer['error'].get('message')}")
+        return answer["result"]
+
+    def attach(self) -> None:
+        """Speak to a new page from now on."""
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+
+    def value(self, script: str) -> object:
+        """What a script of ours comes to."""
+        found = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        return found["result"].get("value")
+
+    def end(self) -> None:
+        """Kill it: nothing of it is to be kept."""
+        self._process.kill()
+        self._process.wait()
+
+    def _next(self) -> dict:
+        while b"\0" not in self._rest:
+            if not select.select([self._hear], [], [], SECONDS)[0]:
+                raise RuntimeError("the browser does not answer")
+            if not (part := os.read(self._hear, 2**20)):
+                raise RuntimeError("the browser ended")
+            self._rest += part
+        message, _, self._rest = self._rest.partition(b"\0")
+        return json.loads(message)
+
+
+def look(program: str, address: str, scratch: str) -> dict:
+    """The page's picture (base64 of a PNG) and the markup of its widgets' places."""
+    browser, deadline = Browser(program, address, scratch), time.monotonic() + SECONDS
+    try:
+        browser.attach()
+        screen = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": 0.5, "mobile": False}
+        browser.call("Emulation.setDeviceMetricsOverride", **screen)
+        browser.call("Page.navigate", url=address)
+        while not browser.value(READY) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        ready = browser.value(READY)
+        browser.value(SETTLED)
+        picture = browser.call("Page.captureScreenshot", format="png")["data"]
+        return {"ready": bool(ready), "picture": picture, "places": browser.value(PLACES)}
+    finally:
+        browser.end()
+
+
+if __name__ == "__main__":
+    print(json.dumps(look(*sys.argv[1:4])))
