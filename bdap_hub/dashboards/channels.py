@@ -14,6 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import websockets
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
@@ -146,7 +147,7 @@ async def _to_visitor(socket: WebSocket, kernel: ClientConnection, sieve: Sieve)
 
 
 async def _watch(asked: Asked) -> None:
-    """Returns when the visitor may no longer look, or nobody could say for too long (the hub is away)."""
+    """Returns when the visitor may no longer look, or nobody could say for too long (hub or database are away)."""
     sure = time.monotonic()
     while True:
         await asyncio.sleep(asked.pace)
@@ -154,6 +155,6 @@ async def _watch(asked: Asked) -> None:
             if not await asked.still_allowed():
                 return
             sure = time.monotonic()
-        except Unavailable:
+        except (Unavailable, SQLAlchemyError):
             if time.monotonic() - sure > asked.patience:
                 return

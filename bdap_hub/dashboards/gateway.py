@@ -6,6 +6,7 @@ It holds no rule of its own (access decides) and no secret reaches the dashboard
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import httpx
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
@@ -24,7 +26,7 @@ from starlette.websockets import WebSocket
 
 from .. import web
 from ..database import connect
-from ..errors import BdapError, Busy, NotAllowed, NotFound
+from ..errors import BdapError, Busy, NotAllowed, NotFound, Unavailable
 from ..settings import Settings
 from ..web import HubLogin
 from .answers import OWN_CSP, Answers
@@ -39,6 +41,7 @@ from .records import Live, Records
 from .snapshots import STATIC, States
 from .tickets import TICKET_PATH, digest, make_session, redeem_ticket, safe_path
 
+log = logging.getLogger("bdap.gateway")
 WAIT_SECONDS = 60.0  # so long a page that is shown waits for its release to start
 
 
@@ -61,7 +64,7 @@ def create_gateway(settings: Settings) -> Starlette:
             Route("/{path:path}", gateway.serve, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
             WebSocketRoute("/{path:path}", gateway.serve_websocket),
         ],
-        exception_handlers={BdapError: gateway.on_error},
+        exception_handlers={BdapError: gateway.on_error, SQLAlchemyError: gateway.on_lost_database},
         lifespan=lifespan,
     )
     app.state.gateway, app.state.sessions, app.state.settings = gateway, gateway.sessions, settings
@@ -208,6 +211,9 @@ class Gateway(Answers):
             await self._note(socket, "dashboard.websocket", self.entrance.host(socket), error.message)
             await socket.close(1008)
             return
+        except SQLAlchemyError:
+            await socket.close(1013)  # the page tries again
+            return
         visit = Visit(live.release, kernel, web.client_address(socket), caller.name)
         page = await run_in_threadpool(self.snapshots.page, live.release)
         try:
@@ -222,6 +228,8 @@ class Gateway(Answers):
                 await self.channels.join(socket, target, visit, asked)
         except Busy as error:
             await self._note(socket, "dashboard.websocket", live.name, error.message, visit.person)
+            if page is not None:  # it reads why
+                await socket.accept()
             await socket.close(1013)
 
     @contextlib.contextmanager
@@ -248,6 +256,11 @@ class Gateway(Answers):
             refused,
             states,
         )
+
+    async def on_lost_database(self, request: Request, error: Exception) -> Response:
+        """Who looks already goes on; who comes now is asked to come again."""
+        log.warning("the database does not answer: %s", type(error).__name__)
+        return await self.on_error(request, Unavailable("the platform's database does not answer", "try again soon"))
 
     async def redeem(self, request: Request) -> Response:
         """Exchanges a ticket for the dashboard's own cookie."""

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from ..errors import BdapError
@@ -107,7 +108,8 @@ class Keeper:
             yield
         finally:
             self._watched[live.release] -= 1
-            self.records.seen(live)
+            with contextlib.suppress(SQLAlchemyError):  # counts for when it is stopped
+                self.records.seen(live)
 
     async def start(self, live: Live) -> str:
         """Begin to start the release, or go on waiting; a sentence if that failed within the last minute."""

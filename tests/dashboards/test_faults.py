@@ -1,206 +1,153 @@
-"""The last error of a dashboard: found in its log or its end, told once, and to its author alone."""
+"""What breaks while somebody looks: the release, the gateway, the database. Nothing that is live is lost.
+
+A publication that is killed on its way is in test_killed.py.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
+import shutil
 import signal
+import tempfile
 import time
-from datetime import timedelta
-from email import message_from_bytes, policy
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
 
-from bdap_hub.dashboards.faults import DashboardFault, Faults, last_trace
-from bdap_hub.dashboards.records import Live, Records
-from bdap_hub.dashboards.tables import Dashboard, Release, now
+from bdap_hub.dashboards.gateway import create_gateway
+from bdap_hub.dashboards.records import Records
+from bdap_hub.dashboards.tables import Dashboard, Release
 from bdap_hub.database import connect
-from bdap_hub.identity.tables import Account
 from bdap_hub.settings import Settings
+from tests import postgres
+from tests.serving import Services
 
-from .conftest import Platform, notebook
+from ..conftest import free_port
+from .conftest import Platform
+from .talking import answered, comm, heard, kernel_in, said, states, to_gateway
+from .test_snapshots import KERNEL, StandIn
 
-CELL = """[Voila] Executing notebook
-[Voila] ERROR | Error at server while executing cell: {'source': 'read()'}
-    Traceback (most recent call last):
-      File "/opt/nbclient/client.py", line 918, in _check_raise_for_error
-    nbclient.exceptions.CellExecutionError: An error occurred while executing the following cell:
-    ------------------
-    token = "ghp_abcdefghijklmnopqrstuvwxyz0123456789"
-    ------------------
-
-    \x1b[0;31m---------------------------------------------------------------------------\x1b[0m
-    \x1b[0;31mValueError\x1b[0m                                Traceback (most recent call last)
-    Cell In[1], line 2
-          1 token = "ghp_abcdefghijklmnopqrstuvwxyz0123456789"
-    ----> 2 raise ValueError("no such band: B99")
-    ValueError: no such band: B99
-[Voila] 200 GET /
-"""
-CALLBACK = """Traceback (most recent call last):
-  File "app.py", line 3, in show
-KeyError: 'B01'
-"""
-GONE = Path("/nonexistent")
+OPEN, RELEASE = "agriculture--shown-public", "agriculture--shown-public--v1"
 
 
-@pytest.mark.parametrize(
-    ("log", "reason", "first", "last"),
-    [
-        (CELL, "cell", "-----", "ValueError: no such band: B99"),
-        (CELL + CALLBACK, "error", "Traceback", "KeyError: 'B01'"),
-        (CALLBACK, "error", "Traceback", "KeyError: 'B01'"),
-        (f"{CALLBACK}[Voila] 200 GET /\n2026-11-29 18:00:00 all is well\n", "error", "Traceback", "KeyError: 'B01'"),
-    ],
-)  # fmt: skip
-def test_the_last_traceback_of_a_log(log: str, reason: str, first: str, last: str) -> None:
-    found = last_trace(log)
-    assert found is not None and found.reason == reason
-    assert found.text.startswith(first) and found.text.splitlines()[-1].strip() == last
-    assert "ghp_" not in found.text and "\x1b" not in found.text
+def _within(seconds: float, true: Callable[[], Any]) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if true():
+            return True
+        time.sleep(0.3)
+    return False
 
 
-def test_a_log_without_errors_has_none() -> None:
-    assert last_trace("[Voila] Serving notebook\nTraceback of the plane: none\n") is None
-    assert last_trace("") is None
+def _process(platform: Platform) -> int:
+    entry = platform.settings.var.resolve() / "dashboards" / "run" / f"{RELEASE}.json"
+    return int(json.loads(entry.read_text())["pid"])
+
+
+async def test_a_release_that_is_killed_comes_again_and_takes_nobody_else_with_it(platform: Platform, published: Any):
+    published("public")
+    other = platform.publish("ana", "beside", visibility="public")
+    assert other.status_code == 201
+    shown = await asyncio.to_thread(lambda: _within(60, lambda: platform.open(OPEN).status_code == 200))
+    assert shown
+    killed = f"/api/kernels/{kernel_in(platform.open(OPEN).text)}/channels?session_id=s"
+    stays = f"/api/kernels/{kernel_in(platform.open('agriculture--beside').text)}/channels?session_id=s"
+    async with to_gateway(platform, OPEN, killed) as lost, to_gateway(platform, "agriculture--beside", stays) as kept:
+        assert await answered(lost) and await answered(kept)
+        before = _process(platform)
+        os.killpg(before, signal.SIGKILL)
+        with pytest.raises(ConnectionClosed):
+            async with asyncio.timeout(30):
+                while True:
+                    await lost.recv()
+        assert await answered(kept)
+    assert await asyncio.to_thread(lambda: _within(60, lambda: "Fields of wheat" in platform.open(OPEN).text))
+    assert _process(platform) != before
+    assert platform.gateway.records.live("agriculture", "shown-public").version == 1  # type: ignore[union-attr]
+
+
+async def test_a_gateway_that_starts_again_finds_releases_and_visitors_their_kernels(
+    platform: Platform, published: Any
+):
+    published("public")
+    assert await asyncio.to_thread(lambda: _within(60, lambda: platform.open(OPEN).status_code == 200))
+    path = f"/api/kernels/{kernel_in(platform.open(OPEN).text)}/channels?session_id=s"
+    async with to_gateway(platform, OPEN, path) as socket:
+        found = await states(socket)
+        slider = next(one for one, state in found.items() if state.get("description") == "n")
+        await answered(socket, comm(slider, method="update", state={"value": 7}))
+        process, port = _process(platform), platform.settings.dashboards.gateway_port
+        await asyncio.to_thread(platform.hub.services.stop, port)
+    again = create_gateway(platform.settings)
+    await asyncio.to_thread(platform.hub.serve, again, port)
+    platform.gateway = again.state.gateway
+    async with to_gateway(platform, OPEN, path) as socket:
+        assert (await states(socket))[slider]["value"] == 7  # the same kernel, with what the visitor did
+    assert _process(platform) == process
 
 
 @pytest.fixture
-def live(database_url: str) -> Live:
-    """A dashboard that could break, in SQLite and in PostgreSQL."""
-    records = Records(connect(database_url))
-    row = Dashboard(project="agriculture", slug="crops", title="Crops", visibility="public", owner="ana", version=0)
-    words = {"title": "Crops", "visibility": "public"}
-    records.add(row, Release(version=1, bundle="0" * 64, entry="index.ipynb", publisher="ana", **words))
-    records.make_live(row, 1)
-    found = records.live("agriculture", "crops")
-    assert found is not None
-    return found
-
-
-def _told_ago(faults: Faults, live: Live, minutes: int) -> None:
-    with faults.sessions.begin() as session:
-        row = session.get_one(DashboardFault, live.id)
-        row.told = now() - timedelta(minutes=minutes)
-
-
-def test_a_break_is_told_once_an_hour(database_url: str, live: Live) -> None:
-    one, other = (Faults(connect(database_url)) for _ in range(2))
-    assert one.due() == []
-    one.in_log(live, CELL, GONE)
-    other.in_log(live, CELL, GONE)  # another gateway finds it, too
-    assert one.due() == [live.id] and other.due() == [] and one.due() == []
-    one.in_log(live, CELL, GONE)
-    _told_ago(one, live, 61)
-    assert one.due() == [live.id]  # it happened after the last letter, which is an hour old now
-    for minutes, due in ((59, []), (61, [live.id])):
-        one.keep(live, "start", "no module named earth")
-        _told_ago(one, live, minutes)
-        one.keep(live, "start", "no module named earth")
-        assert one.due() == due
-    one.untold(live.id)
-    assert other.due() == [live.id]
-    one.in_log(live, CALLBACK, GONE)  # an error, but visitors still see the dashboard
-    one.untold(live.id)
-    found = one.last(live.id)
-    assert one.due() == [] and found is not None and found.trace.endswith("KeyError: 'B01'")
-
-
-def test_of_a_cell_its_author_sees_number_and_source(database_url: str, live: Live, tmp_path: Path) -> None:
-    source = 'token = "ghp_abcdefghijklmnopqrstuvwxyz0123456789"\nraise ValueError("no such band: B99")'
-    (tmp_path / "index.ipynb").write_bytes(notebook("1", source))
-    said = "\n".join(line.removeprefix("    ") for line in CELL.splitlines())
-    log = said.replace('token = "ghp_abcdefghijklmnopqrstuvwxyz0123456789"\n-', f"{source}\n-")
-    faults = Faults(connect(database_url))
-    faults.in_log(live, log, tmp_path)
-    found = faults.last(live.id)
-    assert found is not None and found.trace.startswith("Code cell 2 of index.ipynb:")
-    assert found.trace.endswith("ValueError: no such band: B99") and "ghp_" not in found.trace
-
-
-def _with_address(platform: Platform, email: str) -> None:
-    platform.hub.browser("ana")  # who was there once has an account
-    with connect(platform.settings.database).begin() as session:
-        session.get_one(Account, "ana").email = email
-
-
-def _letters(platform: Platform) -> list[Any]:
-    files = sorted((platform.settings.var / "mail").glob("*.eml"))
-    return [message_from_bytes(file.read_bytes(), policy=policy.default) for file in files]
-
-
-def _eventually_letters(platform: Platform, count: int) -> list[Any]:
-    deadline = time.monotonic() + 20
-    while len(found := _letters(platform)) < count and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return found
-
-
-def test_its_author_is_written_to_when_it_ends_by_itself(platform: Platform) -> None:
-    assert platform.publish("ana", "breaks", notebook("1"), visibility="public").status_code == 201
-    _with_address(platform, "ana@example.eu")
-    keeper, before = platform.gateway.keeper, len(_letters(platform))
-    keeper.clean_up()
-    asyncio.run(_tell(platform))
-    assert len(_letters(platform)) == before  # nothing happened yet
-    entry = json.loads((platform.settings.var / "dashboards/run/agriculture--breaks--v1.json").read_text())
-    os.killpg(int(entry["pid"]), signal.SIGKILL)
-    deadline = time.monotonic() + 20
-    while keeper._engine().address("agriculture--breaks--v1") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    keeper.clean_up()
-    asyncio.run(_tell(platform))
-    (letter,) = _eventually_letters(platform, before + 1)[before:]
-    assert letter["To"] == "ana@example.eu" and "agriculture/breaks is broken" in letter["Subject"]
-    assert f"{platform.hub.url}/services/dashboards/d/agriculture/breaks" in letter.get_content()
-    keeper.clean_up()
-    asyncio.run(_tell(platform))
-    assert len(_letters(platform)) == before + 1
-
-
-async def _tell(platform: Platform) -> None:
-    """As the gateway does in its rounds, with a client of this event loop."""
-    login = platform.gateway.keeper.login
-    client, login.client = login.client, httpx.AsyncClient(trust_env=False)
+def alone(settings: Settings) -> Iterator[tuple[Settings, StandIn, Path, Services]]:
+    """Where a gateway is to have a database server of its own; a public release that a stand-in is."""
+    if postgres.programs() is None:
+        pytest.skip("there is no PostgreSQL: `make test` installs it, or `apt-get install postgresql`")
+    folder, services, port = Path(tempfile.mkdtemp(prefix="bdap-pg-")), Services(), free_port()
+    release = StandIn(port)
+    services.serve(release.app(), port)
     try:
-        await platform.gateway.keeper.tell()
+        yield settings, release, folder, services
     finally:
-        await login.client.aclose()
-        login.client = client
+        services.end()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.parametrize(
-    ("service", "body", "status"),
-    [
-        ("dashboards", {"person": "ana", "dashboard": "agriculture/crops", "reason": "start"}, 200),
-        ("dashboards", {"person": "nobody", "dashboard": "agriculture/crops", "reason": "start"}, 404),
-        ("dashboards", {"person": "ana", "dashboard": "agriculture/crops", "reason": "Buy gold"}, 400),
-        ("dashboards", {"person": "ana", "dashboard": "gold/crops?x=1", "reason": "start"}, 400),
-        ("dashboards", {"person": "ana", "dashboard": ["a"], "reason": {}}, 400),
-        ("catalogue", {"person": "ana", "dashboard": "agriculture/crops", "reason": "start"}, 403),
-        ("", {"person": "ana", "dashboard": "agriculture/crops", "reason": "start"}, 403),
-    ],
-)
-def test_who_may_ask_the_hub_for_letters(platform: Platform, service: str, body: dict[str, Any], status: int) -> None:
-    _with_address(platform, "ana@example.eu")
-    token = platform.settings.secret(f"service-{service}") if service else platform.hub.token("ana")
-    before = len(_letters(platform))
-    answer = httpx.post(
-        f"{platform.hub.url}/hub/api/bdap/letters", json=body, headers={"Authorization": f"token {token}"}
-    )
-    assert answer.status_code == status, answer.text
-    assert len(_eventually_letters(platform, before + (status == 200))) == before + (status == 200)
+async def test_a_database_that_goes_away_cuts_off_nobody(alone: tuple[Settings, StandIn, Path, Services]):
+    settings, release, folder, services = alone
+    settings.identity.revocation_seconds = 40  # asked every 4 s; for 20 s it may be that nobody can say
+    with postgres.cluster(folder) as running:
+        settings.database_url = running.create("bdap")
+        records = Records(connect(settings.database))
+        values = {"title": "Shown", "visibility": "public"}
+        made = Dashboard(
+            project="agriculture", slug="shown", owner="ana", version=0, visits=0, status="draft", **values
+        )
+        values["publisher"] = "ana"
+        records.add(made, Release(version=1, bundle="0" * 64, entry="index.ipynb", **values))
+        records.make_live(made, 1)
+        app = create_gateway(settings)
+        gateway = app.state.gateway
+        gateway.keeper._runtime = release
+        await asyncio.to_thread(services.serve, app, settings.dashboards.gateway_port)
+        platform = Platform(None, settings, gateway)  # type: ignore[arg-type]
+        assert (await asyncio.to_thread(platform.open, "agriculture--shown")).status_code == 200
+        socket = await to_gateway(platform, "agriculture--shown", KERNEL)
+        assert await heard(socket, "iopub_welcome")
+    try:
+        away = await asyncio.to_thread(lambda: _within(20, lambda: _status(platform) == 503))
+        assert away  # the control: it is gone, and that is said
+        said_so = await asyncio.to_thread(platform.open, "agriculture--shown")
+        assert "database does not answer" in said_so.text and str(folder) not in said_so.text
+        await asyncio.sleep(settings.identity.cache_seconds + 1)
+        await socket.send(said("comm_info_request"))
+        assert await heard(socket, "status")
+        with postgres.cluster(folder):
+            assert await asyncio.to_thread(lambda: _within(30, lambda: _status(platform) == 200))
+            await socket.send(said("comm_info_request"))
+            assert await heard(socket, "status")
+            assert gateway.records.live("agriculture", "shown").version == 1
+            await socket.close()
+    finally:
+        await socket.close()
 
 
-def test_who_may_not_log_in_gets_no_letter(settings: Settings) -> None:
-    from bdap_hub.identity.letters import Letters
-
-    account = Account(name="ana", email="ana@example.eu", standing="approved", display_name="Ana")
-    letters = Letters(settings, connect(settings.database))
-    assert len(letters.broken(account, "agriculture/crops", "cell")) == 1
-    account.standing = "blocked"
-    assert letters.broken(account, "agriculture/crops", "cell") == []
+def _status(platform: Platform) -> int:
+    try:
+        return platform.open("agriculture--shown").status_code
+    except httpx.HTTPError:
+        return 0
