@@ -66,4 +66,4 @@ docs: ## the settings reference, from the settings tree
 	@exec $(BOOT) demo bdap docs
 
 clean: ## remove environments and caches; var/ with its state stays
-	rm -rf .venv .venv-trixie .mypy_cache .ruff_cache .pytest_cache .import_linter_cache artifacts var/node var/node-fidelity
+	rm -rf .venv .venv-trixie .mypy_cache .ruff_cache .pytest_cache .import_linter_cache artifacts var/node var/node-widgets var/node-fidelity

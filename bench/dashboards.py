@@ -1,11 +1,14 @@
 """Opening a dashboard through our gateway beside plain Voilà: the same notebook, interleaved, in the same run.
 
-Both sides run Voilà as a local process by default; `--engine docker` measures ours as it is shipped.
+Ours is executed once and forked for each visitor (`--runtime voila`: plain Voilà behind our gateway). Both are local
+processes by default; `--engine docker` measures ours as it is shipped, without CPU and memory.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import socket
 import statistics
 import subprocess
@@ -16,13 +19,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import nbformat
 import uvicorn
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
 from bdap_hub.dashboards.bundle import read_bundle
 from bdap_hub.dashboards.gateway import create_gateway
@@ -33,16 +37,21 @@ from bdap_hub.database import connect
 from bdap_hub.settings import ProjectSettings, Settings
 from bdap_hub.web import HubLogin
 
+from . import processes
 from .common import Row, write
 
 COMMAND = "make bench AREA=dashboards"
+VIEWERS = 5
 NOTEBOOK = """
 import bqplot.pyplot as plt, ipyvuetify as v, ipywidgets as w
 from ipyleaflet import Map, Polygon
 m = Map(center=(45, 12), zoom=6, basemap={}, layers=())
 m.add(Polygon(locations=[(44, 11), (46, 11), (46, 13)]))
 fig = plt.figure(title="NDVI"); plt.plot([1, 2, 3], [2, 4, 3])
-w.VBox([m, fig, v.Btn(children=["Refresh"], color="primary")])
+b = v.Btn(children=["Refresh"], color="primary")
+said = w.HTML()
+b.on_event("click", lambda *_: setattr(said, "value", "<i id='said'>refreshed</i>"))
+w.VBox([m, fig, b, said])
 """
 
 
@@ -73,29 +82,50 @@ def settings_of(folder: Path, engine: str, **dashboards: object) -> Settings:
     )
 
 
-def gateway_of(stack: ExitStack, settings: Settings) -> Publisher:
-    """The gateway runs until the stack ends; what publishes to it."""
+def gateway_of(stack: ExitStack, settings: Settings, threads: list[int] | None = None) -> Publisher:
+    """The gateway runs until the stack ends; what publishes to it. Its thread's number is added to `threads`."""
     runtime = make_runtime(settings)
     stack.callback(runtime.stop_all)
     port = settings.dashboards.gateway_port
     server = uvicorn.Server(uvicorn.Config(create_gateway(settings), host="127.0.0.1", port=port, log_level="error"))
-    threading.Thread(target=server.run, daemon=True).start()
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
     stack.callback(setattr, server, "should_exit", True)
     while not server.started:
         time.sleep(0.02)
+    (threads if threads is not None else []).append(thread.native_id or 0)
     return Publisher(settings, Records(connect(settings.database)), runtime, HubLogin(settings, "dashboards"))
 
 
-def _ours(stack: ExitStack, folder: Path, engine: str, content: bytes) -> str:
-    """Publish and serve through the gateway; the dashboard's address."""
-    settings = settings_of(folder, engine)
-    publisher = gateway_of(stack, settings)
+@dataclass(frozen=True)
+class Side:
+    """One of the two: its address, the process that serves it (None: in a container) and threads of this one."""
+
+    url: str
+    pid: int | None
+    threads: tuple[int, ...] = ()
+
+    def cpu(self) -> float:
+        """Seconds so far, of the server and all that it started."""
+        return processes.cpu(processes.tree(self.pid or 0)) + processes.thread_cpu(*self.threads)
+
+    def memory(self) -> float:
+        """MiB now."""
+        return processes.pss(processes.tree(self.pid or 0))
+
+
+def _ours(stack: ExitStack, folder: Path, engine: str, runtime: str, content: bytes) -> Side:
+    """Published, and served through the gateway."""
+    settings, threads = settings_of(folder, engine, runtime=runtime), list[int]()
+    publisher = gateway_of(stack, settings, threads)
     publisher.publish(Wish("bench", "map", "Map", "", "public"), read_bundle("index.ipynb", content, 2**20), "bench")
-    return settings.dashboards.address("bench", "map")
+    files = list((folder / "dashboards/run").glob("*.json"))
+    pid = int(json.loads(files[0].read_text())["pid"]) if files else None
+    return Side(settings.dashboards.address("bench", "map"), pid, tuple(threads))
 
 
-def _plain(stack: ExitStack, folder: Path, content: bytes) -> str:
-    """Voilà as its documentation starts it; its address."""
+def _plain(stack: ExitStack, folder: Path, content: bytes) -> Side:
+    """Voilà as its documentation starts it."""
     (folder / "index.ipynb").write_bytes(content)
     port = _port()
     command = [sys.executable, "-m", "voila", "index.ipynb", "--no-browser", f"--port={port}"]
@@ -107,10 +137,10 @@ def _plain(stack: ExitStack, folder: Path, content: bytes) -> str:
     while time.monotonic() < deadline:
         try:
             httpx.get(f"{url}_ready", timeout=5, trust_env=False)
-            return url
+            return Side(url, process.pid)
         except httpx.HTTPError:
             time.sleep(0.1)
-    raise TimeoutError("plain Voilà did not start in 60 s")
+    raise RuntimeError("plain Voilà did not start in 60 s")
 
 
 def _html(url: str) -> float:
@@ -133,42 +163,112 @@ def _ten(url: str) -> float:
     return time.perf_counter() - start
 
 
-def _rendered(browser: Browser, url: str, slow: bool) -> float:
-    """Seconds until map, chart and button are visible in a fresh browser context (cold cache)."""
+VIEWS = (".leaflet-container", ".bqplot svg.svg-figure", ".v-btn")
+
+
+def _page(browser: Browser, slow: bool = False) -> Page:
+    """In a fresh browser context (cold cache); public CDNs are refused, so that neither side waits for them."""
     context = browser.new_context()
-    context.route(lambda u: "localhost" not in u, lambda route: route.abort())  # public CDNs: neither side waits
+    context.route(lambda u: "localhost" not in u, lambda route: route.abort())
     page = context.new_page()
     if slow:
         session = context.new_cdp_session(page)
         session.send("Network.enable")
         rate = {"latency": 40, "downloadThroughput": 10e6 / 8, "uploadThroughput": 10e6 / 8, "offline": False}
         session.send("Network.emulateNetworkConditions", rate)
+    return page
+
+
+def _seen(browser: Browser, url: str, slow: bool, selectors: tuple[str, ...], click: bool = False) -> float:
+    """Seconds until all of them are visible, and with `click` until the button has answered."""
+    page = _page(browser, slow)
     start = time.perf_counter()
     page.goto(url, wait_until="commit", timeout=120_000)
-    for selector in (".leaflet-container", ".bqplot svg.svg-figure", ".v-btn"):
+    for selector in selectors:
         page.wait_for_selector(selector, timeout=120_000)
+    if click:
+        _use(page)
     taken = time.perf_counter() - start
-    context.close()
+    page.context.close()
     return taken
 
 
-def _both(measure: Callable[[str], float], ours: str, plain: str, rounds: int) -> tuple[float, float]:
+def _use(page: Page) -> None:
+    """Click until it answers: a page may show its button before it hears it."""
+    while not page.locator("#said").count():
+        page.locator(".v-btn").first.click()
+        with contextlib.suppress(TimeoutError):
+            page.wait_for_selector("#said", timeout=500)
+
+
+def _cost(browser: Browser, side: Side, viewers: int, active: bool) -> tuple[float, float]:
+    """CPU seconds and MiB a viewer of so many who look at it at the same time."""
+    cpu, memory = side.cpu(), side.memory()
+    pages = []
+    for _ in range(viewers):
+        page = _page(browser)
+        page.goto(side.url, wait_until="commit", timeout=120_000)
+        for selector in VIEWS:
+            page.wait_for_selector(selector, timeout=120_000)
+        if active:
+            _use(page)
+        pages.append(page)
+    time.sleep(1)
+    found = (side.cpu() - cpu) / viewers, (side.memory() - memory) / viewers
+    for page in pages:
+        page.context.close()
+    return found
+
+
+def _both(measure: Callable[[str], float], ours: Side, plain: Side, rounds: int) -> tuple[float, float]:
     """Medians of both, taken in turns so that whatever else the machine does hits both alike."""
-    pairs = [(measure(ours), measure(plain)) for _ in range(rounds)]
+    pairs = [(measure(ours.url), measure(plain.url)) for _ in range(rounds)]
     return round(statistics.median(p[0] for p in pairs), 3), round(statistics.median(p[1] for p in pairs), 3)
+
+
+def _times(browser: Browser, ours: Side, plain: Side, rounds: int) -> list[tuple[str, tuple[float, float], str, float]]:
+    """Cases of seconds: name, both sides, unit, goal."""
+
+    def both(slow: bool, click: bool, selectors: tuple[str, ...], rounds: int) -> tuple[float, float]:
+        return _both(lambda url: _seen(browser, url, slow, selectors, click), ours, plain, rounds)
+
+    few = max(1, rounds // 2)
+    return [
+        ("full HTML, one visitor", _both(_html, ours, plain, rounds), "s", 15.0),
+        ("full HTML, ten visitors at once", _both(_ten, ours, plain, max(1, rounds // 3)), "s", 50.0),
+        ("text is visible, loopback", both(False, False, ("h1",), rounds), "s", 15.0),
+        ("text is visible, 10 Mbit/s 40 ms", both(True, False, ("h1",), few), "s", 40.0),
+        ("widgets are visible, loopback", both(False, False, VIEWS, rounds), "s", 2.0),
+        ("widgets are visible, 10 Mbit/s 40 ms", both(True, False, VIEWS, few), "s", 3.0),
+        ("a button has answered, loopback", both(False, True, VIEWS, rounds), "s", 2.0),
+        ("a button has answered, 10 Mbit/s 40 ms", both(True, True, VIEWS, few), "s", 3.0),
+    ]
+
+
+def _costs(browser: Browser, ours: Side, plain: Side) -> list[tuple[str, tuple[float, float], str, float]]:
+    """Cases of CPU time and memory a viewer."""
+    looks = [_cost(browser, side, VIEWERS, False) for side in (ours, plain)]
+    acts = [_cost(browser, side, VIEWERS, True) for side in (ours, plain)]
+    return [
+        ("CPU of the server, a visitor who looks", (round(looks[0][0], 3), round(looks[1][0], 3)), "s", 10.0),
+        ("CPU of the server, a visitor who clicks", (round(acts[0][0], 3), round(acts[1][0], 3)), "s", 10.0),
+        ("memory of a visitor who looks", (round(looks[0][1], 1), round(looks[1][1], 1)), "MiB", 8.0),
+        ("memory of a visitor who clicks", (round(acts[0][1], 1), round(acts[1][1], 1)), "MiB", 8.0),
+    ]
 
 
 def main() -> None:
     """Measure and write bench/results/dashboards.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--engine", choices=("process", "docker"), default="process")
+    parser.add_argument("--runtime", choices=("fork", "voila"), default="fork")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     content = nbformat.writes(new_notebook(cells=[new_markdown_cell("# Map"), new_code_cell(NOTEBOOK)])).encode()
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (root / "plain").mkdir()
-        ours = _ours(stack, root / "ours", arguments.engine, content)
+        ours = _ours(stack, root / "ours", arguments.engine, arguments.runtime, content)
         plain = _plain(stack, root / "plain", content)
         playwright = stack.enter_context(sync_playwright())
         browser = playwright.chromium.launch(
@@ -176,19 +276,15 @@ def main() -> None:
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
         stack.callback(browser.close)
-        rounds = arguments.rounds
-        cases = [
-            ("full HTML, one visitor", _both(_html, ours, plain, rounds), 15.0),
-            ("full HTML, ten visitors at once", _both(_ten, ours, plain, max(1, rounds // 3)), 50.0),
-            ("interactive, loopback", _both(lambda u: _rendered(browser, u, False), ours, plain, rounds), 2.0),
-            ("interactive, 10 Mbit/s 40 ms", _both(lambda u: _rendered(browser, u, True), ours, plain, 3), 3.0),
-        ]
-    note = f"engine={arguments.engine}"
+        cases = _times(browser, ours, plain, arguments.rounds)
+        if ours.pid:
+            cases += _costs(browser, ours, plain)
+    note = f"engine={arguments.engine}, runtime={arguments.runtime}"
     write(
         "dashboards",
         [
-            Row(f"{case} ({note})", mine, "Voilà 0.5.13", theirs, "s", goal, COMMAND)
-            for case, (mine, theirs), goal in cases
+            Row(f"{case} ({note})", mine, "Voilà 0.5.13", theirs, unit, goal, COMMAND)
+            for case, (mine, theirs), unit, goal in cases
         ],
     )
 

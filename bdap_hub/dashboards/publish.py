@@ -20,7 +20,7 @@ from .records import Live, Records, check_slug, release_name
 from .review import settle
 from .runtime import TOKEN_SECONDS, Launch, Runtime
 from .tables import Dashboard, Release
-from .tryout import try_out
+from .tryout import how, try_out
 
 FIRST_UID = 60_000
 UIDS = 5_000
@@ -106,6 +106,7 @@ class Publisher:
             try_out(self.runtime, launch, tell)
             dashboard = before or _dashboard(wish, person)
             made = _release(wish, version, bundle, person, manifest)
+            made.mode, made.why = how(self.runtime, launch)
             made.thumbnail = self._portray(name, tell)
             release = self.records.add(dashboard, made)
             if not draft:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +12,8 @@ from .means import Means
 
 PORT = 8866
 TEMPLATES = Path(__file__).parent / "voila"
+STAGE = Path(__file__).parent / "stage"
+INSTALLED = Path(__file__).parent.parent.parent / "var/node-widgets/node_modules"
 CULL_SECONDS = 120
 TOKEN_SECONDS = 7 * 24 * 3600
 _TYPES = r"'.*\.(png|jpg|jpeg|gif|svg|webp)'"
@@ -80,7 +83,7 @@ def stop_all(settings: Settings) -> None:
     make_runtime(settings).stop_all()
 
 
-def voila_command(entry: str, root: str, home: str, ip: str, port: int) -> list[str]:
+def voila_command(entry: str, root: str, home: str, ip: str, port: int | str) -> list[str]:
     """Voilà standalone on one notebook: visitors send comm messages only, see no sources and no tracebacks."""
     return [
         "voila",
@@ -101,6 +104,22 @@ def voila_command(entry: str, root: str, home: str, ip: str, port: int) -> list[
         "--MappingKernelManager.cull_interval=30",
         "--MappingKernelManager.cull_connected=False",
     ]
+
+
+def stage_command(voila: list[str], notebook: str, ip: str, port: int, visitors: int) -> list[str]:
+    """The stage on one notebook; it starts `voila` (on the port that it puts for {port}) where it has to."""
+    options = ["--ip", ip, "--port", str(port), "--children", str(visitors)]
+    return ["-m", "stage", notebook, *options, "--", *voila]
+
+
+def stage_environment(code: str, widgets: str) -> dict[str, str]:
+    """Where the stage finds itself and what its pages load."""
+    return {"PYTHONPATH": code, "BDAP_STAGE_NPM": widgets}
+
+
+def widgets_folder() -> Path:
+    """What pages load that no Python package brings; $BDAP_WIDGETS says where, if not where the demo installs it."""
+    return Path(os.environ.get("BDAP_WIDGETS", str(INSTALLED)))
 
 
 def base_environment(templates: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ import functools
 import logging
 from datetime import datetime
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -14,15 +15,28 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import LogConfig, Mount, Ulimit
 
 from ..errors import Unavailable
-from ..settings import Settings, bridge_interface
+from ..settings import DashboardsSettings, Settings, bridge_interface
 from .means import Means
-from .runtime import PORT, TEMPLATES, Ending, Launch, base_environment, service_addresses, voila_command
+from .runtime import (
+    PORT,
+    STAGE,
+    TEMPLATES,
+    Ending,
+    Launch,
+    base_environment,
+    service_addresses,
+    stage_command,
+    stage_environment,
+    voila_command,
+    widgets_folder,
+)
 
 log = logging.getLogger("bdap.dashboards")
 PIDS = 256
 LOG_LINES = 400
 TOLD_TO_END = (0, 137, 143)
 HOME = "/home/dashboard"
+OWN_PYTHON = "/opt/bdap-voila/python"  # read by every Python of the container
 
 
 @functools.cache
@@ -38,15 +52,18 @@ def container_spec(settings: Settings, launch: Launch, host: str) -> dict[str, A
     return {
         "image": means.image,
         "name": f"bdap-{install}-{launch.name}",
-        "command": voila_command(f"/dashboard/{launch.entry}", "/dashboard", HOME, "0.0.0.0", PORT),  # noqa: S104
+        "command": _command(own, launch),
         "working_dir": "/dashboard",
         "user": f"{launch.uid}:{launch.uid}",
         "environment": {
             "HOME": HOME,
             "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONPATH": "/opt/bdap-voila/python",
+            "PYTHONPATH": OWN_PYTHON,
             **base_environment("/opt/bdap-voila"),
             **service_addresses(settings, host),
+            **(
+                stage_environment(f"{OWN_PYTHON}:/opt/bdap-stage", "/opt/bdap-widgets") if own.runtime == "fork" else {}
+            ),
             **launch.environment,
         },
         "labels": {"bdap.hub": install, "bdap.kind": "dashboard", "bdap.release": launch.name},
@@ -59,6 +76,7 @@ def container_spec(settings: Settings, launch: Launch, host: str) -> dict[str, A
         "mounts": [
             Mount("/dashboard", str(launch.bundle.resolve()), type="bind", read_only=True),
             Mount("/opt/bdap-voila", str(TEMPLATES), type="bind", read_only=True),
+            *(Mount(target, str(source), type="bind", read_only=True) for source, target in _stage_mounts(own)),
             *(Mount(target, str(source), type="bind", read_only=True) for source, target in means.mounts),
         ],
         "cap_drop": ["ALL"],
@@ -74,6 +92,21 @@ def container_spec(settings: Settings, launch: Launch, host: str) -> dict[str, A
         "log_config": LogConfig(type="json-file", config={"max-size": "5m", "max-file": "2"}),
         "detach": True,
     }
+
+
+def _command(own: DashboardsSettings, launch: Launch) -> list[str]:
+    notebook, anywhere = f"/dashboard/{launch.entry}", "0.0.0.0"  # noqa: S104  its bridge is closed
+    if own.runtime == "voila":
+        return voila_command(notebook, "/dashboard", HOME, anywhere, PORT)
+    voila = voila_command(notebook, "/dashboard", HOME, "127.0.0.1", "{port}")
+    return ["python", *stage_command(voila, notebook, anywhere, PORT, own.visitors)]
+
+
+def _stage_mounts(own: DashboardsSettings) -> list[tuple[Path, str]]:
+    if own.runtime == "voila":
+        return []
+    widgets = [(widgets_folder().resolve(), "/opt/bdap-widgets")] if widgets_folder().is_dir() else []
+    return [(STAGE, "/opt/bdap-stage"), *widgets]
 
 
 class DockerRuntime:

@@ -17,7 +17,18 @@ from pathlib import Path
 
 from ..errors import Unavailable
 from ..settings import Settings
-from .runtime import TEMPLATES, Ending, Launch, base_environment, service_addresses, voila_command
+from .runtime import (
+    STAGE,
+    TEMPLATES,
+    Ending,
+    Launch,
+    base_environment,
+    service_addresses,
+    stage_command,
+    stage_environment,
+    voila_command,
+    widgets_folder,
+)
 
 LOG_BYTES = 60_000
 STOP_SECONDS = 5
@@ -43,10 +54,10 @@ class ProcessRuntime:
             port = _free_port()
             home = self.folder / f"{launch.name}.home"
             home.mkdir(exist_ok=True)
-            command = voila_command(launch.entry, str(launch.bundle), str(home), "127.0.0.1", port)
+            command = self._command(launch, home, port)
             with (self.folder / f"{launch.name}.log").open("wb") as log:
                 process = subprocess.Popen(
-                    [sys.executable, "-m", *command],
+                    command,
                     cwd=launch.bundle,
                     env=self._environment(home, launch),
                     stdin=subprocess.DEVNULL,
@@ -96,6 +107,14 @@ class ProcessRuntime:
         for path in list(self.folder.glob("*.json")):
             self.stop(path.stem)
 
+    def _command(self, launch: Launch, home: Path, port: int) -> list[str]:
+        bundle = str(launch.bundle.resolve())
+        if self.settings.dashboards.runtime == "voila":
+            return [sys.executable, "-m", *voila_command(launch.entry, bundle, str(home), "127.0.0.1", port)]
+        voila = [sys.executable, "-m", *voila_command(launch.entry, bundle, str(home), "127.0.0.1", "{port}")]
+        notebook = f"{bundle}/{launch.entry}"
+        return [sys.executable, *stage_command(voila, notebook, "127.0.0.1", port, self.settings.dashboards.visitors)]
+
     def _environment(self, home: Path, launch: Launch) -> dict[str, str]:
         return {
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}",
@@ -103,6 +122,7 @@ class ProcessRuntime:
             **base_environment(str(TEMPLATES)),
             "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
             **service_addresses(self.settings, "127.0.0.1"),
+            **stage_environment(str(STAGE), str(widgets_folder())),
             **launch.environment,
         }
 
@@ -145,15 +165,25 @@ def _end(pid: int) -> None:
 
 
 def _held(group: int) -> int:
-    """Bytes of all processes of a group, shared pages in parts."""
-    total = 0
+    """Bytes of all processes of a group and of their children, shared pages in parts."""
+    total, of_group = 0, _members(group)
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[2]) == group:
+            if int(fields[2]) == group or int(fields[1]) in of_group:
                 lines = (folder / "smaps_rollup").read_text().splitlines()
                 total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
     return total
+
+
+def _members(group: int) -> set[int]:
+    """The processes of a group; visitors' own are children of one of them."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[2]) == group:
+                found.add(int(folder.name))
+    return found
 
 
 def _free_port() -> int:

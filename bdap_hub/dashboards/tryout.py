@@ -56,6 +56,16 @@ def try_out(runtime: Runtime, launch: Launch, tell: Tell = silent) -> str:
     return answer.text
 
 
+def how(runtime: Runtime, launch: Launch) -> tuple[str, str]:
+    """The mode in which the release runs and why not in a faster one; plain where Voilà itself runs there."""
+    try:
+        answer = httpx.get(f"http://{runtime.address(launch.name)}/_stage/state", timeout=30, trust_env=False)
+        told = answer.json() if answer.status_code == 200 else {}
+    except (httpx.HTTPError, ValueError):
+        told = {}
+    return str(told.get("mode", "plain"))[:24], str(told.get("why", ""))[:2000]
+
+
 def answers(address: str) -> bool:
     """Whether Voilà answers there. The path is one it redirects without starting a kernel."""
     try:

@@ -204,6 +204,17 @@ ensure_proxy() {
     echo "$wanted" >var/node/.stamp
 }
 
+ensure_widgets() { # what dashboards' pages load; prebuilt, so the lock leaves out what it was built from
+    local wanted folder=bdap_hub/dashboards/stage/node
+    wanted=$(hash_of $folder/package.json $folder/package-lock.json)
+    [ "$(cat var/node-widgets/.stamp 2>/dev/null)" = "$wanted" ] && return
+    step "widgets of dashboards' pages"
+    mkdir -p var/node-widgets
+    cp $folder/package.json $folder/package-lock.json var/node-widgets/
+    (cd var/node-widgets && npm ci --silent --no-audit --no-fund --omit=dev --ignore-scripts)
+    echo "$wanted" >var/node-widgets/.stamp
+}
+
 ensure_stand_in() { # of EU Login, for tests alone
     local wanted folder=tests/identity/fidelity
     wanted=$(hash_of $folder/package.json $folder/package-lock.json)
@@ -227,6 +238,7 @@ ensure_venv
 if [ "$profile" != check ]; then
     ensure_node
     ensure_proxy
+    ensure_widgets
 fi
 if [ "$profile" = unit ] || [ "$profile" = test ]; then ensure_stand_in; fi
 [ $# -eq 0 ] || exec "$@"

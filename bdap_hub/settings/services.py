@@ -180,6 +180,12 @@ class DashboardsSettings(ServiceSettings):
     origin: str = Field("http://dashboards.localhost:8030", description="Dashboards are sub-domains of this.")
     network: str = Field("bdap-dashboards", description="Docker bridge of dashboards' containers.")
     image: str = "bdap/dashboard:latest"
+    runtime: Literal["fork", "voila"] = Field(
+        "fork", description="fork: executed once, a copy a visitor where the notebook allows it; voila: as plain Voilà."
+    )
+    visitors: int = Field(
+        100, ge=1, description="Visitors of one release who have a process at once, beyond that they wait."
+    )
     images: tuple[DashboardImageSettings, ...] = Field(
         (), description="Further images that a manifest may name: name, reference, and projects."
     )

@@ -23,7 +23,8 @@ from .talking import answered, comm, heard, kernel_in, past_it, said, states, to
 from .visitors import HOST, session_of
 
 HOLES = """
-import ipyvue, ipywidgets, traitlets
+import comm, ipyvue, ipywidgets, traitlets
+other = comm.create_comm('of.another.kind')  # which makes it run in ordinary Voilà, whose kernels can do most
 class Panel(ipyvue.VueTemplate):
     template = traitlets.Unicode('<template><div>panel</div></template>').tag(sync=True)
 def fails(button):
@@ -171,10 +172,12 @@ async def test_a_kernel_of_somebody_else(platform: Platform, kernel: str, publis
     )
     async with to_gateway(platform, HOST, own, headers=session_of(platform, "ana")) as socket:
         assert await answered(socket)
-        for host, path, person in ((HOST, own, "olga"), (OPEN, own, "ana"), (HOST, kernel, "ana")):
+        for host, path, person in ((HOST, own, "olga"), (OPEN, own, "ana")):
             with pytest.raises((InvalidStatus, ConnectionClosed)):
                 async with to_gateway(platform, host, path, headers=session_of(platform, person)) as other:
                     await other.recv()
+    async with to_gateway(platform, HOST, kernel, headers=session_of(platform, "ana")) as other:
+        assert json.loads(await other.recv())["content"]["stage"]["alive"] is False  # another's name, a new process
 
 
 TRAVERSALS = (

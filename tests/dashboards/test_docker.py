@@ -101,23 +101,30 @@ def test_the_specification_whole(settings: Settings):
     assert (spec["user"], spec["read_only"], spec["cap_drop"]) == ("60001:60001", True, ["ALL"])
     assert spec["security_opt"] == ["no-new-privileges:true", f"seccomp={seccomp()}"]
     assert (spec["mem_limit"], spec["memswap_limit"], spec["pids_limit"]) == ("1G", "1G", 256)
-    assert [(m["Target"], m["ReadOnly"]) for m in spec["mounts"]] == [("/dashboard", True), ("/opt/bdap-voila", True)]
+    places = ["/dashboard", "/opt/bdap-voila", "/opt/bdap-stage", "/opt/bdap-widgets"]
+    assert [(m["Target"], m["ReadOnly"]) for m in spec["mounts"]] == [(place, True) for place in places]
     assert sorted(spec["environment"]) == sorted(
         ["BDAP_CATALOGUE_URL", "BDAP_HUB_URL", "BDAP_PROCESSING_URL", "BDAP_TOKEN", "HOME", "JUPYTER_DATA_DIR",
          "JUPYTER_PATH", "JUPYTER_PLATFORM_DIRS", "JUPYTER_RUNTIME_DIR", "LANG", "PYTHONDONTWRITEBYTECODE",
-         "PYTHONNOUSERSITE", "PYTHONPATH", "PYTHONWARNINGS"]
+         "PYTHONNOUSERSITE", "PYTHONPATH", "PYTHONWARNINGS", "BDAP_STAGE_NPM"]
     )  # fmt: skip
     assert "ports" not in spec and "privileged" not in spec and "network_mode" not in spec
+    assert spec["command"][:4] == ["python", "-m", "stage", "/dashboard/index.ipynb"] and "voila" in spec["command"]
+    settings.dashboards.runtime = "voila"
+    plain = container_spec(settings, launch, "172.30.0.1")
+    assert plain["command"][:2] == ["voila", "/dashboard/index.ipynb"]
+    assert [m["Target"] for m in plain["mounts"]] == ["/dashboard", "/opt/bdap-voila"]
+    assert plain["environment"]["PYTHONPATH"] == "/opt/bdap-voila/python"
 
 
 def test_the_walls(publisher: Publisher):
     bundle = read_bundle("index.ipynb", notebook(PROBE), 2**20)
-    publisher.publish(wish("walls"), bundle, "ana")
-    address = publisher.runtime.address("agriculture--walls--v1")
+    with _processing(publisher.settings.processing.port):
+        publisher.publish(wish("walls"), bundle, "ana")
+        address = publisher.runtime.address("agriculture--walls--v1")
+        page = html.unescape(httpx.get(f"http://{address}/", timeout=60).text)
     network = docker.from_env().networks.get(publisher.settings.dashboards.network).attrs
     assert network["Internal"] and network["Options"]["com.docker.network.bridge.enable_icc"] == "false"
-    with _processing(publisher.settings.processing.port):
-        page = html.unescape(httpx.get(f"http://{address}/", timeout=60).text)
     found = json.loads(re.search(r"PROBE(\{.*?\})END", page).group(1))
     assert 60_000 <= found["uid"] == found["gid"] < 65_000
     assert int(found["capabilities"], 16) == 0

@@ -202,7 +202,7 @@ def test_only_the_page_and_its_files_exist(platform: Platform, published, method
     published("public")
     answer = platform.open("agriculture--shown-public", path, method=method)
     assert answer.status_code == 404, answer.text[:300]
-    control = platform.open("agriculture--shown-public", "/voila/static/voila.js")
+    control = platform.open("agriculture--shown-public")
     assert control.status_code == 200
 
 

@@ -11,13 +11,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from .conftest import Platform, comm_message
+from .sockets import kernel_of
 from .visitors import HOST, cookie_of, session_of, visitor_of
-
-
-def _kernel(page: str) -> str:
-    return str(
-        json.loads(page.split('id="jupyter-config-data" type="application/json">')[1].split("</script>")[0])["kernelId"]
-    )
 
 
 def _socket(platform: Platform, path: str, origin: str | None, headers: dict[str, str], host: str = HOST) -> connect:
@@ -48,7 +43,7 @@ async def _talk(
 async def test_the_websocket_answers_widgets_and_runs_no_code(platform: Platform, published):
     made = published("project")
     session = session_of(platform, "ana")
-    kernel = _kernel(platform.open(HOST, headers=session).text)
+    kernel = kernel_of(platform.open(HOST, headers=session).text)
     headers, origin = session, made["url"].rstrip("/")
     info = await _talk(platform, kernel, origin, comm_message("kernel_info_request"), headers)
     assert "kernel_info_reply" in [m["header"]["msg_type"] for m in info]
@@ -69,7 +64,7 @@ async def test_logging_out_of_the_hub_ends_dashboards_and_open_websockets(
     browser = platform.hub.browser("ana")
     gone = cookie_of(platform, visitor_of(platform, "ana", browser), name)
     stays = session_of(platform, "ana", name)  # of another browser
-    path = f"/api/kernels/{_kernel(platform.open(host, headers=gone).text)}/channels"
+    path = f"/api/kernels/{kernel_of(platform.open(host, headers=gone).text)}/channels"
     origin, soon = made["url"].rstrip("/"), 2 * platform.settings.identity.cache_seconds + 1
     async with (
         _socket(platform, path, origin, gone, host) as closed,
@@ -94,7 +89,7 @@ async def test_the_websocket_refuses(platform: Platform, published, wrong: str):
     made = published("project")
     origin: str | None = made["url"].rstrip("/")
     session = session_of(platform, "ana")
-    path = f"/api/kernels/{_kernel(platform.open(HOST, headers=session).text)}/channels"
+    path = f"/api/kernels/{kernel_of(platform.open(HOST, headers=session).text)}/channels"
     async with _socket(platform, path, origin, session):
         pass  # the same without what is wrong is let in
     match wrong:

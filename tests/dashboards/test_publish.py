@@ -95,10 +95,14 @@ def test_what_somebody_else_published_meanwhile_is_not_replaced(settings: Any, m
         def stop(self, name: str) -> None:
             pass
 
+        def address(self, name: str) -> None:
+            return None
+
     login = HubLogin(settings, "dashboards")
     records = Records(connect(settings.database))
     publisher = Publisher(settings, records, Idle(), login)  # type: ignore[arg-type]
     monkeypatch.setattr("bdap_hub.dashboards.publish.try_out", lambda runtime, launch, tell: "")
+    monkeypatch.setattr("bdap_hub.dashboards.publish.how", lambda runtime, launch: ("", ""))
     wish = Wish("agriculture", "raced", "Raced", "", "project")
     bundle = read_bundle("index.ipynb", notebook("1"), 2**20)
     publisher.publish(wish, bundle, "ana", None)

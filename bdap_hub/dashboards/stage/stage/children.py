@@ -1,0 +1,174 @@
+"""The server's side of visitors' processes: asked of the zygote, spoken with, kept a while, always ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from . import wire
+
+KEEP_SECONDS = 60.0
+LIFE_SECONDS = 12 * 3600.0
+BACKLOG_BYTES = 16 * 2**20
+Listener = Callable[[int, wire.Message], None]
+
+
+class Full(Exception):
+    """As many visitors as may be have a process."""
+
+
+class Child:
+    """One visitor's process. What it says is numbered and kept for a while, for a visitor whose connection broke."""
+
+    def __init__(self, uuid: str, link: socket.socket, on_end: Callable[[Child], None]) -> None:
+        self.uuid, self.pid, self.born = uuid, 0, time.monotonic()
+        self.listeners: list[Listener] = []  # the visitor's page; two where they opened it twice
+        self.left_at = time.monotonic()
+        self.run: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._said: deque[tuple[int, wire.Message, int]] = deque()
+        self._bytes, self._count = 0, 0
+        self._on_end = on_end
+        self._ready: asyncio.Task[None] = asyncio.create_task(self._read(link))
+        self._writer: asyncio.StreamWriter | None = None
+        self._waiting: list[bytes] = []
+        self.ended = False
+
+    async def _read(self, link: socket.socket) -> None:
+        unpacker = wire.Unpacker()
+        try:
+            reader, self._writer = await asyncio.open_connection(sock=link)
+            for data in self._waiting:
+                self._writer.write(data)
+            self._waiting.clear()
+            while data := await reader.read(1 << 18):
+                for message in unpacker.feed(data):
+                    self._heard(message)
+        except (OSError, ValueError):
+            pass
+        finally:
+            self._on_end(self)
+
+    def _heard(self, message: wire.Message) -> None:
+        if "run" in message:
+            if not self.run.done():
+                self.run.set_result(message["run"])
+            return
+        self._count += 1
+        size = sum(len(b) for b in message["buffers"]) + 500
+        self._said.append((self._count, message, size))
+        self._bytes += size
+        while self._bytes > BACKLOG_BYTES and len(self._said) > 1:
+            self._bytes -= self._said.popleft()[2]
+        for listener in list(self.listeners):
+            listener(self._count, message)
+
+    def say(self, message: wire.Message) -> None:
+        """To the process."""
+        data = wire.pack(message)
+        if self._writer is None:
+            self._waiting.append(data)
+        else:
+            self._writer.write(data)
+
+    def missed(self, found: list[tuple[int, wire.Message]], after: int) -> bool:
+        """Add what it said after that number. False when some of that is not kept any more."""
+        first = self._said[0][0] if self._said else self._count + 1
+        found += [(number, message) for number, message, _ in self._said if number > after]
+        return after >= first - 1
+
+    def attach(self, listener: Listener) -> None:
+        """From now on what it says goes there, too."""
+        if listener not in self.listeners:
+            self.listeners.append(listener)
+
+    def detach(self, listener: Listener) -> None:
+        """The connection is gone; another may be there."""
+        if listener in self.listeners:
+            self.listeners.remove(listener)
+            self.left_at = time.monotonic()
+
+    @property
+    def last(self) -> int:
+        """The number of what it said last."""
+        return self._count
+
+    def end(self) -> None:
+        """Kill it with all that it started."""
+        if self.ended:
+            return
+        self.ended = True
+        if not self.run.done():
+            self.run.cancel()
+        if self.pid:
+            for kill in (os.killpg, os.kill):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    kill(self.pid, signal.SIGKILL)
+        if self._writer is not None:
+            self._writer.close()
+
+
+class Children:
+    """All of them, by the kernel id that their visitor's browser chose."""
+
+    def __init__(self, fork: Callable[[dict[str, Any], socket.socket], Any], most: int, keep: float) -> None:
+        self._fork, self.most, self.keep = fork, most, keep
+        self.alive: dict[str, Child] = {}
+
+    async def make(self, uuid: str, request: dict[str, Any], fork: Any = None) -> Child:
+        """A new process; Full when there are as many as may be."""
+        if len(self.alive) >= self.most and not self._make_room():
+            raise Full
+        here, there = socket.socketpair()
+        here.setblocking(False)
+        child = self.alive[uuid] = Child(uuid, here, self._ended)
+        try:
+            child.pid = await (fork or self._fork)({"id": uuid, **request}, there)
+        except BaseException:
+            self._ended(child)
+            raise
+        finally:
+            there.close()
+        if child.ended:  # while it was being made
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(child.pid, signal.SIGKILL)
+        return child
+
+    def sweep(self) -> None:
+        """End those whose visitor is gone, and those that have lived long enough."""
+        now = time.monotonic()
+        for child in list(self.alive.values()):
+            gone = not child.listeners and now - child.left_at > self.keep
+            if gone or now - child.born > LIFE_SECONDS:
+                self._ended(child)
+
+    def end_all(self) -> None:
+        """At shutdown."""
+        for child in list(self.alive.values()):
+            self._ended(child)
+
+    def drop(self, child: Child) -> None:
+        """End that one."""
+        self._ended(child)
+
+    def _make_room(self) -> bool:
+        """End the one that has been without a visitor for longest."""
+        left = [child for child in self.alive.values() if not child.listeners and not child.run.cancelled()]
+        if not left:
+            return False
+        self._ended(min(left, key=lambda child: child.left_at))
+        return True
+
+    def _ended(self, child: Child) -> None:
+        child.end()
+        if self.alive.get(child.uuid) is child:
+            del self.alive[child.uuid]
+        listeners, child.listeners = child.listeners, []
+        for listener in listeners:
+            listener(-1, {})

@@ -1,0 +1,85 @@
+"""In a visitor's process, right after the fork: what two processes must not share is made anew."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import gc
+import os
+import random
+import signal
+import socket
+import stat
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+_LIBC = ctypes.CDLL(None, use_errno=True)  # loaded before the fork
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(parent: int) -> None:
+    """The kernel ends this process when its parent ends, however that happens."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+class Renewal:
+    """Made before `gc.freeze`, which hides objects from those who look for them; used after the fork."""
+
+    def __init__(self) -> None:
+        numpy, databases = sys.modules.get("numpy"), sys.modules.get("sqlalchemy.engine")
+        kinds = tuple(k for k in (getattr(numpy, "random", None), databases) if k is not None)
+        wanted = tuple(getattr(kind, name) for kind in kinds for name in ("Generator", "Engine") if hasattr(kind, name))
+        self._numpy = numpy
+        self._found = [found for found in gc.get_objects() if wanted and isinstance(found, wanted)]
+
+    def renew(self, ours: Iterable[int]) -> None:
+        """Everything that the module's first line promises."""
+        self._seeds()
+        _descriptors(set(ours))
+        for engine in self._found:
+            if hasattr(engine, "dispose"):  # a pool's connections are forgotten, not closed: they are the original's
+                engine.dispose(close=False)
+
+    def _seeds(self) -> None:
+        """Two visitors must not draw the same random numbers."""
+        random.seed()
+        if self._numpy is not None and hasattr(self._numpy, "random"):
+            self._numpy.random.seed()
+        for found in self._found:
+            if hasattr(found, "bit_generator"):
+                found.bit_generator.state = type(found.bit_generator)().state
+
+
+def _descriptors(ours: set[int]) -> None:
+    for entry in list(Path("/proc/self/fd").iterdir()):
+        number = int(entry.name)
+        if number <= 2 or number in ours:
+            continue
+        with contextlib.suppress(OSError):
+            mode = os.fstat(number).st_mode
+            if stat.S_ISSOCK(mode):
+                _hang_up(number)
+            elif stat.S_ISREG(mode):
+                _reopen(number)
+
+
+def _hang_up(number: int) -> None:
+    """A connection looks closed by its other side, which clients know how to mend; the original's stays open."""
+    here, there = socket.socketpair()
+    there.close()
+    os.dup2(here.fileno(), number)
+    here.close()
+
+
+def _reopen(number: int) -> None:
+    """The same file at the same place, with a position of its own."""
+    flags = fcntl.fcntl(number, fcntl.F_GETFL)
+    place = os.lseek(number, 0, os.SEEK_CUR)
+    new = os.open(f"/proc/self/fd/{number}", flags & (os.O_ACCMODE | os.O_APPEND) | os.O_CLOEXEC)
+    os.lseek(new, place, os.SEEK_SET)
+    os.dup2(new, number)
+    os.close(new)

@@ -1,0 +1,375 @@
+/* Draws the page's widgets from the state that lies in it, and joins them to a process of the visitor's own, which
+   the server makes at the first gesture. Plain JavaScript: html-manager does the drawing. */
+(function () {
+  "use strict";
+  const told = JSON.parse(document.getElementById("bdap-stage").textContent);
+  const snapshot = JSON.parse(document.getElementById("bdap-widgets").textContent);
+  const GESTURES = ["pointerdown", "keydown", "wheel", "touchstart", "input", "change"];
+  const KEPT = "bdap-kernel";
+  const DIST = "npm/@jupyter-widgets/html-manager/dist/";
+
+  // --- small helpers ----------------------------------------------------------------------------------------------
+
+  function identifier() {
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    const hex = Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+    return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+  }
+
+  function script(path) {
+    return new Promise((resolve, reject) => {
+      const tag = document.createElement("script");
+      tag.src = told.static + path;
+      tag.onload = resolve;
+      tag.onerror = () => reject(new Error(`${path} cannot be loaded`));
+      document.head.appendChild(tag);
+    });
+  }
+
+  function notice(text, action) {
+    const place = document.getElementById("bdap-notice");
+    place.hidden = !text;
+    place.textContent = text || "";
+    if (action) {
+      const button = document.createElement("button");
+      button.textContent = action;
+      button.addEventListener("click", () => location.reload());
+      place.appendChild(button);
+    }
+  }
+
+  function put(state, paths, buffers) {
+    paths.forEach((path, i) => {
+      let place = state;
+      path.slice(0, -1).forEach((key) => (place = place[key]));
+      place[path[path.length - 1]] = buffers[i];
+    });
+  }
+
+  function decoded(text) {
+    const raw = atob(text);
+    const bytes = new Uint8Array(raw.length);
+    for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
+    return new DataView(bytes.buffer);
+  }
+
+  // --- frames: text, or the binary form of Jupyter's protocol where there are buffers --------------------------------
+
+  function toFrame(message) {
+    const buffers = (message.buffers || []).map((b) =>
+      b instanceof ArrayBuffer ? new Uint8Array(b) : new Uint8Array(b.buffer, b.byteOffset, b.byteLength));
+    const text = JSON.stringify({ ...message, buffers: undefined });
+    if (!buffers.length) return text;
+    const parts = [new TextEncoder().encode(text), ...buffers];
+    const head = 4 * (parts.length + 1);
+    const whole = new Uint8Array(head + parts.reduce((sum, part) => sum + part.byteLength, 0));
+    const view = new DataView(whole.buffer);
+    view.setUint32(0, parts.length);
+    let at = head;
+    parts.forEach((part, i) => {
+      view.setUint32(4 * (i + 1), at);
+      whole.set(part, at);
+      at += part.byteLength;
+    });
+    return whole.buffer;
+  }
+
+  function fromFrame(data) {
+    if (typeof data === "string") return { buffers: [], ...JSON.parse(data) };
+    const view = new DataView(data);
+    const count = view.getUint32(0);
+    const offsets = [];
+    for (let i = 0; i < count; i++) offsets.push(view.getUint32(4 * (i + 1)));
+    offsets.push(data.byteLength);
+    const message = JSON.parse(new TextDecoder().decode(new Uint8Array(data, offsets[0], offsets[1] - offsets[0])));
+    // Each in a memory of its own: widgets look at all of it.
+    message.buffers = offsets.slice(1, -1).map((from, i) => new DataView(data.slice(from, offsets[i + 2])));
+    return message;
+  }
+
+  // --- the connection ---------------------------------------------------------------------------------------------
+
+  class Connection {
+    constructor(kernel, resumed) {
+      this.kernel = kernel;
+      this.resumed = resumed;
+      this.comms = new Map();
+      this.callbacks = new Map();
+      this.queue = [];
+      this.awake = resumed || Boolean(told.kernel); // before the first gesture, nothing needs a process
+      this.last = 0;
+      this.pause = 500;
+      this.session = identifier();
+      this.began = false;
+      this.opened = new Promise((resolve) => (this.onHello = resolve));
+      const wake = () => this.wake();
+      GESTURES.forEach((name) => addEventListener(name, wake, { capture: true, once: true, passive: true }));
+    }
+
+    open() {
+      const scheme = location.protocol === "https:" ? "wss" : "ws";
+      const query = this.resumed && !this.began ? "fresh=1" : `after=${this.last}`;
+      const url = `${scheme}://${location.host}/api/kernels/${this.kernel}/channels?${query}`;
+      this.socket = new WebSocket(url);
+      this.socket.binaryType = "arraybuffer";
+      this.socket.onmessage = (event) => this.receive(fromFrame(event.data));
+      this.socket.onclose = (event) => this.closed(event);
+    }
+
+    closed(event) {
+      this.ready = false;
+      if (this.ended) return;
+      if (event.code === 1013 && this.awake) {
+        notice("Many people look at this dashboard just now. Its controls answer as soon as there is room.");
+      } else if (this.began) {
+        notice("The connection is lost. It is being made again …");
+      }
+      setTimeout(() => this.open(), this.pause);
+      this.pause = Math.min(this.pause * 1.7, 15000);
+    }
+
+    hello(content) {
+      this.ready = true;
+      this.pause = 500;
+      notice("");
+      if (this.began && content.alive === false && this.live) return this.end();
+      if (content.page && told.page && content.page !== told.page && !this.live) return renewPage();
+      this.live = content.alive;
+      if (this.resumed && !this.began && !content.alive) this.awake = false;
+      this.stale = content.alive && (content.complete === false || (this.resumed && !this.began));
+      this.began = true;
+      this.onHello();
+      if (this.stale) manager.then((m) => m.refresh());
+      this.flush();
+      return undefined;
+    }
+
+    end() {
+      this.ended = true;
+      notice("This dashboard has ended. Load it again to go on.", "Load again");
+      try { sessionStorage.removeItem(KEPT); } catch (_) { /* storage may be forbidden */ }
+    }
+
+    wake() {
+      this.awake = true;
+      this.flush();
+    }
+
+    send(kind, content, callbacks, metadata, buffers) {
+      const header = {
+        msg_id: identifier(), msg_type: kind, session: this.session, username: "", version: "5.3",
+        date: new Date().toISOString(),
+      };
+      const message = { channel: "shell", header, parent_header: {}, metadata: metadata || {}, content, buffers: buffers || [] };
+      if (callbacks) this.callbacks.set(header.msg_id, callbacks);
+      const data = content.data || {};
+      const pointer = data.method === "custom" && data.content && data.content.event === "interaction";
+      if (!this.awake && pointer) return this.forget(header.msg_id); // where the pointer is: too old by then
+      if (!this.awake && (kind === "comm_open" || data.method === "custom")) this.awake = true;
+      this.queue.push(message);
+      this.flush();
+      return header.msg_id;
+    }
+
+    forget(id) {
+      const callbacks = this.callbacks.get(id);
+      setTimeout(() => this.idle(id, callbacks), 0);
+      return id;
+    }
+
+    idle(id, callbacks) {
+      this.callbacks.delete(id);
+      if (callbacks && callbacks.iopub && callbacks.iopub.status) {
+        callbacks.iopub.status({ content: { execution_state: "idle" }, parent_header: { msg_id: id }, header: { msg_type: "status" } });
+      }
+    }
+
+    flush() {
+      if (!this.ready || !this.awake || this.ended) return;
+      const waiting = this.queue.splice(0);
+      if (waiting.length) this.live = true;
+      if (waiting.length) keep(this.kernel);
+      waiting.forEach((message) => this.socket.send(toFrame(message)));
+    }
+
+    receive(message) {
+      const stage = message.content && message.content.stage;
+      if (stage) return stage.ended ? this.end() : this.hello(stage);
+      if (message.metadata && message.metadata.number) this.last = message.metadata.number;
+      // In the order they came, whatever each takes: a comm's messages may need its model first.
+      this.chain = (this.chain || Promise.resolve()).then(() => this.dispatch(message)).catch((e) => console.error(e));
+      return undefined;
+    }
+
+    async dispatch(message) {
+      const parent = (message.parent_header || {}).msg_id;
+      const content = message.content;
+      switch (message.header.msg_type) {
+        case "status":
+          if (content.execution_state === "idle") this.idle(parent, this.callbacks.get(parent));
+          return;
+        case "comm_open": {
+          const comm = new Comm(this, content.target_name, content.comm_id);
+          if (content.target_name === "jupyter.widget") await (await manager).handle_comm_open(comm, message);
+          return;
+        }
+        case "comm_msg": {
+          const comm = this.comms.get(content.comm_id);
+          if (comm && comm.heard) await comm.heard(message);
+          return;
+        }
+        case "comm_close": {
+          const comm = this.comms.get(content.comm_id);
+          this.comms.delete(content.comm_id);
+          if (comm && comm.ended) comm.ended(message);
+          return;
+        }
+        default:
+      }
+    }
+  }
+
+  class Comm {
+    constructor(connection, target, id) {
+      this.connection = connection;
+      this.target_name = target;
+      this.comm_id = id;
+      connection.comms.set(id, this);
+    }
+    get jsServicesComm() { return this; }
+    open(data, callbacks, metadata, buffers) {
+      const content = { comm_id: this.comm_id, target_name: this.target_name, data: data || {} };
+      return this.connection.send("comm_open", content, callbacks, metadata, buffers);
+    }
+    send(data, callbacks, metadata, buffers) {
+      return this.connection.send("comm_msg", { comm_id: this.comm_id, data }, callbacks, metadata, buffers);
+    }
+    close(data, callbacks, metadata, buffers) {
+      this.connection.comms.delete(this.comm_id);
+      return this.connection.send("comm_close", { comm_id: this.comm_id, data: data || {} }, callbacks, metadata, buffers);
+    }
+    on_msg(callback) { this.heard = callback; }
+    on_close(callback) { this.ended = callback; }
+  }
+
+  // --- formulas ---------------------------------------------------------------------------------------------------
+
+  let mathjax = null;
+  function typeset(element) {
+    if (!/\$|\\\(|\\\[/.test(element.textContent)) return undefined;
+    if (!mathjax) {
+      window.MathJax = {
+        tex: { inlineMath: [["$", "$"], ["\\(", "\\)"]], displayMath: [["$$", "$$"], ["\\[", "\\]"]], processEscapes: true },
+        startup: { typeset: false },
+        options: { enableMenu: false },
+      };
+      mathjax = script("npm/mathjax/es5/tex-chtml.js").then(() => window.MathJax.startup.promise);
+    }
+    mathjax = mathjax.then(() => window.MathJax.typesetPromise([element])).catch((e) => console.error(e));
+    return mathjax;
+  }
+
+  // --- the manager ------------------------------------------------------------------------------------------------
+
+  function makeManager(HTMLManager, connection) {
+    class LiveManager extends HTMLManager {
+      constructor() {
+        super({ loader: (name) => new Promise((resolve, reject) => window.requirejs([name], resolve, reject)) });
+        this._rendermime = { latexTypesetter: { typeset } };
+        this.renderMime.latexTypesetter = { typeset };
+      }
+      async _create_comm(target, id, data, metadata, buffers) {
+        const known = connection.comms.get(id);
+        if (known && data === undefined) return known;
+        const comm = new Comm(connection, target, id || identifier().replace(/-/g, ""));
+        if (data !== undefined || metadata !== undefined) comm.open(data, undefined, metadata, buffers);
+        return comm;
+      }
+      async _get_comm_info() { return {}; }
+      /* The models of the page, with comms but without a word to anybody. */
+      async draw(embedded) {
+        await Promise.all(Object.entries(embedded.state).map(([id, model]) => {
+          const kept = model.buffers || [];
+          put(model.state, kept.map((b) => b.path), kept.map((b) => decoded(b.data)));
+          const names = { model_name: model.model_name, model_module: model.model_module };
+          const options = { ...names, model_module_version: model.model_module_version, model_id: id };
+          if (told.mode !== "static") options.comm = new Comm(connection, "jupyter.widget", id);
+          return this.new_model(options, model.state);
+        }));
+        await Promise.all(Array.from(document.querySelectorAll(".bdap-widget"), (place) => this.show(place)));
+      }
+      async show(place) {
+        const id = place.dataset.model;
+        if (!this.has_model(id)) return;
+        const model = await this.get_model(id);
+        const view = await this.create_view(model);
+        const node = document.createElement("div");
+        node.className = "widget-subarea";
+        place.replaceChildren(node); // what was painted there for the time until now goes
+        await this.display_view(view, node);
+      }
+      /* After a break: the state as the visitor's process has it. */
+      async refresh() { await this._loadFromKernel(); }
+    }
+    return new LiveManager();
+  }
+
+  // --- the beginning ----------------------------------------------------------------------------------------------
+
+  function keep(kernel) {
+    try { sessionStorage.setItem(KEPT, JSON.stringify({ kernel, page: told.page })); } catch (_) { /* forbidden */ }
+  }
+
+  function kept() {
+    const [navigation] = performance.getEntriesByType("navigation");
+    if (!navigation || navigation.type !== "reload") return null;
+    try {
+      const found = JSON.parse(sessionStorage.getItem(KEPT) || "null");
+      return found && found.page === told.page ? found.kernel : null;
+    } catch (_) { return null; }
+  }
+
+  /* The dashboard was started again and made its widgets differently: this page's names are unknown there. */
+  async function renewPage() {
+    const answer = await fetch("/_stage/page", { cache: "no-store" });
+    if (!answer.ok) return;
+    const text = await answer.text();
+    document.open();
+    document.write(text);
+    document.close();
+  }
+
+  const before = told.kernel ? null : kept();
+  const connection = new Connection(told.kernel || before || identifier(), Boolean(before));
+  let fill;
+  const manager = new Promise((resolve) => (fill = resolve));
+
+  async function begin() {
+    window.__jupyter_widgets_assets_path__ = told.static + DIST;
+    // The bundle looks for its fonts beside where its modules would lie.
+    const parts = ["base", "controls", "base7", "controls7", "html-manager", "html-manager/dist/libembed-amd"];
+    const bundled = Object.fromEntries(parts.map((name) => [`@jupyter-widgets/${name}`, DIST + name.split("/").pop()]));
+    window.requirejs.config({ baseUrl: told.static, paths: { ...told.modules, ...bundled }, waitSeconds: 120 });
+    if (told.math) typeset(document.getElementById("rendered_cells"));
+    if (!Object.keys(snapshot.state).length) {
+      document.documentElement.dataset.stage = "ready";
+      return;
+    }
+    if (told.mode !== "static") connection.open();
+    await script(`${DIST}libembed-amd.js`); // embed-amd.js is the same, but draws by itself
+    const { HTMLManager } = await new Promise((resolve, reject) =>
+      window.requirejs(["@jupyter-widgets/html-manager", "@jupyter-widgets/html-manager/dist/libembed-amd"],
+        (html) => resolve(html), reject));
+    const made = makeManager(HTMLManager, connection);
+    await made.draw(snapshot);
+    fill(made);
+    document.documentElement.dataset.stage = "ready";
+  }
+
+  window.bdapStage = { connection, manager };
+  begin().catch((error) => {
+    console.error(error);
+    document.documentElement.dataset.stage = "failed";
+    notice("A part of this dashboard could not be loaded.", "Load again");
+  });
+})();

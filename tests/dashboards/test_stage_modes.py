@@ -1,0 +1,121 @@
+"""How the stage decides what a notebook can: static, fork, fork-after-imports, plain, or that it fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from bdap_hub.dashboards.stage.stage.execution import leading_imports
+from bdap_hub.dashboards.stage.stage.identity import HEADER, read, sign
+
+from .conftest import SLIDER, notebook
+from .staged import Visitor, staged
+
+THREAD = "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), name='clock', daemon=True).start()"
+TASK = "import asyncio\ntask = asyncio.ensure_future(asyncio.sleep(600))"
+LISTENS = "import socket\nserver = socket.create_server(('127.0.0.1', 0))"
+
+
+@pytest.mark.parametrize(
+    ("cells", "mode", "why"),
+    [
+        (("print('only text')",), "static", ""),
+        ((SLIDER,), "fork", ""),
+        ((SLIDER, "import asyncio\nawait asyncio.sleep(0)"), "fork", ""),
+        ((THREAD, SLIDER), "fork-after-imports", "clock"),
+        ((TASK, SLIDER), "fork-after-imports", "asyncio"),
+        ((LISTENS, SLIDER), "fork-after-imports", "listens"),
+        ((SLIDER, "import comm\nc = comm.create_comm('of.mine')"), "plain", "of.mine"),
+        (("from IPython.display import display\ndisplay({'application/vnd.x+json': {}}, raw=True)",), "plain", "vnd.x"),
+    ],
+)
+def test_the_mode(tmp_path: Path, cells: tuple[str, ...], mode: str, why: str):
+    with staged(tmp_path, *cells) as stage:
+        state = stage.state()
+        assert (state["status"], state["mode"]) == ("ready", mode), state
+        assert why in state["why"], state["why"]
+        page = stage.get()
+        assert page.status_code == 200 and "Fields of wheat" in page.text
+        if mode == "fork-after-imports":  # a process for this page, in which threads and tasks live
+            kernel = json.loads(page.text.partition('id="bdap-stage" type="application/json">')[2].partition("<")[0])
+            with Visitor(stage, kernel["kernel"]) as ana:
+                assert ana.hello["alive"] is True
+                assert any(
+                    s.get("value") == "<b id='square'>square is 25</b>"
+                    for s in ana.set(_slider(page.text), value=5).values()
+                )
+
+
+def test_a_failing_cell_is_named_and_its_reason_kept_from_visitors(tmp_path: Path):
+    with staged(tmp_path, "1", "raise ValueError('no such band: B99')") as stage:
+        state = stage.state()
+        assert (state["status"], state["failure"]["cell"]) == ("failed", 2)
+        assert "no such band: B99" in state["failure"]["traceback"]
+        page = stage.get()
+        assert page.status_code == 500 and "B99" not in page.text
+        assert "no such band: B99" in stage.log.read_text()
+
+
+def test_a_cell_that_may_fail_does_not_stop_the_others(tmp_path: Path):
+    made = nbformat.reads(notebook("1/0", "print('after all')").decode(), 4)
+    made.cells[1].metadata["tags"] = ["raises-exception"]
+    with staged(tmp_path, content=nbformat.writes(made).encode()) as stage:
+        assert stage.state()["status"] == "ready"
+        assert "after all" in stage.get().text
+
+
+def test_cells_for_each_visitor_know_who_it_is(tmp_path: Path):
+    made = nbformat.reads(notebook("shared = 41", WHO, text="Fields").decode(), 4)
+    made.cells[2].metadata["tags"] = ["per-visitor"]
+    with staged(tmp_path, content=nbformat.writes(made).encode()) as stage:
+        assert stage.state()["mode"] == "fork-after-imports"
+        header = sign(b"k" * 32, {"name": "ana"})
+        assert "42 for ana" in stage.get(headers={HEADER: header}).text
+        assert "42 for nobody" in stage.get().text
+        assert "42 for nobody" in stage.get(headers={HEADER: header[:-1] + ("0" if header[-1] != "0" else "1")}).text
+
+
+WHO = """
+import json, os
+visitor = json.loads(os.environ.get("BDAP_VISITOR", "{}"))
+print(shared + 1, "for", visitor.get("name", "nobody"), "key", os.environ.get("BDAP_VISITOR_KEY"))
+"""
+
+
+def test_a_signed_visitor_is_believed_for_two_minutes():
+    assert read(b"key", sign(b"key", {"name": "ana"})) == {"name": "ana"}
+    assert read(b"other", sign(b"key", {"name": "ana"})) is None
+    assert read(b"", sign(b"", {"name": "ana"})) is None
+    assert read(b"key", sign(b"key", {"name": "ana"}, now=0)) is None
+    assert read(b"key", "nonsense") is None
+
+
+def test_a_query_reaches_the_notebook_that_reads_it(tmp_path: Path):
+    cell = "import os\nprint('region', os.environ.get('QUERY_STRING') or 'none')"
+    with staged(tmp_path, cell, SLIDER) as stage:
+        assert stage.state()["mode"] == "fork"
+        assert "region none" in stage.get().text
+        assert "region region=IT" in stage.get("/?region=IT").text
+        assert "region none" in stage.get().text
+
+
+@pytest.mark.parametrize(
+    ("sources", "found"),
+    [
+        (["import a\nfrom b import c\nx = 1\nimport d"], "import a\nfrom b import c"),
+        (['"""Text."""\nimport a', "import b\nb.go()", "import c"], "import a\nimport b"),
+        (["x ="], ""),
+        (["import a\n%%bad"], ""),
+    ],
+)
+def test_leading_imports(sources: list[str], found: str):
+    assert leading_imports(sources) == found
+
+
+def _slider(page: str) -> str:
+    text = page.partition('type="application/vnd.jupyter.widget-state+json">')[2].partition("</script>")[0]
+    models = json.loads(text)["state"]
+    return next(key for key, model in models.items() if model["model_name"] == "IntSliderModel")

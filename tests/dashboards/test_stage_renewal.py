@@ -1,0 +1,79 @@
+"""What two visitors' processes must not share is made anew after the fork."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+from .staged import Visitor, staged
+
+SHARED = """
+import json, socket
+import httpx, ipywidgets as widgets, numpy as np, sqlalchemy
+generator = np.random.default_rng(7)
+lines = open("lines.txt")
+first = lines.readline()
+client = httpx.Client(trust_env=False)
+client.get("{url}")  # its connection is kept
+engine = sqlalchemy.create_engine("sqlite:///" + "{folder}/state.db")
+with engine.connect() as connection:
+    connection.execute(sqlalchemy.text("select 1"))
+pool = engine.pool
+ask, answer = widgets.Text(description="ask"), widgets.HTML(value="nothing")
+def asked(_):
+    answer.value = json.dumps([
+        float(generator.random()), float(np.random.random()), lines.readline(), client.get("{url}").text,
+        engine.pool is not pool,
+    ])
+ask.observe(asked, "value")
+widgets.VBox([ask, answer])
+"""
+
+
+class _Server(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # connections are kept
+    made = 0
+
+    def setup(self) -> None:
+        _Server.made += 1
+        super().setup()
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class _Threads(HTTPServer):
+    """Each connection in a thread that ends with the test's process."""
+
+    def process_request(self, request: Any, address: Any) -> None:
+        threading.Thread(target=self.finish_request, args=(request, address), daemon=True).start()
+
+
+def test_random_numbers_files_connections_and_pools(tmp_path: Path):
+    server = _Threads(("127.0.0.1", 0), _Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    tmp_path.joinpath("lines.txt").write_text("one\ntwo\nthree\n")
+    cell = SHARED.replace("{url}", f"http://127.0.0.1:{server.server_port}/").replace("{folder}", str(tmp_path))
+    try:
+        with staged(tmp_path, cell) as stage:
+            assert stage.state()["mode"] == "fork", stage.state()
+            ask, answer = stage.widget(description="ask"), stage.widget(value="nothing")
+            with Visitor(stage) as ana, Visitor(stage) as ben:
+                of_ana = json.loads(ana.set(ask, value="a")[answer]["value"])
+                of_ben = json.loads(ben.set(ask, value="b")[answer]["value"])
+            assert of_ana[0] != of_ben[0] and of_ana[1] != of_ben[1]
+            assert of_ana[2] == of_ben[2] == "two\n"  # each reads on from where the executed process was
+            assert of_ana[3:] == of_ben[3:] == ["ok", True]
+            assert _Server.made == 3  # the executed process's connection is used by neither
+    finally:
+        server.shutdown()
+        server.server_close()
