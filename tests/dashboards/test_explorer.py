@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -17,7 +18,7 @@ from bdap_hub.demo.data import generate
 from bdap_hub.processing.app import create_app as create_processing
 from tests.emptied import emptied
 
-from .conftest import Platform
+from .conftest import API, Platform
 
 pytestmark = pytest.mark.browser
 FOLDER = Path(__file__).parents[2] / "extensions" / "collections-explorer"
@@ -32,7 +33,7 @@ DAY = "collection=sentinel-2-demo&date=2025-07-10"
 
 
 @pytest.fixture(scope="module")
-def explorer(platform: Platform) -> str:
+def explorer(platform: Platform) -> Iterator[str]:
     """The address of the published explorer, with a small season that is public, and plots of forest's alone."""
     settings = platform.hub.settings
     data = emptied(settings)
@@ -46,7 +47,9 @@ def explorer(platform: Platform) -> str:
     platform.hub.serve(create_processing(few), settings.processing.port)
     token = platform.hub.token("olga")  # who may see the plots
     made = publish(f"{platform.hub.url}/services/dashboards", token, FOLDER, project="forest", visibility="public")
-    return str(made["url"])
+    yield str(made["url"])
+    bearer = {"Authorization": f"Bearer {token}"}
+    httpx.delete(f"{platform.hub.url}{API}/{made['id']}", headers=bearer)  # other tests find nothing of forest's
 
 
 @pytest.fixture
