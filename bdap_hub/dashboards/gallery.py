@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from ..access import Person, PreviewRelease, decide, role_in
 from ..errors import NotFound, NotLoggedIn
 from ..web import Principal, page
-from .pages import _card, _viewer
+from .cards import card, viewer
 from .shelf import PAGE, SORTS, Entry, Wanted, counted, entries, pick
 
 router = APIRouter(include_in_schema=False)
@@ -77,7 +77,7 @@ async def _gallery(request: Request, wanted: Wanted, project: str) -> HTMLRespon
     return page(
         request,
         "gallery.html",
-        person=_viewer(request, visitor),
+        person=viewer(request, visitor),
         about=about,
         here=f"{doors.login.prefix}p/{project}" if project else doors.login.prefix,
         cards=[_shown(request, entry, person) for entry in found[(number - 1) * PAGE : number * PAGE]],
@@ -126,7 +126,7 @@ def _names(doors: Any, person: Person | None, entry: Entry) -> str:
 
 def _shown(request: Request, entry: Entry, person: Person | None) -> dict[str, Any]:
     return {
-        **_card(request, entry.row, person),
+        **card(request, entry.row, person),
         "live": entry.live,
         "picture": entry.thumbnail,
         "waiting": entry.waiting,

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import zlib
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
-from ..access import Administer, Decision, Person, PreviewRelease, ViewDashboard, decide, decides_on_members
+from ..access import Decision, Person, PreviewRelease, ViewDashboard, decide
 from ..errors import NotAllowed, NotFound, NotLoggedIn
 from ..web import Principal, page
 from . import author, sharing_api, shelf, words
+from .cards import SEEN_BY, ago, card, viewer
 from .records import Live
 from .tables import Dashboard
 from .tickets import TICKET_PATH, Visitor, make_ticket, parse_target
 
 router = APIRouter(include_in_schema=False)
-SEEN_BY = {"project": "Project members", "people": "Everybody logged in", "public": "Public"}
-
-
-@dataclass(frozen=True)
-class Viewer:
-    """The person who looks, as the page's header names them."""
-
-    name: str
-    display_name: str
-    admin: bool
-    decides: bool
 
 
 @router.get("/d/{project}/{slug}")
@@ -49,8 +36,8 @@ async def dashboard(request: Request, project: str, slug: str, days: int = 30, v
     return page(
         request,
         "dashboard.html",
-        person=_viewer(request, visitor),
-        card=_card(request, row, person),
+        person=viewer(request, visitor),
+        card=card(request, row, person),
         versions=_versions(request, row, person),
         changes=changes,
         sharing=await run_in_threadpool(sharing_api.view, request, row) if changes else None,
@@ -139,37 +126,3 @@ def _versions(request: Request, row: Dashboard, person: Person | None) -> list[d
         for release in doors.records.releases(row)
         if all_ or release.status in ("live", "retired")
     ]
-
-
-def _card(request: Request, row: Dashboard, person: Person | None) -> dict[str, Any]:
-    doors = request.app.state.doors
-    found = doors.policy.project(row.project)
-    return {
-        "row": row,
-        "project": found.title if found else row.project,
-        "owner": row.owner if person else "",
-        "url": doors.settings.dashboards.address(row.project, row.slug),
-        "page": f"{doors.login.prefix}d/{row.name}",
-        "seen_by": SEEN_BY.get(row.visibility, row.visibility),
-        "updated": ago(row.updated),
-        "tone": zlib.crc32(row.name.encode()) % 6,
-        "initials": "".join(word[0] for word in row.title.replace("-", " ").split()[:2]).upper(),
-    }
-
-
-def _viewer(request: Request, visitor: Principal | None) -> Viewer | None:
-    if visitor is None:
-        return None
-    policy, person = request.app.state.doors.policy, visitor.person
-    admin, decides = decide(policy, person, Administer()).entitled, decides_on_members(policy, person)
-    return Viewer(person.name, visitor.display_name or person.name, admin, decides)
-
-
-def ago(when: datetime) -> str:
-    """How long ago, in the largest whole unit, in words."""
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    seconds = (datetime.now(UTC) - when).total_seconds()
-    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if (count := int(seconds // size)) >= 1:
-            return f"{count} {unit}{'s' if count > 1 else ''} ago"
-    return "just now"

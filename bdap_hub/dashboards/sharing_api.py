@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from ..errors import BadRequest, NotFound
 from ..web import page
+from .cards import viewer
 from .owners import Owners
 from .sharing import MAX_NOTE, MOST_ORIGINS
 from .tables import Dashboard
@@ -122,7 +123,8 @@ async def _made(request: Request, project: str, slug: str, said: dict[str, str])
     """The only page that shows the link."""
     made = await _owners(request).make_link(request, project, slug, said.get("note", ""), _number(said, "days"))
     back = f"{request.app.state.doors.login.prefix}d/{project}/{slug}"
-    answer = page(request, "link.html", person=None, made=made, back=back)
+    who = await request.app.state.doors.visitor(request)
+    answer = page(request, "link.html", person=viewer(request, who), made=made, back=back)
     answer.headers["Cache-Control"] = "no-store"
     return answer
 
