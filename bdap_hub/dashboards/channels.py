@@ -24,6 +24,7 @@ from ..settings import Settings
 from .frames import V1
 from .limits import Bucket, Seats
 from .sieve import Sieve
+from .told import visitor_headers, visitor_key
 from .widgets import Declared
 
 log = logging.getLogger("bdap.gateway")
@@ -55,7 +56,7 @@ class Channels:
     """All visitors' sockets of this gateway."""
 
     def __init__(self, settings: Settings) -> None:
-        self.limits = settings.dashboards
+        self.limits, self._secret = settings.dashboards, settings.secret("signing")
         self.seats = Seats(self.limits.kernels_per_address, self.limits.kernels_per_person)
         self._declared: OrderedDict[tuple[str, str], Declared] = OrderedDict()
 
@@ -94,8 +95,9 @@ class Channels:
         url = f"ws://{address}{socket.scope['path']}" + (f"?{query}" if query else "")
         wanted = [Subprotocol(name) for name in socket.scope.get("subprotocols", [])] or None
         options = {"max_size": None, "compression": None, "proxy": None, "open_timeout": 20}
+        headers = visitor_headers(visitor_key(self._secret, visit.release), visit.person, time.time())
         try:
-            async with connect(url, subprotocols=wanted, **options) as kernel:  # type: ignore[arg-type]
+            async with connect(url, subprotocols=wanted, additional_headers=headers, **options) as kernel:  # type: ignore[arg-type]
                 if socket.application_state == WebSocketState.CONNECTING:
                     await socket.accept(subprotocol=kernel.subprotocol)
                 await self._talk(socket, kernel, visit, asked)

@@ -40,6 +40,7 @@ from .proxy import allowed_path, fetch, forward, kernel_of
 from .records import Live, Records
 from .snapshots import STATIC, States
 from .tickets import TICKET_PATH, digest, make_session, redeem_ticket, safe_path
+from .told import visitor_headers, visitor_key
 
 log = logging.getLogger("bdap.gateway")
 WAIT_SECONDS = 60.0  # so long a page that is shown waits for its release to start
@@ -289,14 +290,15 @@ class Gateway(Answers):
             if is_page:  # with a kernel of its own
                 self.channels.seats.page(live.release, web.client_address(request), person, time.monotonic())
                 await run_in_threadpool(self.keeper.visited, live, self._who(request, live))
-            response = await (self._file if Assets.wants(request) else self._stream)(request, live, address)
+            if Assets.wants(request):
+                response = await self._file(request, live, address)
+            else:
+                told = visitor_headers(visitor_key(self.key, live.release), person, time.time())
+                response = await forward(self.client, request, address, told)
         except httpx.HTTPError:
             self.keeper.lost(live)
             return await self._starting(live) if is_page else self._plain(503, "the dashboard is starting")
         return self._dressed(response)
-
-    async def _stream(self, request: Request, _live: Live, address: str) -> Response:
-        return await forward(self.client, request, address)
 
     async def _file(self, request: Request, live: Live, address: str) -> Response:
         """One of Voilà's own files: from memory, or fetched and kept."""

@@ -40,12 +40,17 @@ def kernel_of(path: str) -> str:
     return found[1] if found else ""
 
 
-async def forward(client: httpx.AsyncClient, request: Request, address: str) -> Response:
-    """The release's answer, streamed as it comes. httpx.HTTPError when the release does not answer."""
+async def forward(client: httpx.AsyncClient, request: Request, address: str, more: dict[str, str]) -> Response:
+    """The release's answer, streamed as it comes; `more` headers of ours go along.
+
+    httpx.HTTPError when the release does not answer.
+    """
     raw_path = request.scope["raw_path"] + (b"?" + request.scope["query_string"] if request.url.query else b"")
     headers = [(k, v) for k, v in request.headers.items() if k in _TO_RELEASE]
     url = httpx.URL(f"http://{address}").copy_with(raw_path=raw_path)
-    outgoing = client.build_request(request.method, url, headers=[*headers, ("host", request.headers["host"])])
+    outgoing = client.build_request(
+        request.method, url, headers=[*headers, *more.items(), ("host", request.headers["host"])]
+    )
     outgoing.headers["accept-encoding"] = "identity"
     answer = await client.send(outgoing, stream=True)
     response = StreamingResponse(_body(answer), answer.status_code, background=BackgroundTask(answer.aclose))

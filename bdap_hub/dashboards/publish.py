@@ -20,6 +20,7 @@ from .records import Live, Records, check_slug, release_name
 from .review import settle
 from .runtime import TOKEN_SECONDS, Launch, Runtime
 from .tables import Dashboard, Release
+from .told import KEY, visitor_key
 from .tryout import how, try_out
 
 FIRST_UID = 60_000
@@ -147,6 +148,7 @@ class Publisher:
                 "BDAP_TOKEN": self.login.release_token(dashboard, group, TOKEN_SECONDS),
                 "BDAP_PROJECT": project,
                 "BDAP_DASHBOARD": dashboard,
+                KEY: visitor_key(self.settings.secret("signing"), name),
             },
         )
 

@@ -41,6 +41,7 @@ class StandIn:
     def __init__(self, port: int) -> None:
         self.port, self.up, self.started, self.mode = port, True, 0, "fork"
         self.asked: list[str] = []
+        self.headers: list[dict[str, str]] = []
         self.heard: list[dict[str, Any]] = []
 
     def app(self) -> Starlette:
@@ -53,6 +54,7 @@ class StandIn:
 
     async def page(self, request: Request) -> Response:
         self.asked.append(str(request.url.path))
+        self.headers.append(dict(request.headers))
         if request.url.path.startswith("/_stage/static/"):
             return Response(f"// {request.url.path}" * 100, media_type="text/javascript")
         text = "plain page" if request.url.query else PAGE
