@@ -61,8 +61,18 @@ def charts(days: Sequence[Day]) -> list[Chart]:
             (("", "visits", lambda d: d.visits), ("inner", "visitors", lambda d: d.visitors)),
         ),
         _chart("Sessions", f"{_count(sessions, 'session')}", days, (("", "sessions", lambda d: d.sessions),)),
-        _chart("Most memory, MiB", f"at most {memory:,} MiB", days, (("", "MiB", lambda d: d.peak_mb),)),
-        _chart("Slowest start, seconds", f"at most {start:.1f} s", days, (("", "s", lambda d: d.start_ms / 1000),)),
+        _chart(
+            "Most memory, MiB",
+            f"at most {memory:,} MiB" if memory else "not seen yet",
+            days,
+            (("", "MiB", lambda d: d.peak_mb),),
+        ),
+        _chart(
+            "Slowest start, seconds",
+            f"at most {start:.1f} s" if start else "none yet",
+            days,
+            (("", "s", lambda d: d.start_ms / 1000),),
+        ),
     ]
 
 

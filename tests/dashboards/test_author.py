@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -108,3 +109,29 @@ def test_the_page_fits_and_follows(
     page.screenshot(path=artifacts / f"dashboard-author-{width}.png", full_page=True)
     assert errors == []
     context.close()
+
+
+FAILS = """
+import ipywidgets as widgets
+button = widgets.Button(description="Draw B99")
+def draw(_):
+    raise ValueError("no such band: B99")
+button.on_click(draw)
+button
+"""
+
+
+@pytest.mark.browser
+def test_what_fails_at_a_visitors_click_is_seen_by_the_author(platform: Platform, chromium: Browser) -> None:
+    made = platform.publish("ana", "clicks", notebook(FAILS), visibility="public").json()
+    page = chromium.new_page()
+    page.goto(made["url"])
+    page.get_by_role("button", name="Draw B99").click(timeout=60_000)
+    keeper, row = platform.gateway.keeper, Records(connect(platform.settings.database)).get("agriculture", "clicks")
+    deadline = time.monotonic() + 60
+    while (found := keeper.faults.last(row.id)) is None and time.monotonic() < deadline:
+        time.sleep(0.5)
+        keeper.clean_up()
+    assert found is not None and found.reason == "error" and "ValueError: no such band: B99" in found.trace
+    assert row.id not in keeper.faults.due()  # others still see the dashboard: nobody is written to
+    page.close()
