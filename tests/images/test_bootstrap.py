@@ -39,7 +39,8 @@ def checkout(tmp_path: Path) -> Path:
     for name in ("bdap_hub/demo/bootstrap.sh", "bdap_hub/demo/in_image.sh", "requirements.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "images/tools/requirements.lock", tmp_path / "images/tools")
-    shutil.copytree(ROOT / "bdap_hub/demo/node", tmp_path / "bdap_hub/demo/node")
+    for name in ("bdap_hub/demo/node", "bdap_hub/dashboards/stage/node"):
+        shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copytree(ROOT / "extensions", tmp_path / "extensions", ignore=shutil.ignore_patterns("__pycache__"))
     for program in PROGRAMS:
         (tmp_path / "bin" / program).symlink_to(shutil.which(program) or "/nowhere")
@@ -55,15 +56,17 @@ def run(checkout: Path, *arguments: str, **environment: str) -> subprocess.Compl
 def pretend_installed(checkout: Path) -> None:
     """Every stamp as the script itself would have left it."""
     (checkout / ".venv/bin").mkdir(parents=True)
-    (checkout / "var/node").mkdir(parents=True)
+    for name in ("node", "node-widgets"):
+        (checkout / "var" / name).mkdir(parents=True)
     for name, script in (("python", "exit 1"), ("node", "echo true"), ("npm", "exit 1")):
         (checkout / ".venv/bin" / name).write_text(f"#!/bin/sh\n{script}\n")
         (checkout / ".venv/bin" / name).chmod(0o755)
-    node = "bdap_hub/demo/node"
+    node, widgets = "bdap_hub/demo/node", "bdap_hub/dashboards/stage/node"
     for stamp, inputs in {
         ".venv/.bdap-stamp": "requirements.lock images/tools/requirements.lock pyproject.toml "
         "$(find extensions -type f | sort)",
         "var/node/.stamp": f"{node}/package.json {node}/package-lock.json",
+        "var/node-widgets/.stamp": f"{widgets}/package.json {widgets}/package-lock.json",
     }.items():
         script = f"cat {inputs} | sha256sum | cut -c1-64 > {stamp}"
         subprocess.run(["bash", "-c", script], cwd=checkout, check=True)
