@@ -40,10 +40,11 @@ MOST_PICTURE, MOST_ANSWER = 2 * 2**20, 32 * 2**20
 
 @dataclass(frozen=True)
 class Look:
-    """A PNG of 640 by 400 pixels, and the harmless markup of the widgets' places in their order."""
+    """A PNG of 640 by 400 pixels, harmless markup of the widgets' places in their order, and what the page loaded."""
 
     picture: bytes
     places: tuple[str, ...]
+    files: tuple[str, ...] = ()
 
 
 class Painter(Protocol):
@@ -78,6 +79,7 @@ def portray(settings: Settings, painter: Painter | None, release: str, address: 
         return ""
     if kept:
         snapshots.paint(release, list(look.places))
+        snapshots.fetch(release, address, look.files)
     name = hashlib.sha256(look.picture).hexdigest()
     folder = settings.var / "dashboards" / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +98,13 @@ def read_look(said: str) -> Look | None:
         return None
     if not picture.startswith(PNG) or len(picture) > MOST_PICTURE or not isinstance(places, list):
         return None
-    return Look(picture, tuple(clean(place) if isinstance(place, str) else "" for place in places[:1000]))
+    cleaned = tuple(clean(place) if isinstance(place, str) else "" for place in places[:1000])
+    files = told.get("files")
+    return Look(picture, cleaned, tuple(filter(_is_text, files)) if isinstance(files, list) else ())
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) < 1000
 
 
 class ProcessPainter:

@@ -38,6 +38,7 @@ SETTLED = """(() => new Promise(done => {
   const look = () => enough() ? done(true) : setTimeout(look, 100);
   look();
 }))()"""
+FILES = "performance.getEntriesByType('resource').map(one => new URL(one.name).pathname).slice(0, 1000)"
 # Each widget's place with what style sheets say written into it, and canvases as pictures.
 PLACES = """(() => {
   const plain = document.createElement('iframe');
@@ -154,7 +155,8 @@ def look(program: str, address: str, scratch: str) -> dict:
         ready = browser.value(READY)
         browser.value(SETTLED)
         picture = browser.call("Page.captureScreenshot", format="png")["data"]
-        return {"ready": bool(ready), "picture": picture, "places": browser.value(PLACES)}
+        files = browser.value(FILES)
+        return {"ready": bool(ready), "picture": picture, "places": browser.value(PLACES), "files": files}
     finally:
         browser.end()
 

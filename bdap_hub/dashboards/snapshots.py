@@ -6,11 +6,13 @@ release when it has started and before anybody talks to it: nothing that a visit
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 import shutil
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from .assets import Asset, make_asset
 from .painted import embed
 
 STATIC = re.compile(r"/_stage/static/[0-9a-f]{16}/[\w@./+~-]+")
+MOST_AHEAD = 400
 MOST_FILES, MOST_BYTES = 4000, 256 * 2**20  # of one release
 SAFE = re.compile(r"[a-z0-9-]+")
 _STATE = re.compile(r'<script[^>]*type="application/vnd\.jupyter\.widget-state\+json"[^>]*>(.*?)</script>', re.S)
@@ -57,7 +60,19 @@ class Snapshots:
             self.drop(release)
             return False
         self._write(self._home(release) / "page.html", answer.content)
+        self.fetch(release, address, STATIC.findall(answer.text))
         return True
+
+    def fetch(self, release: str, address: str, paths: Iterable[str]) -> None:
+        """Keep those files of the release that are not kept yet; one that cannot be had is left out."""
+        for path in list(dict.fromkeys(paths))[:MOST_AHEAD]:
+            if not STATIC.fullmatch(path) or ".." in path or self._entry(release, path).exists():
+                continue
+            with contextlib.suppress(httpx.HTTPError):
+                answer = httpx.get(f"http://{address}{path}", timeout=60, trust_env=False)
+                if answer.status_code == 200:
+                    kind = answer.headers.get("content-type", "application/octet-stream")
+                    self.keep(release, path, answer.content, kind)
 
     def paint(self, release: str, places: list[str]) -> None:
         """Keep what the page's widgets look like, in their order."""
@@ -81,8 +96,7 @@ class Snapshots:
 
     def file(self, release: str, path: str) -> Asset | None:
         """A file that was kept, by its address."""
-        home = self._home(release) / "files"
-        entry = _read_json(home / f"{_key(path)}.json")
+        home, entry = self._home(release) / "files", _read_json(self._entry(release, path))
         try:
             body = (home / entry["content"]).read_bytes() if entry else None
         except OSError:
@@ -97,8 +111,12 @@ class Snapshots:
         if self._home(release).is_dir() and len(kept) < MOST_FILES and held + len(body) < MOST_BYTES:
             content = asset.tag.strip('"')
             self._write(home / content, body)
-            self._write(home / f"{_key(path)}.json", json.dumps({"content": content, "kind": kind}).encode())
+            self._write(self._entry(release, path), json.dumps({"content": content, "kind": kind}).encode())
         return asset
+
+    def _entry(self, release: str, path: str) -> Path:
+        """Where it stands what a file holds and of what type it is."""
+        return self._home(release) / "files" / f"{hashlib.sha256(path.encode()).hexdigest()}.json"
 
     def _made(self, home: Path) -> Page:
         text = (home / "page.html").read_text("utf-8")
@@ -141,7 +159,3 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return None
-
-
-def _key(path: str) -> str:
-    return hashlib.sha256(path.encode()).hexdigest()

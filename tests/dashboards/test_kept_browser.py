@@ -1,0 +1,87 @@
+"""A visitor's real browser at the gateway, the real stage behind: what shows before anything runs, and then lives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from bdap_hub.dashboards.runtime import make_runtime
+
+from .conftest import SLIDER, Platform, notebook
+
+pytestmark = pytest.mark.browser
+
+HOST, RELEASE = "agriculture--kept", "agriculture--kept--v1"
+CHART = SLIDER.replace("widgets.VBox([slider, out,", "widgets.VBox([slider, out, figure,").replace(
+    "slider =",
+    "import bqplot.pyplot as plt\nfigure = plt.figure(title='Yield')\nplt.plot([1, 2, 3], [2, 4, 3])\nslider =",
+)
+
+
+@pytest.fixture(scope="module")
+def kept(platform: Platform) -> Iterator[str]:
+    """The address of a dashboard that a painter has looked at."""
+    platform.settings.dashboards.painter = "on"
+    try:
+        made = platform.publish("ana", "kept", notebook(CHART), visibility="public")
+    finally:
+        platform.settings.dashboards.painter = ""
+    assert made.status_code == 201, made.text
+    yield str(made.json()["url"])
+
+
+@pytest.fixture
+def stopped(platform: Platform, kept: str) -> str:
+    """The same, and nothing of it runs."""
+    make_runtime(platform.settings).stop(RELEASE)
+    platform.gateway.keeper._ready.pop(RELEASE, None)
+    return kept
+
+
+def _page(chromium: Browser, url: str, width: int = 1280, scripts: bool = True) -> Page:
+    context = chromium.new_context(viewport={"width": width, "height": 800}, java_script_enabled=scripts)
+    page = context.new_page()
+    page.goto(url, wait_until="domcontentloaded", timeout=60_000)
+    return page
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_shows_before_any_script_and_any_container(
+    platform: Platform, stopped: str, chromium: Browser, artifacts: Path, width: int
+):
+    page = _page(chromium, stopped, width, scripts=False)
+    expect(page.get_by_text("Fields of wheat")).to_be_visible()
+    expect(page.get_by_text("square is 9")).to_be_visible()
+    expect(page.locator("svg path").first).to_be_visible()
+    page.screenshot(path=artifacts / f"dashboard-painted-{width}.png")
+    assert RELEASE not in make_runtime(platform.settings).running()
+    page.context.close()
+
+
+def test_a_gesture_starts_it_and_a_reload_finds_it_again(
+    platform: Platform, stopped: str, chromium: Browser, artifacts: Path
+):
+    page = _page(chromium, stopped)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.wait_for_function("document.documentElement.dataset.stage === 'ready'", timeout=60_000)
+    expect(page.locator("#square")).to_have_count(1)  # what was painted has made room
+    page.locator(".noUi-handle").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#square")).to_have_text("square is 16", timeout=60_000)
+    page.screenshot(path=artifacts / "dashboard-kept.png")
+    page.reload(wait_until="domcontentloaded")
+    expect(page.locator("#square")).to_have_text("square is 16", timeout=30_000)
+    other = _page(chromium, stopped)
+    other.wait_for_function("document.documentElement.dataset.stage === 'ready'", timeout=60_000)
+    expect(other.locator("#square")).to_have_text("square is 9", timeout=30_000)  # each their own
+    other.locator(".noUi-handle").focus()
+    other.keyboard.press("ArrowLeft")
+    expect(other.locator("#square")).to_have_text("square is 4", timeout=30_000)
+    expect(page.locator("#square")).to_have_text("square is 16")
+    assert errors == []
+    other.context.close()
+    page.context.close()
