@@ -38,3 +38,29 @@ def write_certificate(folder: Path, host: str) -> tuple[Path, Path]:
     certificate.write_bytes(made.public_bytes(pem))
     private.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
     return certificate, private
+
+
+def write_signed(folder: Path, host: str) -> tuple[Path, Path, Path]:
+    """ca.pem, cert.pem and key.pem: a certificate for that IP address by an authority of its own, as strict clients
+    want it."""
+    now, keys = datetime.now(UTC), [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in ("test authority", host)]
+    for number, file in enumerate(("ca.pem", "cert.pem")):
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(names[number])
+            .issuer_name(names[0])
+            .public_key(keys[number].public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(minutes=5))
+            .not_valid_after(now + timedelta(hours=1))
+            .add_extension(x509.BasicConstraints(ca=number == 0, path_length=None), critical=True)
+        )
+        if number:
+            here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
+            made = made.add_extension(here, critical=False)
+        signed = made.sign(keys[0], hashes.SHA256())
+        (folder / file).write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    pem, plain = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    (folder / "key.pem").write_bytes(keys[1].private_bytes(pem, plain, serialization.NoEncryption()))
+    return folder / "ca.pem", folder / "cert.pem", folder / "key.pem"

@@ -81,7 +81,12 @@ def _service(tree: settings.Settings, name: str) -> tuple[Any, list[str], int]:
 
     section = getattr(tree, name)
     binds = list(dict.fromkeys(filter(None, (section.bind, section.also_bind))))
-    return import_module(f"bdap_hub.{name}.app").create_app(tree), binds, section.port
+    given: dict[str, Any] = {}
+    if name == "dashboards":
+        from ..spawning.images.building.packages import with_packages
+
+        given["layers"] = with_packages
+    return import_module(f"bdap_hub.{name}.app").create_app(tree, **given), binds, section.port
 
 
 @main.group()

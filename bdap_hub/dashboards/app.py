@@ -31,6 +31,7 @@ from ..errors import BadRequest, NotAllowed, NotFound, NotLoggedIn
 from ..settings import Settings
 from ..web import HubLogin, Principal, create_service, note
 from .faults import Faults
+from .means import Layers, without_packages
 from .publish import Publisher
 from .records import Records
 from .review import Reviews
@@ -44,14 +45,17 @@ IN_THE_BROWSER = (
 )
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The service under /services/dashboards/. Needs the secrets `service-dashboards` and `signing`."""
+def create_app(settings: Settings, layers: Layers = without_packages) -> FastAPI:
+    """The service under /services/dashboards/. Needs the secrets `service-dashboards` and `signing`.
+
+    `layers` makes images with what manifests require: another room's work, given by whoever starts the service.
+    """
     from . import api, author, gallery, housekeeping, pages, review_api, sharing_api, uploads_api
 
     app, login = create_service(settings, "dashboards", "Dashboards")
     app.state.sessions = connect(settings.database)
     app.state.records = Records(app.state.sessions)
-    app.state.doors = Doors(settings, login, app.state.records)
+    app.state.doors = Doors(settings, login, app.state.records, layers)
     for router in (
         api.router,
         uploads_api.router,
@@ -75,8 +79,10 @@ def _include(app: FastAPI, router: APIRouter, login: HubLogin) -> None:
 class Doors:
     """What the routes share: who may do what (with its audit record), and the publisher."""
 
-    def __init__(self, settings: Settings, login: HubLogin, records: Records) -> None:
-        self.settings, self.login, self.records = settings, login, records
+    def __init__(
+        self, settings: Settings, login: HubLogin, records: Records, layers: Layers = without_packages
+    ) -> None:
+        self.settings, self.login, self.records, self.layers = settings, login, records, layers
         self.usage, self.faults = Usage(records.sessions), Faults(records.sessions)
         self.following = 0
         self.reviews, self.sharing = Reviews(self), Sharing(records.sessions)
@@ -90,7 +96,7 @@ class Doors:
 
     def publisher(self) -> Publisher:
         """What publishes and takes down."""
-        return Publisher(self.settings, self.records, self.runtime(), self.login)
+        return Publisher(self.settings, self.records, self.runtime(), self.login, self.layers)
 
     @property
     def policy(self) -> Policy:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ..errors import BadRequest, NotAllowed
 from ..settings import Settings
 from ..units import bytes_of
 from .manifest import Manifest
+from .progress import Tell
 from .vault import Vault
 
 SECRETS = "/run/secrets"
@@ -35,11 +37,6 @@ def means(settings: Settings, policy: Policy, dashboard: str, manifest: Manifest
 
     A release acts as a member of its project. Whoever published it had the login that the project demands.
     """
-    if manifest.requirements:
-        raise BadRequest(
-            f"requirements: {manifest.requirements[0]!r:.80}: packages beyond the image's are not installed here",
-            "ask the operator for an image that has them (dashboards.images), and name it as image",
-        )
     project = dashboard.partition("/")[0]
     found = policy.project(project)
     release = Person(f"dashboard {dashboard}", frozenset({found.group}) if found else frozenset())
@@ -52,6 +49,18 @@ def means(settings: Settings, policy: Policy, dashboard: str, manifest: Manifest
         cpus=_cpus(settings, manifest),
         mounts=(*data, *secrets),
         groups=tuple(sorted({group for path in manifest.data for group in _groups(settings, path)})),
+    )
+
+
+Layers = Callable[[Settings, str, tuple[str, ...], Tell], str]
+"""Makes an image with further packages of the one of that reference, and tells what goes on; the new one's id."""
+
+
+def without_packages(_settings: Settings, _reference: str, requirements: tuple[str, ...], _tell: Tell) -> str:
+    """Where nothing builds."""
+    raise BadRequest(
+        f"requirements: {requirements[0]!r:.80}: packages beyond the image's are not installed here",
+        "ask the operator for an image that has them (dashboards.images), and name it as image",
     )
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from .. import entitlements
 from ..access import Visibility
-from ..errors import BadRequest, Conflict
+from ..errors import BadRequest, Conflict, Unavailable
 from ..settings import Settings
 from ..web import HubLogin
 from .bundle import Bundle, store_bundle
 from .manifest import NAME, NOTHING, Manifest, check
-from .means import means
+from .means import Layers, means, without_packages
 from .painter import make_painter, portray
 from .progress import Tell, silent
 from .records import Live, Records, check_slug, release_name
@@ -77,8 +77,16 @@ def check_wish(wish: Wish) -> None:
 class Publisher:
     """Publishes and takes down; blocking, to be called in a thread."""
 
-    def __init__(self, settings: Settings, records: Records, runtime: Runtime, login: HubLogin) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        records: Records,
+        runtime: Runtime,
+        login: HubLogin,
+        layers: Layers = without_packages,
+    ) -> None:
         self.settings, self.records, self.runtime, self.login = settings, records, runtime, login
+        self.layers = layers
         self.bundles = settings.var / "dashboards" / "bundles"
 
     def publish(
@@ -103,10 +111,13 @@ class Publisher:
             raise Conflict(f"{wish.project}/{wish.slug} is being published just now", "wait for it, then publish again")
         manifest = wish.whole(bundle)
         launch = self._launch(name, f"{wish.project}/{wish.slug}", wish.project, folder, manifest)
+        image = self._with_packages(launch, manifest, tell)
+        if image and launch.means:
+            launch = replace(launch, means=replace(launch.means, image=image))
         try:
             try_out(self.runtime, launch, tell)
             dashboard = before or _dashboard(wish, person)
-            made = _release(wish, version, bundle, person, manifest)
+            made = _release(wish, version, bundle, person, manifest, image)
             made.mode, made.why = how(self.runtime, launch)
             made.thumbnail = self._portray(name, tell)
             release = self.records.add(dashboard, made)
@@ -121,7 +132,10 @@ class Publisher:
         """Start the live release if it is not running."""
         folder = self.bundles / live.bundle
         manifest = check(live.manifest).replaced({"entry": live.entry})
-        self.runtime.start(self._launch(live.release, live.name, live.project, folder, manifest))
+        launch = self._launch(live.release, live.name, live.project, folder, manifest)
+        if live.image and launch.means:
+            launch = replace(launch, means=replace(launch.means, image=live.image))
+        self.runtime.start(launch)
 
     def take_down(self, dashboard: Dashboard) -> None:
         """Nobody can open it any more; its rows and bundles stay for the record."""
@@ -133,6 +147,15 @@ class Publisher:
         tell("drawing its picture")
         address = self.runtime.address(name)
         return portray(self.settings, make_painter(self.settings), name, address) if address else ""
+
+    def _with_packages(self, launch: Launch, manifest: Manifest, tell: Tell) -> str:
+        """The image with what the manifest requires beyond it; '' where it requires nothing."""
+        if not manifest.requirements or launch.means is None:
+            return ""
+        if self.settings.spawning.engine == "process":
+            raise Unavailable("requirements need containers", "leave them out, or use Docker")
+        tell(f"installing {', '.join(manifest.requirements)}")
+        return self.layers(self.settings, launch.means.image, manifest.requirements, tell)
 
     def _launch(self, name: str, dashboard: str, project: str, folder: Path, manifest: Manifest) -> Launch:
         policy = entitlements.policy(self.settings, self.records.sessions)
@@ -168,7 +191,7 @@ def _dashboard(wish: Wish, person: str) -> Dashboard:
     )
 
 
-def _release(wish: Wish, version: int, bundle: Bundle, person: str, manifest: Manifest) -> Release:
+def _release(wish: Wish, version: int, bundle: Bundle, person: str, manifest: Manifest, image: str) -> Release:
     return Release(
         version=version,
         bundle=bundle.sha256,
@@ -178,6 +201,7 @@ def _release(wish: Wish, version: int, bundle: Bundle, person: str, manifest: Ma
         description=wish.description.strip(),
         visibility=wish.visibility,
         manifest=manifest.said(),
+        image=image,
     )
 
 

@@ -41,6 +41,7 @@ class Live:
     preview: bool = False
     manifest: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False)
     keep_warm: bool = False
+    image: str = ""  # with the packages that the release requires; '': as the manifest says
 
     @property
     def name(self) -> str:
@@ -311,6 +312,7 @@ def _live(dashboard: Dashboard, release: Release) -> Live:
         embed=tuple(dashboard.embed),
         manifest=release.manifest,
         keep_warm=dashboard.keep_warm,
+        image=release.image,
     )
 
 

@@ -148,6 +148,11 @@ class BuilderSettings(Section):
         ("deb.debian.org", "pypi.org", "files.pythonhosted.org"),
         description="Hosts that recipes may fetch packages from: http on port 80, https on 443, or host:port.",
     )
+    index: str = Field(
+        "https://pypi.org/simple",
+        pattern=r"^https://[^\s'\"\\]+$",
+        description="Where packages that a dashboard's manifest requires come from; its host is one of registries.",
+    )
     memory: str = "4G"
     cpus: float = 2.0
     pids: int = 1024

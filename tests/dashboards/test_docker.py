@@ -244,7 +244,7 @@ def test_a_failing_release_leaves_no_container(publisher: Publisher):
     bundle = read_bundle("index.ipynb", notebook("raise RuntimeError('no such field')"), 2**20)
     with pytest.raises(NotebookFailed) as failure:
         publisher.publish(wish("fails"), bundle, "ana")
-    assert "no such field" in failure.value.remedy
+    assert "no such field" in failure.value.remedy and failure.value.cell.number == 1
     assert publisher.runtime.running() == {} and publisher.records.all() == []
 
 

@@ -97,7 +97,7 @@ def test_the_steps_are_told_line_by_line(platform: Platform):
         return [json.loads(line) for line in answer.text.splitlines() if line]
 
     *steps, last = lines("told", "1")
-    assert [step["step"] for step in steps] == ["starting it", "running the notebook"]
+    assert [step["step"] for step in steps][:2] == ["starting it", "running the notebook"]
     assert last["dashboard"]["id"] == "agriculture/told"
     *steps, last = lines("told", "1/0")
     assert len(steps) == 2 and last["status"] == 400

@@ -75,7 +75,6 @@ def test_what_may_be_had(tree: Settings):
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        ({"requirements": ["shapely>=2"]}, "requirements: 'shapely>=2': packages beyond the image's"),
         ({"image": "none"}, "image: project agriculture has no image 'none' for dashboards"),
         ({"image": "woods"}, "image: project agriculture has no image 'woods' for dashboards"),
         ({"resources": {"memory": "5G"}}, "resources.memory: 5G is more than 4G"),

@@ -68,7 +68,7 @@ class ProjectImages:
         taken = folder.take(wanted.folder, self.settings.builder.context_mb)
         bases, default = _bases(self._policy(), project, wanted.base)
         plan = recipe.read(taken.texts, taken.names, bases, default)
-        with self._alone(), self._logged(wanted, progress) as (log, told):
+        with alone(self.settings), self._logged(wanted, progress) as (log, told):
             try:
                 return self._build(actor, wanted, taken, plan, log, told)
             except BdapError as error:
@@ -164,19 +164,6 @@ class ProjectImages:
         return project
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One build at a time; what a killed one has left is removed."""
-        place = self.settings.var / "builds"
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (place / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise Busy("another image is being built", "try again when it is ready", retry_after=60) from None
-            container.sweep(self.settings.install_id)
-            yield
-
-    @contextlib.contextmanager
     def _logged(self, wanted: Wanted, progress: Progress) -> Iterator[tuple[Path, Progress]]:
         """A file for what is said, beside whoever listens."""
         place = self.settings.var / "builds" / "logs"
@@ -190,6 +177,20 @@ class ProjectImages:
                 progress(line)
 
             yield path, told
+
+
+@contextlib.contextmanager
+def alone(settings: Settings) -> Iterator[None]:
+    """One build at a time; what a killed one has left is removed."""
+    place = settings.var / "builds"
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (place / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy("another image is being built", "try again when it is ready", retry_after=60) from None
+        container.sweep(settings.install_id)
+        yield
 
 
 def _bases(policy: Policy, project: Project, wanted: str) -> tuple[dict[str, str], str]:
