@@ -74,15 +74,18 @@ def _told(publisher: Publisher, browser: Browser, wanted: argparse.Namespace, na
     slug = slug if slug[0].isalpha() else f"n-{slug}"
     try:
         bundle = read_bundle("folder.zip", _packed(wanted.folder), 50 * 2**20, name)
-        made = publisher.publish(Wish("bench", slug, slug, "", "public"), bundle, "bench")
+        publisher.publish(Wish("bench", slug, slug, "", "public"), bundle, "bench")
     except BdapError as error:
         return f"not published: {error.message}. {error.remedy}"
-    url, seen = publisher.settings.dashboards.address(made.project, made.slug), Seen()
+    url, seen = publisher.settings.dashboards.address("bench", slug), Seen()
     for number in range(wanted.opens):
         _open(browser, url, wanted.pictures / f"{slug}.png" if number == 0 else None, seen)
+    made = publisher.records.get("bench", slug)
+    release = publisher.records.release(made, made.version)
     publisher.take_down(made)
     reasons = f" ({'; '.join(sorted(set(seen.failures)))})" if seen.failures else ""
-    return f"{len(seen.failures)} of {seen.opens} opens failed{reasons}; {seen.widgets} widgets, {seen.words} words"
+    shown = f"{seen.widgets} widgets, {seen.words} words; {release.mode} {release.why}".strip()
+    return f"{len(seen.failures)} of {seen.opens} opens failed{reasons}; {shown}"
 
 
 def _packed(folder: Path) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 
 from jupyter_core.paths import jupyter_path
@@ -33,6 +35,8 @@ class Statics:
             for folder in sorted(root.glob("*")) if root.is_dir() else ():
                 if (folder / "index.js").is_file():
                     self._folders[f"nbextensions/{folder.name}"] = folder
+        for name, folder in _left_inside():
+            self._folders.setdefault(f"nbextensions/{name}", folder)
         self.hash = self._hash()
 
     @property
@@ -66,6 +70,15 @@ class Statics:
                     found.update(f"{prefix}/{path.relative_to(folder)}\0".encode())
                     found.update(hashlib.sha256(path.read_bytes()).digest())
         return found.hexdigest()[:16]
+
+
+def _left_inside() -> Iterator[tuple[str, Path]]:
+    """Widget packages that install their build for JupyterLab alone: the other one is left in the Python package."""
+    for inside in ("nbextension/static", "nbextension", "static"):
+        for place in dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib")):
+            for script in sorted(Path(place).glob(f"*/{inside}/index.js")):
+                if "@jupyter-widgets/base" in script.read_text(errors="replace")[:2000]:
+                    yield script.relative_to(place).parts[0], script.parent
 
 
 def _first(name: str) -> Path:
