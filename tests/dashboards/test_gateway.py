@@ -256,7 +256,8 @@ def test_a_stopped_dashboard_starts_at_its_next_visit(platform: Platform, monkey
 
     monkeypatch.setattr(keeper_module, "PATIENCE_SECONDS", 0.0)  # or a fast start is over before the page is drawn
 
-    assert platform.publish("ana", "sleeps", notebook("1", text="good morning"), visibility="public").status_code == 201
+    unkept = notebook("import comm\nother = comm.create_comm('of.mine')", text="good morning")  # by ordinary Voilà
+    assert platform.publish("ana", "sleeps", unkept, visibility="public").status_code == 201
     assert _within(40, lambda: "good morning" in platform.open("agriculture--sleeps").text)
     make_runtime(platform.settings).stop("agriculture--sleeps--v1")
     seen: list[Any] = []  # the gateway may know the old address for another half second
