@@ -9,6 +9,7 @@ import contextlib
 import logging
 import secrets
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -43,6 +44,7 @@ from .tickets import TICKET_PATH, digest, make_session, redeem_ticket, safe_path
 from .told import visitor_headers, visitor_key
 
 log = logging.getLogger("bdap.gateway")
+MOST_KERNELS = 20_000  # whose releases are remembered
 WAIT_SECONDS = 60.0  # so long a page that is shown waits for its release to start
 
 
@@ -89,6 +91,7 @@ class Gateway(Answers):
         self.entrance = Entrance(settings, self.keeper, self.login)
         self.snapshots, self.assets = self.keeper.snapshots, Assets()
         self.channels = Channels(settings)
+        self._kernels: OrderedDict[tuple[int, str], Live] = OrderedDict()
         self.crowd = Crowd(settings.dashboards.anonymous_visitors, settings.dashboards.anonymous_opens)
         self.key = settings.secret("signing")
         self.origin = urlsplit(settings.dashboards.origin)
@@ -207,6 +210,8 @@ class Gateway(Answers):
                 raise NotAllowed(f"a page of {socket.headers.get('origin', 'no origin')!r} may not talk to {address}")
             caller = await self.entrance.caller(socket, live)
             await self.entrance.check(socket, live, caller)
+            if not live.preview:
+                live = await self._of_kernel(live, kernel)
             target = await self.keeper.address(live)
         except BdapError as error:
             await self._note(socket, "dashboard.websocket", self.entrance.host(socket), error.message)
@@ -224,6 +229,7 @@ class Gateway(Answers):
                 if target is None:
                     await socket.close(1013)
                     return
+                self._remember(live, kernel)
                 await run_in_threadpool(self.keeper.joined, live)
                 asked = self._asked(socket, live, caller, visit, page.states if page else {})
                 await self.channels.join(socket, target, visit, asked)
@@ -232,6 +238,26 @@ class Gateway(Answers):
             if page is not None:  # it reads why
                 await socket.accept()
             await socket.close(1013)
+
+    async def _of_kernel(self, live: Live, kernel: str) -> Live:
+        """The release that the kernel is of, as long as it runs: meanwhile another version may have gone live."""
+        known = self._kernels.get((live.id, kernel))
+        if (
+            known is not None
+            and known.release != live.release
+            and not live.preview
+            and await self.keeper.address(known)
+        ):
+            live = known
+        return live
+
+    def _remember(self, live: Live, kernel: str) -> None:
+        if live.preview:
+            return
+        self._kernels[live.id, kernel] = live
+        self._kernels.move_to_end((live.id, kernel))
+        if len(self._kernels) > MOST_KERNELS:
+            self._kernels.popitem(last=False)
 
     @contextlib.contextmanager
     def _place(self, live: Live, caller: Caller) -> Iterator[None]:

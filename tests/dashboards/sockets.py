@@ -8,7 +8,7 @@ import uuid
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from .conftest import Platform
+from .conftest import Platform, comm_message
 
 
 def kernel_of(page: str) -> str:
@@ -26,14 +26,16 @@ def socket_to(platform: Platform, path: str, origin: str | None, headers: dict[s
     return connect(url, host="127.0.0.1", origin=origin, additional_headers=headers, proxy=None)  # type: ignore[arg-type]
 
 
-async def said(socket: ClientConnection, message: str) -> list[str]:
-    """The types of all that the kernel says within three seconds of that message."""
-    await socket.send(message)
-    kinds = []
+async def answers(socket: ClientConnection, asked: str) -> bool:
+    """Whether the kernel answers a `kernel_info` or `comm_info` request within half a minute."""
+    message = json.loads(comm_message(f"{asked}_request"))
+    message["header"]["msg_id"] = str(uuid.uuid4())  # kernels hear nothing twice
+    await socket.send(json.dumps(message))
     try:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             async for frame in socket:
-                kinds.append(str(json.loads(frame)["header"]["msg_type"]))
+                if json.loads(frame)["header"]["msg_type"] == f"{asked}_reply":
+                    return True
     except TimeoutError:
         pass
-    return kinds
+    return False

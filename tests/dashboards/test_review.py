@@ -10,11 +10,12 @@ from urllib.parse import urljoin
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from bdap_hub.settings.projects import ApprovalSettings, ProjectDashboardsSettings
 
-from .conftest import API, Platform, comm_message, notebook
-from .sockets import kernel_of, said, socket_to
+from .conftest import API, Platform, notebook
+from .sockets import answers, kernel_of, socket_to
 from .visitors import BROWSERS, session_of, visitor_of
 
 LEADS = "project-agriculture-leads"
@@ -127,13 +128,20 @@ async def test_going_back_cuts_off_nobody(platform: Platform):
         made = platform.publish("ana", "returned", text(number), visibility="public").json()
     host, origin = "agriculture--returned", made["url"].rstrip("/")
     kernel = kernel_of(platform.eventually(host, "version number 2"))
-    async with socket_to(platform, f"/api/kernels/{kernel}/channels", origin, {}, host) as socket:
-        assert "kernel_info_reply" in await said(socket, comm_message("kernel_info_request"))
+    path = f"/api/kernels/{kernel}/channels?session_id=s"
+    async with socket_to(platform, path, origin, {}, host) as socket:
+        assert await answers(socket, "kernel_info")
         back = act(platform, "ana", "returned", "rollback")
         assert (back.status_code, back.json()["live"]) == (200, 1), back.text
         assert "version number 1" in platform.eventually(host, "version number 1")
         platform.gateway.keeper.clean_up()  # as every half minute
-        assert "comm_info_reply" in await said(socket, comm_message("comm_info_request"))
+        assert await answers(socket, "comm_info")
+    async with socket_to(platform, path, origin, {}, host) as socket:  # the network was away
+        assert await answers(socket, "comm_info")
+    other = f"/api/kernels/{kernel[:-4]}ffff/channels"
+    async with socket_to(platform, other, origin, {}, host) as socket:
+        with pytest.raises(ConnectionClosed):  # no kernel of anybody: the live version has none of that name
+            await socket.recv()
     assert act(platform, "ana", "returned", "rollback").status_code == 404  # there is none before
     assert act(platform, "ben", "returned", "versions/2/promote").status_code == 403
     assert act(platform, "ana", "returned", "versions/2/promote").json()["live"] == 2
