@@ -5,6 +5,8 @@
   const told = JSON.parse(document.getElementById("bdap-stage").textContent);
   const snapshot = JSON.parse(document.getElementById("bdap-widgets").textContent);
   const GESTURES = ["pointerdown", "keydown", "wheel", "touchstart", "input", "change"];
+  // Somebody is there: the connection is made, which starts a dashboard that sleeps, before they do anything.
+  const SIGNS = [...GESTURES, "pointermove", "focusin", "scroll"];
   const KEPT = "bdap-kernel";
   const DIST = "npm/@jupyter-widgets/html-manager/dist/";
 
@@ -104,9 +106,13 @@
       this.opened = new Promise((resolve) => (this.onHello = resolve));
       const wake = () => this.wake();
       GESTURES.forEach((name) => addEventListener(name, wake, { capture: true, once: true, passive: true }));
+      const open = () => this.open();
+      SIGNS.forEach((name) => addEventListener(name, open, { capture: true, once: true, passive: true }));
     }
 
     open() {
+      if (this.opening || !this.wanted) return;
+      this.opening = true;
       const scheme = location.protocol === "https:" ? "wss" : "ws";
       const query = this.resumed && !this.began ? "fresh=1" : `after=${this.last}`;
       const url = `${scheme}://${location.host}/api/kernels/${this.kernel}/channels?${query}`;
@@ -117,7 +123,7 @@
     }
 
     closed(event) {
-      this.ready = false;
+      this.ready = this.opening = false;
       if (this.ended) return;
       if (event.code === 1013 && this.awake) {
         notice("Many people look at this dashboard just now. Its controls answer as soon as there is room.");
@@ -152,6 +158,7 @@
 
     wake() {
       this.awake = true;
+      this.open();
       this.flush();
     }
 
@@ -167,6 +174,7 @@
       if (!this.awake && pointer) return this.forget(header.msg_id); // where the pointer is: too old by then
       if (!this.awake && (kind === "comm_open" || data.method === "custom")) this.awake = true;
       this.queue.push(message);
+      if (this.awake) this.open();
       this.flush();
       return header.msg_id;
     }
@@ -355,7 +363,8 @@
       document.documentElement.dataset.stage = "ready";
       return;
     }
-    if (told.mode !== "static") connection.open();
+    connection.wanted = told.mode !== "static";
+    if (connection.awake) connection.open();
     await script(`${DIST}libembed-amd.js`); // embed-amd.js is the same, but draws by itself
     const { HTMLManager } = await new Promise((resolve, reject) =>
       window.requirejs(["@jupyter-widgets/html-manager", "@jupyter-widgets/html-manager/dist/libembed-amd"],
