@@ -76,6 +76,11 @@ class Assets:
             self._put((release, _key(request)), asset)
         return asset
 
+    def put(self, release: str, request: Request, asset: Asset) -> Asset:
+        """Keep a file that is ready to be sent."""
+        self._put((release, _key(request)), asset)
+        return asset
+
     def _put(self, key: tuple[str, str], asset: Asset) -> None:
         if (old := self._kept.pop(key, None)) is not None:
             self._bytes -= old.size

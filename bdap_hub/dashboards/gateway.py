@@ -173,7 +173,9 @@ class Gateway(Answers):
             return self._dressed(answer)
         if not STATIC.fullmatch(path) or not Assets.wants(request):
             return None
-        asset = self.assets.get(release, request) or await run_in_threadpool(self.snapshots.file, release, path)
+        if (asset := self.assets.get(release, request)) is None:
+            found = await run_in_threadpool(self.snapshots.file, release, path)
+            asset = self.assets.put(release, request, found) if found else None
         return self._dressed(asset.answer(request)) if asset else None
 
     async def _full(self, request: Request, live: Live, person: str) -> Response | None:

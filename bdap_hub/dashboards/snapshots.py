@@ -12,6 +12,7 @@ import json
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from .painted import embed
 
 STATIC = re.compile(r"/_stage/static/[0-9a-f]{16}/[\w@./+~-]+")
 MOST_AHEAD = 400
+SHARED = ("static", "fork")  # modes in which all visitors begin with the same page
+RUN_SECONDS = 180.0
 MOST_FILES, MOST_BYTES = 4000, 256 * 2**20  # of one release
 SAFE = re.compile(r"[a-z0-9-]+")
 _STATE = re.compile(r'<script[^>]*type="application/vnd\.jupyter\.widget-state\+json"[^>]*>(.*?)</script>', re.S)
@@ -51,12 +54,8 @@ class Snapshots:
 
     def take(self, release: str, address: str) -> bool:
         """Ask the release for its page and keep it; False where it has none that all visitors could share."""
-        try:
-            answer = httpx.get(f"http://{address}/_stage/page", timeout=180, trust_env=False)
-        except httpx.HTTPError:
-            return False
-        shared = answer.headers.get("bdap-stage", "") in ("static", "fork", "fork-after-imports")
-        if answer.status_code != 200 or not shared or not STATIC.search(answer.text):
+        answer = _page_of(address)
+        if answer is None:
             self.drop(release)
             return False
         self._write(self._home(release) / "page.html", answer.content)
@@ -98,10 +97,11 @@ class Snapshots:
         """A file that was kept, by its address."""
         home, entry = self._home(release) / "files", _read_json(self._entry(release, path))
         try:
-            body = (home / entry["content"]).read_bytes() if entry else None
-        except OSError:
+            body = (home / entry["content"]).read_bytes()
+            zipped = (home / f"{entry['content']}.gz").read_bytes() if entry["zipped"] else None
+        except (OSError, TypeError, KeyError):
             return None
-        return None if body is None else make_asset(body, entry["kind"], True)
+        return Asset(body, zipped, entry["kind"], f'"{entry["content"]}"', True)
 
     def keep(self, release: str, path: str, body: bytes, kind: str) -> Asset:
         """Keep a file of the release: its address has a hash of what all such files hold."""
@@ -111,7 +111,10 @@ class Snapshots:
         if self._home(release).is_dir() and len(kept) < MOST_FILES and held + len(body) < MOST_BYTES:
             content = asset.tag.strip('"')
             self._write(home / content, body)
-            self._write(self._entry(release, path), json.dumps({"content": content, "kind": kind}).encode())
+            if asset.zipped is not None:
+                self._write(home / f"{content}.gz", asset.zipped)
+            entry = {"content": content, "kind": kind, "zipped": asset.zipped is not None}
+            self._write(self._entry(release, path), json.dumps(entry).encode())
         return asset
 
     def _entry(self, release: str, path: str) -> Path:
@@ -135,6 +138,25 @@ class Snapshots:
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             file.write(content)
         Path(file.name).replace(path)
+
+
+def _page_of(address: str) -> httpx.Response | None:
+    """The page of a release once it has run its notebook; None where visitors do not share one."""
+    deadline = time.monotonic() + RUN_SECONDS
+    try:
+        while True:
+            state = httpx.get(f"http://{address}/_stage/state", timeout=30, trust_env=False)
+            told = state.json() if state.status_code == 200 else {}
+            if told.get("status") != "running" or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        if told.get("mode") not in SHARED:
+            return None
+        answer = httpx.get(f"http://{address}/_stage/page", timeout=60, trust_env=False)
+    except (httpx.HTTPError, ValueError, AttributeError):
+        return None
+    shared = answer.status_code == 200 and answer.headers.get("bdap-stage", "") in SHARED
+    return answer if shared and STATIC.search(answer.text) else None
 
 
 def _declaring(text: str) -> States:

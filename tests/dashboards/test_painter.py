@@ -37,6 +37,7 @@ try {{ new WebSocket('ws://127.0.0.1:{other}/socket') }} catch (_) {{}}
 new Image().src = 'http://evil.example/x'; navigator.sendBeacon && navigator.sendBeacon(elsewhere + 'beacon', 'x');
 window.open(elsewhere + 'window');
 """
+STATE = '{"status": "ready", "mode": "fork"}'
 DRAWS = """<style>.own {{ color: rgb(1, 2, 3) }}</style><div class="own" onclick="alert(1)">drawn <b>bold</b></div>
 <a href="javascript:alert(1)">x</a><svg viewBox="0 0 9 9"><circle r="4" onload="alert(1)"/></svg>
 <canvas width="9" height="9"></canvas>"""
@@ -59,9 +60,8 @@ class Site(ThreadingHTTPServer):
         class Answers(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 site.asked.append(self.path + str(self.headers))
-                body = (
-                    PAGE.format(hash=HASH, script=site.script).encode() if self.path in ("/", "/_stage/page") else b""
-                )
+                page = PAGE.format(hash=HASH, script=site.script) if self.path in ("/", "/_stage/page") else ""
+                body = (STATE if self.path == "/_stage/state" else page).encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "text/html" if body else "text/javascript")
                 self.send_header("Bdap-Stage", "fork")

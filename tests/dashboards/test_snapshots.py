@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
@@ -57,6 +57,8 @@ class StandIn:
         self.headers.append(dict(request.headers))
         if request.url.path.startswith("/_stage/static/"):
             return Response(f"// {request.url.path}" * 100, media_type="text/javascript")
+        if request.url.path == "/_stage/state":
+            return JSONResponse({"status": "ready", "mode": self.mode})
         text = "plain page" if request.url.query else PAGE
         return HTMLResponse(text, headers={"Bdap-Stage": self.mode})
 
@@ -189,8 +191,10 @@ def test_only_what_all_visitors_share_is_kept(tmp_path: Path, stand_in: StandIn)
     snapshots, address = Snapshots(tmp_path), f"127.0.0.1:{stand_in.port}"
     assert snapshots.take("p--s--v1", address) and snapshots.page("p--s--v1")
     assert "components" in snapshots.page("p--s--v1").states["w"]  # type: ignore[union-attr]
-    stand_in.mode = "plain"
-    assert not snapshots.take("p--s--v1", address) and snapshots.page("p--s--v1") is None
+    for mode in ("plain", "fork-after-imports", ""):
+        stand_in.mode, before = mode, stand_in.asked.count("/_stage/page")
+        assert not snapshots.take("p--s--v1", address) and snapshots.page("p--s--v1") is None
+        assert stand_in.asked.count("/_stage/page") == before  # each such page costs a process
     with pytest.raises(ValueError, match="no release"):
         snapshots.page("../p")
 
