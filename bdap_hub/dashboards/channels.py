@@ -22,7 +22,7 @@ from websockets.typing import Subprotocol
 from ..errors import Busy, Unavailable
 from ..settings import Settings
 from .frames import V1
-from .limits import Bucket, Seats
+from .limits import KEPT_COPY_SECONDS, KEPT_SECONDS, Bucket, Seats
 from .sieve import Sieve
 from .told import visitor_headers, visitor_key
 from .widgets import Declared
@@ -61,15 +61,23 @@ class Channels:
         self._declared: OrderedDict[tuple[str, str], Declared] = OrderedDict()
 
     @contextlib.contextmanager
-    def seat(self, visit: Visit) -> Iterator[None]:
-        """A place for the visitor's kernel while it lasts; Busy when there is none."""
+    def seat(self, visit: Visit, shared: bool) -> Iterator[None]:
+        """A place for the visitor's kernel while it lasts; Busy when there is none.
+
+        `shared`: the page is the same for all visitors, who have a process only once they have said something.
+        """
         why = self.seats.joined(visit.release, visit.address, visit.person, visit.kernel, time.monotonic())
         if why:
             raise Busy(why, "close pages of dashboards that you no longer need", retry_after=10)
         try:
             yield
         finally:
-            self.seats.left(visit.release, visit.kernel, time.monotonic())
+            self.seats.left(visit.release, visit.kernel, time.monotonic(), self._kept(visit, shared))
+
+    def _kept(self, visit: Visit, shared: bool) -> float:
+        if not shared:
+            return KEPT_SECONDS
+        return KEPT_COPY_SECONDS if self.declared(visit, {}).spoken_to else 0.0
 
     def declared(self, visit: Visit, states: Mapping[str, Mapping[str, Any]]) -> Declared:
         """What that kernel's widgets declared: in the page, or since; a page that connects again asks for no states."""

@@ -225,7 +225,7 @@ class Gateway(Answers):
         visit = Visit(live.release, kernel, web.client_address(socket), caller.name)
         page = await run_in_threadpool(self.snapshots.page, live.release)
         try:
-            with self._place(live, caller), self.channels.seat(visit), self.keeper.watching(live):
+            with self._place(live, caller), self.channels.seat(visit, page is not None), self.keeper.watching(live):
                 if target is None and page is not None:
                     target = await self.channels.waiting(socket, self.keeper.until(live, WAIT_SECONDS))
                 if target is None:

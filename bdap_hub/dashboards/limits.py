@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 BURST_SECONDS = 20.0  # a page that opens asks for all of its widgets at once
 KEPT_SECONDS = 120.0  # a kernel whose page is gone ends after that
+KEPT_COPY_SECONDS = 60.0  # a visitor's copy of a release's process
 
 
 class Bucket:
@@ -73,9 +74,9 @@ class Seats:
         seat.kernel, seat.until, seat.sockets = kernel, math.inf, seat.sockets + 1
         return ""
 
-    def left(self, release: str, kernel: str, now: float) -> None:
-        """The socket ended; the kernel waits for its page to come back."""
+    def left(self, release: str, kernel: str, now: float, kept: float = KEPT_SECONDS) -> None:
+        """The socket ended; the kernel, where there is one, waits so long for its page to come back."""
         for seat in self._seats:
             if (seat.release, seat.kernel) == (release, kernel):
                 seat.sockets -= 1
-                seat.until = math.inf if seat.sockets > 0 else now + KEPT_SECONDS
+                seat.until = math.inf if seat.sockets > 0 else now + kept

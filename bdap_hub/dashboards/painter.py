@@ -167,7 +167,7 @@ class DockerPainter:
             client = docker.from_env(timeout=60)
             with contextlib.suppress(APIError):  # one that was left behind
                 client.api.remove_container(spec["name"], force=True)
-            container = client.containers.run(**spec)
+            container = client.containers.create(**spec)  # `run` would ask a registry for an image that is not there
         except ImageNotFound:
             log.info("no pictures of dashboards: build the painter's image (`bdap images build painter`)")
             return ""
@@ -175,6 +175,7 @@ class DockerPainter:
             log.warning("%s was not drawn: %s", release, type(error).__name__)
             return ""
         try:
+            container.start()
             status = container.wait(timeout=SECONDS)["StatusCode"]
             if status:
                 log.warning("%s was not drawn: %s", release, container.logs(tail=3).decode(errors="replace")[-300:])

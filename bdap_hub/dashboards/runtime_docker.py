@@ -130,7 +130,8 @@ class DockerRuntime:
             existing.remove(force=True)
         host = self.host_address()
         try:
-            self.client.containers.run(**container_spec(self.settings, launch, host))
+            # `run` would ask a registry for an image that is not there.
+            self.client.containers.create(**container_spec(self.settings, launch, host)).start()
         except ImageNotFound:
             image = launch.means.image if launch.means else self.settings.dashboards.image
             raise Unavailable(f"the image {image} is not built", "run `make images`") from None

@@ -40,6 +40,7 @@ class Declared:
     def __init__(self) -> None:
         self._templates: dict[str, Template] = {}
         self._texts: dict[str, str] = {}
+        self.spoken_to = False  # a widget was: only then need there be a process for the visitor
 
     def learn(self, message: Message) -> None:
         """Read what the kernel says of its widgets. What it only echoes was a visitor's, and does not count."""
@@ -63,9 +64,13 @@ class Declared:
         """Why a visitor may not send it; '' when they may."""
         if message.channel != "shell" or message.kind not in SHELL:
             return f"{message.kind[:40]!r} on {message.channel[:20]!r} is nothing that a visitor may send"
+        why = ""
         if message.kind == "comm_open":
-            return self._opening(message.content)
-        return self._telling(message.content) if message.kind == "comm_msg" else ""
+            why = self._opening(message.content)
+        elif message.kind == "comm_msg":
+            why = self._telling(message.content)
+        self.spoken_to = self.spoken_to or (not why and message.kind.startswith("comm_m"))
+        return why
 
     def _opening(self, content: Mapping[str, Any]) -> str:
         if (target := str(content.get("target_name"))) not in TARGETS:

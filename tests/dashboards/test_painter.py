@@ -193,4 +193,6 @@ def test_the_painter_in_its_container(settings: Settings, tmp_path: Path):
     assert (look is not None) is built
     if look is not None:
         assert "drawn" in look.places[0]
+    settings.dashboards.painter = "bdap/not-built:latest"
+    assert DockerPainter(settings).look("p--s--v1", "") == ""  # and no registry is asked for it
     assert not client.containers.list(all=True, filters={"label": f"bdap.hub={settings.install_id}"})

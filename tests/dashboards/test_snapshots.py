@@ -5,8 +5,10 @@ A small server stands in for the release, with the addresses of the stage, so th
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from bdap_hub.dashboards.limits import Seats
 from bdap_hub.dashboards.snapshots import Snapshots
 
 from ..conftest import free_port
@@ -158,6 +161,32 @@ async def test_the_first_websocket_starts_the_release_and_the_same_kernel_goes_o
     assert stand_in.started == 1
     custom = [one["content"]["data"].get("content") for one in stand_in.heard]
     assert [one["create_widget"] for one in custom if one] == [["ipywidgets", "Text"]] * 2  # what the page declares
+
+
+async def test_who_only_looks_holds_no_place(platform: Platform, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(platform.gateway.channels, "seats", Seats(per_address=1, per_person=1))
+    for number in range(3):
+        async with to_gateway(platform, OPEN, KERNEL.replace("1111", f"111{number}", 1)) as socket:
+            await socket.recv()
+        await _left(platform, False)
+    async with to_gateway(platform, OPEN, KERNEL) as socket:
+        await socket.send(comm("w", method="update", state={"value": 1}))
+        await socket.recv()
+        await socket.recv()
+    await _left(platform, True)
+    async with to_gateway(platform, OPEN, KERNEL.replace("1111", "2222", 1)) as socket:
+        await socket.wait_closed()  # the copy that was made waits for its page to come back
+        assert socket.close_code == 1013
+    async with to_gateway(platform, OPEN, KERNEL) as socket:
+        assert await socket.recv()
+
+
+async def _left(platform: Platform, held: bool) -> None:
+    """Once the gateway has noticed that a page is gone."""
+    async with asyncio.timeout(20):
+        while any(seat.sockets for seat in platform.gateway.channels.seats._seats):  # noqa: ASYNC110  of a thread
+            await asyncio.sleep(0.05)
+    assert bool(platform.gateway.channels.seats.refusal("127.0.0.1", "", time.monotonic())) is held
 
 
 async def test_a_release_that_does_not_start_is_said(
