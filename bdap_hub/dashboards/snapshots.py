@@ -12,6 +12,7 @@ import json
 import re
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from .painted import embed
 
 STATIC = re.compile(r"/_stage/static/[0-9a-f]{16}/[\w@./+~-]+")
 MOST_AHEAD = 400
+MOST_PAGES = 100  # of all releases, in memory
 SHARED = ("static", "fork")  # modes in which all visitors begin with the same page
 RUN_SECONDS = 180.0
 MOST_FILES, MOST_BYTES = 4000, 256 * 2**20  # of one release
@@ -49,7 +51,7 @@ class Snapshots:
     """All releases' snapshots in one folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder, self._lock = folder, threading.Lock()
         self._pages: dict[str, tuple[tuple[int, int], Page]] = {}
 
     def take(self, release: str, address: str) -> bool:
@@ -90,7 +92,11 @@ class Snapshots:
         kept = self._pages.get(release)
         if kept is None or kept[0] != version:
             kept = (version, self._made(home))
-            self._pages[release] = kept
+            with self._lock:
+                self._pages.pop(release, None)
+                self._pages[release] = kept
+                while len(self._pages) > MOST_PAGES:
+                    del self._pages[next(iter(self._pages))]
         return kept[1]
 
     def file(self, release: str, path: str) -> Asset | None:

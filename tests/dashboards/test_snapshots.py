@@ -166,7 +166,7 @@ async def test_the_first_websocket_starts_the_release_and_the_same_kernel_goes_o
 async def test_who_only_looks_holds_no_place(platform: Platform, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(platform.gateway.channels, "seats", Seats(per_address=1, per_person=1))
     for number in range(3):
-        async with to_gateway(platform, OPEN, KERNEL.replace("1111", f"111{number}", 1)) as socket:
+        async with to_gateway(platform, OPEN, KERNEL.replace("1111", f"777{number}", 1)) as socket:
             await socket.recv()
         await _left(platform, False)
     async with to_gateway(platform, OPEN, KERNEL) as socket:
