@@ -214,7 +214,8 @@ def _cost(browser: Browser, side: Side, viewers: int, active: bool) -> tuple[flo
             _use(page)
         pages.append(page)
     time.sleep(1)
-    found = (side.cpu() - cpu) / viewers, (side.memory() - memory) / viewers
+    # Less than what the system can tell counts as that: a tick of its clock, and a tenth of a MiB.
+    found = max((side.cpu() - cpu) / viewers, 0.01), max((side.memory() - memory) / viewers, 0.1)
     for page in pages:
         page.context.close()
     return found
