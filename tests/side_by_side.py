@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 # The long ones, the longest first: what is left at the end is short, and both workers are ready at about the same time.
-FIRST = ("identity", "spawning", "processing", "hub", "extensions", "faults", "end_to_end", "dashboards", "attacks")
+FIRST = ("identity", "dashboards", "spawning", "processing", "hub", "extensions", "faults", "end_to_end", "attacks")
 TOGETHER = {"batch": "processing"}  # one HTCondor pool serves both
 
 
