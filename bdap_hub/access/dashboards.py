@@ -133,7 +133,7 @@ def share(policy: Policy, person: Person, request: ShareDashboard) -> Decision:
     seen = request.visibility
     if approver(policy, request.project, seen) == "nobody":
         return change(policy, person, ChangeDashboard(request.project, request.owner, seen, request.grants))
-    decision = review(policy, person, ReviewRelease(request.project, seen, ""))
+    decision = review(policy, person, ReviewRelease(request.project, seen, request.publisher))
     if decision.entitled:
         return decision
     asked, whom = _named(approver(policy, request.project, seen), request.project), PEOPLE.get(seen, seen)

@@ -184,12 +184,16 @@ class PreviewRelease:
 
 @dataclass(frozen=True)
 class ShareDashboard:
-    """Give a link to people without an account (`visibility` is public then), or a part in it to a group (people)."""
+    """Give a link to people without an account (`visibility` is public then), or a part in it to a group (people).
+
+    `publisher` is who published what they will see.
+    """
 
     project: str
     owner: str
     visibility: Visibility = "public"
     grants: tuple[Grant, ...] = ()
+    publisher: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Every answer about who may what comes from access; every refusal and every chang
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 from fastapi import APIRouter, FastAPI, Request
@@ -27,7 +28,7 @@ from ..access import (
 )
 from ..access import Request as Wanted
 from ..database import connect
-from ..errors import BadRequest, NotAllowed, NotFound, NotLoggedIn
+from ..errors import BadRequest, BdapError, NotAllowed, NotFound, NotLoggedIn
 from ..settings import Settings
 from ..web import HubLogin, Principal, create_service, note
 from .faults import Faults
@@ -40,6 +41,7 @@ from .sharing import Sharing
 from .tables import Dashboard
 from .usage import Usage
 
+log = logging.getLogger("bdap.dashboards")
 IN_THE_BROWSER = (
     "publish it for the project's members; then open it to everybody on its page in the browser, which lets you log in"
 )
@@ -158,9 +160,16 @@ class Doors:
         principal = await self.author(request)
         row = await self.seen(request, principal, f"{project}/{slug}", "dashboard.take-down")
         await self.allow_change(request, principal, row, "dashboard.take-down")
-        await run_in_threadpool(self.publisher().take_down, row)
+        await run_in_threadpool(self.records.retire, row)  # first what counts, then what may fail
         await run_in_threadpool(self.sharing.withdraw_all, row)
         await self.note(request, principal.person.name, "dashboard.take-down", row.name, True, "")
+        await run_in_threadpool(self._end, row)
+
+    def _end(self, row: Dashboard) -> None:
+        try:
+            self.publisher().stop_all(row)
+        except BdapError as error:  # the gateway's next round ends what it can
+            log.warning("the versions of %s still run: %s", row.name, error.message)
 
     def change(self, person: Person | None, dashboard: Dashboard, visibility: Visibility = "project") -> Decision:
         """Whether the person may take it down, or let all those see it."""

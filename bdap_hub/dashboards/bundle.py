@@ -111,6 +111,9 @@ def _unzip(content: bytes, max_bytes: int) -> dict[str, bytes]:
         raise BadRequest(f"the zip archive cannot be read: {error}", "pack it again") from None
     if not files:
         raise BadRequest("the zip archive has no files", "put the notebook into it")
+    for path in files:
+        if both := next((str(one) for one in PurePosixPath(path).parents if str(one) in files), None):
+            raise BadRequest(f"the zip archive names {both!r} as a file and as a folder", "pack it again")
     return files
 
 

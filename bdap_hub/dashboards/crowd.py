@@ -26,7 +26,7 @@ class Crowd:
 
     def too_soon(self, address: str, now: float) -> bool:
         """Whether its network has opened enough in this minute. If not, this one is counted."""
-        network = _network(address)
+        network = network_of(address)
         since, count = self._minute.get(network, (now, 0))
         if now - since >= MINUTE:
             since, count = now, 0
@@ -64,7 +64,7 @@ class Crowd:
             self._there[dashboard] -= 1
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """An address, or what one subscriber has of IPv6."""
     try:
         found = ipaddress.ip_address(address)

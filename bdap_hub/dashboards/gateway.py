@@ -333,9 +333,9 @@ class Gateway(Answers):
         if (asset := self.assets.get(live.release, request)) is not None:
             return asset.answer(request)
         answer = await fetch(self.client, request, address)
-        kind = answer.headers.get("content-type", "application/octet-stream")
-        if answer.status_code != 200:
-            return Response(answer.content, answer.status_code, media_type=kind)
+        kind = answer.kind
+        if answer.status != 200:
+            return Response(answer.content, answer.status, media_type=kind)
         asset = await run_in_threadpool(self.assets.keep, live.release, request, answer.content, kind)
         if STATIC.fullmatch(request.scope["path"]):
             await run_in_threadpool(self.snapshots.keep, live.release, request.scope["path"], answer.content, kind)

@@ -12,16 +12,16 @@ from collections.abc import AsyncIterator, Iterator
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
-from ..errors import BdapError
+from ..errors import BdapError, NotAllowed, NotFound
 from ..settings import Settings
 from ..web import HubLogin
 from .faults import Faults, last_trace
 from .logs import tail
 from .publish import Publisher
+from .reading import answers
 from .records import Live, Records
 from .runtime import TOKEN_SECONDS, Runtime, make_runtime
 from .snapshots import Snapshots
-from .tryout import answers
 from .usage import Usage
 
 log = logging.getLogger("bdap.gateway")
@@ -159,6 +159,8 @@ class Keeper:
                 await run_in_threadpool(self.usage.started, live.id, time.monotonic() - begun)
         except BdapError as error:
             log.warning("dashboard %s: %s", live.name, error.message)
+            if isinstance(error, (NotAllowed, NotFound)):  # what it reads is no more its project's: nor is its page
+                await run_in_threadpool(self.snapshots.drop, live.release)
             self._failed[live.release] = (time.monotonic() + FAILED_SECONDS, "This dashboard could not be started.")
         finally:
             self._starting.pop(live.release, None)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from .crowd import network_of
+
 BURST_SECONDS = 20.0  # a page that opens asks for all of its widgets at once
 KEPT_SECONDS = 120.0  # a kernel whose page is gone ends after that
 KEPT_COPY_SECONDS = 60.0  # a visitor's copy of a release's process
@@ -47,6 +49,7 @@ class Seats:
 
     def refusal(self, address: str, person: str, now: float) -> str:
         """Why there is no kernel more for them now; '' where there is."""
+        address = network_of(address)
         self._seats = [seat for seat in self._seats if seat.until > now]
         if sum(seat.address == address for seat in self._seats) >= self._per_address:
             return f"{self._per_address} kernels of the address {address} are running"
@@ -56,10 +59,12 @@ class Seats:
 
     def page(self, release: str, address: str, person: str, now: float) -> None:
         """A page that has a kernel was sent."""
+        address = network_of(address)
         self._seats.append(_Seat(release, address, person, "", now + KEPT_SECONDS))
 
     def joined(self, release: str, address: str, person: str, kernel: str, now: float) -> str:
         """A socket wants the kernel: '' and it holds it until `left`, or why not."""
+        address = network_of(address)
         here = [seat for seat in self._seats if seat.release == release and seat.until > now]
         mine = [seat for seat in here if seat.kernel == kernel]
         waiting = [seat for seat in here if (seat.address, seat.person, seat.kernel) == (address, person, "")]

@@ -50,6 +50,8 @@ class Owners:
         elif await self.doors.login.groups_of(name) is None:
             raise BadRequest(f"name: there is no person {name!r:.80}", "ask them to log in once")
         await self._do(self.sharing.grant, row, kind, name, role)
+        if kind == "group":
+            await self._do(self.doors.records.shared, row, "people")
         await self._note(request, principal, "dashboard.grant", row, f"{kind} {name}: {role}")
 
     async def revoke(self, request: Request, project: str, slug: str, kind: str, name: str) -> None:
@@ -81,6 +83,7 @@ class Owners:
         if not 1 <= days <= most:
             raise BadRequest(f"days: {days} is not between 1 and {most}", "links that last longer are not made here")
         link, secret = await self._do(self.sharing.make_link, row, principal.person.name, note, days)
+        await self._do(self.doors.records.shared, row, "public")
         await self._note(request, principal, "dashboard.share", row, f"link {link.id}, {days} days")
         address = self.doors.settings.dashboards.address(row.project, row.slug).rstrip("/")
         return {"id": link.id, "note": note, "expires": link.expires, "url": f"{address}{SHARE_PATH}#{secret}"}
@@ -109,7 +112,10 @@ class Owners:
     async def _allow(
         self, request: Request, who: Principal, row: Dashboard, action: str, visibility: Visibility
     ) -> None:
-        await self.doors.ask(request, who, ShareDashboard(row.project, row.owner, visibility, row.granted), action, row)
+        releases = await run_in_threadpool(self.doors.records.releases, row)
+        publisher = next((one.publisher for one in releases if one.version == row.version), "")
+        wanted = ShareDashboard(row.project, row.owner, visibility, row.granted, publisher)
+        await self.doors.ask(request, who, wanted, action, row)
 
     async def _do(self, act: Callable[..., Any], *arguments: Any) -> Any:
         return await run_in_threadpool(act, *arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import AsyncIterator
 
@@ -10,6 +11,9 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from .reading import Answer, read_async
+
+FETCH_SECONDS = 120.0
 _KERNEL = r"api/kernels/([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})"
 _STAGE = r"_stage/(?:page|static/[0-9a-f]{16}/.+)"
 _PATHS = re.compile(rf"/(?:|{_KERNEL}|{_STAGE}|voila/(?:static|templates|labextensions|api/themes|files)/.+)")
@@ -31,7 +35,8 @@ _TO_VISITOR = {
 
 def allowed_path(path: str) -> bool:
     """The page, its files and its kernel's model; not Voilà's shutdown, contents, tree or anything unknown."""
-    return bool(_PATHS.fullmatch(path)) and ".." not in path and "\\" not in path and path.isprintable()
+    plain = posixpath.normpath(path) == path and "\\" not in path and path.isprintable()
+    return plain and bool(_PATHS.fullmatch(path))
 
 
 def kernel_of(path: str) -> str:
@@ -60,10 +65,10 @@ async def forward(client: httpx.AsyncClient, request: Request, address: str, mor
     return response
 
 
-async def fetch(client: httpx.AsyncClient, request: Request, address: str) -> httpx.Response:
+async def fetch(client: httpx.AsyncClient, request: Request, address: str) -> Answer:
     """A whole file of the release, asked for plainly so that it can be kept."""
     url = httpx.URL(f"http://{address}").copy_with(raw_path=request.scope["raw_path"])
-    return await client.get(url, headers={"host": request.headers["host"], "accept-encoding": "identity"})
+    return await read_async(client, url, request.headers["host"], FETCH_SECONDS)
 
 
 async def _body(answer: httpx.Response) -> AsyncIterator[bytes]:

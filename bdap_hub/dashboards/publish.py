@@ -19,6 +19,7 @@ from .progress import Tell, silent
 from .records import Live, Records, check_slug, release_name
 from .review import settle
 from .runtime import TOKEN_SECONDS, Launch, Runtime
+from .snapshots import Snapshots
 from .tables import Dashboard, Release
 from .told import KEY, visitor_key
 from .tryout import how, try_out
@@ -74,6 +75,10 @@ def check_wish(wish: Wish) -> None:
         raise BadRequest(f"description: {len(wish.description)} characters", "use at most 2000")
 
 
+_under_way: set[str] = set()
+"""Dashboards that this process publishes just now."""
+
+
 class Publisher:
     """Publishes and takes down; blocking, to be called in a thread."""
 
@@ -104,16 +109,29 @@ class Publisher:
 
         `before` is what access was asked about: one that somebody else made since is never replaced.
         """
+        dashboard = f"{wish.project}/{wish.slug}"
+        if dashboard in _under_way:  # the service is one process; others find the version's container below
+            raise Conflict(f"{dashboard} is being published just now", "wait for it, then publish again")
+        _under_way.add(dashboard)
+        try:
+            return self._published(wish, bundle, person, before, draft, tell)
+        finally:
+            _under_way.discard(dashboard)
+
+    def _published(
+        self, wish: Wish, bundle: Bundle, person: str, before: Dashboard | None, draft: bool, tell: Tell
+    ) -> Release:
         version = max([r.version for r in self.records.releases(before)], default=0) + 1 if before else 1
         folder = store_bundle(bundle, self.bundles)
         name = release_name(wish.project, wish.slug, version)
         if name in self.runtime.running():
             raise Conflict(f"{wish.project}/{wish.slug} is being published just now", "wait for it, then publish again")
-        manifest = wish.whole(bundle)
-        launch = self._launch(name, f"{wish.project}/{wish.slug}", wish.project, folder, manifest)
+        manifest, asked = wish.whole(bundle), (name, f"{wish.project}/{wish.slug}", wish.project, folder)
+        launch = self._launch(*asked, manifest)
         image = self._with_packages(launch, manifest, tell)
-        if image and launch.means:
-            launch = replace(launch, means=replace(launch.means, image=image))
+        if image:  # which takes minutes: what may be mounted is looked at once more
+            launch = self._launch(*asked, manifest)
+            launch = replace(launch, means=replace(launch.means, image=image)) if launch.means else launch
         try:
             try_out(self.runtime, launch, tell)
             dashboard = before or _dashboard(wish, person)
@@ -140,8 +158,15 @@ class Publisher:
     def take_down(self, dashboard: Dashboard) -> None:
         """Nobody can open it any more; its rows and bundles stay for the record."""
         self.records.retire(dashboard)
+        self.stop_all(dashboard)
+
+    def stop_all(self, dashboard: Dashboard) -> None:
+        """End its versions, and forget what is kept of their pages."""
+        kept = Snapshots(self.settings.var / "dashboards" / "snapshots")
         for release in self.records.releases(dashboard):
-            self.runtime.stop(release_name(dashboard.project, dashboard.slug, release.version))
+            name = release_name(dashboard.project, dashboard.slug, release.version)
+            kept.drop(name)
+            self.runtime.stop(name)
 
     def _portray(self, name: str, tell: Tell) -> str:
         tell("drawing its picture")

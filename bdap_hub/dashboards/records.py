@@ -14,7 +14,7 @@ from sqlalchemy.orm import sessionmaker
 
 from ..access import Grant
 from ..errors import BadRequest, Conflict, NotFound
-from .tables import Dashboard, Release, UsedTicket, now
+from .tables import Dashboard, Release, ShareLink, UsedTicket, now
 
 VERSION = re.compile(r"v[1-9][0-9]{0,5}")
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -175,6 +175,7 @@ class Records:
 
         Of one that was taken down, whoever publishes there anew is the owner.
         """
+        known = dashboard.status
         try:
             with self.sessions.begin() as session:
                 if dashboard.id is None:
@@ -183,6 +184,9 @@ class Records:
                 release.dashboard_id = dashboard.id
                 session.add(release)
                 session.flush()
+                present = session.get_one(Dashboard, dashboard.id, with_for_update=True)
+                if present.status != known:  # taken down meanwhile, or published anew
+                    raise Conflict(f"somebody took {dashboard.name} down, or up, just now", "publish again")
                 retired = (Dashboard.id == dashboard.id) & (Dashboard.status == "retired")
                 session.execute(update(Dashboard).where(retired).values(owner=release.publisher, status="draft"))
             return release
@@ -195,12 +199,12 @@ class Records:
         The first time it also says who sees the dashboard; later that stays as it is.
         """
         with self.sessions.begin() as session:
+            row = session.get_one(Dashboard, dashboard.id, with_for_update=True)  # one step at a time
+            release = session.scalars(_version(dashboard.id, version)).one()
             others = (Release.dashboard_id == dashboard.id) & (Release.version != version) & (Release.status == "live")
             session.execute(update(Release).where(others).values(status="retired"))
-            row, release = (
-                session.get_one(Dashboard, dashboard.id),
-                session.scalars(_version(dashboard.id, version)).one(),
-            )
+            if row.status == "retired":
+                raise Conflict(f"{dashboard.name} was taken down just now", "publish it again")
             if release.status == "rejected":
                 raise Conflict(f"version {version} was rejected meanwhile", "submit it again")
             if release.status not in ("live", "retired"):
@@ -231,6 +235,7 @@ class Records:
     def show(self, dashboard: Dashboard, visibility: str) -> None:
         """Let those see its live version; Conflict if that is another by now than the one that was decided on."""
         with self.sessions.begin() as session:
+            session.get_one(Dashboard, dashboard.id, with_for_update=True)
             same = (Dashboard.version == dashboard.version) & (Dashboard.status == "live")
             values = {"visibility": visibility, "updated": now()}
             done = session.execute(update(Dashboard).where(Dashboard.id == dashboard.id, same).values(**values))
@@ -240,12 +245,32 @@ class Records:
             release.approved = wider(release.approved, visibility)
 
     def retire(self, dashboard: Dashboard) -> None:
-        """Nobody can open it any more."""
+        """Nobody can open it any more, and what was approved is no more: whoever publishes there anew begins anew."""
         with self.sessions.begin() as session:
-            live = (Release.dashboard_id == dashboard.id) & (Release.status == "live")
-            session.execute(update(Release).where(live).values(status="retired"))
-            row = Dashboard.id == dashboard.id
-            session.execute(update(Dashboard).where(row).values(status="retired", updated=now()))
+            session.get_one(Dashboard, dashboard.id, with_for_update=True)
+            mine = Release.dashboard_id == dashboard.id
+            waiting = mine & Release.status.in_(("submitted", "approved"))
+            session.execute(update(Release).where(waiting).values(status="rejected", comment="taken down"))
+            session.execute(update(Release).where(mine & (Release.status == "live")).values(status="retired"))
+            session.execute(update(Release).where(mine).values(approved=""))
+            gone = {"status": "retired", "visibility": "project", "updated": now()}
+            session.execute(update(Dashboard).where(Dashboard.id == dashboard.id).values(**gone))
+
+    def beyond(self, dashboard: Dashboard) -> str:
+        """Who sees it besides those of its visibility: everybody by a link, people by a group; '' for nobody."""
+        counts = ShareLink.withdrawn.is_(None) & (ShareLink.expires > now())
+        with self.sessions() as session:
+            linked = select(ShareLink.id).where(ShareLink.dashboard_id == dashboard.id, counts).limit(1)
+            if session.scalar(linked) is not None:
+                return "public"
+        return "people" if any(one.kind == "group" for one in dashboard.granted) else ""
+
+    def shared(self, dashboard: Dashboard, visibility: str) -> None:
+        """Who may approve that has let those see the live version, by a link or as a group."""
+        with self.sessions.begin() as session:
+            release = session.scalar(_version(dashboard.id, dashboard.version))
+            if release is not None:
+                release.approved = wider(release.approved, visibility)
 
     def change(self, dashboard: Dashboard, **values: Any) -> None:
         """Set columns of a dashboard."""

@@ -16,7 +16,7 @@ from ..access import EditDashboard, MakeLive, Person, Policy, ReviewRelease, app
 from ..access import Request as Wanted
 from ..errors import BadRequest, Conflict, NotFound
 from ..web import Principal
-from .records import Records
+from .records import Records, wider
 from .tables import Dashboard, Release
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ MAX_COMMENT = 2000
 
 def settle(records: Records, policy: Policy, dashboard: Dashboard, release: Release) -> None:
     """A version that works goes live, or to those who must approve it first."""
-    if approver(policy, dashboard.project, release.visibility) == "nobody":
+    if approver(policy, dashboard.project, wider(release.visibility, records.beyond(dashboard))) == "nobody":
         records.make_live(dashboard, release.version)
     else:
         records.move(release, FROM["submit"], status="submitted", comment="", reviewer="")
@@ -44,14 +44,14 @@ def shown_to(dashboard: Dashboard, release: Release) -> str:
     return dashboard.visibility if release.status in ("live", "retired") else release.visibility
 
 
-def wanted(policy: Policy, verb: str, dashboard: Dashboard, release: Release) -> Wanted:
-    """What `access` is asked before somebody does that with a version.
+def wanted(policy: Policy, verb: str, dashboard: Dashboard, release: Release, beyond: str) -> Wanted:
+    """What `access` is asked before somebody does that with a version. `beyond`: see `Records.beyond`.
 
     Where nobody must approve, to submit it is to show it.
     """
-    if verb == "submit" and approver(policy, dashboard.project, release.visibility) != "nobody":
+    if verb == "submit" and approver(policy, dashboard.project, wider(release.visibility, beyond)) != "nobody":
         return EditDashboard(dashboard.project, dashboard.owner, dashboard.granted)
-    seen: Any = shown_to(dashboard, release)
+    seen: Any = wider(shown_to(dashboard, release), beyond)
     if verb in ("submit", "promote"):
         approved: Any = release.approved
         return MakeLive(dashboard.project, dashboard.owner, seen, approved, dashboard.granted)
@@ -97,8 +97,9 @@ class Reviews:
     def offers(self, person: Person | None, dashboard: Dashboard, release: Release) -> list[str]:
         """What a page offers this person for a version."""
         verbs = [verb for verb, states in FROM.items() if release.status in states]
-        policy = self.doors.policy
-        return [verb for verb in verbs if decide(policy, person, wanted(policy, verb, dashboard, release)).entitled]
+        policy, beyond = self.doors.policy, self.records.beyond(dashboard) if verbs else ""
+        asked = {verb: wanted(policy, verb, dashboard, release, beyond) for verb in verbs}
+        return [verb for verb, request in asked.items() if decide(policy, person, request).entitled]
 
     def waiting(self, person: Person | None) -> list[tuple[Dashboard, Release]]:
         """Submitted versions that this person may approve or reject."""
@@ -120,9 +121,9 @@ class Reviews:
         live: bool = True,
     ) -> Dashboard:
         release = await run_in_threadpool(self.records.release, row, version)
-        await self.doors.ask(
-            request, principal, wanted(self.doors.policy, verb, row, release), f"dashboard.{verb}", row
-        )
+        beyond = await run_in_threadpool(self.records.beyond, row)
+        asked = wanted(self.doors.policy, verb, row, release, beyond)
+        await self.doors.ask(request, principal, asked, f"dashboard.{verb}", row)
         if release.status not in FROM[verb]:
             states = " or ".join(FROM[verb])
             raise Conflict(f"version {version} is {release.status}", f"{verb} works for one that is {states}")
@@ -145,7 +146,8 @@ class Reviews:
         return f", for {act.release.visibility}"
 
     async def _approve(self, act: Act) -> str:
-        seen = shown_to(act.dashboard, act.release)
+        beyond = await run_in_threadpool(self.records.beyond, act.dashboard)
+        seen = wider(shown_to(act.dashboard, act.release), beyond)
         values = {"status": "approved", "approved": seen, "comment": act.comment, "reviewer": act.who}
         await run_in_threadpool(lambda: self.records.move(act.release, FROM["approve"], **values))
         if act.live:

@@ -109,7 +109,7 @@ def voila_command(entry: str, root: str, home: str, ip: str, port: int | str) ->
 def stage_command(voila: list[str], notebook: str, ip: str, port: int, visitors: int) -> list[str]:
     """The stage on one notebook; it starts `voila` (on the port that it puts for {port}) where it has to."""
     options = ["--ip", ip, "--port", str(port), "--children", str(visitors)]
-    return ["-m", "stage", notebook, *options, "--", *voila]
+    return ["-P", "-m", "stage", notebook, *options, "--", *voila]
 
 
 def stage_environment(code: str, widgets: str) -> dict[str, str]:

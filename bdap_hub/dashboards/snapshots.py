@@ -23,10 +23,11 @@ import httpx
 
 from .assets import Asset, make_asset
 from .painted import embed
+from .reading import Answer, read
 
 STATIC = re.compile(r"/_stage/static/[0-9a-f]{16}/[\w@./+~-]+")
 MOST_AHEAD = 400
-MOST_PAGES = 100  # of all releases, in memory
+MOST_PAGES, MOST_PAGE_BYTES = 100, 256 * 2**20  # of all releases, in memory
 SHARED = ("static", "fork")  # modes in which all visitors begin with the same page
 RUN_SECONDS = 180.0
 MOST_FILES, MOST_BYTES = 4000, 256 * 2**20  # of one release
@@ -70,10 +71,9 @@ class Snapshots:
             if not STATIC.fullmatch(path) or ".." in path or self._entry(release, path).exists():
                 continue
             with contextlib.suppress(httpx.HTTPError):
-                answer = httpx.get(f"http://{address}{path}", timeout=60, trust_env=False)
-                if answer.status_code == 200:
-                    kind = answer.headers.get("content-type", "application/octet-stream")
-                    self.keep(release, path, answer.content, kind)
+                answer = read(f"http://{address}{path}", 60)
+                if answer.status == 200:
+                    self.keep(release, path, answer.content, answer.kind)
 
     def paint(self, release: str, places: list[str]) -> None:
         """Keep what the page's widgets look like, in their order."""
@@ -95,9 +95,12 @@ class Snapshots:
             with self._lock:
                 self._pages.pop(release, None)
                 self._pages[release] = kept
-                while len(self._pages) > MOST_PAGES:
+                while len(self._pages) > MOST_PAGES or (len(self._pages) > 1 and self._held() > MOST_PAGE_BYTES):
                     del self._pages[next(iter(self._pages))]
         return kept[1]
+
+    def _held(self) -> int:
+        return sum(page.asset.size for _, page in self._pages.values())
 
     def file(self, release: str, path: str) -> Asset | None:
         """A file that was kept, by its address."""
@@ -146,22 +149,22 @@ class Snapshots:
         Path(file.name).replace(path)
 
 
-def _page_of(address: str) -> httpx.Response | None:
+def _page_of(address: str) -> Answer | None:
     """The page of a release once it has run its notebook; None where visitors do not share one."""
     deadline = time.monotonic() + RUN_SECONDS
     try:
         while True:
-            state = httpx.get(f"http://{address}/_stage/state", timeout=30, trust_env=False)
-            told = state.json() if state.status_code == 200 else {}
+            state = read(f"http://{address}/_stage/state", 30)
+            told = state.json() if state.status == 200 else {}
             if told.get("status") != "running" or time.monotonic() > deadline:
                 break
             time.sleep(0.1)
         if told.get("mode") not in SHARED:
             return None
-        answer = httpx.get(f"http://{address}/_stage/page", timeout=60, trust_env=False)
+        answer = read(f"http://{address}/_stage/page", 60)
     except (httpx.HTTPError, ValueError, AttributeError):
         return None
-    shared = answer.status_code == 200 and answer.headers.get("bdap-stage", "") in SHARED
+    shared = answer.status == 200 and answer.mode in SHARED
     return answer if shared and STATIC.search(answer.text) else None
 
 

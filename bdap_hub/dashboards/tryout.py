@@ -12,6 +12,7 @@ from .failures import FailedCell, failed_cell
 from .logs import tail
 from .means import secret_shown
 from .progress import Tell, silent
+from .reading import TooMuchSaid, answers, read
 from .runtime import Launch, Runtime
 
 START_SECONDS = 90.0
@@ -45,10 +46,12 @@ def try_out(runtime: Runtime, launch: Launch, tell: Tell = silent) -> str:
     address = _wait(runtime, launch)
     tell("running the notebook")
     try:
-        answer = httpx.get(f"http://{address}/", timeout=RUN_SECONDS, trust_env=False)
+        answer = read(f"http://{address}/", RUN_SECONDS)
+    except TooMuchSaid as error:
+        raise _failed(runtime, launch, f"its page cannot be read: {error}") from None
     except httpx.HTTPError as error:
         raise _failed(runtime, launch, f"the notebook did not finish: {type(error).__name__}") from None
-    if answer.status_code != 200 or any(failure in answer.text for failure in FAILURES):
+    if answer.status != 200 or any(failure in answer.text for failure in FAILURES):
         time.sleep(0.5)  # the engine hands on a container's last lines a little later
         raise _failed(runtime, launch, "a cell of the notebook failed")
     if launch.means and (shown := secret_shown(launch.means, answer.text)):
@@ -59,20 +62,11 @@ def try_out(runtime: Runtime, launch: Launch, tell: Tell = silent) -> str:
 def how(runtime: Runtime, launch: Launch) -> tuple[str, str]:
     """The mode in which the release runs and why not in a faster one; plain where Voilà itself runs there."""
     try:
-        answer = httpx.get(f"http://{runtime.address(launch.name)}/_stage/state", timeout=30, trust_env=False)
-        told = answer.json() if answer.status_code == 200 else {}
+        answer = read(f"http://{runtime.address(launch.name)}/_stage/state", 30)
+        told = answer.json() if answer.status == 200 else {}
     except (httpx.HTTPError, ValueError):
         told = {}
     return str(told.get("mode", "plain"))[:24], str(told.get("why", ""))[:2000]
-
-
-def answers(address: str) -> bool:
-    """Whether Voilà answers there. The path is one it redirects without starting a kernel."""
-    try:
-        httpx.get(f"http://{address}/_ready", timeout=5, trust_env=False)
-    except httpx.HTTPError:
-        return False
-    return True
 
 
 def _wait(runtime: Runtime, launch: Launch) -> str:

@@ -214,7 +214,9 @@ class DashboardsSettings(ServiceSettings):
         100, gt=0, description="Of one page; twenty seconds' worth may come at once, beyond that they wait."
     )
     upload_mb_per_second: float = Field(4, gt=0, description="The same, for what a visitor's page sends.")
-    kernels_per_address: int = Field(200, ge=1, description="Kernels that pages of one address may have at once.")
+    kernels_per_address: int = Field(
+        50, ge=1, description="Kernels that pages of one address (or network of IPv6) may have at once."
+    )
     kernels_per_person: int = Field(40, ge=1, description="Kernels that pages of one person may have at once.")
     socket_hours: float = Field(12, gt=0, description="A page's connection ends then; it connects anew.")
 

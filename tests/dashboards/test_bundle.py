@@ -143,3 +143,12 @@ def test_the_same_content_has_one_address_however_it_was_packed(tmp_path: Path):
     assert (folder / "d/x.csv").read_bytes() == b"1"
     assert stat.S_IMODE((folder / "index.ipynb").stat().st_mode) == 0o444
     assert [p.name for p in (tmp_path / "bundles").iterdir()] == [first.sha256]
+
+
+@pytest.mark.parametrize("names", [("a", "a/b"), ("a/b", "a")])
+def test_a_name_is_a_file_or_a_folder(names: tuple[str, str], tmp_path: Path):
+    files = {"index.ipynb": NB, **dict.fromkeys(names, b"x")}
+    with pytest.raises(BadRequest, match="the zip archive names 'a"):
+        read_bundle("a.zip", zipped(files), LIMIT)
+    del files["a"]
+    assert (store_bundle(read_bundle("a.zip", zipped(files), LIMIT), tmp_path) / "a" / "b").is_file()

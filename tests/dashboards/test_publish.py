@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from typing import Any
 
 import httpx
 import pytest
 
 from bdap_hub.dashboards.bundle import read_bundle
+from bdap_hub.dashboards.keeper import Keeper
 from bdap_hub.dashboards.publish import Publisher, Wish
 from bdap_hub.dashboards.records import Records
 from bdap_hub.dashboards.runtime import make_runtime
+from bdap_hub.dashboards.tables import Dashboard, Release
 from bdap_hub.database import connect
-from bdap_hub.errors import Conflict
+from bdap_hub.errors import Conflict, NotAllowed, Unavailable
+from bdap_hub.settings import Settings
 from bdap_hub.web import HubLogin
 
 from .conftest import API, Platform, notebook
@@ -141,3 +146,79 @@ def _eventually(platform: Platform, host: str, text: str) -> str:
     while text not in (page := platform.open(host).text) and time.monotonic() < deadline:
         time.sleep(0.3)
     return page
+
+
+def test_one_publication_of_a_dashboard_at_a_time(platform: Platform, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("bdap_hub.dashboards.publish._under_way", {"agriculture/twice"})
+    refused = platform.publish("ana", "twice", notebook("1"))
+    assert refused.status_code == 409 and "is being published just now" in refused.json()["message"]
+    assert platform.publish("ana", "once", notebook("1")).status_code == 201
+
+
+def test_a_bundle_does_not_stand_in_for_what_runs_it(platform: Platform):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("index.ipynb", notebook("import secret_formulas as f; f.answer", text="it runs"))
+        archive.writestr("secret_formulas.py", "answer = 42")
+        for name in ("stage/__main__.py", "stage/__init__.py", "tornado.py"):
+            archive.writestr(name, "raise SystemExit('not what is to run')")
+    made = platform.publish("ana", "in-between", packed.getvalue(), file="folder.zip", entry="index.ipynb")
+    assert made.status_code == 201, made.text
+
+
+def test_what_ended_while_it_was_published_stays_ended(settings: Settings):
+    records = Records(connect(settings.database))
+
+    def release(version: int) -> Release:
+        return Release(version=version, bundle="b", entry="e", publisher="ana", title="x", visibility="public")
+
+    row = Dashboard(project="p", slug="x", title="x", visibility="public", owner="ana", status="draft", version=0)
+    records.add(row, release(1))
+    live = records.make_live(row, 1)
+    assert live.visibility == "public" and records.release(live, 1).approved == "public"
+    records.retire(live)
+    with pytest.raises(Conflict, match="down"):
+        records.add(live, release(2))  # asked about while it was live
+    with pytest.raises(Conflict, match="taken down"):
+        records.make_live(live, 1)
+    gone = records.find("p", "x")
+    assert gone is not None and (gone.status, gone.visibility) == ("retired", "project")
+    assert records.release(gone, 1).approved == ""
+    records.add(gone, release(2))  # who publishes there anew
+    assert records.make_live(records.find("p", "x"), 2).version == 2
+
+
+def test_a_take_down_counts_though_the_engine_is_away(platform: Platform, monkeypatch: pytest.MonkeyPatch):
+    assert platform.publish("ana", "ended", notebook("1"), visibility="public").status_code == 201
+
+    def away(*_: Any) -> None:
+        raise Unavailable("the Docker engine does not answer", "start it")
+
+    monkeypatch.setattr(Publisher, "stop_all", away)
+    url = f"{platform.hub.url}{API}/agriculture/ended"
+    assert httpx.delete(url, headers=platform.hub.bearer("ana"), timeout=60).status_code == 204
+    assert httpx.get(url, headers=platform.hub.bearer("ana")).status_code == 404
+    event = platform.audit("dashboard.take-down")[0]
+    assert (event.subject, event.outcome) == ("agriculture/ended", "allowed")
+
+
+async def test_a_page_goes_with_the_right_to_its_data(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    records, login = Records(connect(settings.database)), HubLogin(settings, "dashboards")
+    row = Dashboard(project="p", slug="x", title="x", visibility="public", owner="ana", status="draft", version=0)
+    records.add(row, Release(version=1, bundle="b", entry="e", publisher="ana", title="x", visibility="public"))
+    records.make_live(row, 1)
+    live = records.live("p", "x")
+    assert live is not None
+    keeper = Keeper(settings, records, login)
+    monkeypatch.setattr(keeper, "_look_at_ended", lambda _: None)
+    for error, stays in ((Unavailable("the engine is away"), True), (NotAllowed("data: not for project p"), False)):
+
+        class Starting:
+            def start(self, _live: Any, error: Exception = error) -> None:
+                raise error
+
+        monkeypatch.setattr(keeper, "_publisher", Starting)
+        (settings.var / "dashboards/snapshots" / live.release).mkdir(parents=True, exist_ok=True)
+        (settings.var / "dashboards/snapshots" / live.release / "page.html").write_text("<p>wheat")
+        await keeper._start(live)
+        assert (keeper.snapshots.page(live.release) is not None) is stays

@@ -107,6 +107,46 @@ def test_a_rejected_version_never_replaces_what_is_live(platform: Platform, led:
     assert _show(platform, "judged", "ana", "people").status_code == 200
 
 
+def test_who_comes_by_a_link_or_as_a_group_sees_what_was_approved(platform: Platform, led: None):
+    assert platform.publish("ana", "linked", text(1)).json()["status"] == "live"
+    url, pia = f"{platform.hub.url}{API}/agriculture/linked", platform.hub.bearer("pia")
+    made = httpx.post(f"{url}/links", headers=pia, json={"days": 1}, timeout=60)
+    assert made.status_code in (200, 201), made.text
+    assert platform.publish("ana", "linked", text(2)).json()["status"] == "submitted"
+    assert act(platform, "ana", "linked", "versions/2/promote").status_code == 403
+    assert act(platform, "pia", "linked", "versions/2/approve").json()["live"] == 2
+    assert act(platform, "ana", "linked", "rollback").json()["live"] == 1  # who made the link saw that one
+    gone = httpx.delete(f"{url}/links/{made.json()['id']}", headers=platform.hub.bearer("ana"), timeout=60)
+    assert gone.status_code == 204, gone.text
+    assert platform.publish("ana", "linked", text(3)).json()["status"] == "live"  # for members nobody is asked
+    group = httpx.put(f"{url}/grants/group/project-forest", headers=pia, json={"role": "viewer"}, timeout=60)
+    if group.status_code == 204:
+        assert platform.publish("ana", "linked", text(4)).json()["status"] == "submitted"
+
+
+def test_what_was_taken_down_begins_anew(platform: Platform, led: None):
+    assert platform.publish("ana", "gone", text(1), visibility="public").json()["status"] == "submitted"
+    assert act(platform, "pia", "gone", "versions/1/approve").json()["live"] == 1
+    assert _model(platform, "gone", "ana")["visibility"] == "public"
+    url = f"{platform.hub.url}{API}/agriculture/gone"
+    assert httpx.delete(url, headers=platform.hub.bearer("ana"), timeout=60).status_code == 204
+    assert platform.publish("ana", "gone", text(2), visibility="public", draft="1").json()["status"] == "draft"
+    assert act(platform, "ana", "gone", "versions/2/promote").status_code == 403
+    assert act(platform, "ana", "gone", "versions/1/promote").json()["live"] == 1
+    assert _model(platform, "gone", "ana")["visibility"] == "project"  # no more: nobody approves it anew
+
+
+def test_a_lead_does_not_share_their_own_work(platform: Platform, led: None):
+    platform.hub.set_group("project-agriculture", "pia", True)
+    try:
+        assert platform.publish("pia", "mine", text(1)).json()["status"] == "live"
+        url, days = f"{platform.hub.url}{API}/agriculture/mine/links", {"days": 1}
+        assert httpx.post(url, headers=platform.hub.bearer("pia"), json=days, timeout=60).status_code == 403
+        assert httpx.post(url, headers=platform.hub.bearer("olga"), json=days, timeout=60).status_code in (200, 201)
+    finally:
+        platform.hub.set_group("project-agriculture", "pia", False)
+
+
 def test_those_who_see_a_dashboard_do_not_see_its_drafts(platform: Platform):
     assert platform.publish("ana", "drafted", text(1)).status_code == 201
     draft = platform.publish("ana", "drafted", text(2), draft="yes").json()

@@ -39,7 +39,7 @@ class Zygote:
 
     def _spawn(self, link: socket.socket) -> None:
         number, parent = str(link.fileno()), str(os.getpid())
-        command = [sys.executable, "-m", "stage.zygote", "--link", number, "--parent", parent]
+        command = [sys.executable, "-P", "-m", "stage.zygote", "--link", number, "--parent", parent]
         self.process = subprocess.Popen(command, pass_fds=[link.fileno()], stdin=subprocess.DEVNULL)
 
     async def fork(self, request: dict[str, Any], visitor: socket.socket) -> int:

@@ -1,0 +1,105 @@
+"""Reads what a release answers. Its author decides what that is: so much of it, for so long, and no more."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+MOST = 64 * 2**20
+LOOK_SECONDS = 5.0
+
+
+class TooMuchSaid(httpx.HTTPError):
+    """The answer is larger than allowed, or took longer."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer. `kind` is its type, `mode` the stage's word on whose page it is."""
+
+    status: int
+    content: bytes
+    kind: str = "application/octet-stream"
+    mode: str = ""
+
+    @property
+    def text(self) -> str:
+        """As a page is read."""
+        return self.content.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """ValueError where it is none."""
+        return json.loads(self.content)
+
+
+def read(url: str, seconds: float, most: int = MOST) -> Answer:
+    """The answer at that address; httpx.HTTPError where there is none, TooMuchSaid beyond so many bytes or seconds."""
+    with httpx.Client(timeout=seconds, trust_env=False, headers={"accept-encoding": "identity"}) as client:
+        deadline = time.monotonic() + seconds
+        late = threading.Timer(seconds, client.close)  # who sends a byte now and then meets no other limit
+        late.daemon = True
+        late.start()
+        try:
+            with client.stream("GET", url) as answer:
+                return _answer(answer, b"".join(_bounded(answer, most)))
+        except (RuntimeError, ValueError, OSError, AttributeError):  # closed from the other side of this house
+            raise TooMuchSaid(f"no whole answer in {seconds:.0f} s") from None
+        except httpx.HTTPError:
+            if time.monotonic() >= deadline:
+                raise TooMuchSaid(f"no whole answer in {seconds:.0f} s") from None
+            raise
+        finally:
+            late.cancel()
+
+
+async def read_async(client: httpx.AsyncClient, url: httpx.URL, host: str, seconds: float, most: int = MOST) -> Answer:
+    """The same, in the event loop."""
+    headers = {"host": host, "accept-encoding": "identity"}
+    try:
+        async with asyncio.timeout(seconds), client.stream("GET", url, headers=headers) as answer:
+            parts, size = [], 0
+            async for part in answer.aiter_bytes():
+                parts.append(part)
+                size += len(part)
+                _check(size, most)
+            return _answer(answer, b"".join(parts))
+    except TimeoutError:
+        raise TooMuchSaid(f"no whole answer in {seconds:.0f} s") from None
+
+
+def answers(address: str) -> bool:
+    """Whether something speaks HTTP there. The path is one that Voilà redirects without starting a kernel."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), LOOK_SECONDS) as connection:
+            connection.sendall(f"GET /_ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
+            return connection.recv(16).startswith(b"HTTP/")
+    except (OSError, ValueError):
+        return False
+
+
+def _bounded(answer: httpx.Response, most: int) -> list[bytes]:
+    parts, size = [], 0
+    for part in answer.iter_bytes():
+        parts.append(part)
+        size += len(part)
+        _check(size, most)
+    return parts
+
+
+def _check(size: int, most: int) -> None:
+    if size > most:
+        raise TooMuchSaid(f"the answer has more than {most >> 20} MB")
+
+
+def _answer(answer: httpx.Response, content: bytes) -> Answer:
+    said = answer.headers
+    kind = said.get("content-type", "application/octet-stream")
+    return Answer(answer.status_code, content, kind, said.get("bdap-stage", ""))
