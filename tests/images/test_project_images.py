@@ -31,7 +31,7 @@ from bdap_hub.spawning.images import platform as images
 from bdap_hub.spawning.images.building.builder import NotBuilt
 from bdap_hub.spawning.images.building.folder import Taken
 from bdap_hub.spawning.images.building.recipe import Recipe
-from bdap_hub.spawning.images.building.room import Actor, ProjectImages, Wanted
+from bdap_hub.spawning.images.building.room import Actor, ProjectImages, Wanted, alone
 from tests.certificates import write_certificate
 from tests.conftest import make_settings
 from tests.images.registry import ACCOUNT, running
@@ -353,7 +353,7 @@ def test_a_build_that_needs_too_much_memory_fails(site: Site, monkeypatch: pytes
 
 
 def test_one_build_at_a_time(site: Site) -> None:
-    with site.room._alone(), pytest.raises(Busy, match="another image is being built"):
+    with alone(site.settings), pytest.raises(Busy, match="another image is being built"):
         site.build("second", Dockerfile="FROM lab\nRUN true\n")
 
 
@@ -364,7 +364,7 @@ def test_what_a_killed_build_left_is_removed_by_the_next(site: Site) -> None:
         "container", "create", "--label", label, "--volume", "bdaptest-left:/work", "bdap/debian:trixie", "sleep", "9"
     )
     assert len(site.left() - before) == 2
-    with site.room._alone():
+    with alone(site.settings):
         assert site.left() == before
 
 

@@ -106,7 +106,10 @@ class Sandbox:
             created.start()
         except ImageNotFound:
             image = settings.processing.udf.image
-            raise Unavailable(f"the image {image} is not built", "run `bdap images build udf`") from None
+            raise Unavailable(
+                f"no code of people runs here: the image {image} is not built",
+                "tell the platform's operators: `bdap images build udf` makes it",
+            ) from None
         except (APIError, DockerException, OSError) as error:
             self.end()
             raise Unavailable("the engine refused a sandbox for code", str(error)[:200]) from None
