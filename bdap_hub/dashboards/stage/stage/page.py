@@ -12,6 +12,8 @@ import nbformat
 from voila.exporter import VoilaExporter
 from voila.paths import collect_template_paths
 
+from . import wire
+
 TEMPLATE = "stage"
 _MATH = re.compile(r"\$|\\\(|\\\[")
 _SCRIPT = re.compile(r"<script|application/javascript", re.IGNORECASE)
@@ -89,4 +91,4 @@ def _output(output: dict[str, Any]) -> Any:
 
 def _for_script(value: Any) -> str:
     """JSON that may stand inside a script element."""
-    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
+    return wire.as_json(value).replace("<", "\\u003c")

@@ -15,6 +15,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets import Any as AnyTrait
 from traitlets import Type
 
+from . import wire
 from .comms import Switchboard
 
 Output = dict[str, Any]
@@ -27,12 +28,13 @@ class Outputs:
         self.cell: list[Output] | None = None
         self._shown: list[list[Output]] = []
         self._capturing: list[str] = []
-        self._clear_next = False
+        self._clear_next: set[str] = set()  # of the widgets' ids; "" is the cell
         board.on_capture = self._capture
 
     def begin(self) -> list[Output]:
         """A new cell runs; the list that its outputs come into."""
-        self.cell, self._clear_next = [], False
+        self.cell = []
+        self._clear_next.discard("")
         self._shown.append(self.cell)
         return self.cell
 
@@ -42,20 +44,21 @@ class Outputs:
 
     def add(self, output: Output) -> None:
         """Show an output."""
+        cleared = self._place in self._clear_next
+        self._clear_next.discard(self._place)
         if (widget := self._widget()) is not None:
-            kept = () if self._clear_next else tuple(widget.outputs)
-            widget.outputs = _joined(kept, _readable(output))
+            widget.outputs = _joined(() if cleared else tuple(widget.outputs), _readable(output))
         elif self.cell is not None:
-            self.cell[:] = _joined(() if self._clear_next else tuple(self.cell), output)
+            self.cell[:] = _joined(() if cleared else tuple(self.cell), output)
         elif output["output_type"] == "stream":
-            print(output["text"], end="", file=sys.__stdout__)
-        self._clear_next = False
+            print(output["text"], end="", file=sys.__stdout__, flush=True)
 
     def clear(self, wait: bool) -> None:
         """`clear_output`: at once, or when the next output comes."""
-        self._clear_next = wait
         if wait:
+            self._clear_next.add(self._place)
             return
+        self._clear_next.discard(self._place)
         if (widget := self._widget()) is not None:
             widget.outputs = ()
         elif self.cell is not None:
@@ -74,12 +77,16 @@ class Outputs:
         elif comm_id in self._capturing:
             self._capturing.remove(comm_id)
 
+    @property
+    def _place(self) -> str:
+        return self._capturing[-1] if self._capturing else ""
+
     def _widget(self) -> Any:
-        if not self._capturing:
+        if not self._place:
             return None
         from ipywidgets.widgets.widget import _instances
 
-        return _instances.get(self._capturing[-1])
+        return _instances.get(self._place)
 
 
 class Stream(io.TextIOBase):
@@ -117,7 +124,7 @@ class Publisher(DisplayPublisher):
         **_: Any,
     ) -> None:
         """Show, or replace what is shown."""
-        output: Output = {"output_type": "display_data", "data": data, "metadata": metadata or {}}
+        output: Output = {"output_type": "display_data", "data": wire.encoded(data), "metadata": metadata or {}}
         display_id = (transient or {}).get("display_id")
         if update and display_id:
             self.shell.outputs.update(display_id, output)
@@ -138,7 +145,7 @@ class Hook(DisplayHook):
     def write_format_data(self, format_dict: dict[str, Any], md_dict: dict[str, Any] | None = None) -> None:
         """Show it."""
         count = self.shell.execution_count
-        output = {"output_type": "execute_result", "data": format_dict, "metadata": md_dict or {}}
+        output = {"output_type": "execute_result", "data": wire.encoded(format_dict), "metadata": md_dict or {}}
         self.shell.outputs.add({**output, "execution_count": count})
 
     def finish_displayhook(self) -> None:

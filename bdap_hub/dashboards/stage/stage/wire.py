@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
+import math
 import socket
 import struct
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -107,16 +109,42 @@ def send(sock: socket.socket, content: Message) -> None:
 
 
 def _json(content: Message) -> bytes:
-    bare = {key: value for key, value in content.items() if key != "buffers"}
-    return json.dumps(bare, default=_plain, separators=(",", ":")).encode()
+    return as_json({key: value for key, value in content.items() if key != "buffers"}).encode()
+
+
+def as_json(value: Any) -> str:
+    """JSON as browsers read it: NaN and infinity, which it does not know, become texts, as Jupyter's kernels do."""
+    try:
+        return json.dumps(value, default=_plain, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), separators=(",", ":"), allow_nan=False)
+
+
+def encoded(data: Mapping[str, Any]) -> dict[str, Any]:
+    """An output's data with pictures as texts."""
+    return {kind: _plain(value) if isinstance(value, bytes) else value for kind, value in data.items()}
 
 
 def _plain(value: Any) -> Any:
-    """What JSON does not know: numpy's numbers, dates."""
+    """What JSON does not know: pictures, numpy's numbers, dates, views of dictionaries."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return base64.b64encode(value).decode()
     for name in ("tolist", "isoformat"):
         if hasattr(value, name):
             return getattr(value, name)()
-    return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, Iterable) else str(value)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else repr(float(value))
+    if isinstance(value, dict):
+        return {_finite(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value if value is None or isinstance(value, str | int) else _finite(_plain(value))
 
 
 def _cut(data: bytes, sizes: tuple[int, ...]) -> Iterator[bytes]:
