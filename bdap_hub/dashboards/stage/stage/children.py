@@ -16,8 +16,9 @@ from . import wire
 
 KEEP_SECONDS = 60.0
 LIFE_SECONDS = 12 * 3600.0
-BACKLOG_BYTES = 16 * 2**20
-Listener = Callable[[int, wire.Message], None]
+BACKLOG_BYTES = 4 * 2**20
+Frame = str | bytes  # a message as a browser's websocket gets it
+Listener = Callable[[int, Frame], None]
 
 
 class Full(Exception):
@@ -27,12 +28,12 @@ class Full(Exception):
 class Child:
     """One visitor's process. What it says is numbered and kept for a while, for a visitor whose connection broke."""
 
-    def __init__(self, uuid: str, link: socket.socket, on_end: Callable[[Child], None]) -> None:
-        self.uuid, self.pid, self.born = uuid, 0, time.monotonic()
+    def __init__(self, uuid: str, link: socket.socket, on_end: Callable[[Child], None], runs: bool = False) -> None:
+        self.uuid, self.pid, self.born, self.runs = uuid, 0, time.monotonic(), runs
         self.listeners: list[Listener] = []  # the visitor's page; two where they opened it twice
         self.left_at = time.monotonic()
         self.run: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._said: deque[tuple[int, wire.Message, int]] = deque()
+        self._said: deque[tuple[int, Frame]] = deque()
         self._bytes, self._count = 0, 0
         self._on_end = on_end
         self._ready: asyncio.Task[None] = asyncio.create_task(self._read(link))
@@ -57,17 +58,18 @@ class Child:
 
     def _heard(self, message: wire.Message) -> None:
         if "run" in message:
+            self.runs, self.left_at = False, time.monotonic()  # from now on its visitor is waited for
             if not self.run.done():
                 self.run.set_result(message["run"])
             return
         self._count += 1
-        size = sum(len(b) for b in message["buffers"]) + 500
-        self._said.append((self._count, message, size))
-        self._bytes += size
-        while self._bytes > BACKLOG_BYTES and len(self._said) > 1:
-            self._bytes -= self._said.popleft()[2]
+        frame = wire.to_browser({**message, "metadata": {**message.get("metadata", {}), "number": self._count}})
+        self._said.append((self._count, frame))
+        self._bytes += len(frame)
+        while self._bytes > BACKLOG_BYTES:  # who comes back then takes the whole state anew
+            self._bytes -= len(self._said.popleft()[1])
         for listener in list(self.listeners):
-            listener(self._count, message)
+            listener(self._count, frame)
 
     def say(self, message: wire.Message) -> None:
         """To the process."""
@@ -77,10 +79,10 @@ class Child:
         else:
             self._writer.write(data)
 
-    def missed(self, found: list[tuple[int, wire.Message]], after: int) -> bool:
+    def missed(self, found: list[Frame], after: int) -> bool:
         """Add what it said after that number. False when some of that is not kept any more."""
         first = self._said[0][0] if self._said else self._count + 1
-        found += [(number, message) for number, message, _ in self._said if number > after]
+        found += [frame for number, frame in self._said if number > after]
         return after >= first - 1
 
     def attach(self, listener: Listener) -> None:
@@ -127,7 +129,7 @@ class Children:
             raise Full
         here, there = socket.socketpair()
         here.setblocking(False)
-        child = self.alive[uuid] = Child(uuid, here, self._ended)
+        child = self.alive[uuid] = Child(uuid, here, self._ended, bool(request.get("run")))
         try:
             child.pid = await (fork or self._fork)({"id": uuid, **request}, there)
         except BaseException:
@@ -138,13 +140,14 @@ class Children:
         if child.ended:  # while it was being made
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(child.pid, signal.SIGKILL)
+            raise RuntimeError("the visitor's process ended while it was being made")
         return child
 
     def sweep(self) -> None:
         """End those whose visitor is gone, and those that have lived long enough."""
         now = time.monotonic()
         for child in list(self.alive.values()):
-            gone = not child.listeners and now - child.left_at > self.keep
+            gone = not child.listeners and not child.runs and now - child.left_at > self.keep
             if gone or now - child.born > LIFE_SECONDS:
                 self._ended(child)
 
@@ -159,7 +162,7 @@ class Children:
 
     def _make_room(self) -> bool:
         """End the one that has been without a visitor for longest."""
-        left = [child for child in self.alive.values() if not child.listeners and not child.run.cancelled()]
+        left = [child for child in self.alive.values() if not child.listeners and not child.runs]
         if not left:
             return False
         self._ended(min(left, key=lambda child: child.left_at))
@@ -171,4 +174,4 @@ class Children:
             del self.alive[child.uuid]
         listeners, child.listeners = child.listeners, []
         for listener in listeners:
-            listener(-1, {})
+            listener(-1, "")

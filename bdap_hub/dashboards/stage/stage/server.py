@@ -10,7 +10,7 @@ import tornado.web
 import tornado.websocket
 
 from . import snapshot, wire
-from .children import Child, Full
+from .children import Child, Frame, Full
 from .identity import HEADER
 from .plain import ProxiedPage, ProxiedSocket
 from .stage import Stage
@@ -147,14 +147,14 @@ class Channels(ProxiedSocket):
         child = self.stage.children.alive.get(uuid)
         after = child.last if child and self.get_argument("fresh", "") else _number(self.get_argument("after", "0"))
         hello = {"alive": child is not None, "complete": True, "page": self.stage.digest}
-        missed: list[tuple[int, wire.Message]] = []
+        missed: list[Frame] = []
         if child is not None:
             hello["complete"] = child.missed(missed, after)
             child.attach(self._heard)
             self.child = child
         self._send(wire.message("iopub_welcome", {"subscription": "", "stage": hello}))
-        for number, message in missed:
-            self._heard(number, message)
+        for frame in missed:
+            self._write(frame)
 
     async def on_message(self, frame: str | bytes) -> None:
         """A visitor's frame. What cannot be read is not answered."""
@@ -200,19 +200,21 @@ class Channels(ProxiedSocket):
             child.attach(self._heard)
         return child
 
-    def _heard(self, number: int, message: wire.Message) -> None:
+    def _heard(self, number: int, frame: Frame) -> None:
         """From the process; a negative number: it has ended."""
         if number < 0:
             self._end()
             return
-        self._send({**message, "metadata": {**message.get("metadata", {}), "number": number}})
+        self._write(frame)
 
     def _end(self) -> None:
         self._send(wire.message("shutdown_reply", {"restart": False, "stage": {"ended": True}}))
         self.close(1001)
 
     def _send(self, message: wire.Message) -> None:
-        frame = wire.to_browser(message)
+        self._write(wire.to_browser(message))
+
+    def _write(self, frame: Frame) -> None:
         try:
             self.write_message(frame, binary=isinstance(frame, bytes))
         except tornado.websocket.WebSocketClosedError:
