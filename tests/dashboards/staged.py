@@ -74,10 +74,11 @@ class Visitor:
     kernel: str = field(default_factory=lambda: str(uuid.uuid4()))
     query: str = "after=0"
     last: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
 
     def __enter__(self) -> Visitor:
         url = f"ws://127.0.0.1:{self.stage.port}/api/kernels/{self.kernel}/channels?{self.query}"
-        self._opening = connect(url, proxy=None, max_size=None)
+        self._opening = connect(url, proxy=None, max_size=None, additional_headers=self.headers)
         self.socket: ClientConnection = self._opening.__enter__()
         self.hello = self.receive()["content"]["stage"]
         return self
@@ -91,16 +92,23 @@ class Visitor:
         self.last = max(self.last, message.get("metadata", {}).get("number", 0))
         return message
 
-    def say(self, kind: str, **content: Any) -> str:
+    def say(self, kind: str, msg_id: str = "", **content: Any) -> str:
         """Send; the message's id."""
-        header = {"msg_id": uuid.uuid4().hex, "msg_type": kind, "session": "s", "username": "", "version": "5.3"}
+        header = {
+            "msg_id": msg_id or uuid.uuid4().hex,
+            "msg_type": kind,
+            "session": "s",
+            "username": "",
+            "version": "5.3",
+        }
         message = {"channel": "shell", "header": header, "parent_header": {}, "metadata": {}, "content": content}
         self.socket.send(json.dumps(message))
         return header["msg_id"]
 
-    def set(self, widget: str, **state: Any) -> dict[str, dict[str, Any]]:
+    def set(self, widget: str, msg_id: str = "", **state: Any) -> dict[str, dict[str, Any]]:
         """Set a widget's state; what other widgets then became."""
-        asked = self.say("comm_msg", comm_id=widget, data={"method": "update", "state": state, "buffer_paths": []})
+        data = {"method": "update", "state": state, "buffer_paths": []}
+        asked = self.say("comm_msg", msg_id, comm_id=widget, data=data)
         return self.until_idle(asked)
 
     def until_idle(self, asked: str) -> dict[str, dict[str, Any]]:

@@ -106,6 +106,23 @@ def test_a_visitor_whose_connection_broke_goes_on_and_misses_nothing(tmp_path: P
             assert again.set(box, value="three")[shown]["value"] == "one,two,three"
 
 
+def test_a_message_that_comes_twice_is_heard_once(stage: Staged):
+    box, shown = stage.widget(description="write"), stage.widget(value="nobody")
+    with Visitor(stage) as ana:
+        ana.set(box, "first", value="one")
+        ana.set(box, value="two")
+        assert ana.set(box, "first", value="one") == {}  # answered, as the page may have missed the answer
+        assert ana.set(box, value="three")[shown]["value"] == "one,two,three"
+
+
+def test_a_page_made_by_a_process_that_is_gone_is_joined_to_no_other(stage: Staged):
+    with Visitor(stage, query="after=0&own=1") as ana:
+        ana.say(
+            "comm_msg", comm_id=stage.widget(description="write"), data={"method": "update", "state": {"value": "x"}}
+        )
+        assert ana.receive()["content"]["stage"] == {"ended": True}
+
+
 def test_a_process_ends_some_time_after_its_visitor_left(stage: Staged):
     before = stage.processes()
     with Visitor(stage) as ana:
@@ -123,6 +140,7 @@ def test_no_more_visitors_than_there_is_room_for(tmp_path: Path):
         with Visitor(stage) as ana, Visitor(stage) as ben:
             ana.set(slider, value=4)
             ben.say("comm_msg", comm_id=slider, data={"method": "update", "state": {"value": 5}, "buffer_paths": []})
+            assert ben.receive()["content"]["stage"] == {"full": True}
             with pytest.raises(Exception, match="1013"):
                 ben.receive()
             assert ana.set(slider, value=6)

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, WebSocket, expect
 
 from .conftest import SLIDER
-from .staged import Staged, staged
+from .staged import Staged, Visitor, gone, staged
 
 pytestmark = pytest.mark.browser
 
@@ -155,3 +155,90 @@ def test_a_lost_connection_and_a_reload_go_on(tmp_path: Path, chromium: Browser,
         expect(page.locator("#square")).to_have_text("square is 9", timeout=30_000)
         page.context.close()
         other.context.close()
+
+
+def _right(page: Page) -> None:
+    page.locator(".noUi-handle").focus()
+    page.keyboard.press("ArrowRight")
+
+
+def test_where_there_is_no_room_the_gesture_waits_until_there_is(tmp_path: Path, chromium: Browser):
+    with staged(tmp_path, SLIDER, children=1) as stage:
+        stage.state()
+        with Visitor(stage) as ana:
+            ana.set(stage.widget(description="n"), value=5)
+            page, _ = _open(chromium, f"http://localhost:{stage.port}/")
+            _right(page)
+            expect(page.get_by_text("as soon as there is room")).to_be_visible(timeout=30_000)
+            page.wait_for_function("window.bdapStage.connection.pause > 1000")  # it has been tried again
+            expect(page.get_by_role("button", name="Load again")).to_have_count(0)
+        expect(page.locator("#square")).to_have_text("square is 16", timeout=30_000)
+        expect(page.get_by_text("as soon as there is room")).to_have_count(0)
+        page.context.close()
+
+
+def test_what_was_sent_and_never_came_is_sent_again(tmp_path: Path, chromium: Browser):
+    with staged(tmp_path, SLIDER) as stage:
+        stage.state()
+        page, _ = _open(chromium, f"http://localhost:{stage.port}/")
+        for square in (16, 25):  # before it has a process, and after
+            _right(page)
+            page.wait_for_function("window.bdapStage.connection.ready")
+            page.evaluate("window.bdapStage.connection.socket.send = () => {}")
+            page.evaluate("window.bdapStage.connection.socket.close()")
+            expect(page.locator("#square")).to_have_text(f"square is {square}", timeout=30_000)
+        page.wait_for_function("window.bdapStage.connection.sent.size === 0")
+        assert page.evaluate("window.bdapStage.connection.callbacks.size") == 0
+        page.context.close()
+
+
+def test_a_page_of_a_query_whose_process_is_gone_says_so(tmp_path: Path, chromium: Browser):
+    cell = "import os\nregion = os.environ.get('QUERY_STRING') or 'none'"
+    with staged(tmp_path, cell, SLIDER) as stage:
+        before = stage.state() and stage.processes()
+        page = chromium.new_context().new_page()
+
+        def kill(route: Route) -> None:
+            _imports, own = [pid for pid in stage.processes() if pid not in before]
+            os.kill(own, signal.SIGKILL)
+            assert gone([own])
+            route.continue_()
+
+        page.route("**/live.js", kill)
+        page.goto(f"http://localhost:{stage.port}/?region=IT")
+        expect(page.get_by_role("button", name="Load again")).to_be_visible(timeout=30_000)
+        assert stage.state()["visitors"] == 0  # none without the query
+        page.unroute("**/live.js")
+        page.get_by_role("button", name="Load again").click()
+        _right(page)
+        expect(page.locator("#square")).to_have_text("square is 16", timeout=30_000)
+        page.context.close()
+
+
+OLDER = """
+new MutationObserver(() => {  // the page as an earlier run of the notebook made it
+  const told = document.getElementById("bdap-stage");
+  if (!told || window.older) return;
+  window.older = true;
+  told.textContent = told.textContent.replace("DIGEST", "0000000000000000");
+}).observe(document, { childList: true, subtree: true });
+"""
+
+
+def test_a_page_that_loads_itself_anew_leaves_no_connection_behind(tmp_path: Path, chromium: Browser):
+    with staged(tmp_path, SLIDER) as stage:
+        digest = stage.state()["page"]
+        page = chromium.new_context().new_page()
+        sockets: list[WebSocket] = []
+        page.on("websocket", lambda socket: sockets.append(socket))
+        page.add_init_script(OLDER.replace("DIGEST", digest))
+        page.goto(f"http://localhost:{stage.port}/")
+        page.wait_for_selector("html[data-stage=ready]", timeout=60_000)
+        assert page.evaluate("document.getElementById('bdap-stage').textContent").count("0" * 16) == 1
+        _right(page)
+        page.wait_for_function(f"document.getElementById('bdap-stage')?.textContent.includes('{digest}')")
+        page.wait_for_selector("html[data-stage=ready]", timeout=60_000)
+        _right(page)
+        expect(page.locator("#square")).to_have_text("square is 16", timeout=30_000)
+        assert [socket.is_closed() for socket in sockets] == [True, False]
+        page.context.close()

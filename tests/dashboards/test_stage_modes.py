@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from bdap_hub.dashboards.stage.stage.execution import leading_imports
-from bdap_hub.dashboards.stage.stage.identity import HEADER, read, sign
+from bdap_hub.dashboards.stage.stage.identity import HEADER, VALID_SECONDS, read, sign
 
 from .conftest import SLIDER, notebook
 from .staged import Visitor, staged
@@ -82,6 +83,25 @@ WHO = """
 import json, os
 visitor = json.loads(os.environ.get("BDAP_VISITOR", "{}"))
 print(shared + 1, "for", visitor.get("name", "nobody"), "key", os.environ.get("BDAP_VISITOR_KEY"))
+"""
+
+
+def test_who_it_is_is_known_at_a_gesture_long_after_the_page_was_opened(tmp_path: Path):
+    with staged(tmp_path, ASKED) as stage:
+        stage.state()
+        ask, said = stage.widget(description="ask"), stage.widget(value="who")
+        header = sign(b"k" * 32, {"name": "ana"}, time.time() - VALID_SECONDS + 4)
+        with Visitor(stage, headers={HEADER: header}) as ana:
+            time.sleep(4.5)
+            assert read(b"k" * 32, header) is None  # no longer believed
+            assert json.loads(ana.set(ask, value="x")[said]["value"]) == {"name": "ana"}
+
+
+ASKED = """
+import os, ipywidgets as widgets
+ask, said = widgets.Text(description="ask"), widgets.HTML(value="who")
+ask.observe(lambda _: setattr(said, "value", os.environ.get("BDAP_VISITOR", "null")), "value")
+widgets.VBox([ask, said])
 """
 
 

@@ -9,9 +9,8 @@ from typing import Any
 import tornado.web
 import tornado.websocket
 
-from . import snapshot, wire
+from . import identity, snapshot, wire
 from .children import Child, Frame, Full
-from .identity import HEADER
 from .plain import ProxiedPage, ProxiedSocket
 from .stage import Stage
 
@@ -76,11 +75,12 @@ class Page(ProxiedPage):
 
     async def get(self, *_: str) -> None:
         """Of the snapshot, of a process made for this visitor, or Voilà's."""
+        visitor = _visitor(self)
         await self.stage.ready.wait()
         self.set_header("Cache-Control", "no-store")
         query = self.request.query if self.request.path == "/" else ""
         try:
-            page = await self.stage.page(query, self.request.headers.get(HEADER, ""))
+            page = await self.stage.page(query, visitor)
         except Full:
             self.set_status(503)
             self.set_header("Retry-After", "5")
@@ -137,6 +137,7 @@ class Channels(ProxiedSocket):
     async def open(self, uuid: str) -> None:
         """Say hello, and what was missed."""
         self.uuid, self.child, self._controls = uuid, None, set()
+        self._visitor = _visitor(self)  # what is signed is believed for a short time: the first gesture may come later
         await self.stage.ready.wait()
         if await self.is_voilas(uuid):
             await self.join()
@@ -170,6 +171,7 @@ class Channels(ProxiedSocket):
         try:
             child = await self._mine()
         except Full:
+            self._send(wire.message("iopub_welcome", {"subscription": "", "stage": {"full": True}}))
             self.close(1013, "full")
         except (RuntimeError, OSError, TimeoutError):
             self._end()
@@ -193,8 +195,10 @@ class Channels(ProxiedSocket):
 
     async def _mine(self) -> Child:
         child = self.stage.children.alive.get(self.uuid)
+        if child is None and self.get_argument("own", ""):
+            raise RuntimeError("the process that made this page is gone")
         if child is None:
-            child = await self.stage.fork(self.uuid, self.request.headers.get(HEADER, ""))
+            child = await self.stage.fork(self.uuid, self._visitor)
         if self.child is not child:
             self.child = child
             child.attach(self._heard)
@@ -219,6 +223,10 @@ class Channels(ProxiedSocket):
             self.write_message(frame, binary=isinstance(frame, bytes))
         except tornado.websocket.WebSocketClosedError:
             pass
+
+
+def _visitor(handler: Page | Channels) -> dict[str, Any] | None:
+    return identity.read(handler.stage.key, handler.request.headers.get(identity.HEADER, ""))
 
 
 def _number(text: str) -> int:

@@ -32,6 +32,7 @@ FEW_THREADS = (
 RULE = "-" * 18
 FAILED = "There was an error when executing cell [{}]."
 RUN_SECONDS = 600.0
+Visitor = dict[str, Any] | None  # who it is, where the gateway says so
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ class Stage:
             "environment": {**environment, "MPLBACKEND": "module://matplotlib_inline.backend_inline"},
         }
 
-    async def page(self, query: str, header: str) -> Rendered | None:
+    async def page(self, query: str, visitor: Visitor) -> Rendered | None:
         """The page for this visitor; None when Voilà is to make it."""
         if self.status == "failed":
             return self._page
@@ -192,13 +193,13 @@ class Stage:
                 await self.voila.start()
                 return None
         assert zygote is not None
-        return await self._own_page(zygote, query, header)
+        return await self._own_page(zygote, query, visitor)
 
-    async def _own_page(self, zygote: Zygote, query: str, header: str) -> Rendered:
+    async def _own_page(self, zygote: Zygote, query: str, visitor: Visitor) -> Rendered:
         """A process for this visitor runs what is left of the notebook, and the page is made of it."""
         kernel = str(uuids.uuid4())
-        request = {**self._request(header), "run": True}
-        request["environment"] = {"QUERY_STRING": query, "VOILA_KERNEL_ID": kernel}
+        environment = {"QUERY_STRING": query, "VOILA_KERNEL_ID": kernel}
+        request = {"visitor": visitor, "run": True, "environment": environment}
         child = await self.children.make(kernel, request, zygote.fork)
         try:
             run = await asyncio.wait_for(asyncio.shield(child.run), RUN_SECONDS)
@@ -214,14 +215,11 @@ class Stage:
         more = {"mode": self.mode, "page": "", "kernel": kernel}
         return Rendered(await self.pages.render(outputs, run["widgets"], more))
 
-    async def fork(self, kernel: str, header: str) -> Child:
+    async def fork(self, kernel: str, visitor: Visitor) -> Child:
         """A process for a visitor whose page came from the snapshot."""
         if self.mode != "fork":
             raise RuntimeError("this page's process is gone")
-        return await self.children.make(kernel, {**self._request(header), "run": False})
-
-    def _request(self, header: str) -> dict[str, Any]:
-        return {"visitor": identity.read(self.key, header)}
+        return await self.children.make(kernel, {"visitor": visitor, "run": False})
 
     async def _fork(self, request: dict[str, Any], link: Any) -> int:
         if self._zygote is None or not self._zygote.alive:

@@ -15,6 +15,8 @@ from .execution import described
 if TYPE_CHECKING:
     from .zygote import Zygote
 
+REMEMBERED = 1000  # ids of messages, which a page sends again that cannot know whether they came
+
 
 def visit(zygote: Zygote, request: dict[str, Any], link: socket.socket) -> None:
     """Until the server closes the socket."""
@@ -49,6 +51,7 @@ class _Reader:
     def __init__(self, zygote: Zygote, link: socket.socket, out: Any, done: asyncio.Future[None]) -> None:
         self._board, self._link, self._out, self._done = zygote.board, link, out, done
         self._unpacker = wire.Unpacker()
+        self._seen: dict[str, None] = {}
 
     def __call__(self) -> None:
         try:
@@ -60,10 +63,24 @@ class _Reader:
                 self._done.set_result(None)
             return
         for message in self._unpacker.feed(data):
-            if message["header"].get("msg_type") == "comm_info_request":
-                self._out(wire.message("comm_info_reply", self._comms(), message, channel="shell"))
-            self._board.handle(message)
+            if self._new(message):
+                self._handle(message)
             self._out(wire.message("status", {"execution_state": "idle"}, message))
+
+    def _handle(self, message: wire.Message) -> None:
+        if message["header"].get("msg_type") == "comm_info_request":
+            self._out(wire.message("comm_info_reply", self._comms(), message, channel="shell"))
+        self._board.handle(message)
+
+    def _new(self, message: wire.Message) -> bool:
+        found = str(message["header"].get("msg_id") or "")
+        if found in self._seen:
+            return False
+        if found:
+            self._seen[found] = None
+        if len(self._seen) > REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        return True
 
     def _comms(self) -> wire.Message:
         comms = self._board.manager.comms.items()

@@ -8,6 +8,7 @@
   // Somebody is there: the connection is made, which starts a dashboard that sleeps, before they do anything.
   const SIGNS = [...GESTURES, "pointermove", "focusin", "scroll"];
   const KEPT = "bdap-kernel";
+  const TRIES = 4; // of sending a message
   const DIST = "npm/@jupyter-widgets/html-manager/dist/";
 
   // --- small helpers ----------------------------------------------------------------------------------------------
@@ -97,7 +98,8 @@
       this.resumed = resumed;
       this.comms = new Map();
       this.callbacks = new Map();
-      this.queue = [];
+      this.queue = []; // what is to be sent
+      this.sent = new Map(); // what was sent and is not answered yet: sent again where the connection broke
       this.awake = resumed || Boolean(told.kernel); // before the first gesture, nothing needs a process
       this.last = 0;
       this.pause = 500;
@@ -111,10 +113,11 @@
     }
 
     open() {
-      if (this.opening || !this.wanted) return;
+      if (this.opening || !this.wanted || this.ended) return;
       this.opening = true;
       const scheme = location.protocol === "https:" ? "wss" : "ws";
-      const query = this.resumed && !this.began ? "fresh=1" : `after=${this.last}`;
+      const after = this.resumed && !this.began ? "fresh=1" : `after=${this.last}`;
+      const query = told.kernel ? `${after}&own=1` : after; // its page was made by that process: no other will do
       const url = `${scheme}://${location.host}/api/kernels/${this.kernel}/channels?${query}`;
       this.socket = new WebSocket(url);
       this.socket.binaryType = "arraybuffer";
@@ -125,7 +128,8 @@
     closed(event) {
       this.ready = this.opening = false;
       if (this.ended) return;
-      if (event.code === 1013 && this.awake) {
+      this.queue = [...this.unanswered(), ...this.queue];
+      if (this.full || (event.code === 1013 && this.awake)) {
         notice("Many people look at this dashboard just now. Its controls answer as soon as there is room.");
       } else if (this.began) {
         notice("The connection is lost. It is being made again …");
@@ -134,11 +138,19 @@
       this.pause = Math.min(this.pause * 1.7, 15000);
     }
 
+    /* In the order they were sent. What nobody answers, however often, is let go: its control must not wait for ever. */
+    unanswered() {
+      const waiting = [...this.sent.values()];
+      this.sent.clear();
+      waiting.filter((one) => one.tries >= TRIES).forEach((one) => this.forget(one.id));
+      return waiting.filter((one) => one.tries < TRIES);
+    }
+
     hello(content) {
       this.ready = true;
-      this.pause = 500;
-      notice("");
-      if (this.began && content.alive === false && this.live) return this.end();
+      if (!this.full) this.pause = 500;
+      if (!this.full) notice("");
+      if (content.alive === false && (this.live || told.kernel)) return this.end();
       if (content.page && told.page && content.page !== told.page && !this.live) return renewPage();
       this.live = content.alive;
       if (this.resumed && !this.began && !content.alive) this.awake = false;
@@ -150,9 +162,27 @@
       return undefined;
     }
 
+    /* There is no room for a process of this visitor's: the server closes, and it is tried again. */
+    crowded() {
+      this.full = true;
+      this.sent.forEach((one) => (one.tries -= 1));
+    }
+
+    roomy() {
+      this.live = true;
+      if (this.full) notice("");
+      this.full = false;
+    }
+
+    /* This page goes: nothing of it may speak any more. */
+    retire() {
+      this.ended = true;
+      this.socket.close();
+    }
+
     end() {
       this.ended = true;
-      notice("This dashboard has ended. Load it again to go on.", "Load again");
+      notice("This dashboard has ended. Open it again to go on.", "Load again");
       try { sessionStorage.removeItem(KEPT); } catch (_) { /* storage may be forbidden */ }
     }
 
@@ -173,7 +203,7 @@
       const pointer = data.method === "custom" && data.content && data.content.event === "interaction";
       if (!this.awake && pointer) return this.forget(header.msg_id); // where the pointer is: too old by then
       if (!this.awake && (kind === "comm_open" || data.method === "custom")) this.awake = true;
-      this.queue.push(message);
+      this.queue.push({ id: header.msg_id, frame: toFrame(message), tries: 0 });
       if (this.awake) this.open();
       this.flush();
       return header.msg_id;
@@ -187,6 +217,7 @@
 
     idle(id, callbacks) {
       this.callbacks.delete(id);
+      this.sent.delete(id);
       if (callbacks && callbacks.iopub && callbacks.iopub.status) {
         callbacks.iopub.status({ content: { execution_state: "idle" }, parent_header: { msg_id: id }, header: { msg_type: "status" } });
       }
@@ -195,15 +226,21 @@
     flush() {
       if (!this.ready || !this.awake || this.ended) return;
       const waiting = this.queue.splice(0);
-      if (waiting.length) this.live = true;
       if (waiting.length) keep(this.kernel);
-      waiting.forEach((message) => this.socket.send(toFrame(message)));
+      waiting.forEach((one) => {
+        this.sent.set(one.id, { ...one, tries: one.tries + 1 });
+        this.socket.send(one.frame);
+      });
     }
 
     receive(message) {
       const stage = message.content && message.content.stage;
+      if (stage && stage.full) return this.crowded();
       if (stage) return stage.ended ? this.end() : this.hello(stage);
-      if (message.metadata && message.metadata.number) this.last = message.metadata.number;
+      if (message.metadata && message.metadata.number) {
+        this.last = message.metadata.number;
+        this.roomy();
+      }
       // In the order they came, whatever each takes: a comm's messages may need its model first.
       this.chain = (this.chain || Promise.resolve()).then(() => this.dispatch(message)).catch((e) => console.error(e));
       return undefined;
@@ -339,12 +376,14 @@
 
   /* The dashboard was started again and made its widgets differently: this page's names are unknown there. */
   async function renewPage() {
-    const answer = await fetch("/_stage/page", { cache: "no-store" });
-    if (!answer.ok) return;
+    connection.retire();
+    const answer = await fetch("/_stage/page", { cache: "no-store" }).catch(() => null);
+    if (!answer || !answer.ok) return connection.end();
     const text = await answer.text();
     document.open();
     document.write(text);
     document.close();
+    return undefined;
   }
 
   const before = told.kernel ? null : kept();
