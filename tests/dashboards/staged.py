@@ -124,7 +124,9 @@ class Visitor:
 
 
 @contextlib.contextmanager
-def staged(folder: Path, *cells: str, content: bytes = b"", keep: float = 60, children: int = 20) -> Iterator[Staged]:
+def staged(
+    folder: Path, *cells: str, content: bytes = b"", keep: float = 60, children: int = 20, again: float = 60
+) -> Iterator[Staged]:
     """A stage on a notebook of those cells; at the end nothing of it is alive."""
     folder.mkdir(parents=True, exist_ok=True)
     path, port = folder / "index.ipynb", free_port()
@@ -144,7 +146,7 @@ def staged(folder: Path, *cells: str, content: bytes = b"", keep: float = 60, ch
     }
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, *command[:place], "--keep", str(keep), *command[place:]],
+            [sys.executable, *command[:place], "--keep", str(keep), "--again", str(again), *command[place:]],
             cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
     stage = Staged(port, process, folder / "log")

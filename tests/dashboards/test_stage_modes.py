@@ -17,6 +17,9 @@ from .staged import Visitor, staged
 
 THREAD = "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), name='clock', daemon=True).start()"
 TASK = "import asyncio\ntask = asyncio.ensure_future(asyncio.sleep(600))"
+TIMER = "import asyncio\nasyncio.get_running_loop().call_later(600, print)"
+PIPE = "import subprocess\nother = subprocess.Popen(['cat'], stdin=subprocess.PIPE)"
+DATABASE = "class Connection: open, __module__ = True, 'pymysql.connections'\nconnection = Connection()"  # no real one
 LISTENS = "import socket\nserver = socket.create_server(('127.0.0.1', 0))"
 
 
@@ -29,6 +32,10 @@ LISTENS = "import socket\nserver = socket.create_server(('127.0.0.1', 0))"
         ((THREAD, SLIDER), "fork-after-imports", "clock"),
         ((TASK, SLIDER), "fork-after-imports", "asyncio"),
         ((LISTENS, SLIDER), "fork-after-imports", "listens"),
+        ((TIMER, SLIDER), "fork-after-imports", "timer"),
+        ((PIPE, SLIDER), "fork-after-imports", "pipe"),
+        ((DATABASE, SLIDER), "fork-after-imports", "database is open after its last cell (pymysql)"),
+        ((DATABASE, "connection.open = False", SLIDER), "fork", ""),
         ((SLIDER, "import comm\nc = comm.create_comm('of.mine')"), "plain", "of.mine"),
         (("from IPython.display import display\ndisplay({'application/vnd.x+json': {}}, raw=True)",), "plain", "vnd.x"),
     ],
@@ -50,6 +57,20 @@ def test_the_mode(tmp_path: Path, cells: tuple[str, ...], mode: str, why: str):
                 )
 
 
+def test_what_failed_is_run_again_after_a_while(tmp_path: Path):
+    cell = "from pathlib import Path\nprint('sown:', Path('sown.txt').read_text())"
+    with staged(tmp_path / "soon", cell, again=0) as stage:
+        assert stage.state()["status"] == "failed"
+        assert stage.get().status_code == 500
+        (tmp_path / "soon" / "sown.txt").write_text("wheat")
+        assert "sown: wheat" in stage.get().text
+        assert (stage.state()["status"], stage.state()["failure"]) == ("ready", None)
+    with staged(tmp_path / "later", cell) as stage:
+        assert stage.state()["status"] == "failed"
+        (tmp_path / "later" / "sown.txt").write_text("wheat")
+        assert stage.get().status_code == 500
+
+
 def test_a_failing_cell_is_named_and_its_reason_kept_from_visitors(tmp_path: Path):
     with staged(tmp_path, "1", "raise ValueError('no such band: B99')") as stage:
         state = stage.state()
@@ -63,6 +84,25 @@ def test_a_failing_cell_is_named_and_its_reason_kept_from_visitors(tmp_path: Pat
 def test_a_cell_that_may_fail_does_not_stop_the_others(tmp_path: Path):
     made = nbformat.reads(notebook("1/0", "print('after all')").decode(), 4)
     made.cells[1].metadata["tags"] = ["raises-exception"]
+    with staged(tmp_path, content=nbformat.writes(made).encode()) as stage:
+        assert stage.state()["status"] == "ready"
+        assert "after all" in stage.get().text
+
+
+def test_a_page_fits_a_later_run_where_all_its_widgets_are_the_same(tmp_path: Path):
+    cell = "import ipywidgets as widgets\nfrom pathlib import Path\nwidgets.HTML(value=Path('crop.txt').read_text())"
+    content = notebook(cell)
+    digests = []
+    for text in ("wheat", "wheat", "maize"):
+        (tmp_path / "crop.txt").write_text(text)
+        with staged(tmp_path, content=content) as stage:
+            digests.append(stage.state()["page"])
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_cell_to_be_skipped_is_skipped(tmp_path: Path):
+    made = nbformat.reads(notebook("1/0", "print('after all')").decode(), 4)
+    made.cells[1].metadata["tags"] = ["skip-execution"]
     with staged(tmp_path, content=nbformat.writes(made).encode()) as stage:
         assert stage.state()["status"] == "ready"
         assert "after all" in stage.get().text
@@ -120,6 +160,13 @@ def test_a_query_reaches_the_notebook_that_reads_it(tmp_path: Path):
         assert "region none" in stage.get().text
         assert "region region=IT" in stage.get("/?region=IT").text
         assert "region none" in stage.get().text
+
+
+def test_the_environment_is_that_of_a_request_to_voila(tmp_path: Path):
+    names = ("SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "SERVER_PROTOCOL", "SERVER_NAME", "VOILA_BASE_URL")
+    with staged(tmp_path, f"import os\nprint('|'.join(os.environ[name] for name in {names}))") as stage:
+        assert "/|||HTTP/1.1|localhost|/" in stage.get().text
+        assert "region=IT" in stage.get("/?region=IT").text
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument(
         "--keep", type=float, default=60.0, help="seconds a visitor's process waits for them to come back"
     )
+    parser.add_argument("--again", type=float, default=60.0, help="seconds after which a failed notebook is run again")
     options = parser.parse_args(arguments)
     sys.exit(asyncio.run(serve(options, plain)))
 
@@ -41,7 +42,7 @@ async def serve(options: argparse.Namespace, plain: list[str]) -> int:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    stage = Stage(options.notebook, plain, options.children, options.keep)
+    stage = Stage(options.notebook, plain, options.children, options.keep, options.again)
     server = make_app(stage).listen(options.port, options.ip)
     sweep = tornado.ioloop.PeriodicCallback(stage.children.sweep, SWEEP_MS)
     sweep.start()

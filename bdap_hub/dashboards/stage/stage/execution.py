@@ -13,7 +13,7 @@ from .comms import Switchboard
 from .obstacles import of_outputs, of_widgets
 from .shell import StageShell
 
-PER_VISITOR = "per-visitor"
+PER_VISITOR, SKIPPED = "per-visitor", "skip-execution"
 KERNEL_WORDS = ("kernel", "stdin", "zmq")  # in an error that an ordinary kernel would not have had
 
 
@@ -47,7 +47,7 @@ class Runner:
         found = Run()
         for index in range(start, stop):
             cell = cells[index]
-            if cell["cell_type"] != "code":
+            if not executed(cell):
                 continue
             found.outputs[index] = self.shell.outputs.begin()
             error = self._cell(text_of(cell))
@@ -61,7 +61,7 @@ class Runner:
 
     def imports(self, cells: list[dict[str, Any]]) -> None:
         """Execute the imports that stand before anything else, so that what they load is shared by all forks."""
-        source = leading_imports([self.shell.transform_cell(text_of(c)) for c in cells if c["cell_type"] == "code"])
+        source = leading_imports([self.shell.transform_cell(text_of(c)) for c in cells if executed(c)])
         if source:
             self.shell.outputs.begin()
             self._cell(source)
@@ -106,6 +106,11 @@ def text_of(cell: dict[str, Any]) -> str:
 def tags(cell: dict[str, Any]) -> list[str]:
     """The cell's tags."""
     return list(cell.get("metadata", {}).get("tags", []))
+
+
+def executed(cell: dict[str, Any]) -> bool:
+    """Whether it is a cell of code that is not marked to be skipped, as nbclient has it."""
+    return bool(cell["cell_type"] == "code") and SKIPPED not in tags(cell)
 
 
 def first_per_visitor(cells: list[dict[str, Any]]) -> int:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,12 +17,16 @@ PAGES = {  # what a page can show of an output without a JupyterLab extension
     "application/vnd.jupyter.widget-view+json", "application/javascript", "text/html", "text/markdown", "image/svg+xml",
     "text/latex", "image/png", "image/jpeg",
 }  # fmt: skip
+DATABASES = frozenset({"psycopg", "psycopg2", "pymysql", "MySQLdb", "mysql", "oracledb", "pyodbc"})
 OWN_MODULES = frozenset({"@jupyter-widgets/base", "@jupyter-widgets/controls", "@jupyter-widgets/output"})
 
 
 def of_process(loop: asyncio.AbstractEventLoop, ours: Iterable[int]) -> str:
     """A sentence about the first thing of this process that would be lost in a fork; '' when there is none."""
-    checks = (lambda: _threads(), lambda: _native_threads(), lambda: _tasks(loop), lambda: _descriptors(set(ours)))
+    checks = (
+        lambda: _threads(), lambda: _native_threads(), lambda: _tasks(loop), lambda: _timers(loop),
+        lambda: _objects(), lambda: _descriptors(set(ours)),
+    )  # fmt: skip
     return next((found for check in checks if (found := check())), "")
 
 
@@ -63,6 +70,34 @@ def _tasks(loop: asyncio.AbstractEventLoop) -> str:
         loop.run_until_complete(asyncio.wait(pending, timeout=2))
     names = [getattr(task.get_coro(), "__qualname__", "?") for task in asyncio.all_tasks(loop) if not task.done()]
     return f"asyncio tasks are pending after its last cell ({', '.join(names[:3])})" if names else ""
+
+
+def _timers(loop: asyncio.AbstractEventLoop) -> str:
+    waiting = [each for each in getattr(loop, "_scheduled", ()) if not each.cancelled()]
+    return "a timer of asyncio is set after its last cell" if waiting else ""
+
+
+def _objects() -> str:
+    """Of what is alive: connections that two processes must not share, pipes to a process."""
+    for found in (*gc.get_objects(), *vars(sys.modules["__main__"]).values()):
+        if _is_connection(found):
+            return (
+                f"a connection to a database is open after its last cell ({type(found).__module__.partition('.')[0]})"
+            )
+        if type(found) is subprocess.Popen and found.poll() is None and _pipes(found):
+            return "it speaks through a pipe with a process that it started"
+    return ""
+
+
+def _is_connection(found: Any) -> bool:
+    kind = type(found)
+    if str(kind.__module__).partition(".")[0] not in DATABASES or not kind.__name__.lower().endswith("connection"):
+        return False
+    return not getattr(found, "closed", False) and bool(getattr(found, "open", True))
+
+
+def _pipes(process: subprocess.Popen[Any]) -> bool:
+    return any(pipe is not None and not pipe.closed for pipe in (process.stdin, process.stdout, process.stderr))
 
 
 def _descriptors(ours: set[int]) -> str:

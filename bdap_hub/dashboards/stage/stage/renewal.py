@@ -14,6 +14,7 @@ import stat
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 _LIBC = ctypes.CDLL(None, use_errno=True)  # loaded before the fork
 _PR_SET_PDEATHSIG = 1
@@ -30,28 +31,43 @@ class Renewal:
     """Made before `gc.freeze`, which hides objects from those who look for them; used after the fork."""
 
     def __init__(self) -> None:
-        numpy, databases = sys.modules.get("numpy"), sys.modules.get("sqlalchemy.engine")
-        kinds = tuple(k for k in (getattr(numpy, "random", None), databases) if k is not None)
-        wanted = tuple(getattr(kind, name) for kind in kinds for name in ("Generator", "Engine") if hasattr(kind, name))
-        self._numpy = numpy
-        self._found = [found for found in gc.get_objects() if wanted and isinstance(found, wanted)]
+        self._numpy = sys.modules.get("numpy")
+        drawing = [getattr(getattr(self._numpy, "random", None), name, None) for name in ("Generator", "RandomState")]
+        self._drawing = _alive(random.Random, *drawing)
+        self._engines = engines()
 
     def renew(self, ours: Iterable[int]) -> None:
         """Everything that the module's first line promises."""
         self._seeds()
         _descriptors(set(ours))
-        for engine in self._found:
-            if hasattr(engine, "dispose"):  # a pool's connections are forgotten, not closed: they are the original's
-                engine.dispose(close=False)
+        for engine in self._engines:  # a pool's connections are forgotten, not closed: they are the original's
+            engine.dispose(close=False)
 
     def _seeds(self) -> None:
         """Two visitors must not draw the same random numbers."""
         random.seed()
         if self._numpy is not None and hasattr(self._numpy, "random"):
             self._numpy.random.seed()
-        for found in self._found:
+        if "torch" in sys.modules:
+            sys.modules["torch"].seed()
+        for found in self._drawing:
             if hasattr(found, "bit_generator"):
                 found.bit_generator.state = type(found.bit_generator)().state
+            else:
+                found.seed()
+
+
+def engines() -> list[Any]:
+    """SQLAlchemy's, but for those whose database lies in this process's own memory, which is copied with it."""
+    found = _alive(getattr(sys.modules.get("sqlalchemy.engine"), "Engine", None))
+    return [
+        each for each in found if each.dialect.name != "sqlite" or ":memory:" not in (each.url.database or ":memory:")
+    ]
+
+
+def _alive(*kinds: Any) -> list[Any]:
+    wanted = tuple(kind for kind in kinds if kind is not None)
+    return [found for found in gc.get_objects() if issubclass(type(found), wanted)]
 
 
 def _descriptors(ours: set[int]) -> None:

@@ -19,6 +19,7 @@ from .children import KEEP_SECONDS, Child, Children
 from .nursery import Zygote
 from .plain import Voila
 from .statics import Statics
+from .surroundings import of_request
 
 TEMPLATES = ("", "lab", "bdap", "default")
 QUERY = ("QUERY_STRING", "get_query_string", "wait_for_request", "REQUEST_URL")
@@ -32,6 +33,7 @@ FEW_THREADS = (
 RULE = "-" * 18
 FAILED = "There was an error when executing cell [{}]."
 RUN_SECONDS = 600.0
+AGAIN_SECONDS = 60.0
 Visitor = dict[str, Any] | None  # who it is, where the gateway says so
 
 
@@ -47,7 +49,14 @@ class Rendered:
 class Stage:
     """Of one notebook. `prepare` decides how it runs; `ready` is set when that is known."""
 
-    def __init__(self, notebook: Path, plain: list[str], children: int, keep: float = KEEP_SECONDS) -> None:
+    def __init__(
+        self,
+        notebook: Path,
+        plain: list[str],
+        children: int,
+        keep: float = KEEP_SECONDS,
+        again: float = AGAIN_SECONDS,
+    ) -> None:
         self.notebook, self.root = notebook.resolve(), notebook.resolve().parent
         self.key = identity.take_key()
         self.statics = Statics()
@@ -55,6 +64,8 @@ class Stage:
         self.ready, self.lost = asyncio.Event(), asyncio.Event()
         self.status, self.mode, self.why, self.seconds = "running", "", "", 0.0
         self.failure: dict[str, Any] | None = None
+        self._again, self._failed_at = again, 0.0
+        self._preparing: asyncio.Task[None] | None = None
         self.widgets: dict[str, Any] = {"state": {}}
         self.digest = ""
         self._page: Rendered | None = None
@@ -149,6 +160,7 @@ class Stage:
 
     def _fail(self, failure: dict[str, Any]) -> None:
         self.status, self.failure = "failed", {k: failure[k] for k in ("cell", "error", "traceback")}
+        self._failed_at = time.monotonic()
         _log(failure)
         self._page = failed_page(failure["cell"])
 
@@ -168,6 +180,7 @@ class Stage:
     def _task(self, imports: bool) -> dict[str, Any]:
         """What a zygote is told."""
         environment = {name: os.environ.get(name, "1") for name in FEW_THREADS}
+        environment |= of_request("")
         return {
             "notebook": str(self.notebook),
             "seed": hashlib.sha256(self.notebook.read_bytes()).hexdigest(),
@@ -178,6 +191,8 @@ class Stage:
 
     async def page(self, query: str, visitor: Visitor) -> Rendered | None:
         """The page for this visitor; None when Voilà is to make it."""
+        if self.status == "failed" and time.monotonic() - self._failed_at >= self._again:
+            await self._run_again()
         if self.status == "failed":
             return self._page
         if self.mode == "plain":
@@ -195,10 +210,19 @@ class Stage:
         assert zygote is not None
         return await self._own_page(zygote, query, visitor)
 
+    async def _run_again(self) -> None:
+        """What it needs may have been away for a while: data, a service. Who asks meanwhile waits for the same run."""
+        if self._zygote:
+            self._zygote.end()
+        self.status, self.mode, self.why, self.failure, self._page = "running", "", "", None, None
+        self.ready.clear()
+        self._preparing = asyncio.create_task(self.prepare())
+        await self.ready.wait()
+
     async def _own_page(self, zygote: Zygote, query: str, visitor: Visitor) -> Rendered:
         """A process for this visitor runs what is left of the notebook, and the page is made of it."""
         kernel = str(uuids.uuid4())
-        environment = {"QUERY_STRING": query, "VOILA_KERNEL_ID": kernel}
+        environment = {**of_request(query), "VOILA_KERNEL_ID": kernel}
         request = {"visitor": visitor, "run": True, "environment": environment}
         child = await self.children.make(kernel, request, zygote.fork)
         try:
@@ -254,6 +278,8 @@ class Stage:
     def end(self) -> None:
         """At shutdown: nobody is left behind."""
         self.children.end_all()
+        if self._preparing:
+            self._preparing.cancel()
         for zygote in (self._zygote, self._imports):
             if zygote:
                 zygote.end()
@@ -288,6 +314,5 @@ def pss(pid: int) -> int:
 
 
 def _digest(widgets: dict[str, Any]) -> str:
-    """Of the widgets' names and kinds: a page whose digest differs does not fit this process."""
-    kinds = sorted((key, model["model_name"] or "") for key, model in widgets["state"].items())
-    return hashlib.sha256(json.dumps(kinds).encode()).hexdigest()[:16]
+    """Of all that the widgets hold: a page whose digest differs shows something else than this process has."""
+    return hashlib.sha256(json.dumps(widgets["state"], sort_keys=True).encode()).hexdigest()[:16]

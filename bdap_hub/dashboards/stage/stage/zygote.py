@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import json
 import os
@@ -19,7 +20,7 @@ from . import wire
 from .comms import Switchboard
 from .execution import Run, Runner, described, first_per_visitor
 from .obstacles import of_process
-from .renewal import Renewal, die_with_parent
+from .renewal import Renewal, die_with_parent, engines
 from .shell import make_shell
 from .surroundings import CODE, without_stage
 from .visitor import visit
@@ -61,6 +62,9 @@ class Zygote:
         else:
             self.start = first_per_visitor(self.cells)
             found = self.runner.run(self.cells, 0, self.start)
+        for engine in engines():  # what its pool keeps is made again when it is needed
+            with contextlib.suppress(Exception):
+                engine.dispose()
         obstacle = "" if found.failure else of_process(self.loop, self._descriptors())
         return {**described(found, self.board, self.task["modules"]), "obstacle": obstacle, "ran": self.start}
 
