@@ -51,10 +51,15 @@ class Renewal:
         if "torch" in sys.modules:
             sys.modules["torch"].seed()
         for found in self._drawing:
-            if hasattr(found, "bit_generator"):
-                found.bit_generator.state = type(found.bit_generator)().state
-            else:
-                found.seed()
+            with contextlib.suppress(Exception):  # some generators of others take no seed
+                _seed(found)
+
+
+def _seed(found: Any) -> None:
+    if hasattr(found, "bit_generator"):
+        found.bit_generator.state = type(found.bit_generator)().state
+    else:
+        found.seed()
 
 
 def engines() -> list[Any]:

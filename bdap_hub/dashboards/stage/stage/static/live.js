@@ -9,6 +9,7 @@
   const SIGNS = [...GESTURES, "pointermove", "focusin", "scroll"];
   const KEPT = "bdap-kernel";
   const TRIES = 4; // of sending a message
+  let frames = null; // frames.js
   const DIST = "npm/@jupyter-widgets/html-manager/dist/";
 
   // --- small helpers ----------------------------------------------------------------------------------------------
@@ -56,40 +57,6 @@
     return new DataView(bytes.buffer);
   }
 
-  // --- frames: text, or the binary form of Jupyter's protocol where there are buffers --------------------------------
-
-  function toFrame(message) {
-    const buffers = (message.buffers || []).map((b) =>
-      b instanceof ArrayBuffer ? new Uint8Array(b) : new Uint8Array(b.buffer, b.byteOffset, b.byteLength));
-    const text = JSON.stringify({ ...message, buffers: undefined });
-    if (!buffers.length) return text;
-    const parts = [new TextEncoder().encode(text), ...buffers];
-    const head = 4 * (parts.length + 1);
-    const whole = new Uint8Array(head + parts.reduce((sum, part) => sum + part.byteLength, 0));
-    const view = new DataView(whole.buffer);
-    view.setUint32(0, parts.length);
-    let at = head;
-    parts.forEach((part, i) => {
-      view.setUint32(4 * (i + 1), at);
-      whole.set(part, at);
-      at += part.byteLength;
-    });
-    return whole.buffer;
-  }
-
-  function fromFrame(data) {
-    if (typeof data === "string") return { buffers: [], ...JSON.parse(data) };
-    const view = new DataView(data);
-    const count = view.getUint32(0);
-    const offsets = [];
-    for (let i = 0; i < count; i++) offsets.push(view.getUint32(4 * (i + 1)));
-    offsets.push(data.byteLength);
-    const message = JSON.parse(new TextDecoder().decode(new Uint8Array(data, offsets[0], offsets[1] - offsets[0])));
-    // Each in a memory of its own: widgets look at all of it.
-    message.buffers = offsets.slice(1, -1).map((from, i) => new DataView(data.slice(from, offsets[i + 2])));
-    return message;
-  }
-
   // --- the connection ---------------------------------------------------------------------------------------------
 
   class Connection {
@@ -121,7 +88,7 @@
       const url = `${scheme}://${location.host}/api/kernels/${this.kernel}/channels?${query}`;
       this.socket = new WebSocket(url);
       this.socket.binaryType = "arraybuffer";
-      this.socket.onmessage = (event) => this.receive(fromFrame(event.data));
+      this.socket.onmessage = (event) => this.receive(frames.from(event.data));
       this.socket.onclose = (event) => this.closed(event);
     }
 
@@ -203,7 +170,7 @@
       const pointer = data.method === "custom" && data.content && data.content.event === "interaction";
       if (!this.awake && pointer) return this.forget(header.msg_id); // where the pointer is: too old by then
       if (!this.awake && (kind === "comm_open" || data.method === "custom")) this.awake = true;
-      this.queue.push({ id: header.msg_id, frame: toFrame(message), tries: 0 });
+      this.queue.push({ id: header.msg_id, frame: frames.to(message), tries: 0 });
       if (this.awake) this.open();
       this.flush();
       return header.msg_id;
@@ -402,9 +369,12 @@
       document.documentElement.dataset.stage = "ready";
       return;
     }
+    const drawing = script(`${DIST}libembed-amd.js`); // embed-amd.js is the same, but draws by itself
+    await script("stage/frames.js");
+    frames = window.bdapFrames;
     connection.wanted = told.mode !== "static";
     if (connection.awake) connection.open();
-    await script(`${DIST}libembed-amd.js`); // embed-amd.js is the same, but draws by itself
+    await drawing;
     const { HTMLManager } = await new Promise((resolve, reject) =>
       window.requirejs(["@jupyter-widgets/html-manager", "@jupyter-widgets/html-manager/dist/libembed-amd"],
         (html) => resolve(html), reject));
