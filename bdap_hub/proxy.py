@@ -14,6 +14,10 @@ from .settings import Settings
 BY_ADDRESS = Path(__file__).parent / "proxy_tls.cjs"
 INSTALLED = Path(__file__).parent.parent / "var/node/node_modules/.bin/configurable-http-proxy"
 
+IDLE_SECONDS = 330
+"""How long a browser's connection may rest: longer than browsers let theirs, so that none is closed just as it is used,
+which would fail whatever is no plain GET."""
+
 
 def command(settings: Settings) -> list[str]:
     """How it is started; $BDAP_PROXY_COMMAND says where it is, if not where the demo installs it."""
@@ -23,6 +27,7 @@ def command(settings: Settings) -> list[str]:
         *("--ip", hub.bind, "--port", str(hub.public_port)),
         *("--api-ip", "127.0.0.1", "--api-port", str(hub.proxy_api_port)),
         *("--error-target", f"{hub.api_url}/hub/error"),
+        *("--keep-alive-timeout", str(IDLE_SECONDS * 1000)),
         *(["--host-routing"] if hub.has_subdomains else []),
         *(_tls(settings) if hub.internal_ssl else []),
     ]

@@ -68,7 +68,8 @@ def serve(name: str) -> None:
         provider.main(tree)
         return
     app, binds, port = _service(tree, name)
-    configs = [uvicorn.Config(app, host=bind, port=port, log_config=None, access_log=False) for bind in binds]
+    quiet: Any = {"log_config": None, "access_log": False, "timeout_keep_alive": proxy.IDLE_SECONDS}
+    configs = [uvicorn.Config(app, host=bind, port=port, **quiet) for bind in binds]
     uvicorn.Server(configs[0]).run(sockets=[config.bind_socket() for config in configs])
 
 

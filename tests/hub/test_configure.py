@@ -68,6 +68,7 @@ def test_under_a_name_each_server_has_a_name_of_its_own(c: Any, tmp_path: Path) 
         hub.configure(plain, settings)
         assert "subdomain_host" not in plain.JupyterHub and "cookie_host_prefix_enabled" not in plain.JupyterHub
         assert "--host-routing" not in proxy.command(settings)
+        assert "--keep-alive-timeout 330000 " in " ".join(proxy.command(settings)) + " "  # browsers: 300 s
     assert "--host-routing" in proxy.command(c.the_settings)
 
 
