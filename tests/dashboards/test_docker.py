@@ -109,7 +109,9 @@ def test_the_specification_whole(settings: Settings):
          "PYTHONNOUSERSITE", "PYTHONPATH", "PYTHONWARNINGS", "BDAP_STAGE_NPM"]
     )  # fmt: skip
     assert "ports" not in spec and "privileged" not in spec and "network_mode" not in spec
-    assert spec["command"][:4] == ["python", "-m", "stage", "/dashboard/index.ipynb"] and "voila" in spec["command"]
+    assert (
+        spec["command"][:5] == ["python", "-P", "-m", "stage", "/dashboard/index.ipynb"] and "voila" in spec["command"]
+    )
     settings.dashboards.runtime = "voila"
     plain = container_spec(settings, launch, "172.30.0.1")
     assert plain["command"][:2] == ["voila", "/dashboard/index.ipynb"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -175,14 +177,15 @@ async def test_going_back_cuts_off_nobody(platform: Platform):
         assert "version number 1" in platform.eventually(host, "version number 1")
         platform.gateway.keeper.clean_up()  # as every half minute
         assert await answers(socket, "comm_info")
-    assert _watched(platform, "returned") == set()
+    await _until_nobody_looks(platform, "returned")
     async with socket_to(platform, path, origin, {}, host) as socket:  # the network was away
         assert await answers(socket, "comm_info")
         assert _watched(platform, "returned") == {"agriculture--returned--v2"}
     other = f"/api/kernels/{kernel[:-4]}ffff/channels"
+    await _until_nobody_looks(platform, "returned")
     async with socket_to(platform, other, origin, {}, host) as socket:  # a kernel of nobody yet: of the live version
         assert await answers(socket, "comm_info")
-        assert "agriculture--returned--v1" in _watched(platform, "returned")
+        assert _watched(platform, "returned") == {"agriculture--returned--v1"}
 
 
 def test_the_page_offers_each_what_they_may_do(platform: Platform, led: None):
@@ -244,6 +247,14 @@ def _watched(platform: Platform, slug: str) -> set[str]:
     """Versions of the dashboard that somebody looks at."""
     counts = platform.gateway.keeper._watched
     return {name for name, count in counts.items() if count > 0 and f"--{slug}--" in name}
+
+
+async def _until_nobody_looks(platform: Platform, slug: str) -> None:
+    """The gateway sees the end of a socket a moment later."""
+    deadline = time.monotonic() + 30
+    while _watched(platform, slug):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
 
 
 def _model(platform: Platform, slug: str, person: str) -> dict[str, Any]:

@@ -50,7 +50,9 @@ class Zygote:
             self._link.setblocking(True)
             socket.send_fds(self._link, [wire.pack(request)], [visitor.fileno()])
             self._link.setblocking(False)
-            reply = await asyncio.wait_for(self._replies.get(), 30)
+            reply: dict[str, Any] = {}
+            while reply.get("id") != request["id"]:  # an answer that came too late is nobody's
+                reply = await asyncio.wait_for(self._replies.get(), 30)
         return int(reply["forked"])
 
     @property
