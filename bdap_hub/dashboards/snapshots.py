@@ -113,18 +113,26 @@ class Snapshots:
         return Asset(body, zipped, entry["kind"], f'"{entry["content"]}"', True)
 
     def keep(self, release: str, path: str, body: bytes, kind: str) -> Asset:
-        """Keep a file of the release: its address has a hash of what all such files hold."""
-        asset, home = make_asset(body, kind, True), self._home(release) / "files"
+        """Keep a file of the release: its address has a hash of what all such files hold.
+
+        It is sent in any case, also where the release is forgotten at this moment or the disk is full.
+        """
+        asset = make_asset(body, kind, True)
+        with contextlib.suppress(OSError):
+            self._keep(release, path, asset)
+        return asset
+
+    def _keep(self, release: str, path: str, asset: Asset) -> None:
+        home = self._home(release) / "files"
         kept = list(home.glob("*.json")) if home.is_dir() else []
         held = sum(one.stat().st_size for one in home.iterdir()) if kept else 0
-        if self._home(release).is_dir() and len(kept) < MOST_FILES and held + len(body) < MOST_BYTES:
+        if self._home(release).is_dir() and len(kept) < MOST_FILES and held + len(asset.body) < MOST_BYTES:
             content = asset.tag.strip('"')
-            self._write(home / content, body)
+            self._write(home / content, asset.body)
             if asset.zipped is not None:
                 self._write(home / f"{content}.gz", asset.zipped)
-            entry = {"content": content, "kind": kind, "zipped": asset.zipped is not None}
+            entry = {"content": content, "kind": asset.kind, "zipped": asset.zipped is not None}
             self._write(self._entry(release, path), json.dumps(entry).encode())
-        return asset
 
     def _entry(self, release: str, path: str) -> Path:
         """Where it stands what a file holds and of what type it is."""

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from bdap_hub.dashboards import reading
 from bdap_hub.dashboards.limits import Seats
 from bdap_hub.dashboards.proxy import allowed_path
+from bdap_hub.dashboards.snapshots import Snapshots
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n"
 
@@ -97,3 +99,19 @@ def test_a_network_of_ipv6_is_one_address():
     seats = Seats(per_address=1, per_person=5)
     seats.page("r", "2001:db8::1", "", 0)
     assert seats.refusal("2001:db8::2", "", 1) and not seats.refusal("2001:db8:0:1::2", "", 1)
+
+
+def test_a_file_is_sent_though_it_cannot_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    snapshots = Snapshots(tmp_path)
+    (tmp_path / "p--s--v1").mkdir()
+    path = "/_stage/static/0123456789abcdef/npm/x.js"
+    assert snapshots.keep("p--s--v1", path, b"1", "text/javascript").body == b"1"
+    assert snapshots.file("p--s--v1", path) is not None
+    write = snapshots._write
+
+    def late(place: Path, content: bytes) -> None:
+        snapshots.drop("p--s--v1")  # by another request, at the worst moment
+        write(place / "gone" / "..", content)
+
+    monkeypatch.setattr(snapshots, "_write", late)
+    assert snapshots.keep("p--s--v1", path, b"2", "text/javascript").body == b"2"
