@@ -21,7 +21,7 @@ from .publish import Publisher
 from .reading import answers
 from .records import Live, Records
 from .runtime import TOKEN_SECONDS, Runtime, make_runtime
-from .snapshots import Snapshots
+from .snapshots import snapshots_of
 from .usage import Usage
 
 log = logging.getLogger("bdap.gateway")
@@ -40,7 +40,7 @@ class Keeper:
     def __init__(self, settings: Settings, records: Records, login: HubLogin) -> None:
         self.settings, self.records, self.login = settings, records, login
         self.usage, self.faults = Usage(records.sessions), Faults(records.sessions)
-        self.snapshots = Snapshots(settings.var / "dashboards" / "snapshots")
+        self.snapshots = snapshots_of(settings)
         self._runtime: Runtime | None = None
         self._known: dict[tuple[str, str, int | None], tuple[float, Live | None]] = {}
         self._ready: dict[str, tuple[float, str]] = {}

@@ -27,7 +27,7 @@ from ..settings import Settings
 from .painted import clean
 from .runtime import PORT
 from .runtime_docker import seccomp
-from .snapshots import Snapshots
+from .snapshots import snapshots_of
 
 log = logging.getLogger("bdap.dashboards")
 PROGRAM = Path(__file__).with_name("painting.py")
@@ -71,7 +71,7 @@ def portray(settings: Settings, painter: Painter | None, release: str, address: 
 
     Nothing depends on it: whatever goes wrong is logged.
     """
-    snapshots = Snapshots(settings.var / "dashboards" / "snapshots")
+    snapshots = snapshots_of(settings)
     snapshots.drop(release)  # of an attempt that failed
     kept = snapshots.take(release, address)
     look = read_look(painter.look(release, address)) if painter else None

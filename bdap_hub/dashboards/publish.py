@@ -19,7 +19,7 @@ from .progress import Tell, silent
 from .records import Live, Records, check_slug, release_name
 from .review import settle
 from .runtime import TOKEN_SECONDS, Launch, Runtime
-from .snapshots import Snapshots
+from .snapshots import snapshots_of
 from .tables import Dashboard, Release
 from .told import KEY, visitor_key
 from .tryout import how, try_out
@@ -162,7 +162,7 @@ class Publisher:
 
     def stop_all(self, dashboard: Dashboard) -> None:
         """End its versions, and forget what is kept of their pages."""
-        kept = Snapshots(self.settings.var / "dashboards" / "snapshots")
+        kept = snapshots_of(self.settings)
         for release in self.records.releases(dashboard):
             name = release_name(dashboard.project, dashboard.slug, release.version)
             kept.drop(name)

@@ -21,6 +21,7 @@ from typing import Any
 
 import httpx
 
+from ..settings import Settings
 from .assets import Asset, make_asset
 from .painted import embed
 from .reading import Answer, read
@@ -155,6 +156,11 @@ class Snapshots:
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             file.write(content)
         Path(file.name).replace(path)
+
+
+def snapshots_of(settings: Settings) -> Snapshots:
+    """Those of this install."""
+    return Snapshots(settings.var / "dashboards" / "snapshots")
 
 
 def _page_of(address: str) -> Answer | None:
