@@ -123,6 +123,7 @@ def hub_logging() -> dict[str, Any]:
         "handlers": {"console": {"filters": ["redact"]}},
         # What does not belong to JupyterHub's own logger, such as ours and asyncio's.
         "root": {"level": "WARNING", "handlers": ["console"]},
+        "loggers": {"bdap_hub": {"level": "INFO"}},
     }
 
 

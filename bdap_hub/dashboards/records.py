@@ -175,17 +175,17 @@ class Records:
 
         Of one that was taken down, whoever publishes there anew is the owner.
         """
-        known = dashboard.status
+        known = None if dashboard.id is None else dashboard.status
         try:
             with self.sessions.begin() as session:
-                if dashboard.id is None:
+                if known is None:
                     session.add(dashboard)
                     session.flush()
                 release.dashboard_id = dashboard.id
                 session.add(release)
                 session.flush()
                 present = session.get_one(Dashboard, dashboard.id, with_for_update=True)
-                if present.status != known:  # taken down meanwhile, or published anew
+                if known not in (None, present.status):  # taken down meanwhile, or published anew
                     raise Conflict(f"somebody took {dashboard.name} down, or up, just now", "publish again")
                 retired = (Dashboard.id == dashboard.id) & (Dashboard.status == "retired")
                 session.execute(update(Dashboard).where(retired).values(owner=release.publisher, status="draft"))

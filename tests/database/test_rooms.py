@@ -106,6 +106,9 @@ def test_one_version_is_live_and_the_others_are_kept(store: Any) -> None:
     assert (kept.title, kept.visibility) == ("Crops 1", "project")
     records.retire(kept)
     assert states(records) == ("retired", 1, [(2, "retired"), (1, "retired")])
+    with pytest.raises(Conflict, match="took forest/crops down"):
+        records.add(kept, version(3, "ben"))  # decided on when it was live
+    kept = records.get("forest", "crops")
     records.add(kept, version(3, "ben"))  # whoever publishes there anew owns it
     found = records.find("forest", "crops")
     assert found is not None and (found.owner, found.status) == ("ben", "draft")

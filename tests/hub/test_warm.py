@@ -61,10 +61,10 @@ def root_beside(platform: Platform, account: Account) -> Iterator[None]:
 
 
 def waiting(platform: Platform) -> list[Any]:
-    """The containers that wait for somebody, and are ready to."""
+    """The containers that wait for somebody, are ready to, and are known to the hub as such."""
     labels = [f"bdap.hub={platform.settings.install_id}", "bdap.kind=warm"]
     found = engine().containers.list(all=True, filters={"label": labels}, ignore_removed=True)
-    return [one for one in found if "--warm-" in one.name and socket_of(one).exists()]
+    return [one for one in found if f"{one.name} waits" in platform.log and socket_of(one).exists()]
 
 
 def socket_of(container: Any) -> Path:

@@ -165,7 +165,9 @@ class WarmPool:
         for slot in shelf.on(node)[: max(0, len(shelf.on(node)) - count)]:
             await self._drop(shelf, slot)
         if len(shelf.on(node)) < count and now > shelf.not_before.get(node, 0.0):
-            shelf.slots.append(await self.waits.make(shelf.template, current.program, PORT, node))
+            made = await self.waits.make(shelf.template, current.program, PORT, node)
+            shelf.slots.append(made)
+            log.info("%s waits for whoever starts %s", made.name, shelf.template.image)
             self._news.set()  # perhaps not the last
 
     async def _lives(self, slot: Slot) -> bool:
