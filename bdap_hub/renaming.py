@@ -10,7 +10,7 @@ from typing import Any
 
 from .catalogue.store import open_catalogue
 from .dashboards.records import Records
-from .dashboards.vault import Vault
+from .dashboards.releases.vault import Vault
 from .entitlements import edit
 from .errors import Conflict
 from .identity import members

@@ -28,11 +28,11 @@ import uvicorn
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
-from bdap_hub.dashboards.bundle import read_bundle
-from bdap_hub.dashboards.gateway import create_gateway
-from bdap_hub.dashboards.publish import Publisher, Wish
+from bdap_hub.dashboards.bundles.bundle import read_bundle
+from bdap_hub.dashboards.gateway.serving import create_gateway
 from bdap_hub.dashboards.records import Records
-from bdap_hub.dashboards.runtime import make_runtime
+from bdap_hub.dashboards.releases.publish import Publisher, Wish
+from bdap_hub.dashboards.running.runtime import make_runtime
 from bdap_hub.database import connect
 from bdap_hub.settings import ProjectSettings, Settings
 from bdap_hub.web import HubLogin

@@ -18,8 +18,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 from playwright.sync_api import Error as BrowserError
 
-from bdap_hub.dashboards.bundle import read_bundle
-from bdap_hub.dashboards.publish import Publisher, Wish
+from bdap_hub.dashboards.bundles.bundle import read_bundle
+from bdap_hub.dashboards.releases.publish import Publisher, Wish
 from bdap_hub.errors import BdapError
 
 from .dashboards import gateway_of, settings_of

@@ -27,7 +27,7 @@ def secret() -> None:
 @click.argument("name")
 def secret_set(project: str, name: str) -> None:
     """Give PROJECT's secret NAME the value that stands on standard input, or that is asked for."""
-    from ..dashboards.vault import Vault
+    from ..dashboards.releases.vault import Vault
 
     tree, store = _known(project)
     asked = sys.stdin.isatty()
@@ -41,7 +41,7 @@ def secret_set(project: str, name: str) -> None:
 @click.argument("project")
 def secret_list(project: str) -> None:
     """The names of PROJECT's secrets; their values are shown nowhere."""
-    from ..dashboards.vault import Vault
+    from ..dashboards.releases.vault import Vault
 
     for name in Vault(_known(project)[0]).names(project):
         click.echo(name)
@@ -52,7 +52,7 @@ def secret_list(project: str) -> None:
 @click.argument("name")
 def secret_remove(project: str, name: str) -> None:
     """Forget PROJECT's secret NAME; dashboards that name it do not start any more."""
-    from ..dashboards.vault import Vault
+    from ..dashboards.releases.vault import Vault
 
     tree, store = _known(project)
     Vault(tree).remove(project, name)

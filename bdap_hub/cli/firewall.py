@@ -17,7 +17,7 @@ def firewall() -> None:
 @firewall.command("apply")
 def apply() -> None:
     """Make the bridges where they are missing, and put the rules in place; again after a change of the settings."""
-    from ..dashboards.runtime_docker import DockerRuntime
+    from ..dashboards.running.runtime_docker import DockerRuntime
     from ..spawning import firewall as room
     from ..spawning.network import ensure_network
 

@@ -39,7 +39,7 @@ def publish(path: Path, manifest: Path | None, hub: str, repository: str, ref: s
     asks for more people than the project's, say --visibility yourself, or yes when asked. An upload that broke off goes
     on where it was. Prints the address and who may open it.
     """
-    from ..dashboards.source import checked_out
+    from ..dashboards.bundles.source import checked_out
 
     token = os.environ.get("BDAP_TOKEN") or os.environ.get("JUPYTERHUB_API_TOKEN", "")
     if not token:
@@ -62,8 +62,8 @@ def publish(path: Path, manifest: Path | None, hub: str, repository: str, ref: s
 
 
 def _sent(hub: str, token: str, path: Path, fields: dict[str, str]) -> dict[str, Any]:
-    from ..dashboards.client import publish as send
-    from ..dashboards.client import wanted_visibility
+    from ..dashboards.bundles.client import publish as send
+    from ..dashboards.bundles.client import wanted_visibility
 
     wanted = "" if fields["visibility"] or not sys.stdin.isatty() else wanted_visibility(path)
     if wanted and click.confirm(f"{path} asks for the visibility {wanted!r:.40}. Publish it so?"):

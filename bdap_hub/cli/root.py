@@ -75,7 +75,7 @@ def serve(name: str) -> None:
 
 def _service(tree: settings.Settings, name: str) -> tuple[Any, list[str], int]:
     if name == "gateway":
-        from ..dashboards.gateway import create_gateway
+        from ..dashboards.gateway.serving import create_gateway
 
         return create_gateway(tree), [tree.dashboards.gateway_bind], tree.dashboards.gateway_port
     from importlib import import_module
@@ -151,7 +151,7 @@ def show_settings() -> None:
 @click.option("--check", is_flag=True, help="Only say whether the pages are up to date.")
 def docs(check: bool) -> None:
     """Write the generated files of docs/reference: settings, processes, and the dashboards' manifest."""
-    from ..dashboards import manifest_page
+    from ..dashboards.bundles import manifest_page
     from ..processing.service import process_page
 
     for name, render in (

@@ -31,13 +31,13 @@ from ..database import connect
 from ..errors import BadRequest, BdapError, NotAllowed, NotFound, NotLoggedIn
 from ..settings import Settings
 from ..web import HubLogin, Principal, create_service, note
-from .faults import Faults
-from .means import Layers, without_packages
-from .publish import Publisher
 from .records import Records
-from .review import Reviews
-from .runtime import Runtime, make_runtime
-from .sharing import Sharing
+from .releases.means import Layers, without_packages
+from .releases.publish import Publisher
+from .releases.review import Reviews
+from .running.faults import Faults
+from .running.runtime import Runtime, make_runtime
+from .sharing.shares import Sharing
 from .tables import Dashboard
 from .usage import Usage
 
@@ -52,7 +52,11 @@ def create_app(settings: Settings, layers: Layers = without_packages) -> FastAPI
 
     `layers` makes images with what manifests require: another room's work, given by whoever starts the service.
     """
-    from . import api, author, gallery, housekeeping, pages, review_api, sharing_api, uploads_api
+    from .bundles import housekeeping, uploads_api
+    from .pages import author, gallery
+    from .pages import dashboard as pages
+    from .releases import api, review_api
+    from .sharing import sharing_api
 
     app, login = create_service(settings, "dashboards", "Dashboards")
     app.state.sessions = connect(settings.database)

@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 
 from docker.errors import DockerException
 
-from ..dashboards.runtime import stop_all
-from ..dashboards.runtime_docker import DockerRuntime
+from ..dashboards.running.runtime import stop_all
+from ..dashboards.running.runtime_docker import DockerRuntime
 from ..errors import Unavailable
 from ..settings import Settings
 from ..spawning import firewall

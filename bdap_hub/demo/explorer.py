@@ -7,11 +7,11 @@ from pathlib import Path
 
 from .. import entitlements
 from ..access import Person, Publish, decide
-from ..dashboards.bundle import Bundle, read_bundle
-from ..dashboards.client import pack
-from ..dashboards.publish import Publisher, Wish
+from ..dashboards.bundles.bundle import Bundle, read_bundle
+from ..dashboards.bundles.client import pack
 from ..dashboards.records import Records
-from ..dashboards.runtime import make_runtime
+from ..dashboards.releases.publish import Publisher, Wish
+from ..dashboards.running.runtime import make_runtime
 from ..database import connect
 from ..errors import NotAllowed
 from ..settings import Settings

@@ -16,8 +16,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from bdap_hub.dashboards.app import create_app
-from bdap_hub.dashboards.gateway import Gateway, create_gateway
-from bdap_hub.dashboards.runtime import stop_all
+from bdap_hub.dashboards.gateway.serving import Gateway, create_gateway
+from bdap_hub.dashboards.running.runtime import stop_all
 from bdap_hub.settings import Settings
 from tests.conftest import Hub
 

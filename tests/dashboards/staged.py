@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
-from bdap_hub.dashboards.runtime import (
+from bdap_hub.dashboards.running.runtime import (
     STAGE,
     TEMPLATES,
     base_environment,

@@ -7,7 +7,7 @@ import gzip
 import pytest
 from starlette.requests import Request
 
-from bdap_hub.dashboards.assets import Assets
+from bdap_hub.dashboards.snapshots.assets import Assets
 
 SCRIPT = b"const answer = 42;\n" * 200
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from bdap_hub.dashboards.limits import Seats
-from bdap_hub.dashboards.runtime import make_runtime
+from bdap_hub.dashboards.gateway.limits import Seats
+from bdap_hub.dashboards.running.runtime import make_runtime
 
 from .conftest import Platform, notebook, zipped
 from .talking import answered, comm, heard, kernel_in, past_it, said, states, to_gateway

@@ -11,9 +11,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from bdap_hub.dashboards.charts import charts, highest
-from bdap_hub.dashboards.faults import Faults
+from bdap_hub.dashboards.pages.charts import charts, highest
 from bdap_hub.dashboards.records import Records
+from bdap_hub.dashboards.running.faults import Faults
 from bdap_hub.dashboards.usage import DashboardVisit, Day
 from bdap_hub.database import connect
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bdap_hub.dashboards.bundle import read_bundle, store_bundle
+from bdap_hub.dashboards.bundles.bundle import read_bundle, store_bundle
 from bdap_hub.errors import BadRequest, BdapError, TooMuch
 
 from .conftest import notebook, zipped

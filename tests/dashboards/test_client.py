@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from bdap_hub import cli
-from bdap_hub.dashboards.client import publish, read_manifest
-from bdap_hub.dashboards.manifest import NAME, Manifest
+from bdap_hub.dashboards.bundles.client import publish, read_manifest
+from bdap_hub.dashboards.bundles.manifest import NAME, Manifest
 from bdap_hub.errors import BadRequest, BdapError
 
 from .conftest import Platform, notebook

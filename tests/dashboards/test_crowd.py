@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bdap_hub.dashboards.crowd import COMING, MINUTE, Crowd
+from bdap_hub.dashboards.gateway.crowd import COMING, MINUTE, Crowd
 
 from .conftest import Platform, notebook
 from .sockets import kernel_of, socket_to

@@ -16,14 +16,14 @@ import httpx
 import pytest
 
 from bdap_hub.access import Visibility
-from bdap_hub.dashboards.bundle import Bundle, read_bundle
-from bdap_hub.dashboards.manifest import NAME
-from bdap_hub.dashboards.publish import Publisher, Wish
+from bdap_hub.dashboards.bundles.bundle import Bundle, read_bundle
+from bdap_hub.dashboards.bundles.manifest import NAME
 from bdap_hub.dashboards.records import Records
-from bdap_hub.dashboards.runtime import Launch, make_runtime
-from bdap_hub.dashboards.runtime_docker import container_spec, seccomp
-from bdap_hub.dashboards.tryout import NotebookFailed
-from bdap_hub.dashboards.vault import Vault
+from bdap_hub.dashboards.releases.publish import Publisher, Wish
+from bdap_hub.dashboards.releases.tryout import NotebookFailed
+from bdap_hub.dashboards.releases.vault import Vault
+from bdap_hub.dashboards.running.runtime import Launch, make_runtime
+from bdap_hub.dashboards.running.runtime_docker import container_spec, seccomp
 from bdap_hub.database import connect
 from bdap_hub.errors import BadRequest, NotAllowed
 from bdap_hub.settings import Settings

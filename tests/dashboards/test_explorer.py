@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from bdap_hub.catalogue.app import create_app as create_catalogue
 from bdap_hub.catalogue.ingest import ingest
-from bdap_hub.dashboards.client import publish
+from bdap_hub.dashboards.bundles.client import publish
 from bdap_hub.demo.data import generate
 from bdap_hub.processing.app import create_app as create_processing
 from tests.emptied import emptied

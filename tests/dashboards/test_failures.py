@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bdap_hub.dashboards.failures import failed_cell, shortened
+from bdap_hub.dashboards.releases.failures import failed_cell, shortened
 
 from .conftest import API, Platform, notebook, zipped
 

@@ -20,7 +20,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from bdap_hub.dashboards.gateway import create_gateway
+from bdap_hub.dashboards.gateway.serving import create_gateway
 from bdap_hub.dashboards.records import Records
 from bdap_hub.dashboards.tables import Dashboard, Release
 from bdap_hub.database import connect

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bdap_hub.dashboards.frames import Message, kind_of, read, with_content
+from bdap_hub.dashboards.gateway.frames import Message, kind_of, read, with_content
 
 
 def v1(kind: str, content: Any = None, channel: str = "shell") -> bytes:

@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, expect
 from sqlalchemy import delete
 
+from bdap_hub.dashboards.pages.shelf import Entry, Wanted, counted, entries, pick
 from bdap_hub.dashboards.records import Records
-from bdap_hub.dashboards.shelf import Entry, Wanted, counted, entries, pick
 from bdap_hub.dashboards.tables import Dashboard, DashboardGrant, Release
 from bdap_hub.database import connect
 

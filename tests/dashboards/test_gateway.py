@@ -12,9 +12,9 @@ import httpx
 import jwt
 import pytest
 
-from bdap_hub.dashboards import keeper as keeper_module
 from bdap_hub.dashboards.records import Live, Records
-from bdap_hub.dashboards.tickets import Visitor, digest, make_ticket
+from bdap_hub.dashboards.running import keeper as keeper_module
+from bdap_hub.dashboards.sharing.tickets import Visitor, digest, make_ticket
 from bdap_hub.database import connect
 from bdap_hub.web import sign_token
 
@@ -252,7 +252,7 @@ def test_a_visit_counts_once_a_page(platform: Platform, published):
 
 
 def test_a_stopped_dashboard_starts_at_its_next_visit(platform: Platform, monkeypatch: pytest.MonkeyPatch):
-    from bdap_hub.dashboards.runtime import make_runtime
+    from bdap_hub.dashboards.running.runtime import make_runtime
 
     monkeypatch.setattr(keeper_module, "PATIENCE_SECONDS", 0.0)  # or a fast start is over before the page is drawn
 

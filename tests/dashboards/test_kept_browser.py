@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from bdap_hub.dashboards.runtime import make_runtime
+from bdap_hub.dashboards.running.runtime import make_runtime
 
 from .conftest import SLIDER, Platform, notebook
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bdap_hub.dashboards import keeper
-from bdap_hub.dashboards.bundle import Bundle, read_bundle
-from bdap_hub.dashboards.housekeeping import tidy
-from bdap_hub.dashboards.publish import Publisher, Wish
+from bdap_hub.dashboards.bundles.bundle import Bundle, read_bundle
+from bdap_hub.dashboards.bundles.housekeeping import tidy
 from bdap_hub.dashboards.records import Records
-from bdap_hub.dashboards.runtime import make_runtime
+from bdap_hub.dashboards.releases.publish import Publisher, Wish
+from bdap_hub.dashboards.running import keeper
+from bdap_hub.dashboards.running.runtime import make_runtime
 from bdap_hub.database import connect
 from bdap_hub.settings import Settings
 from bdap_hub.web import HubLogin

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bdap_hub.dashboards.limits import BURST_SECONDS, KEPT_SECONDS, Bucket, Seats
+from bdap_hub.dashboards.gateway.limits import BURST_SECONDS, KEPT_SECONDS, Bucket, Seats
 
 
 def test_a_burst_passes_and_a_flood_waits():

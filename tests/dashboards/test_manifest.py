@@ -10,10 +10,10 @@ import jsonschema
 import pytest
 import yaml
 
-from bdap_hub.dashboards import manifest_page
-from bdap_hub.dashboards.bundle import read_bundle
-from bdap_hub.dashboards.manifest import NAME, Manifest, read, schema
-from bdap_hub.dashboards.publish import Wish, completed
+from bdap_hub.dashboards.bundles import manifest_page
+from bdap_hub.dashboards.bundles.bundle import read_bundle
+from bdap_hub.dashboards.bundles.manifest import NAME, Manifest, read, schema
+from bdap_hub.dashboards.releases.publish import Wish, completed
 from bdap_hub.errors import BadRequest
 
 from .conftest import notebook, zipped

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 from bdap_hub import cli
 from bdap_hub.audit import latest
-from bdap_hub.dashboards.manifest import check
-from bdap_hub.dashboards.means import Means, means, secret_shown
-from bdap_hub.dashboards.vault import Vault
+from bdap_hub.dashboards.bundles.manifest import check
+from bdap_hub.dashboards.releases.means import Means, means, secret_shown
+from bdap_hub.dashboards.releases.vault import Vault
 from bdap_hub.database import connect
 from bdap_hub.errors import BadRequest, BdapError, Conflict, NotFound, TooMuch
 from bdap_hub.settings import Settings

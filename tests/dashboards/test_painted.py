@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bdap_hub.dashboards.painted import MOST, clean, embed
+from bdap_hub.dashboards.snapshots.painted import MOST, clean, embed
 
 FORBIDDEN = ("<script", "onerror", "onload", "onclick", "javascript:", "<iframe", "<object", "<embed", "<form", "href",
              "<style", "<link", "<base", "<meta", "url(http", "srcdoc", "xlink", "<use", "<animate", "<set", "<foreign",

@@ -14,7 +14,8 @@ from typing import Any
 import docker
 import pytest
 
-from bdap_hub.dashboards.painter import (
+from bdap_hub.dashboards.snapshots.kept import Snapshots
+from bdap_hub.dashboards.snapshots.painter import (
     PNG,
     DockerPainter,
     Painter,
@@ -24,7 +25,6 @@ from bdap_hub.dashboards.painter import (
     portray,
     read_look,
 )
-from bdap_hub.dashboards.snapshots import Snapshots
 from bdap_hub.settings import Settings
 
 from .conftest import Platform, notebook

@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from bdap_hub.dashboards.bundle import read_bundle
-from bdap_hub.dashboards.keeper import Keeper
-from bdap_hub.dashboards.publish import Publisher, Wish
+from bdap_hub.dashboards.bundles.bundle import read_bundle
 from bdap_hub.dashboards.records import Records
-from bdap_hub.dashboards.runtime import make_runtime
+from bdap_hub.dashboards.releases.publish import Publisher, Wish
+from bdap_hub.dashboards.running.keeper import Keeper
+from bdap_hub.dashboards.running.runtime import make_runtime
 from bdap_hub.dashboards.tables import Dashboard, Release
 from bdap_hub.database import connect
 from bdap_hub.errors import Conflict, NotAllowed, Unavailable
@@ -106,8 +106,8 @@ def test_what_somebody_else_published_meanwhile_is_not_replaced(settings: Any, m
     login = HubLogin(settings, "dashboards")
     records = Records(connect(settings.database))
     publisher = Publisher(settings, records, Idle(), login)  # type: ignore[arg-type]
-    monkeypatch.setattr("bdap_hub.dashboards.publish.try_out", lambda runtime, launch, tell: "")
-    monkeypatch.setattr("bdap_hub.dashboards.publish.how", lambda runtime, launch: ("", ""))
+    monkeypatch.setattr("bdap_hub.dashboards.releases.publish.try_out", lambda runtime, launch, tell: "")
+    monkeypatch.setattr("bdap_hub.dashboards.releases.publish.how", lambda runtime, launch: ("", ""))
     wish = Wish("agriculture", "raced", "Raced", "", "project")
     bundle = read_bundle("index.ipynb", notebook("1"), 2**20)
     publisher.publish(wish, bundle, "ana", None)
@@ -149,7 +149,7 @@ def _eventually(platform: Platform, host: str, text: str) -> str:
 
 
 def test_one_publication_of_a_dashboard_at_a_time(platform: Platform, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("bdap_hub.dashboards.publish._under_way", {"agriculture/twice"})
+    monkeypatch.setattr("bdap_hub.dashboards.releases.publish._under_way", {"agriculture/twice"})
     refused = platform.publish("ana", "twice", notebook("1"))
     assert refused.status_code == 409 and "is being published just now" in refused.json()["message"]
     assert platform.publish("ana", "once", notebook("1")).status_code == 201

@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bdap_hub.dashboards import reading
-from bdap_hub.dashboards.limits import Seats
-from bdap_hub.dashboards.proxy import allowed_path
-from bdap_hub.dashboards.snapshots import Snapshots
+from bdap_hub.dashboards.gateway.limits import Seats
+from bdap_hub.dashboards.gateway.proxy import allowed_path
+from bdap_hub.dashboards.snapshots import reading
+from bdap_hub.dashboards.snapshots.kept import Snapshots
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n"
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from bdap_hub.dashboards.runtime import Launch, make_runtime
-from bdap_hub.dashboards.runtime_docker import DockerRuntime, container_spec
+from bdap_hub.dashboards.running.runtime import Launch, make_runtime
+from bdap_hub.dashboards.running.runtime_docker import DockerRuntime, container_spec
 from bdap_hub.settings import Settings
 
 pytestmark = pytest.mark.docker

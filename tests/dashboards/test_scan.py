@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bdap_hub.dashboards.client import pack
-from bdap_hub.dashboards.scan import find_secret
+from bdap_hub.dashboards.bundles.client import pack
+from bdap_hub.dashboards.bundles.scan import find_secret
 from bdap_hub.errors import BadRequest
 
 from .conftest import notebook, zipped

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from bdap_hub.dashboards.sharing import check_alias, check_grant, check_origin
+from bdap_hub.dashboards.sharing.shares import check_alias, check_grant, check_origin
 from bdap_hub.errors import BadRequest
 
 from .conftest import API, Platform, notebook

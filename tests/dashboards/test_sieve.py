@@ -13,10 +13,10 @@ import ipywidgets
 import pytest
 import traitlets
 
-from bdap_hub.dashboards.frames import read
-from bdap_hub.dashboards.sieve import Sieve
-from bdap_hub.dashboards.stripping import SAID
-from bdap_hub.dashboards.widgets import Declared
+from bdap_hub.dashboards.gateway.frames import read
+from bdap_hub.dashboards.gateway.sieve import Sieve
+from bdap_hub.dashboards.gateway.stripping import SAID
+from bdap_hub.dashboards.gateway.widgets import Declared
 
 from .test_frames import FORMS, text, v1
 

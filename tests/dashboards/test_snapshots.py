@@ -20,8 +20,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from bdap_hub.dashboards.limits import Seats
-from bdap_hub.dashboards.snapshots import Snapshots
+from bdap_hub.dashboards.gateway.limits import Seats
+from bdap_hub.dashboards.snapshots.kept import Snapshots
 
 from ..conftest import free_port
 from .conftest import Platform

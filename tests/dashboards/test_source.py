@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from bdap_hub import cli
-from bdap_hub.dashboards.source import checked_out
+from bdap_hub.dashboards.bundles.source import checked_out
 from bdap_hub.errors import BadRequest
 
 from .conftest import Platform, notebook

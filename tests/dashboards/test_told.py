@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bdap_hub.dashboards.told import HEADER, KEY, visitor_headers, visitor_key
+from bdap_hub.dashboards.running.told import HEADER, KEY, visitor_headers, visitor_key
 
 from .conftest import Platform
 from .test_snapshots import StandIn, stand_in  # noqa: F401  a fixture

@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bdap_hub.dashboards import client as sender
-from bdap_hub.dashboards.housekeeping import tidy
-from bdap_hub.dashboards.uploads import DAY, MOST, Uploads
-from bdap_hub.dashboards.uploads_api import PIECE
+from bdap_hub.dashboards.bundles import client as sender
+from bdap_hub.dashboards.bundles.housekeeping import tidy
+from bdap_hub.dashboards.bundles.uploads import DAY, MOST, Uploads
+from bdap_hub.dashboards.bundles.uploads_api import PIECE
 from bdap_hub.errors import BadRequest, BdapError, Conflict, NotFound, TooMuch
 
 from .conftest import SLIDER, Platform, notebook, zipped
@@ -116,7 +116,7 @@ def _client(platform: Platform, name: str) -> httpx.Client:
 def test_the_client_goes_on_after_lost_connections_and_sends_nothing_twice(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("bdap_hub.dashboards.uploads_api.PIECE", 100_000)
+    monkeypatch.setattr("bdap_hub.dashboards.bundles.uploads_api.PIECE", 100_000)
     monkeypatch.setattr(sender.time, "sleep", lambda _: None)
     content, sent, lost = os.urandom(450_000), [], [2, 4, 5]
 
@@ -140,7 +140,7 @@ def test_the_client_goes_on_after_lost_connections_and_sends_nothing_twice(
 
 def test_an_answer_that_was_lost_is_asked_for_again(platform: Platform, monkeypatch: pytest.MonkeyPatch):
     """The piece arrived, only its answer did not: the next try finds it there."""
-    monkeypatch.setattr("bdap_hub.dashboards.uploads_api.PIECE", 1000)
+    monkeypatch.setattr("bdap_hub.dashboards.bundles.uploads_api.PIECE", 1000)
     monkeypatch.setattr(sender.time, "sleep", lambda _: None)
     content, losses = os.urandom(2500), [1]
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import sessionmaker
 
 from bdap_hub.dashboards import usage as usage_module
 from bdap_hub.dashboards.records import Records
-from bdap_hub.dashboards.runtime import make_runtime
+from bdap_hub.dashboards.running.runtime import make_runtime
 from bdap_hub.dashboards.tables import Dashboard
 from bdap_hub.dashboards.usage import DashboardSalt, DashboardVisitor, Usage
 from bdap_hub.database import connect

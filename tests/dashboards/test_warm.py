@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from bdap_hub.dashboards.bundle import read_bundle
-from bdap_hub.dashboards.keeper import Keeper
-from bdap_hub.dashboards.manifest import Manifest
-from bdap_hub.dashboards.publish import Publisher, Wish
+from bdap_hub.dashboards.bundles.bundle import read_bundle
+from bdap_hub.dashboards.bundles.manifest import Manifest
 from bdap_hub.dashboards.records import Records
-from bdap_hub.dashboards.runtime import make_runtime
+from bdap_hub.dashboards.releases.publish import Publisher, Wish
+from bdap_hub.dashboards.running.keeper import Keeper
+from bdap_hub.dashboards.running.runtime import make_runtime
 from bdap_hub.database import connect
 from bdap_hub.settings import Settings
 from bdap_hub.web import HubLogin

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from bdap_hub.dashboards.tickets import Visitor, digest, make_session
+from bdap_hub.dashboards.sharing.tickets import Visitor, digest, make_session
 
 from .conftest import Platform
 

@@ -18,7 +18,7 @@ import docker
 import httpx
 import pytest
 
-from bdap_hub.dashboards.runtime_docker import DockerRuntime
+from bdap_hub.dashboards.running.runtime_docker import DockerRuntime
 from bdap_hub.errors import Unavailable
 from bdap_hub.settings import Settings
 from bdap_hub.spawning import firewall

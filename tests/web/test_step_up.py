@@ -13,7 +13,7 @@ import pytest
 
 from bdap_hub.access import Decision, Requirement
 from bdap_hub.audit import latest
-from bdap_hub.dashboards.client import publish as publish_from_the_command_line
+from bdap_hub.dashboards.bundles.client import publish as publish_from_the_command_line
 from bdap_hub.dashboards.tables import Dashboard
 from bdap_hub.database import connect
 from bdap_hub.errors import BdapError

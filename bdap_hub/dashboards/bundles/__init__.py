@@ -1,0 +1,1 @@
+"""What is published: a folder and its manifest, checked for secrets, uploaded in pieces and kept immutable."""

@@ -1,0 +1,1 @@
+"""What runs a release, isolated from everybody, for as long as somebody looks at it."""

@@ -1,0 +1,260 @@
+"""Keeps releases running while somebody looks at them: found, started at a first visit, stopped when idle."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
+
+from ...errors import BdapError, NotAllowed, NotFound
+from ...settings import Settings
+from ...web import HubLogin
+from ..records import Live, Records
+from ..releases.publish import Publisher
+from ..snapshots.kept import snapshots_of
+from ..snapshots.reading import answers
+from ..usage import Usage
+from .faults import Faults, last_trace
+from .logs import tail
+from .runtime import TOKEN_SECONDS, Runtime, make_runtime
+
+log = logging.getLogger("bdap.gateway")
+LOOK_SECONDS = 2.0
+PATIENCE_SECONDS = 1.0  # a visitor's request waits this long for a start before it is shown the waiting page
+SURE_SECONDS = 0.5  # shorter than any release needs to listen where another has just ended
+FAILED_SECONDS = 60.0
+READY_SECONDS = 90.0
+ROUND_SECONDS = 30.0
+PUBLISH_SECONDS = 600.0
+
+
+class Keeper:
+    """What the gateway knows of running releases. Its memory can be lost at any time: the runtime tells it again."""
+
+    def __init__(self, settings: Settings, records: Records, login: HubLogin) -> None:
+        self.settings, self.records, self.login = settings, records, login
+        self.usage, self.faults = Usage(records.sessions), Faults(records.sessions)
+        self.snapshots = snapshots_of(settings)
+        self._runtime: Runtime | None = None
+        self._known: dict[tuple[str, str, int | None], tuple[float, Live | None]] = {}
+        self._ready: dict[str, tuple[float, str]] = {}
+        self._starting: dict[str, asyncio.Task[None]] = {}
+        self._failed: dict[str, tuple[float, str]] = {}
+        self._watched: Counter[str] = Counter()
+        self._lives: dict[str, Live] = {}
+
+    def known(self, project: str, slug: str, version: int | None = None) -> Live | None:
+        """What `live` found within the last two seconds; None when it has to be asked."""
+        hit = self._known.get((project, slug, version))
+        return hit[1] if hit and hit[0] > time.monotonic() else None
+
+    def live(self, project: str, slug: str, version: int | None = None) -> Live | None:
+        """The live dashboard of that name, or a version to preview; looked up again after two seconds."""
+        key, now = (project, slug, version), time.monotonic()
+        hit = self._known.get(key)
+        if hit and hit[0] > now:
+            return hit[1]
+        if len(self._known) > 10_000:
+            self._known.clear()
+        found = self.records.live(project, slug, version)
+        self._known[key] = (now + LOOK_SECONDS, found)
+        return found
+
+    async def address(self, live: Live) -> str | None:
+        """Where the release answers, None while it does not. One that runs already is found, none is started.
+
+        The engine gives the address of one that ended to the next: what is known is asked again, or a visitor of
+        this dashboard would see another.
+        """
+        known = self._ready.get(live.release)
+        if known and known[0] > time.monotonic():
+            return known[1]
+        sure = time.monotonic() + SURE_SECONDS
+        found = await run_in_threadpool(lambda: self._engine().address(live.release))
+        if found and ((known and known[1] == found) or await run_in_threadpool(answers, found)):
+            self._ready[live.release] = (sure, found)
+            return found
+        self._ready.pop(live.release, None)
+        return None
+
+    def lost(self, live: Live) -> None:
+        """The release does not answer any more."""
+        self._ready.pop(live.release, None)
+
+    def visited(self, live: Live, who: str = "") -> None:
+        """Count a visit, and remember that somebody looks. `who` tells visitors apart; it is not kept."""
+        if not live.preview:
+            self.records.visited(live.id)
+            self.usage.visit(live.id, who)
+        self.records.seen(live)
+
+    def joined(self, live: Live) -> None:
+        """Count a session: a browser that was joined to a kernel."""
+        if not live.preview:
+            self.usage.session(live.id)
+
+    @contextlib.contextmanager
+    def watching(self, live: Live) -> Iterator[None]:
+        """While it lasts, somebody looks at the release."""
+        self._watched[live.release] += 1
+        self._lives[live.release] = live
+        try:
+            yield
+        finally:
+            self._watched[live.release] -= 1
+            with contextlib.suppress(SQLAlchemyError):  # counts for when it is stopped
+                self.records.seen(live)
+
+    async def start(self, live: Live) -> str:
+        """Begin to start the release, or go on waiting; a sentence if that failed within the last minute."""
+        name = live.release
+        if (failed := self._failed.get(name)) and failed[0] > time.monotonic():
+            return failed[1]
+        if name not in self._starting:
+            self._starting[name] = asyncio.create_task(self._start(live))
+        await asyncio.wait({self._starting[name]}, timeout=PATIENCE_SECONDS)
+        return ""
+
+    async def until(self, live: Live, seconds: float) -> str | None:
+        """Where the release answers, started if need be; None when it does not within that time."""
+        deadline = time.monotonic() + seconds
+        while (found := await self.address(live)) is None and time.monotonic() < deadline:
+            if await self.start(live):
+                return None
+        return found
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Finds what runs already, then cleans up every half minute until the gateway ends."""
+        rounds = asyncio.create_task(self._rounds())
+        try:
+            yield
+        finally:
+            tasks = [rounds, *self._starting.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _start(self, live: Live) -> None:
+        begun = time.monotonic()
+        try:
+            await run_in_threadpool(self._look_at_ended, {live.release: live})
+            publisher = await run_in_threadpool(self._publisher)
+            await run_in_threadpool(publisher.start, live)
+            address = await self._until_ready(live.release)
+            if address is None:
+                if not live.preview:
+                    await run_in_threadpool(self._did_not_start, live)
+                raise BdapError("the dashboard did not start")
+            await run_in_threadpool(self.snapshots.take, live.release, address)
+            self._ready[live.release] = (0.0, address)
+            self._failed.pop(live.release, None)
+            if not live.preview:
+                await run_in_threadpool(self.usage.started, live.id, time.monotonic() - begun)
+        except BdapError as error:
+            log.warning("dashboard %s: %s", live.name, error.message)
+            if isinstance(error, (NotAllowed, NotFound)):  # what it reads is no more its project's: nor is its page
+                await run_in_threadpool(self.snapshots.drop, live.release)
+            self._failed[live.release] = (time.monotonic() + FAILED_SECONDS, "This dashboard could not be started.")
+        finally:
+            self._starting.pop(live.release, None)
+
+    def _did_not_start(self, live: Live) -> None:
+        log = self._engine().logs(live.release)
+        found = last_trace(log)
+        self.faults.keep(live, "start", found.text if found else tail(log))
+
+    def _look_at_ended(self, lives: dict[str, Live]) -> None:
+        for name, ending in self._engine().ended().items():
+            if live := lives.get(name):
+                reason = "memory" if ending.memory else "ended"
+                self.faults.keep(live, reason, tail(self._engine().logs(name)), ending.key)
+
+    async def _until_ready(self, name: str) -> str | None:
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            address = await run_in_threadpool(self._engine().address, name)
+            if address is None:
+                return None
+            if await run_in_threadpool(answers, address):
+                return address
+            await asyncio.sleep(0.1)
+        return None
+
+    async def _rounds(self) -> None:
+        while True:
+            try:
+                for live in await run_in_threadpool(self.clean_up):
+                    await self.start(live)
+                await self.tell()
+            except Exception:  # the engine or the database is away: the next round tries again
+                log.exception("the round of running dashboards failed")
+            await asyncio.sleep(ROUND_SECONDS)
+
+    def clean_up(self) -> list[Live]:
+        """Stop releases nobody looks at, retired and forgotten ones, and those whose token is about to expire.
+
+        Those that are to be kept warm, and do not run.
+        """
+        for name, count in list(self._watched.items()):
+            if count > 0:
+                self.records.seen(self._lives[name])
+            else:
+                self._watched.pop(name, None)
+        lives, seen, now = self.records.live_releases(), self.records.last_seen(), time.time()
+        running = self._engine().running()
+        self._look_at_ended(lives)
+        for name in running.keys() & lives.keys():
+            self.usage.memory(lives[name].id, self._engine().memory(name))
+            bundle = self.settings.var / "dashboards" / "bundles" / lives[name].bundle
+            self.faults.in_log(lives[name], self._engine().logs(name), bundle)
+        self.usage.forget(self.settings.dashboards.usage_days)
+        warm = self._warm(lives)
+        for name, started in running.items():
+            if self._watched.get(name, 0) > 0:
+                continue
+            idle = now - max(started, seen.get(name, 0))
+            limit = self.settings.dashboards.idle_timeout if name in lives else self._limit_of_others(name, seen)
+            if (idle > limit and name not in warm) or now - started > TOKEN_SECONDS * 0.8:
+                log.info("stopping the release %s, idle for %d s", name, idle)
+                self._ready.pop(name, None)
+                self._engine().stop(name)
+        return [live for name, live in warm.items() if name not in running]
+
+    def _warm(self, lives: dict[str, Live]) -> dict[str, Live]:
+        """Those that go on without visitors, the oldest dashboards first, as many as the platform allows."""
+        asked = sorted((live for live in lives.values() if live.keep_warm), key=lambda live: live.id)
+        return {live.release: live for live in asked[: self.settings.dashboards.most_warm]}
+
+    async def tell(self) -> None:
+        """Write to the authors of dashboards that broke, through the hub: their addresses are not known here."""
+        for dashboard in await run_in_threadpool(self.faults.due):
+            row = await run_in_threadpool(self.records.by_id, dashboard)
+            fault = await run_in_threadpool(self.faults.last, dashboard)
+            editors = {one.name for one in row.granted if one.kind == "person" and one.role != "viewer"}
+            told = [
+                await self.login.ask_hub(
+                    "/bdap/letters", {"person": name, "dashboard": row.name, "reason": fault.reason}
+                )
+                for name in sorted({row.owner} | editors)
+            ]
+            if not any(told):
+                await run_in_threadpool(self.faults.untold, dashboard)
+
+    def _limit_of_others(self, name: str, seen: dict[str, float]) -> float:
+        """An older version goes once nobody looks at it; one never made live gets the time a publication takes."""
+        return 60.0 if name in seen else PUBLISH_SECONDS
+
+    def _engine(self) -> Runtime:
+        if self._runtime is None:
+            self._runtime = make_runtime(self.settings)
+        return self._runtime
+
+    def _publisher(self) -> Publisher:
+        return Publisher(self.settings, self.records, self._engine(), self.login)

@@ -1,0 +1,242 @@
+"""A release in its own locked-down container: own uid, read-only root, no capabilities, no way to the internet."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.types import LogConfig, Mount, Ulimit
+
+from ...errors import Unavailable
+from ...settings import DashboardsSettings, Settings, bridge_interface
+from ..releases.means import Means
+from .runtime import (
+    PORT,
+    STAGE,
+    TEMPLATES,
+    Ending,
+    Launch,
+    base_environment,
+    service_addresses,
+    stage_command,
+    stage_environment,
+    voila_command,
+    widgets_folder,
+)
+
+log = logging.getLogger("bdap.dashboards")
+PIDS = 256
+LOG_LINES = 400
+TOLD_TO_END = (0, 137, 143)
+HOME = "/home/dashboard"
+OWN_PYTHON = "/opt/bdap-voila/python"  # read by every Python of the container
+
+
+@functools.cache
+def seccomp() -> str:
+    """What may be called of the kernel: no tracing of other processes, no namespaces, io_uring, bpf, keys or mounts."""
+    return (files(__package__) / "seccomp.json").read_text("utf-8")
+
+
+def container_spec(settings: Settings, launch: Launch, host: str) -> dict[str, Any]:
+    """What the container is created with. PURE: compared whole in tests."""
+    install, own = settings.install_id, settings.dashboards
+    means = launch.means or Means(own.image, own.memory, own.cpus)
+    return {
+        "image": means.image,
+        "name": f"bdap-{install}-{launch.name}",
+        "command": _command(own, launch),
+        "working_dir": "/dashboard",
+        "user": f"{launch.uid}:{launch.uid}",
+        "environment": {
+            "HOME": HOME,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": OWN_PYTHON,
+            **base_environment("/opt/bdap-voila"),
+            **service_addresses(settings, host),
+            **(
+                stage_environment(f"{OWN_PYTHON}:/opt/bdap-stage", "/opt/bdap-widgets") if own.runtime == "fork" else {}
+            ),
+            **launch.environment,
+        },
+        "labels": {"bdap.hub": install, "bdap.kind": "dashboard", "bdap.release": launch.name},
+        "network": settings.dashboards.network,
+        "read_only": True,
+        "tmpfs": {
+            "/tmp": "rw,nosuid,nodev,size=256m,mode=1777",  # noqa: S108
+            HOME: f"rw,nosuid,nodev,size=64m,mode=700,uid={launch.uid},gid={launch.uid}",
+        },
+        "mounts": [
+            Mount("/dashboard", str(launch.bundle.resolve()), type="bind", read_only=True),
+            Mount("/opt/bdap-voila", str(TEMPLATES), type="bind", read_only=True),
+            *(Mount(target, str(source), type="bind", read_only=True) for source, target in _stage_mounts(own)),
+            *(Mount(target, str(source), type="bind", read_only=True) for source, target in means.mounts),
+        ],
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true", f"seccomp={seccomp()}"],
+        "group_add": [str(group) for group in means.groups],
+        "mem_limit": means.memory,
+        "memswap_limit": means.memory,
+        "nano_cpus": int(means.cpus * 1e9),
+        "pids_limit": PIDS,
+        "ulimits": [Ulimit(name="core", soft=0, hard=0)],
+        "oom_score_adj": 500,  # where the host's memory runs out, the kernel takes a dashboard before the platform
+        "init": True,
+        "log_config": LogConfig(type="json-file", config={"max-size": "5m", "max-file": "2"}),
+        "detach": True,
+    }
+
+
+def _command(own: DashboardsSettings, launch: Launch) -> list[str]:
+    notebook, anywhere = f"/dashboard/{launch.entry}", "0.0.0.0"  # noqa: S104  its bridge is closed
+    if own.runtime == "voila":
+        return voila_command(notebook, "/dashboard", HOME, anywhere, PORT)
+    voila = voila_command(notebook, "/dashboard", HOME, "127.0.0.1", "{port}")
+    return ["python", *stage_command(voila, notebook, anywhere, PORT, own.visitors)]
+
+
+def _stage_mounts(own: DashboardsSettings) -> list[tuple[Path, str]]:
+    if own.runtime == "voila":
+        return []
+    widgets = [(widgets_folder().resolve(), "/opt/bdap-widgets")] if widgets_folder().is_dir() else []
+    return [(STAGE, "/opt/bdap-stage"), *widgets]
+
+
+class DockerRuntime:
+    """Releases as containers of the Docker engine on this machine; found again by their labels."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.install = settings.install_id
+        try:
+            self.client = docker.from_env(timeout=60)
+            self.client.ping()
+        except DockerException:
+            raise Unavailable("the Docker engine does not answer", "start it, or set spawning.engine=process") from None
+
+    def start(self, launch: Launch) -> None:
+        """Create and start the container; one that runs already is left alone, a dead one is replaced."""
+        existing = self._find(launch.name)
+        if existing is not None and existing.status in ("running", "created", "restarting"):
+            return
+        if existing is not None:
+            existing.remove(force=True)
+        host = self.host_address()
+        try:
+            # `run` would ask a registry for an image that is not there.
+            self.client.containers.create(**container_spec(self.settings, launch, host)).start()
+        except ImageNotFound:
+            image = launch.means.image if launch.means else self.settings.dashboards.image
+            raise Unavailable(f"the image {image} is not built", "run `make images`") from None
+        except APIError as error:
+            if error.status_code != 409:  # 409: another process has just started it
+                raise Unavailable("the engine refused the dashboard's container", str(error.explanation)) from None
+
+    def address(self, name: str) -> str | None:
+        """`ip:port` on the dashboards' bridge."""
+        container = self._find(name)
+        if container is None or container.status != "running":
+            return None
+        network = container.attrs["NetworkSettings"]["Networks"].get(self.settings.dashboards.network, {})
+        return f"{network['IPAddress']}:{PORT}" if network.get("IPAddress") else None
+
+    def logs(self, name: str) -> str:
+        """Standard output and error of the container."""
+        container = self._find(name)
+        return "" if container is None else container.logs(tail=LOG_LINES).decode(errors="replace")
+
+    def memory(self, name: str) -> int:
+        """What the container uses but for files that the kernel could drop at once."""
+        container = self._find(name)
+        try:
+            found = container.stats(stream=False, one_shot=True)["memory_stats"] if container is not None else {}
+        except (NotFound, APIError):
+            return 0
+        kept = found.get("stats", {})
+        return max(0, found.get("usage", 0) - kept.get("total_inactive_file", kept.get("inactive_file", 0)))
+
+    def ended(self) -> dict[str, Ending]:
+        """Those that still lie there, but for those that were told to end, as by the machine's own end."""
+        found = {}
+        for container in self._list(all=True):
+            state = container.attrs["State"]
+            if state["Status"] in ("exited", "dead") and (state["OOMKilled"] or state["ExitCode"] not in TOLD_TO_END):
+                found[container.labels["bdap.release"]] = Ending(state["FinishedAt"], bool(state["OOMKilled"]))
+        return found
+
+    def stop(self, name: str) -> None:
+        """Remove the container. Its processes hold nothing worth a slow goodbye."""
+        if (container := self._find(name)) is not None:
+            with contextlib.suppress(NotFound, APIError):
+                container.remove(force=True)
+
+    def running(self) -> dict[str, float]:
+        """From the labels: also those that an earlier process of ours started."""
+        found = self._list(all=False)
+        return {c.labels["bdap.release"]: _seconds(c.attrs["State"]["StartedAt"]) for c in found}
+
+    def stop_all(self) -> None:
+        """Remove every dashboard's container of this install."""
+        for container in self._list(all=True):
+            with contextlib.suppress(NotFound, APIError):
+                container.remove(force=True)
+
+    def _list(self, all: bool) -> list[Any]:
+        labels = [f"bdap.hub={self.install}", "bdap.kind=dashboard"]
+        return self.client.containers.list(all=all, filters={"label": labels}, ignore_removed=True)
+
+    def _find(self, name: str) -> Any:
+        try:
+            return self.client.containers.get(f"bdap-{self.install}-{name}")
+        except NotFound:
+            return None
+
+    def host_address(self) -> str:
+        """This machine as dashboards see it: the gateway of their bridge, which is made when missing."""
+        name = self.settings.dashboards.network
+        try:
+            network = self.client.networks.get(name)
+            if not network.attrs["Internal"]:
+                network = self._close(network)
+        except NotFound:
+            network = self._create_network(name)
+        return str(network.attrs["IPAM"]["Config"][0]["Gateway"])
+
+    def _close(self, network: Any) -> Any:
+        """A bridge that somebody made with a way out is made again without one, unless it is in use."""
+        try:
+            network.remove()
+        except APIError:
+            log.warning("the network %s leads outside: dashboards on it can reach the internet", network.name)
+            return network
+        return self._create_network(network.name)
+
+    def _create_network(self, name: str) -> Any:
+        """No traffic between dashboards (icc) and none to the outside (internal); this machine stays reachable."""
+        try:
+            self.client.networks.create(
+                name,
+                driver="bridge",
+                internal=True,
+                options={
+                    "com.docker.network.bridge.enable_icc": "false",
+                    "com.docker.network.bridge.name": bridge_interface(name),
+                },
+                labels={"bdap.hub": self.install},
+                check_duplicate=True,
+            )
+        except APIError as error:
+            if error.status_code != 409:
+                raise
+        return self.client.networks.get(name)
+
+
+def _seconds(started: str) -> float:
+    return datetime.fromisoformat(started[:19] + "+00:00").timestamp()
