@@ -31,8 +31,10 @@ PROGRAM = """
 import os, signal, sys
 from pathlib import Path
 from bdap_hub import settings
-from bdap_hub.dashboards import bundle, publish, records, tryout
-from bdap_hub.dashboards.runtime import make_runtime
+from bdap_hub.dashboards import records
+from bdap_hub.dashboards.bundles import bundle
+from bdap_hub.dashboards.releases import publish, tryout
+from bdap_hub.dashboards.running.runtime import make_runtime
 from bdap_hub.database import connect
 from bdap_hub.web import HubLogin
 
