@@ -20,7 +20,9 @@ from ..errors import BadRequest
 @click.option("--title", default="")
 @click.option("--description", default="")
 @click.option(
-    "--visibility", type=click.Choice(["project", "people", "public"]), help="project, unless said otherwise."
+    "--visibility",
+    type=click.Choice(["project", "people", "public"]),
+    help="Who may open it; by default who may now, of a new one the project's members.",
 )
 @click.option("--entry", default="", help="The notebook to show, where there are several.")
 @click.option(

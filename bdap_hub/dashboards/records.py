@@ -187,6 +187,8 @@ class Records:
                 present = session.get_one(Dashboard, dashboard.id, with_for_update=True)
                 if known not in (None, present.status):  # taken down meanwhile, or published anew
                     raise Conflict(f"somebody took {dashboard.name} down, or up, just now", "publish again")
+                if known is not None and narrower(present.visibility, dashboard.visibility):  # narrowed meanwhile
+                    release.visibility = min(release.visibility, present.visibility, key=WIDTH.index)
                 retired = (Dashboard.id == dashboard.id) & (Dashboard.status == "retired")
                 session.execute(update(Dashboard).where(retired).values(owner=release.publisher, status="draft"))
             return release
@@ -196,7 +198,8 @@ class Records:
     def make_live(self, dashboard: Dashboard, version: int) -> Dashboard:
         """Visitors get that version from now on; who looks at another keeps it. New, promoted and earlier ones alike.
 
-        The first time it also says who sees the dashboard; later that stays as it is.
+        The first time it also says who sees the dashboard, as far as its owners have not narrowed that since it was
+        published (see `show`); later that stays as it is.
         """
         with self.sessions.begin() as session:
             row = session.get_one(Dashboard, dashboard.id, with_for_update=True)  # one step at a time
@@ -233,7 +236,10 @@ class Records:
             return [(row, release) for row, release in session.execute(waiting)]
 
     def show(self, dashboard: Dashboard, visibility: str) -> None:
-        """Let those see its live version; Conflict if that is another by now than the one that was decided on."""
+        """Let those see its live version; Conflict if that is another by now than the one that was decided on.
+
+        No version that waits shows it to more people than its owners chose last.
+        """
         with self.sessions.begin() as session:
             session.get_one(Dashboard, dashboard.id, with_for_update=True)
             same = (Dashboard.version == dashboard.version) & (Dashboard.status == "live")
@@ -243,6 +249,9 @@ class Records:
                 raise Conflict(f"another version of {dashboard.name} is live since just now", "look again")
             release = session.scalars(_version(dashboard.id, dashboard.version)).one()
             release.approved = wider(release.approved, visibility)
+            waiting = (Release.dashboard_id == dashboard.id) & Release.status.not_in(("live", "retired"))
+            more = Release.visibility.in_([one for one in WIDTH if narrower(visibility, one)])
+            session.execute(update(Release).where(waiting & more).values(visibility=visibility))
 
     def retire(self, dashboard: Dashboard) -> None:
         """Nobody can open it any more, and what was approved is no more: whoever publishes there anew begins anew."""
@@ -316,6 +325,11 @@ class Records:
 def wider(one: str, other: str) -> str:
     """Of two visibilities, the one that more people have; '' is nobody's."""
     return max(one, other, key=("", *WIDTH).index)
+
+
+def narrower(one: str, other: str) -> bool:
+    """Whether fewer people have the first visibility than the second."""
+    return WIDTH.index(one) < WIDTH.index(other)
 
 
 def _version(dashboard: int, version: int) -> Any:

@@ -14,6 +14,7 @@ from bdap_hub.dashboards.bundles import manifest_page
 from bdap_hub.dashboards.bundles.bundle import read_bundle
 from bdap_hub.dashboards.bundles.manifest import NAME, Manifest, read, schema
 from bdap_hub.dashboards.releases.publish import Wish, completed
+from bdap_hub.dashboards.tables import Dashboard
 from bdap_hub.errors import BadRequest
 
 from .conftest import notebook, zipped
@@ -128,3 +129,16 @@ def test_a_manifest_alone_shows_a_dashboard_to_nobody_beyond_the_project():
         completed(Wish("agriculture", "w", "", "", ""), bundle)  # type: ignore[arg-type]
     assert completed(Wish("agriculture", "w", "", "", "project"), bundle).visibility == "project"
     assert completed(Wish("agriculture", "w", "", "", "public"), bundle).visibility == "public"
+
+
+def test_a_new_version_is_for_those_who_see_the_dashboard_and_is_called_as_it_is():
+    row = Dashboard(title="Fields", description="of wheat", visibility="people", status="live")
+    silent = Wish("agriculture", "w", "", "", "")  # type: ignore[arg-type]
+    kept = completed(silent, _bundle("entry: b.ipynb"), row)
+    assert (kept.visibility, kept.title, kept.description) == ("people", "Fields", "of wheat")
+    assert completed(silent, _bundle("entry: b.ipynb\nvisibility: people"), row).visibility == "people"
+    assert completed(silent, _bundle("entry: b.ipynb\nvisibility: project"), row).visibility == "project"
+    with pytest.raises(BadRequest, match="more people than see it now"):
+        completed(silent, _bundle("entry: b.ipynb\nvisibility: public"), row)
+    row.status = "retired"
+    assert completed(silent, _bundle("entry: b.ipynb"), row).visibility == "project"

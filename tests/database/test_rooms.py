@@ -108,10 +108,24 @@ def test_one_version_is_live_and_the_others_are_kept(store: Any) -> None:
     assert states(records) == ("retired", 1, [(2, "retired"), (1, "retired")])
     with pytest.raises(Conflict, match="took forest/crops down"):
         records.add(kept, version(3, "ben"))  # decided on when it was live
-    kept = records.get("forest", "crops")
+    kept = records.find("forest", "crops")
     records.add(kept, version(3, "ben"))  # whoever publishes there anew owns it
     found = records.find("forest", "crops")
     assert found is not None and (found.owner, found.status) == ("ben", "draft")
+
+
+def test_no_version_undoes_what_its_owners_narrowed(store: Any) -> None:
+    records = Records(store)
+    kept, first = crops("ana")
+    records.add(kept, first)
+    kept = records.make_live(kept, 1)
+    records.add(kept, version(2, "ana"))  # waits, for everybody
+    records.show(records.get("forest", "crops"), "project")
+    records.add(kept, version(3, "ana"))  # decided on when everybody saw it
+    assert [one.visibility for one in records.releases(kept)] == ["project", "project", "public"]
+    assert records.make_live(records.get("forest", "crops"), 2).visibility == "project"
+    records.add(records.get("forest", "crops"), version(4, "ana"))  # its owner says anew that it is for everybody
+    assert records.make_live(records.get("forest", "crops"), 4).visibility == "public"
 
 
 def test_what_was_decided_meanwhile_stays(store: Any) -> None:

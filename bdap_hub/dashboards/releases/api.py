@@ -19,7 +19,7 @@ from ..bundles.uploads_api import uploads_of
 from ..records import check_slug
 from ..tables import Dashboard, Release
 from .progress import NDJSON, Tell, lines, silent
-from .publish import Wish, completed
+from .publish import Wish, completed, present
 from .review_api import model as review_model
 
 router = APIRouter(prefix="/api/dashboards", tags=["dashboards"])
@@ -32,7 +32,8 @@ async def publish(request: Request) -> Response:
     `upload` and `name`: the SHA-256 of a finished upload), `project`, `slug`, and what is to count before the
     bundle's bdap-dashboard.yaml: `title`, `description`, `visibility` (project, people, public), `entry`, and
     `manifest`, which says all else as that file does. It goes live, or waits for the approval that its project demands
-    (status submitted); with `draft` it waits for its author.
+    (status submitted); with `draft` it waits for its author. A new version is seen by those who see the dashboard now,
+    and is called as it is, unless that is said.
 
     With `Accept: application/x-ndjson` the answer is a line of JSON for each step: `{"step": ...}`, and last
     `{"dashboard": ...}` or `{"error": ..., "status": ...}`.
@@ -44,13 +45,13 @@ async def publish(request: Request) -> Response:
     async with request.form(max_files=1, max_fields=14) as form:
         wish = _wish(form)
         before = doors.records.find(wish.project, wish.slug)
-        await doors.allow_publish(request, principal, wish.project, wish.visibility or "project", before)
+        await doors.allow_publish(request, principal, wish.project, wish.visibility or present(before), before)
         check_slug(wish.project, wish.slug)
         draft = _text(form, "draft") in ("1", "true", "yes")
         file, content = await _content(doors, form, principal.person.name)
         entry = _text(form, "entry") or wish.manifest.entry or ""
         bundle = await run_in_threadpool(read_bundle, file, content, limit, entry)
-    wish, who = completed(wish, bundle), principal.person
+    wish, who = completed(wish, bundle, before), principal.person
 
     async def carry_out(tell: Tell) -> dict[str, Any]:
         publish = doors.publisher().publish

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from ... import entitlements
 from ...access import Visibility
@@ -13,7 +14,7 @@ from ...settings import Settings
 from ...web import HubLogin
 from ..bundles.bundle import Bundle, store_bundle
 from ..bundles.manifest import NAME, NOTHING, Manifest, check
-from ..records import Live, Records, check_slug, release_name
+from ..records import Live, Records, check_slug, release_name, wider
 from ..running.runtime import TOKEN_SECONDS, Launch, Runtime
 from ..running.told import KEY, visitor_key
 from ..snapshots.kept import snapshots_of
@@ -46,22 +47,27 @@ class Wish:
         return bundle.manifest.replaced({**self.manifest.said(), **said, **fixed})
 
 
-def completed(wish: Wish, bundle: Bundle) -> Wish:
-    """The wish with what the bundle's manifest says where it is silent, checked.
+def completed(wish: Wish, bundle: Bundle, before: Dashboard | None = None) -> Wish:
+    """The wish with what the bundle's manifest says where it is silent, and else as the dashboard is; checked.
 
-    Who publishes says it themselves where more people than the project's are to see it: another may have written the
-    manifest.
+    Who publishes says it themselves where more people than now are to see it: another may have written the manifest.
     """
-    said = bundle.manifest.replaced(wish.manifest.said())
-    wanted = said.visibility or "project"
-    if not wish.visibility and wanted != "project":
-        raise BadRequest(
-            f"{NAME} asks for visibility {wanted!r}: more people than the project's", "say visibility yourself"
-        )
-    title, about = wish.title or said.title or wish.slug, wish.description or said.description or ""
-    full = replace(wish, title=title, description=about, visibility=wish.visibility or "project")
+    said, there = bundle.manifest.replaced(wish.manifest.said()), present(before)
+    wanted = said.visibility or there
+    if not wish.visibility and wider(wanted, there) != there:
+        fewer = "the project's" if there == "project" else "see it now"
+        raise BadRequest(f"{NAME} asks for visibility {wanted!r}: more people than {fewer}", "say visibility yourself")
+    title = wish.title or said.title or (before.title if before else "") or wish.slug
+    about = wish.description or said.description or (before.description if before else "")
+    full = replace(wish, title=title, description=about, visibility=wish.visibility or wanted)
     check_wish(full)
     return full
+
+
+def present(dashboard: Dashboard | None) -> Visibility:
+    """Who sees the dashboard now, and so its next version unless somebody says otherwise: of a new one, its project."""
+    known = dashboard is not None and dashboard.status != "retired"
+    return cast(Visibility, dashboard.visibility) if known and dashboard else "project"
 
 
 def check_wish(wish: Wish) -> None:

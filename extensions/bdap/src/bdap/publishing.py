@@ -70,9 +70,10 @@ def publish(
 ) -> Published:
     """Publish the notebook, zip archive or folder at `path` as a dashboard of `project` (this server's by default).
 
-    What is said here counts before the folder's bdap-dashboard.yaml, which may say the same. `visibility` is `project`
-    (the default), `people` (everybody who can log in) or `public`. `draft`: only a preview, until it is submitted on
-    its page. BdapError says what was refused; of a notebook that fails, which cell and why.
+    What is said here counts before the folder's bdap-dashboard.yaml, which may say the same. `visibility` is `project`,
+    `people` (everybody who can log in) or `public`; by default who sees it now, of a new one its project. `draft`: only
+    a preview, until it is submitted on its page. BdapError says what was refused; of a notebook that fails, which cell
+    and why.
     """
     file = Path(path).expanduser()
     name, content = _pack(file)
