@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import time
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +18,7 @@ from docker.types import LogConfig, Mount, Ulimit
 from ...errors import Unavailable
 from ...settings import DashboardsSettings, Settings, bridge_interface
 from ..releases.means import Means
+from .mounted import SECONDS, checked, inside
 from .runtime import (
     PORT,
     STAGE,
@@ -124,20 +126,42 @@ class DockerRuntime:
     def start(self, launch: Launch) -> None:
         """Create and start the container; one that runs already is left alone, a dead one is replaced."""
         existing = self._find(launch.name)
-        if existing is not None and existing.status in ("running", "created", "restarting"):
+        if existing is not None and (existing.status in ("running", "created", "restarting") or _held(existing)):
             return
         if existing is not None:
             existing.remove(force=True)
         host = self.host_address()
         try:
             # `run` would ask a registry for an image that is not there.
-            self.client.containers.create(**container_spec(self.settings, launch, host)).start()
+            container = self.client.containers.create(**container_spec(self.settings, launch, host))
+            container.start()
+            self._check_mounts(container, launch)
         except ImageNotFound:
             image = launch.means.image if launch.means else self.settings.dashboards.image
             raise Unavailable(f"the image {image} is not built", "run `make images`") from None
         except APIError as error:
             if error.status_code != 409:  # 409: another process has just started it
                 raise Unavailable("the engine refused the dashboard's container", str(error.explanation)) from None
+
+    def _check_mounts(self, container: Any, launch: Launch) -> None:
+        """Unavailable, and no container, where it has something else of the store than what was checked."""
+        store, given = f"{self.settings.store.mount.rstrip('/')}/", launch.means.mounts if launch.means else ()
+        data = [(source, target) for source, target in given if target.startswith(store)]
+        if not data:
+            return
+        try:
+            container.pause()
+            container.reload()
+            found = inside(self.client, container, [target for _, target in data], self.settings.dashboards.image)
+            for (source, target), place in zip(data, found, strict=True):
+                if place is None or place != checked(source):
+                    raise Unavailable(
+                        f"data: {target!r:.200} was changed while it was mounted", "publish or open it again"
+                    )
+            container.unpause()
+        except BaseException:
+            container.remove(force=True)
+            raise
 
     def address(self, name: str) -> str | None:
         """`ip:port` on the dashboards' bridge."""
@@ -236,6 +260,12 @@ class DockerRuntime:
             if error.status_code != 409:
                 raise
         return self.client.networks.get(name)
+
+
+def _held(container: Any) -> bool:
+    """Whether somebody looks at its mounts just now; one that was left like that is none."""
+    age = time.time() - _seconds(container.attrs["State"]["StartedAt"])
+    return bool(container.status == "paused" and age < 2 * SECONDS)
 
 
 def _seconds(started: str) -> float:
