@@ -49,6 +49,11 @@ class Live:
         return f"{self.project}/{self.slug}"
 
     @property
+    def kind(self) -> str:
+        """What this release is: a notebook (voila), or as its manifest says."""
+        return str(self.manifest.get("kind") or "voila")
+
+    @property
     def key(self) -> str:
         """What tickets and cookies of its origin name: `project/slug`, with the version where it is a preview."""
         return f"{self.name}/v{self.version}" if self.preview else self.name
@@ -216,6 +221,7 @@ class Records:
                 raise Conflict(f"somebody changed who sees {dashboard.name} just now", "look again")
             row.title, row.description = release.title, release.description
             row.tags, row.keep_warm = release.manifest.get("tags", []), release.manifest.get("keep_warm", False)
+            row.kind = release.manifest.get("kind") or "voila"
             row.version, row.status, row.updated = version, "live", now()
             release.status, release.approved = "live", wider(release.approved, row.visibility)
         return self.get(dashboard.project, dashboard.slug)

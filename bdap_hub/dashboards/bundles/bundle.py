@@ -1,4 +1,4 @@
-"""A bundle: one entry notebook with its files, checked, content-addressed and kept immutable.
+"""A bundle: one entry (a notebook, a page) with its files, checked, content-addressed and kept immutable.
 
 It may not touch anything outside `<var>/dashboards/bundles`.
 """
@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 import nbformat
 
 from ...errors import BadRequest, TooMuch
-from . import manifest
+from . import kinds, manifest
 from .manifest import NOTHING, Manifest
 from .scan import find_secret
 
@@ -31,11 +31,12 @@ _LEFT_OUT = {".ipynb_checkpoints", "__pycache__", "__MACOSX", ".DS_Store", ".jup
 
 @dataclass(frozen=True)
 class Bundle:
-    """Checked content: `files` by relative path, the `entry` notebook's path and what its manifest says."""
+    """Checked content: `files` by relative path, the `entry`'s path, what its manifest says and its `kind`."""
 
     files: dict[str, bytes]
     entry: str
     manifest: Manifest = NOTHING
+    kind: str = kinds.NOTEBOOK
 
     @property
     def sha256(self) -> str:
@@ -46,8 +47,11 @@ class Bundle:
         return digest.hexdigest()
 
 
-def read_bundle(name: str, content: bytes, max_bytes: int, entry: str = "") -> Bundle:
-    """The bundle in an uploaded .ipynb or .zip; BadRequest or TooMuch with the file and the reason."""
+def read_bundle(name: str, content: bytes, max_bytes: int, entry: str = "", kind: str = "") -> Bundle:
+    """The bundle in an uploaded file or .zip; BadRequest or TooMuch with the file and the reason.
+
+    `entry` and `kind` count before what its own manifest says.
+    """
     if len(content) > max_bytes:
         raise TooMuch(f"the bundle has {_mib(len(content))}; the limit is {_mib(max_bytes)}", "leave large data out")
     if zipfile.is_zipfile(io.BytesIO(content)):
@@ -55,10 +59,12 @@ def read_bundle(name: str, content: bytes, max_bytes: int, entry: str = "") -> B
     elif name.lower().endswith(".zip"):
         raise BadRequest(f"{name!r} is not a readable zip archive", "pack it again")
     else:
-        files = {"index.ipynb": content}
+        files = {_alone(name): content}
     said = _manifest(files)
-    bundle = Bundle(files, _entry(files, entry or said.entry or ""), said)
-    _check_notebook(bundle)
+    kind = kinds.kind_of(name, kind or said.kind)
+    bundle = Bundle(files, kinds.find_entry(files, entry or said.entry or "", kind), said, kind)
+    if bundle.entry.endswith(".ipynb"):
+        _check_notebook(bundle)
     _refuse_secrets(files)
     return bundle
 
@@ -162,6 +168,12 @@ def _without_common_folder(files: dict[str, bytes]) -> dict[str, bytes]:
     return {path.partition("/")[2]: content for path, content in files.items()}
 
 
+def _alone(name: str) -> str:
+    """What a file that comes alone is called: a notebook, unless its own name says what else."""
+    ending = PurePosixPath(name).suffix.lower()
+    return f"index{ending if ending in kinds.ALONE else '.ipynb'}"
+
+
 def _manifest(files: dict[str, bytes]) -> Manifest:
     """What its bdap-dashboard.yaml says; nothing where it has none."""
     try:
@@ -169,22 +181,6 @@ def _manifest(files: dict[str, bytes]) -> Manifest:
     except UnicodeDecodeError:
         raise BadRequest(f"{manifest.NAME} is no text in UTF-8", "save it as UTF-8") from None
     return manifest.read(text)
-
-
-def _entry(files: dict[str, bytes], wanted: str) -> str:
-    notebooks = sorted(path for path in files if path.endswith(".ipynb"))
-    if wanted:
-        if wanted not in notebooks:
-            raise BadRequest(f"the bundle has no notebook {wanted!r}; it has {notebooks}", "name one of them as entry")
-        return wanted
-    if "index.ipynb" in notebooks:
-        return "index.ipynb"
-    top = [path for path in notebooks if "/" not in path] or notebooks
-    if len(top) == 1:
-        return top[0]
-    if not top:
-        raise BadRequest("the bundle has no notebook", "put one .ipynb file into it")
-    raise BadRequest(f"the bundle has several notebooks: {top}", "call one of them index.ipynb, or name it as entry")
 
 
 def _check_notebook(bundle: Bundle) -> None:

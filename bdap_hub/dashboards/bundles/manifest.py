@@ -106,9 +106,11 @@ class Manifest(_Fields):
         "more people than the project's, whoever publishes says so themselves, too.",
     )
     entry: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
-        None, description="The notebook to show, by its path in the folder, where there are several."
+        None, description="The notebook or page to show, by its path in the folder, where there are several."
     )
-    kind: Literal["voila"] | None = Field(None, description="What it is: `voila`, a notebook.")
+    kind: Literal["voila", "static"] | None = Field(
+        None, description="What it is: `voila`, a notebook, or `static`, a page of files for which nothing runs."
+    )
     image: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*([-.][a-z0-9]+)*$", max_length=65)] | None = Field(
         None, description="The name of one of the images that the platform offers to the project's dashboards."
     )

@@ -30,6 +30,8 @@ from ...database import connect
 from ...errors import BdapError, Busy, NotAllowed, NotFound, Unavailable
 from ...settings import Settings
 from ...web import HubLogin
+from ..bundles.kinds import STATIC as STATIC_PAGE
+from ..bundles.site import is_page as is_page_of_files
 from ..records import Live, Records
 from ..running.keeper import Keeper
 from ..running.told import visitor_headers, visitor_key
@@ -41,6 +43,7 @@ from .answers import OWN_CSP, Answers
 from .channels import Asked, Channels, Visit
 from .crowd import Crowd
 from .entrance import Caller, Entrance
+from .files import page_file
 from .proxy import allowed_path, fetch, forward, kernel_of
 
 log = logging.getLogger("bdap.gateway")
@@ -107,15 +110,18 @@ class Gateway(Answers):
         if self.entrance.host(request) == self.origin.hostname:
             return RedirectResponse(self._gallery(), 302)
         live = await self.entrance.live(request)
-        if request.method not in ("GET", "HEAD") or not allowed_path(request.scope["path"]):
+        static = live.kind == STATIC_PAGE
+        if request.method not in ("GET", "HEAD") or not (static or allowed_path(request.scope["path"])):
             raise NotFound("dashboards have no such page", "open the dashboard's own address")
-        is_page = request.scope["path"] == "/"
+        if "service-worker" in request.headers:  # it would stay in browsers, between visitors and this door
+            raise NotAllowed("dashboards have no service workers", "leave it out")
+        is_page = is_page_of_files(request.scope["path"]) if static else request.scope["path"] == "/"
         caller = await self.entrance.caller(request, live)
         if caller.person is None and not live.open and not caller.invited:
             return self._to_login(request, live) if is_page else self._plain(401, "log in first")
         await self.entrance.check(request, live, caller)
         response = await self._seen(request, live, caller, is_page)
-        if is_page and not caller.name and response.status_code < 400:
+        if is_page and not static and not caller.name and response.status_code < 400:
             self.crowd.sent(live.id, time.monotonic())
         return self._framed(response, live)
 
@@ -123,6 +129,8 @@ class Gateway(Answers):
         """What somebody gets who may come in."""
         if is_page and not caller.name and (crowded := await self._crowded(request, live)):
             return crowded
+        if live.kind == STATIC_PAGE:
+            return await self._file_of_page(request, live)
         if kept := await self._kept(request, live):
             return kept
         if is_page and (full := await self._full(request, live, caller.name)):
@@ -178,6 +186,14 @@ class Gateway(Answers):
             asset = self.assets.put(release, request, found) if found else None
         return self._dressed(asset.answer(request)) if asset else None
 
+    async def _file_of_page(self, request: Request, live: Live) -> Response:
+        """A file of a static page. Who opens its first page visits it."""
+        bundle = self.settings.var / "dashboards" / "bundles" / live.bundle
+        answer = await page_file(self.assets, bundle, live, request)
+        if request.scope["path"] == "/" and request.method == "GET":
+            answer.background = BackgroundTask(self.keeper.visited, live, self._who(request, live))
+        return self._dressed(answer)
+
     async def _full(self, request: Request, live: Live, person: str) -> Response | None:
         """A page that waits for room, where this visitor has as many kernels as one may have."""
         why = self.channels.seats.refusal(web.client_address(request), person, time.monotonic())
@@ -205,7 +221,7 @@ class Gateway(Answers):
         """A kernel's channels, for pages of the dashboard's own origin only."""
         try:
             live = await self.entrance.live(socket)
-            if not (kernel := kernel_of(socket.scope["path"])):
+            if live.kind == STATIC_PAGE or not (kernel := kernel_of(socket.scope["path"])):
                 raise NotFound("dashboards have no such page")
             address = self._address(live)
             if socket.headers.get("origin", "") + "/" != address:
@@ -358,7 +374,8 @@ class Gateway(Answers):
     def _to_login(self, request: Request, live: Live) -> Response:
         """To the hub's origin, where the person is known; the `begin` cookie binds the way back to this browser."""
         begin = secrets.token_urlsafe(16)
-        path = "/" + (f"?{request.url.query}" if request.url.query else "")
+        path = safe_path(request.scope["raw_path"].decode("ascii", "replace"))
+        path += f"?{request.url.query}" if request.url.query else ""
         target = self._address(live).rstrip("/") + path
         query = urlencode({"to": target, "begun": digest(begin)})
         url = f"{self.settings.hub.public_url}{self.login.prefix}enter?{query}"

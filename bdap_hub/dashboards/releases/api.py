@@ -28,9 +28,9 @@ FORM_OVERHEAD = 64 * 1024
 
 @router.post("", status_code=201)
 async def publish(request: Request) -> Response:
-    """Publish a notebook (.ipynb) or a folder (.zip), or replace what is there: multipart form with `bundle` (or
-    `upload` and `name`: the SHA-256 of a finished upload), `project`, `slug`, and what is to count before the
-    bundle's bdap-dashboard.yaml: `title`, `description`, `visibility` (project, people, public), `entry`, and
+    """Publish a notebook (.ipynb), a page (.html) or a folder (.zip), or replace what is there: multipart form with
+    `bundle` (or `upload` and `name`: the SHA-256 of a finished upload), `project`, `slug`, and what is to count before
+    the bundle's bdap-dashboard.yaml: `title`, `description`, `visibility` (project, people, public), `entry`, and
     `manifest`, which says all else as that file does. It goes live, or waits for the approval that its project demands
     (status submitted); with `draft` it waits for its author. A new version is seen by those who see the dashboard now,
     and is called as it is, unless that is said.
@@ -50,7 +50,8 @@ async def publish(request: Request) -> Response:
         draft = _text(form, "draft") in ("1", "true", "yes")
         file, content = await _content(doors, form, principal.person.name)
         entry = _text(form, "entry") or wish.manifest.entry or ""
-        bundle = await run_in_threadpool(read_bundle, file, content, limit, entry)
+        kind = wish.manifest.kind or ""
+        bundle = await run_in_threadpool(read_bundle, file, content, limit, entry, kind)
     wish, who = completed(wish, bundle, before), principal.person
 
     async def carry_out(tell: Tell) -> dict[str, Any]:

@@ -13,12 +13,14 @@ from ...errors import BadRequest, Conflict, Unavailable
 from ...settings import Settings
 from ...web import HubLogin
 from ..bundles.bundle import Bundle, store_bundle
+from ..bundles.kinds import NOTEBOOK, STATIC, check_needs
 from ..bundles.manifest import NAME, NOTHING, Manifest, check
+from ..bundles.site import open_once
 from ..records import Live, Records, check_slug, release_name, wider
 from ..running.runtime import TOKEN_SECONDS, Launch, Runtime
 from ..running.told import KEY, visitor_key
 from ..snapshots.kept import snapshots_of
-from ..snapshots.painter import make_painter, portray
+from ..snapshots.painter import make_painter, portray, portray_page
 from ..tables import Dashboard, Release
 from .means import Layers, means, without_packages
 from .progress import Tell, silent
@@ -44,6 +46,8 @@ class Wish:
         """What holds for the release: this wish, and the bundle's manifest where it says nothing."""
         said = {"title": self.title.strip(), "description": self.description.strip() or None}
         fixed = {"slug": self.slug, "visibility": self.visibility, "entry": bundle.entry}
+        if bundle.kind != NOTEBOOK:
+            fixed["kind"] = bundle.kind
         return bundle.manifest.replaced({**self.manifest.said(), **said, **fixed})
 
 
@@ -61,6 +65,7 @@ def completed(wish: Wish, bundle: Bundle, before: Dashboard | None = None) -> Wi
     about = wish.description or said.description or (before.description if before else "")
     full = replace(wish, title=title, description=about, visibility=wish.visibility or wanted)
     check_wish(full)
+    check_needs(full.whole(bundle))
     return full
 
 
@@ -127,12 +132,17 @@ class Publisher:
     def _published(
         self, wish: Wish, bundle: Bundle, person: str, before: Dashboard | None, draft: bool, tell: Tell
     ) -> Release:
+        manifest = wish.whole(bundle)
         version = max([r.version for r in self.records.releases(before)], default=0) + 1 if before else 1
         folder = store_bundle(bundle, self.bundles)
         name = release_name(wish.project, wish.slug, version)
+        if manifest.kind == STATIC:
+            made = _release(wish, version, bundle, person, manifest, "")
+            made.mode, made.thumbnail = "static", self._page(name, folder, bundle.entry, tell)
+            return self._recorded(before or _dashboard(wish, person), made, draft)
         if name in self.runtime.running():
             raise Conflict(f"{wish.project}/{wish.slug} is being published just now", "wait for it, then publish again")
-        manifest, asked = wish.whole(bundle), (name, f"{wish.project}/{wish.slug}", wish.project, folder)
+        asked = (name, f"{wish.project}/{wish.slug}", wish.project, folder)
         launch = self._launch(*asked, manifest)
         image = self._with_packages(launch, manifest, tell)
         if image:  # which takes minutes: what may be mounted is looked at once more
@@ -140,17 +150,27 @@ class Publisher:
             launch = replace(launch, means=replace(launch.means, image=image)) if launch.means else launch
         try:
             try_out(self.runtime, launch, tell)
-            dashboard = before or _dashboard(wish, person)
             made = _release(wish, version, bundle, person, manifest, image)
             made.mode, made.why = how(self.runtime, launch)
             made.thumbnail = self._portray(name, tell)
-            release = self.records.add(dashboard, made)
-            if not draft:
-                settle(self.records, entitlements.policy(self.settings, self.records.sessions), dashboard, release)
-            return self.records.release(dashboard, version)
+            return self._recorded(before or _dashboard(wish, person), made, draft)
         except BaseException:
             self.runtime.stop(name)
             raise
+
+    def _recorded(self, dashboard: Dashboard, made: Release, draft: bool) -> Release:
+        """The version, kept, and as far as its project lets it go by itself."""
+        release = self.records.add(dashboard, made)
+        if not draft:
+            settle(self.records, entitlements.policy(self.settings, self.records.sessions), dashboard, release)
+        return self.records.release(dashboard, release.version)
+
+    def _page(self, name: str, folder: Path, entry: str, tell: Tell) -> str:
+        """Open a static page once, and draw its picture; nothing is started for it."""
+        tell("opening the page")
+        open_once(folder, entry, self.settings.dashboards.script_origins)
+        tell("drawing its picture")
+        return portray_page(self.settings, make_painter(self.settings), name, folder / entry)
 
     def start(self, live: Live) -> None:
         """Start the live release if it is not running."""

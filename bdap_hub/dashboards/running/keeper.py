@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from ...errors import BdapError, NotAllowed, NotFound
 from ...settings import Settings
 from ...web import HubLogin
+from ..bundles.kinds import STATIC
 from ..records import Live, Records
 from ..releases.publish import Publisher
 from ..snapshots.kept import snapshots_of
@@ -229,7 +230,8 @@ class Keeper:
 
     def _warm(self, lives: dict[str, Live]) -> dict[str, Live]:
         """Those that go on without visitors, the oldest dashboards first, as many as the platform allows."""
-        asked = sorted((live for live in lives.values() if live.keep_warm), key=lambda live: live.id)
+        warm = (live for live in lives.values() if live.keep_warm and live.kind != STATIC)
+        asked = sorted(warm, key=lambda live: live.id)
         return {live.release: live for live in asked[: self.settings.dashboards.most_warm]}
 
     async def tell(self) -> None:

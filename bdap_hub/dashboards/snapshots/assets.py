@@ -18,7 +18,7 @@ MAX_BYTES = 192 * 2**20
 MAX_ASSET = 16 * 2**20
 _KEPT = re.compile(r"/(?:voila/(?:static|templates|labextensions)|_stage/static)/.+")
 _HASHED = re.compile(r"[.-][0-9a-f]{16,}\.\w+$|^[0-9a-f]{20}\.\w+$")
-_COMPRESSED = re.compile(r"(?:text/|application/(?:javascript|json|x-javascript|wasm)|image/svg\+xml)")
+COMPRESSED = re.compile(r"(?:text/|application/(?:javascript|(?:\w+\+)?json|xml|x-javascript|wasm)|image/svg\+xml)")
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Assets:
 
 def make_asset(body: bytes, kind: str, immutable: bool) -> Asset:
     """A file with its tag, and gzipped where that helps."""
-    zipped = gzip.compress(body, 6) if _COMPRESSED.match(kind) and len(body) > 800 else None
+    zipped = gzip.compress(body, 6) if COMPRESSED.match(kind) and len(body) > 800 else None
     return Asset(body, zipped, kind, f'"{hashlib.sha256(body).hexdigest()[:24]}"', immutable)
 
 

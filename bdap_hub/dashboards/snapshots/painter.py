@@ -18,10 +18,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound
-from docker.types import LogConfig, Ulimit
+from docker.types import LogConfig, Mount, Ulimit
 
 from ...settings import Settings
 from ..running.runtime import PORT
@@ -33,6 +34,7 @@ log = logging.getLogger("bdap.dashboards")
 PROGRAM = Path(__file__).with_name("painting.py")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SECONDS = 90.0
+FILES = "/page"  # where a static page lies in the painter's container
 UID = 65_000  # beyond those of releases
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (640).to_bytes(4, "big") + (400).to_bytes(4, "big")
 MOST_PICTURE, MOST_ANSWER = 2 * 2**20, 32 * 2**20
@@ -48,9 +50,9 @@ class Look:
 
 
 class Painter(Protocol):
-    """Somebody who can look at a running release."""
+    """Somebody who can look at a running release, or at a page of files."""
 
-    def look(self, release: str, address: str) -> str:
+    def look(self, release: str, address: str, page: Path | None = None) -> str:
         """What the program beside the browser says; '' when it failed."""
 
 
@@ -80,6 +82,16 @@ def portray(settings: Settings, painter: Painter | None, release: str, address: 
     if kept:
         snapshots.paint(release, list(look.places))
         snapshots.fetch(release, address, look.files)
+    return _keep(settings, look)
+
+
+def portray_page(settings: Settings, painter: Painter | None, release: str, page: Path) -> str:
+    """The same of a static page, for which nothing runs: the painter gets its files."""
+    look = read_look(painter.look(release, "", page)) if painter else None
+    return _keep(settings, look) if look else ""
+
+
+def _keep(settings: Settings, look: Look) -> str:
     name = hashlib.sha256(look.picture).hexdigest()
     folder = settings.var / "dashboards" / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
@@ -113,10 +125,13 @@ class ProcessPainter:
     def __init__(self, browser: str) -> None:
         self._browser = browser
 
-    def look(self, release: str, address: str) -> str:
+    def look(self, release: str, address: str, page: Path | None = None) -> str:
         """With a home and a profile that are thrown away."""
         with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-I", str(PROGRAM), self._browser, f"http://{address}/", folder]
+            what = (
+                [f"http://{address}/", folder] if page is None else [f"/{quote(page.name)}", folder, str(page.parent)]
+            )
+            command = [sys.executable, "-I", str(PROGRAM), self._browser, *what]
             environment = {"HOME": folder, "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
             try:
                 done = subprocess.run(command, env=environment, capture_output=True, timeout=SECONDS, check=False)
@@ -128,17 +143,21 @@ class ProcessPainter:
         return done.stdout.decode(errors="replace")
 
 
-def painter_spec(settings: Settings, release: str) -> dict[str, Any]:
+def painter_spec(settings: Settings, release: str, page: Path | None = None) -> dict[str, Any]:
     """What the painter's container is created with. PURE: compared in tests."""
-    program = PROGRAM.read_text("utf-8")
+    program, scratch = PROGRAM.read_text("utf-8"), "/tmp/profile"  # noqa: S108
+    address, network = f"http://127.0.0.1:{PORT}/", f"container:bdap-{settings.install_id}-{release}"
+    what = [address, scratch] if page is None else [f"/{quote(page.name)}", scratch, FILES]
+    mounts = [Mount(FILES, str(page.parent.resolve()), type="bind", read_only=True)] if page else []
     return {
         "image": settings.dashboards.painter,
         "name": f"bdap-{settings.install_id}-{release}-painter",
-        "command": ["python3", "-I", "-c", program, "/usr/bin/chromium", f"http://127.0.0.1:{PORT}/", "/tmp/profile"],  # noqa: S108
+        "command": ["python3", "-I", "-c", program, "/usr/bin/chromium", *what],
         "user": f"{UID}:{UID}",
         "environment": {"HOME": "/tmp"},  # noqa: S108
         "labels": {"bdap.hub": settings.install_id, "bdap.kind": "painter"},
-        "network_mode": f"container:bdap-{settings.install_id}-{release}",
+        "network_mode": "none" if page else network,
+        **({"mounts": mounts} if mounts else {}),
         "read_only": True,
         "tmpfs": {"/tmp": "rw,nosuid,nodev,size=512m,mode=1777"},  # noqa: S108
         "cap_drop": ["ALL"],
@@ -160,9 +179,9 @@ class DockerPainter:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def look(self, release: str, address: str) -> str:
+    def look(self, release: str, address: str, page: Path | None = None) -> str:
         """The container's standard output; it is removed whatever happens."""
-        spec = painter_spec(self._settings, release)
+        spec = painter_spec(self._settings, release, page)
         try:
             client = docker.from_env(timeout=60)
             with contextlib.suppress(APIError):  # one that was left behind

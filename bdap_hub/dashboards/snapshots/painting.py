@@ -1,7 +1,8 @@
 """Opens one page in a headless Chromium and says, as JSON on standard output, what it looks like.
 
 Standard library only: it runs beside the browser, in the painter's container. Arguments: the browser, the address, a
-scratch folder. The browser has no door to anything but that address, and is spoken to by a pipe.
+scratch folder; of a static page its path instead of the address, and last the folder that it is in, which is served to
+this browser alone. The browser has no door to anything but that address, and is spoken to by a pipe.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import os
 import select
 import subprocess
 import sys
+import threading
 import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 SECONDS = 45.0
@@ -161,5 +165,20 @@ def look(program: str, address: str, scratch: str) -> dict:
         browser.end()
 
 
+class Files(SimpleHTTPRequestHandler):
+    """A static page's files."""
+
+    def log_message(self, *_: object) -> None:
+        """Nobody reads it."""
+
+
+def served(folder: str) -> str:
+    """Where the folder's files are served from now on."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
+
+
 if __name__ == "__main__":
-    print(json.dumps(look(*sys.argv[1:4])))
+    program, address, scratch, *folder = sys.argv[1:5]
+    print(json.dumps(look(program, (served(folder[0]) if folder else "") + address, scratch)))
