@@ -147,7 +147,7 @@ class Channels(ProxiedSocket):
             return
         child = self.stage.children.alive.get(uuid)
         after = child.last if child and self.get_argument("fresh", "") else _number(self.get_argument("after", "0"))
-        hello = {"alive": child is not None, "complete": True, "page": self.stage.digest}
+        hello = {"alive": child is not None, "complete": True, "page": self.stage.digest, "names": self.stage.names}
         missed: list[Frame] = []
         if child is not None:
             hello["complete"] = child.missed(missed, after)

@@ -67,7 +67,7 @@ class Stage:
         self._again, self._failed_at = again, 0.0
         self._preparing: asyncio.Task[None] | None = None
         self.widgets: dict[str, Any] = {"state": {}}
-        self.digest = ""
+        self.digest = self.names = ""
         self._page: Rendered | None = None
         self._zygote = self._imports = None
         self._importing = asyncio.Lock()
@@ -121,8 +121,9 @@ class Stage:
             self.mode, self.why = "fork-after-imports", "cells marked per-visitor run anew for each visitor"
             return
         self.mode = "fork" if self.widgets["state"] else "static"
-        self.digest = _digest(self.widgets)
-        html_page = await self.pages.render(self._outputs, self.widgets, {"mode": self.mode, "page": self.digest})
+        self.digest, self.names = _digest(self.widgets["state"]), _digest(_kinds(self.widgets))
+        told = {"mode": self.mode, "page": self.digest, "names": self.names}
+        html_page = await self.pages.render(self._outputs, self.widgets, told)
         self._page = Rendered(html_page, shared=True)
         if self.mode == "static":
             self._zygote, zygote = None, self._zygote
@@ -313,6 +314,11 @@ def pss(pid: int) -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 
 
-def _digest(widgets: dict[str, Any]) -> str:
+def _digest(told: dict[str, Any]) -> str:
     """Of all that the widgets hold: a page whose digest differs shows something else than this process has."""
-    return hashlib.sha256(json.dumps(widgets["state"], sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _kinds(widgets: dict[str, Any]) -> dict[str, Any]:
+    """What each widget is: where that is the same, a page made by another run need only learn the values."""
+    return {name: [model["model_module"], model["model_name"]] for name, model in widgets["state"].items()}

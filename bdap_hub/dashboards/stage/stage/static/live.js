@@ -9,7 +9,10 @@
   const SIGNS = [...GESTURES, "pointermove", "focusin", "scroll"];
   const KEPT = "bdap-kernel";
   const TRIES = 4; // of sending a message
+  const CONTROL = "jupyter.widget.control";
   let frames = null; // frames.js
+  const gestures = window.bdapGestures;
+  const typeset = (element) => window.bdapTypeset(element, script);
   const DIST = "npm/@jupyter-widgets/html-manager/dist/";
 
   // --- small helpers ----------------------------------------------------------------------------------------------
@@ -68,6 +71,7 @@
       this.queue = []; // what is to be sent
       this.sent = new Map(); // what was sent and is not answered yet: sent again where the connection broke
       this.awake = resumed || Boolean(told.kernel); // before the first gesture, nothing needs a process
+      this.touched = false; // the visitor has done something on this page
       this.last = 0;
       this.pause = 500;
       this.session = identifier();
@@ -116,16 +120,17 @@
     hello(content) {
       this.ready = true;
       if (!this.full) this.pause = 500;
-      if (!this.full) notice("");
+      if (!this.full) notice(this.word);
       if (content.alive === false && (this.live || told.kernel)) return this.end();
-      if (content.page && told.page && content.page !== told.page && !this.live) return renewPage();
+      const other = content.page && told.page && content.page !== told.page && !this.live;
+      if (other && content.names !== told.names) return renewPage();
       this.live = content.alive;
-      if (this.resumed && !this.began && !content.alive) this.awake = false;
-      this.stale = content.alive && (content.complete === false || (this.resumed && !this.began));
+      if (this.resumed && !this.began && !content.alive) this.awake = this.touched;
+      this.stale = other || (content.alive && (content.complete === false || (this.resumed && !this.began)));
       this.began = true;
       this.onHello();
+      this.flush(); // first what the visitor did: the state then has it
       if (this.stale) manager.then((m) => m.refresh());
-      this.flush();
       return undefined;
     }
 
@@ -141,10 +146,18 @@
       this.full = false;
     }
 
-    /* This page goes: nothing of it may speak any more. */
+    /* This page goes: nothing of it may speak any more. What the visitor said that had no effect yet. */
     retire() {
       this.ended = true;
       this.socket.close();
+      return [...this.unanswered(), ...this.queue].map((one) => one.said).filter(Boolean);
+    }
+
+    /* The visitor reads it, whatever the connection does meanwhile. */
+    tell(text) {
+      this.word = text;
+      notice(text);
+      setTimeout(() => { this.word = ""; notice(""); }, 20000);
     }
 
     end() {
@@ -154,7 +167,7 @@
     }
 
     wake() {
-      this.awake = true;
+      this.awake = this.touched = true;
       this.open();
       this.flush();
     }
@@ -169,8 +182,14 @@
       const data = content.data || {};
       const pointer = data.method === "custom" && data.content && data.content.event === "interaction";
       if (!this.awake && pointer) return this.forget(header.msg_id); // where the pointer is: too old by then
-      if (!this.awake && (kind === "comm_open" || data.method === "custom")) this.awake = true;
-      this.queue.push({ id: header.msg_id, frame: frames.to(message), tries: 0 });
+      const comm = this.comms.get(content.comm_id);
+      if (this.ready && comm && comm.target_name === CONTROL) { // the snapshot answers who has no process
+        this.socket.send(frames.to(message));
+        return header.msg_id;
+      }
+      if (!this.awake && (kind === "comm_open" || data.method === "custom")) this.awake = this.touched = true;
+      const said = this.touched ? { kind, content, metadata, buffers } : null; // else it is of the drawing
+      this.queue.push({ id: header.msg_id, frame: frames.to(message), tries: 0, said });
       if (this.awake) this.open();
       this.flush();
       return header.msg_id;
@@ -257,28 +276,13 @@
       return this.connection.send("comm_msg", { comm_id: this.comm_id, data }, callbacks, metadata, buffers);
     }
     close(data, callbacks, metadata, buffers) {
+      const content = { comm_id: this.comm_id, data: data || {} };
+      const id = this.connection.send("comm_close", content, callbacks, metadata, buffers);
       this.connection.comms.delete(this.comm_id);
-      return this.connection.send("comm_close", { comm_id: this.comm_id, data: data || {} }, callbacks, metadata, buffers);
+      return id;
     }
     on_msg(callback) { this.heard = callback; }
     on_close(callback) { this.ended = callback; }
-  }
-
-  // --- formulas ---------------------------------------------------------------------------------------------------
-
-  let mathjax = null;
-  function typeset(element) {
-    if (!/\$|\\\(|\\\[/.test(element.textContent)) return undefined;
-    if (!mathjax) {
-      window.MathJax = {
-        tex: { inlineMath: [["$", "$"], ["\\(", "\\)"]], displayMath: [["$$", "$$"], ["\\[", "\\]"]], processEscapes: true },
-        startup: { typeset: false },
-        options: { enableMenu: false },
-      };
-      mathjax = script("npm/mathjax/es5/tex-chtml.js").then(() => window.MathJax.startup.promise);
-    }
-    mathjax = mathjax.then(() => window.MathJax.typesetPromise([element])).catch((e) => console.error(e));
-    return mathjax;
   }
 
   // --- the manager ------------------------------------------------------------------------------------------------
@@ -343,10 +347,11 @@
 
   /* The dashboard was started again and made its widgets differently: this page's names are unknown there. */
   async function renewPage() {
-    connection.retire();
+    const unheard = connection.retire();
     const answer = await fetch("/_stage/page", { cache: "no-store" }).catch(() => null);
     if (!answer || !answer.ok) return connection.end();
     const text = await answer.text();
+    gestures.carry(snapshot.state, unheard);
     document.open();
     document.write(text);
     document.close();
@@ -382,6 +387,8 @@
     await made.draw(snapshot);
     fill(made);
     document.documentElement.dataset.stage = "ready";
+    await gestures.deliver(snapshot.state, made, connection);
+    await gestures.press(connection);
   }
 
   window.bdapStage = { connection, manager };
