@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -13,13 +14,13 @@ from .staged import Visitor, staged
 SHARED = """
 import json, socket
 import httpx, ipywidgets as widgets, numpy as np, sqlalchemy
-generator = np.random.default_rng(7)
+generator = np.random.default_rng()
 lines = open("lines.txt")
 first = lines.readline()
 client = httpx.Client(trust_env=False)
 client.get("{url}")  # its connection is kept
 import random, torch
-legacy, drawn = np.random.RandomState(7), random.Random(7)
+legacy, drawn = np.random.RandomState(), random.Random()
 inside = sqlalchemy.create_engine("sqlite://")
 with inside.connect() as connection:
     connection.execute(sqlalchemy.text("create table crops (name text)"))
@@ -31,7 +32,7 @@ pool = engine.pool
 ask, answer = widgets.Text(description="ask"), widgets.HTML(value="nothing")
 def asked(_):
     answer.value = json.dumps([
-        [*(float(each.random()) for each in (generator, np.random, legacy, drawn)), torch.SEED],
+        [*(float(each.random()) for each in (generator, np.random, legacy, drawn, random)), torch.SEED],
         lines.readline(), client.get("{url}").text,
         engine.pool is not pool, sqlalchemy.inspect(inside).get_table_names(),
     ])
@@ -90,3 +91,31 @@ def test_random_numbers_files_connections_and_pools(tmp_path: Path):
     finally:
         server.shutdown()
         server.server_close()
+
+
+SEEDED = """
+import json, random
+import ipywidgets as widgets, numpy as np
+random.seed(7)
+np.random.seed(7)
+own = [np.random.default_rng(7), np.random.RandomState(7), random.Random(7)]
+free = [np.random.default_rng(), random.Random()]
+first = random.random()
+ask, answer = widgets.Text(description="ask"), widgets.HTML(value="nothing")
+def asked(_):
+    answer.value = json.dumps([[float(each.random()) for each in some] for some in ([random, np.random, *own], free)])
+ask.observe(asked, "value")
+widgets.VBox([ask, answer])
+"""
+
+
+def test_who_seeds_shows_everybody_the_same_numbers(tmp_path: Path):
+    with staged(tmp_path, SEEDED) as stage:
+        assert stage.state()["mode"] == "fork", stage.state()
+        ask, answer = stage.widget(description="ask"), stage.widget(value="nothing")
+        with Visitor(stage) as ana, Visitor(stage) as ben:
+            of_ana, of_ben = (json.loads(who.set(ask, value="a")[answer]["value"]) for who in (ana, ben))
+    plain = random.Random(7)
+    assert of_ana[0] == of_ben[0]
+    assert of_ana[0][0] == [plain.random(), plain.random()][1]  # as if this visitor's process had run the notebook
+    assert [a for a, b in zip(of_ana[1], of_ben[1], strict=True) if a == b] == []

@@ -7,7 +7,6 @@ import ctypes
 import fcntl
 import gc
 import os
-import random
 import signal
 import socket
 import stat
@@ -15,6 +14,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from . import seeds
 
 _LIBC = ctypes.CDLL(None, use_errno=True)  # loaded before the fork
 _PR_SET_PDEATHSIG = 1
@@ -31,35 +32,15 @@ class Renewal:
     """Made before `gc.freeze`, which hides objects from those who look for them; used after the fork."""
 
     def __init__(self) -> None:
-        self._numpy = sys.modules.get("numpy")
-        drawing = [getattr(getattr(self._numpy, "random", None), name, None) for name in ("Generator", "RandomState")]
-        self._drawing = _alive(random.Random, *drawing)
+        self._seeds = seeds.Seeds(_alive(*seeds.kinds()))
         self._engines = engines()
 
     def renew(self, ours: Iterable[int]) -> None:
         """Everything that the module's first line promises."""
-        self._seeds()
+        self._seeds.renew()
         _descriptors(set(ours))
         for engine in self._engines:  # a pool's connections are forgotten, not closed: they are the original's
             engine.dispose(close=False)
-
-    def _seeds(self) -> None:
-        """Two visitors must not draw the same random numbers."""
-        random.seed()
-        if self._numpy is not None and hasattr(self._numpy, "random"):
-            self._numpy.random.seed()
-        if "torch" in sys.modules:
-            sys.modules["torch"].seed()
-        for found in self._drawing:
-            with contextlib.suppress(Exception):  # some generators of others take no seed
-                _seed(found)
-
-
-def _seed(found: Any) -> None:
-    if hasattr(found, "bit_generator"):
-        found.bit_generator.state = type(found.bit_generator)().state
-    else:
-        found.seed()
 
 
 def engines() -> list[Any]:

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import wire
+from . import seeds, wire
 from .comms import Switchboard
 from .execution import Run, Runner, described, first_per_visitor
 from .obstacles import of_process
@@ -157,6 +157,7 @@ def main() -> None:
     sys.path[:] = [str(Path(task["notebook"]).parent), *(p for p in sys.path if p not in ("", CODE))]
     os.chdir(Path(task["notebook"]).parent)
     sys.argv = [task["notebook"]]
+    seeds.watch()
     Zygote(link, task).run()
 
 
