@@ -1,18 +1,20 @@
 """Notebooks that nobody here wrote, published and opened in a real browser, with a screenshot of each.
 
 `python -m bench.strangers FOLDER [--image IMAGE] [--opens N] [NOTEBOOK ...]`: each notebook in FOLDER (with all that
-lies beside it) becomes a dashboard. Nothing of FOLDER is kept. Prints what came of each, pictures go to --pictures.
+lies beside it) becomes a dashboard. Nothing of FOLDER is kept. What came of each is printed and stands in
+bench/results/strangers.json, pictures go to --pictures.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import json
 import re
 import tempfile
 import zipfile
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -22,6 +24,7 @@ from bdap_hub.dashboards.bundles.bundle import read_bundle
 from bdap_hub.dashboards.releases.publish import Publisher, Wish
 from bdap_hub.errors import BdapError
 
+from .common import RESULTS, machine
 from .dashboards import gateway_of, settings_of
 
 SETTLED = """() => {
@@ -35,12 +38,21 @@ QUIET = 3
 
 @dataclass
 class Seen:
-    """What came of a notebook: of how many opens how many failed, and why; and what the page shows."""
+    """What came of a notebook: of how many opens how many failed, and why; what the page shows, and how it runs."""
 
+    notebook: str
+    image: str
     opens: int = 0
     failures: list[str] = field(default_factory=list)
     widgets: int = 0
     words: int = 0
+    mode: str = ""
+    why: str = ""
+
+    def __str__(self) -> str:
+        reasons = f" ({'; '.join(sorted(set(self.failures)))})" if self.failures else ""
+        shown = f"{self.widgets} widgets, {self.words} words; {self.mode} {self.why}".strip()
+        return f"{len(self.failures)} of {self.opens} opens failed{reasons}; {shown}"
 
 
 def main() -> None:
@@ -66,26 +78,37 @@ def main() -> None:
         )
         stack.callback(browser.close)
         for name in names:
-            print(f"{name}: {_told(publisher, browser, wanted, name)}", flush=True)
+            seen = _seen(publisher, browser, wanted, name)
+            print(f"{name}: {seen}", flush=True)
+            _record(seen)
 
 
-def _told(publisher: Publisher, browser: Browser, wanted: argparse.Namespace, name: str) -> str:
+def _record(seen: Seen) -> None:
+    """In the file, in place of what was found before."""
+    path = RESULTS / "strangers.json"
+    rows = {row["notebook"]: row for row in (json.loads(path.read_text()) if path.exists() else [])}
+    rows[seen.notebook] = {**asdict(seen), "failures": len(seen.failures), "reasons": sorted(set(seen.failures))}
+    rows[seen.notebook]["machine"] = machine()
+    path.write_text(json.dumps([rows[name] for name in sorted(rows)], indent=2, ensure_ascii=False) + "\n")
+
+
+def _seen(publisher: Publisher, browser: Browser, wanted: argparse.Namespace, name: str) -> Seen:
     slug = re.sub(r"[^a-z0-9]+", "-", Path(name).stem.lower()).strip("-")
-    slug = slug if slug[0].isalpha() else f"n-{slug}"
+    slug, seen = slug if slug[0].isalpha() else f"n-{slug}", Seen(name, wanted.image)
     try:
         bundle = read_bundle("folder.zip", _packed(wanted.folder), 50 * 2**20, name)
         publisher.publish(Wish("bench", slug, slug, "", "public"), bundle, "bench")
     except BdapError as error:
-        return f"not published: {error.message}. {error.remedy}"
-    url, seen = publisher.settings.dashboards.address("bench", slug), Seen()
+        seen.why = f"not published: {error.message}. {error.remedy}"
+        return seen
+    url = publisher.settings.dashboards.address("bench", slug)
     for number in range(wanted.opens):
         _open(browser, url, wanted.pictures / f"{slug}.png" if number == 0 else None, seen)
     made = publisher.records.get("bench", slug)
     release = publisher.records.release(made, made.version)
     publisher.take_down(made)
-    reasons = f" ({'; '.join(sorted(set(seen.failures)))})" if seen.failures else ""
-    shown = f"{seen.widgets} widgets, {seen.words} words; {release.mode} {release.why}".strip()
-    return f"{len(seen.failures)} of {seen.opens} opens failed{reasons}; {shown}"
+    seen.mode, seen.why = release.mode, release.why
+    return seen
 
 
 def _packed(folder: Path) -> bytes:

@@ -212,6 +212,12 @@ def test_a_snapshot_is_for_who_may_see_the_dashboard(platform: Platform, publish
         assert platform.open(HOST, headers=session_of(platform, "ben")).status_code == 403
         mine = platform.open(HOST, headers=session_of(platform, "ana"))
         assert "drawn before" in mine.text and mine.headers["cache-control"] == "private, no-cache"
+        own, everybodys = platform.open(HOST, path, headers=session_of(platform, "ana")), platform.open(OPEN, path)
+        assert own.status_code == 200 and own.headers["cache-control"] == "private, max-age=31536000, immutable"
+        assert everybodys.headers["cache-control"] == "public, max-age=31536000, immutable"
+        tag = {"If-None-Match": own.headers["etag"]}
+        again = platform.open(HOST, path, headers={**session_of(platform, "ana"), **tag})
+        assert again.status_code == 304 and again.headers["cache-control"].startswith("private")
     finally:
         platform.gateway.snapshots.drop(release)
 

@@ -94,3 +94,13 @@ class Answers:
             f"style-src 'self' 'unsafe-inline' {more}; img-src * data: blob:; connect-src 'self' data: blob: {calls}; "
             "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; frame-ancestors 'self'"
         )
+
+
+def confined(response: Response, live: Live) -> Response:
+    """Of what not everybody may see, only the visitor's own browser keeps anything."""
+    if live.open:
+        return response
+    said = [part.strip() for part in response.headers.get("Cache-Control", "").split(",")]
+    rest = [part for part in said if part and part not in ("public", "private") and not part.startswith("s-maxage")]
+    response.headers["Cache-Control"] = ", ".join(["private", *rest])
+    return response

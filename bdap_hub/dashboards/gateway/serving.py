@@ -39,7 +39,7 @@ from ..sharing.guests import SECRET_BYTES, SHARE_PATH, first_bytes, seconds_left
 from ..sharing.tickets import TICKET_PATH, digest, make_session, redeem_ticket, safe_path
 from ..snapshots.assets import Assets
 from ..snapshots.kept import STATIC, States
-from .answers import OWN_CSP, Answers
+from .answers import OWN_CSP, Answers, confined
 from .channels import Asked, Channels, Visit
 from .crowd import Crowd
 from .entrance import Caller, Entrance
@@ -123,7 +123,7 @@ class Gateway(Answers):
         response = await self._seen(request, live, caller, is_page)
         if is_page and not static and not caller.name and response.status_code < 400:
             self.crowd.sent(live.id, time.monotonic())
-        return self._framed(response, live)
+        return self._framed(confined(response, live), live)
 
     async def _seen(self, request: Request, live: Live, caller: Caller, is_page: bool) -> Response:
         """What somebody gets who may come in."""
