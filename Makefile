@@ -19,7 +19,7 @@ demo: ## the whole platform on this machine (ENGINE=process without Docker, BDAP
 
 test: ## everything: check, then all tests with Docker and a real browser (WORKERS=0: one folder after the other)
 	@$(BOOT) test $(MAKE) --no-print-directory _check
-	@exec $(BOOT) test python -m bdap_hub.demo.with_engine pytest -q -n $(WORKERS)
+	@exec $(BOOT) test python -m bdap_hub.demo.with_engine pytest -q -n $(WORKERS) --durations=30 --durations-min=5
 
 check: ## formatting, lint, types, import rules
 	@exec $(BOOT) check $(MAKE) --no-print-directory _check
