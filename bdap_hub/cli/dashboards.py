@@ -10,11 +10,15 @@ import click
 
 from .. import audit, database, entitlements, settings
 from ..errors import NotFound
+from .dashboards_git import git
 
 
 @click.group()
 def dashboards() -> None:
-    """Dashboards of projects: their secrets."""
+    """Dashboards of projects: their secrets, and where they are published from."""
+
+
+dashboards.add_command(git)
 
 
 @dashboards.group()

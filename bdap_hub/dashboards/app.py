@@ -6,6 +6,8 @@ Every answer about who may what comes from access; every refusal and every chang
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from fastapi import APIRouter, FastAPI, Request
@@ -32,6 +34,7 @@ from ..errors import BadRequest, BdapError, NotAllowed, NotFound, NotLoggedIn
 from ..settings import Settings
 from ..web import HubLogin, Principal, create_service, note
 from .records import Records
+from .releases.from_git import FromGit
 from .releases.means import Layers, without_packages
 from .releases.publish import Publisher
 from .releases.review import Reviews
@@ -52,10 +55,10 @@ def create_app(settings: Settings, layers: Layers = without_packages) -> FastAPI
 
     `layers` makes images with what manifests require: another room's work, given by whoever starts the service.
     """
-    from .bundles import housekeeping, uploads_api
+    from .bundles import uploads_api
     from .pages import author, gallery
     from .pages import dashboard as pages
-    from .releases import api, review_api
+    from .releases import api, git_api, review_api
     from .sharing import sharing_api
 
     app, login = create_service(settings, "dashboards", "Dashboards")
@@ -67,6 +70,9 @@ def create_app(settings: Settings, layers: Layers = without_packages) -> FastAPI
         uploads_api.router,
         review_api.router,
         review_api.forms,
+        git_api.router,
+        git_api.hooks,
+        git_api.forms,
         sharing_api.router,
         sharing_api.forms,
         author.router,
@@ -74,8 +80,18 @@ def create_app(settings: Settings, layers: Layers = without_packages) -> FastAPI
         pages.router,
     ):
         _include(app, router, login)
-    app.router.lifespan_context = housekeeping.tidied
+    app.router.lifespan_context = _alive
     return app
+
+
+@asynccontextmanager
+async def _alive(app: FastAPI) -> AsyncIterator[None]:
+    """What goes on beside the requests."""
+    from .bundles import housekeeping
+
+    doors: Doors = app.state.doors
+    async with housekeeping.tidied(app), doors.from_git.working():
+        yield
 
 
 def _include(app: FastAPI, router: APIRouter, login: HubLogin) -> None:
@@ -92,6 +108,7 @@ class Doors:
         self.usage, self.faults = Usage(records.sessions), Faults(records.sessions)
         self.following = 0
         self.reviews, self.sharing = Reviews(self), Sharing(records.sessions)
+        self.from_git = FromGit(self)
         self._runtime: Runtime | None = None
 
     def runtime(self) -> Runtime:
@@ -166,6 +183,7 @@ class Doors:
         await self.allow_change(request, principal, row, "dashboard.take-down")
         await run_in_threadpool(self.records.retire, row)  # first what counts, then what may fail
         await run_in_threadpool(self.sharing.withdraw_all, row)
+        await run_in_threadpool(self.from_git.sources.remove, row)
         await self.note(request, principal.person.name, "dashboard.take-down", row.name, True, "")
         await run_in_threadpool(self._end, row)
 

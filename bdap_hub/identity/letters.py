@@ -19,6 +19,10 @@ BROKEN = {
     "memory": "ended because it needed more memory than it may have; it is started again when somebody opens it",
     "cell": "was opened, and one of its cells failed",
 }
+NOT_PUBLISHED = {
+    "git-failed": "was pushed to, and the new version could not be published; what was live before still is",
+    "git-refused": "was pushed to, and nothing was published: who set this up may not publish it any more",
+}
 _DASHBOARD = re.compile(r"[a-z0-9-]{1,32}/[a-z0-9-]{1,40}")
 
 
@@ -106,18 +110,19 @@ class Letters:
         )
 
     def broken(self, person: Account, dashboard: object, reason: object) -> list[Letter]:
-        """To an author: a dashboard is broken. BadRequest for a name or reason that is none; no letter to who may not
-        log in. What it wrote is read on its page: a visitor may have chosen those words."""
+        """To an author: a dashboard is broken, or was not published. BadRequest for a name or reason that is none; no
+        letter to who may not log in. What it wrote is read on its page: a visitor may have chosen those words."""
         if not isinstance(dashboard, str) or not _DASHBOARD.fullmatch(dashboard):
             raise BadRequest(f"{dashboard!r:.80} is no dashboard's name", "write project/slug")
-        if not isinstance(reason, str) or reason not in BROKEN:
-            raise BadRequest(f"{reason!r:.80} is no reason", f"say one of {', '.join(BROKEN)}")
+        known = BROKEN | NOT_PUBLISHED
+        if not isinstance(reason, str) or reason not in known:
+            raise BadRequest(f"{reason!r:.80} is no reason", f"say one of {', '.join(known)}")
         if person.standing != "approved":
             return []
         return self._to(
             person,
-            f"Dashboard {dashboard} is broken",
-            f"Your dashboard {dashboard} {BROKEN[reason]}.",
+            f"Dashboard {dashboard} {'is broken' if reason in BROKEN else 'was not published'}",
+            f"Your dashboard {dashboard} {known[reason]}.",
             f"See the error and the log on its page:\n{self._url}/services/dashboards/d/{dashboard}",
             "You get at most one such letter an hour for a dashboard.",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -199,6 +200,15 @@ class DashboardsSettings(ServiceSettings):
     most_memory: Bytes = Field("4G", description="A manifest may ask for so much memory.")
     most_cpus: float = Field(4.0, gt=0, description="A manifest may ask for so many CPUs.")
     max_bundle_mb: int = 50
+    git_hosts: tuple[str, ...] = Field(
+        (),
+        description="Hosts (with a port where it is not 443), such as gitlab.example.org, from whose repositories the "
+        "service fetches dashboards over https; none: it asks no repository.",
+    )
+    git_ca: Path | None = Field(
+        None,
+        description="PEM file of the authorities that those hosts' certificates come from; by default the system's.",
+    )
     script_origins: tuple[str, ...] = Field(
         (), description="Other origins dashboards may load scripts and styles from; none: their own only."
     )
@@ -233,6 +243,16 @@ class DashboardsSettings(ServiceSettings):
     anonymous_opens: int = Field(
         120, ge=1, description="Dashboards opened in a minute without an account from one address; others wait."
     )
+
+    @field_validator("git_hosts")
+    @classmethod
+    def _plain_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not re.fullmatch(r"[a-z0-9.-]+(:[0-9]{1,5})?", host):
+                raise ValueError(
+                    f"{host!r:.80} is no host: write gitlab.example.org, in small letters, without https://"
+                )
+        return hosts
 
     def alias_address(self, alias: str) -> str:
         """Where a short name of a dashboard is asked for."""

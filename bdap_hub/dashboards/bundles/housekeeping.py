@@ -1,4 +1,5 @@
-"""What killed or forgotten publications leave behind goes after a day: uploads, half-written bundles, unused ones."""
+"""What killed or forgotten publications leave behind goes after a day: uploads, fetched
+repositories, half-written bundles, unused ones."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from ...settings import Settings
 from ..records import Records
 from .bundle import STAGING
+from .remote import STAGING as FETCHED
 from .uploads import DAY
 from .uploads_api import uploads_of
 
@@ -29,7 +31,8 @@ def tidy(settings: Settings, records: Records) -> list[str]:
     root = settings.var / "dashboards" / "bundles"
     old = [path for path in root.glob("*") if _untouched(path)]
     gone = [path for path in old if path.name.startswith(STAGING) or path.name not in records.bundles()]
-    for path in gone:
+    fetched = [path for path in (settings.var / "dashboards" / FETCHED).glob("*") if _untouched(path)]
+    for path in (*gone, *fetched):
         shutil.rmtree(path, ignore_errors=True)
     return [path.name for path in gone]
 

@@ -14,13 +14,13 @@ from ...telemetry import redact
 from ..releases.progress import Tell, silent
 
 SECONDS = 300
-_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,200}")
+REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,200}")
 
 
 @contextmanager
 def checked_out(url: str, ref: str, path: str = ".", tell: Tell = silent) -> Iterator[Path]:
     """The file or folder `path` of the repository, as it is at a branch, tag or commit; gone after the block."""
-    if not _REF.fullmatch(ref) or ".." in ref:
+    if not REF.fullmatch(ref) or ".." in ref:
         raise BadRequest(f"ref: {ref!r:.80} is no branch, tag or commit", "name one, such as main or v1.2")
     if url.startswith("-") or "::" in url or not url:
         raise BadRequest(f"git: {redact(url)!r:.200} is no address of a repository", "write it as git clone takes it")

@@ -12,6 +12,7 @@ from ...access import Decision, Person, PreviewRelease, ViewDashboard, decide
 from ...errors import NotAllowed, NotFound, NotLoggedIn
 from ...web import Principal, page
 from ..records import Live
+from ..releases import git_api
 from ..sharing import sharing_api
 from ..sharing.tickets import TICKET_PATH, Visitor, make_ticket, parse_target
 from ..tables import Dashboard
@@ -42,6 +43,7 @@ async def dashboard(request: Request, project: str, slug: str, days: int = 30, v
         versions=_versions(request, row, person),
         changes=changes,
         sharing=await run_in_threadpool(sharing_api.view, request, row) if changes else None,
+        git=await run_in_threadpool(git_api.view, request, row, person),
         public_asks=row.visibility != "public" and doors.change(person, row, "public").step_up,
         own=await run_in_threadpool(author.view, request, entry, days, version)
         if author.is_author(doors, person, row)
