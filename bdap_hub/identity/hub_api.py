@@ -3,13 +3,16 @@ to write to a person, whose address only the hub knows."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from jupyterhub import orm
 from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.scopes import needs_scope
 from tornado import web
 
+from ..access import WIDTH, ReviewRelease
 from ..errors import BadRequest, Unavailable
-from . import mail, people, sessions
+from . import mail, members, people, sessions
 from .id_token import LoginRefused
 from .letters import Letters
 
@@ -56,20 +59,34 @@ class AccessTokenAPIHandler(APIHandler):
 
 
 class LetterAPIHandler(APIHandler):
-    """POST {"person", "dashboard", "reason"}: tell a person that a dashboard of theirs is broken."""
+    """POST {"person", "dashboard", "reason"}: tell a person that a dashboard of theirs is broken or was not published;
+    or {"dashboard", "reason": "review", "visibility", "publisher"}: tell those who may approve its new version."""
 
     async def post(self) -> None:
         """{"letters"}: how many are on their way; none to who has no address, or may not log in."""
         if not isinstance(self.current_user, orm.Service) or self.current_user.name not in WRITE_LETTERS:
             raise web.HTTPError(403, "only services that write to people may ask for letters")
         said = self.get_json_body() or {}
+        try:
+            letters = self._of_review(said) if said.get("reason") == "review" else self._of_author(said)
+        except BadRequest as error:
+            raise web.HTTPError(400, error.message) from None
+        mail.in_background(self.authenticator.settings, self.authenticator.store, letters)
+        self.write({"letters": len(letters)})
+
+    def _of_author(self, said: dict[str, Any]) -> list[mail.Letter]:
         settings, store = self.authenticator.settings, self.authenticator.store
         account = people.find(store, str(said.get("person", "")))
         if account is None:
             raise web.HTTPError(404, "there is no such account")
-        try:
-            letters = Letters(settings, store).broken(account, said.get("dashboard"), said.get("reason"))
-        except BadRequest as error:
-            raise web.HTTPError(400, error.message) from None
-        mail.in_background(settings, store, letters)
-        self.write({"letters": len(letters)})
+        return Letters(settings, store).broken(account, said.get("dashboard"), said.get("reason"))
+
+    def _of_review(self, said: dict[str, Any]) -> list[mail.Letter]:
+        settings, store = self.authenticator.settings, self.authenticator.store
+        dashboard, visibility, publisher = (str(said.get(one, "")) for one in ("dashboard", "visibility", "publisher"))
+        if visibility not in WIDTH or people.find(store, publisher) is None:
+            raise BadRequest(f"{visibility!r:.40} by {publisher!r:.80} is nothing to review")
+        version = ReviewRelease(dashboard.partition("/")[0], visibility, publisher)  # type: ignore[arg-type]
+        letters = Letters(settings, store)
+        told = [letters.waits(one, dashboard, publisher) for one in members.reviewers(settings, store, version)]
+        return [letter for one in told for letter in one]

@@ -112,8 +112,7 @@ class Letters:
     def broken(self, person: Account, dashboard: object, reason: object) -> list[Letter]:
         """To an author: a dashboard is broken, or was not published. BadRequest for a name or reason that is none; no
         letter to who may not log in. What it wrote is read on its page: a visitor may have chosen those words."""
-        if not isinstance(dashboard, str) or not _DASHBOARD.fullmatch(dashboard):
-            raise BadRequest(f"{dashboard!r:.80} is no dashboard's name", "write project/slug")
+        name = _name(dashboard)
         known = BROKEN | NOT_PUBLISHED
         if not isinstance(reason, str) or reason not in known:
             raise BadRequest(f"{reason!r:.80} is no reason", f"say one of {', '.join(known)}")
@@ -121,9 +120,21 @@ class Letters:
             return []
         return self._to(
             person,
-            f"Dashboard {dashboard} {'is broken' if reason in BROKEN else 'was not published'}",
-            f"Your dashboard {dashboard} {known[reason]}.",
-            f"See the error and the log on its page:\n{self._url}/services/dashboards/d/{dashboard}",
+            f"Dashboard {name} {'is broken' if reason in BROKEN else 'was not published'}",
+            f"Your dashboard {name} {known[reason]}.",
+            f"See the error and the log on its page:\n{self._url}/services/dashboards/d/{name}",
+            "You get at most one such letter an hour for a dashboard.",
+        )
+
+    def waits(self, reviewer: Account, dashboard: object, publisher: str) -> list[Letter]:
+        """To somebody who may approve it: a version of a dashboard waits."""
+        name = _name(dashboard)
+        return self._to(
+            reviewer,
+            f"Dashboard {name} waits for a review",
+            f"The account {publisher} has submitted a new version of the dashboard {name}. It waits for an approval, "
+            "which you can give.",
+            f"Look at it, and approve or reject it:\n{self._url}/services/dashboards/d/{name}#versions",
             "You get at most one such letter an hour for a dashboard.",
         )
 
@@ -140,3 +151,9 @@ class Letters:
         greeting, end = f"Dear {person.display_name or person.name},", f"{self._platform}\n{self._url}"
         text = "\n\n".join([greeting, *paragraphs, f"-- \n{end}"]) + "\n"
         return [Letter(person.name, person.email, f"{self._platform}: {subject}", text)]
+
+
+def _name(dashboard: object) -> str:
+    if not isinstance(dashboard, str) or not _DASHBOARD.fullmatch(dashboard):
+        raise BadRequest(f"{dashboard!r:.80} is no dashboard's name", "write project/slug")
+    return dashboard

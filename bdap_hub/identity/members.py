@@ -10,7 +10,7 @@ from typing import Literal
 from sqlalchemy import update
 
 from .. import entitlements
-from ..access import Role, over, role_in
+from ..access import Person, ReviewRelease, Role, decide, over, role_in
 from ..settings import ProjectSettings, Settings
 from . import people
 from .people import Store
@@ -85,3 +85,13 @@ def approvers(settings: Settings, store: Store, name: str) -> Iterator[Account]:
             continue
         if people.is_admin(policy, groups) or (project and role_in(project, groups) == "lead"):
             yield account
+
+
+def reviewers(settings: Settings, store: Store, version: ReviewRelease) -> list[Account]:
+    """Those who may approve that version of a dashboard. Only who may log in themselves."""
+    policy = entitlements.policy(settings, store)
+    return [
+        account
+        for account, groups, _ in people.everybody_now(settings, store)
+        if decide(policy, Person(account.name, groups), version).entitled and not people.refusal(settings, account)
+    ]

@@ -7,12 +7,16 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email import message_from_bytes, policy
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
 import httpx
 import pytest
 
+from bdap_hub.database import connect
+from bdap_hub.identity.tables import Account
 from bdap_hub.settings.projects import ApprovalSettings, ProjectDashboardsSettings
 
 from .conftest import API, Platform, notebook
@@ -54,6 +58,43 @@ def act(platform: Platform, person: str, slug: str, step: str, **said: Any) -> h
 
 def text(number: int) -> bytes:
     return notebook("1", text=f"version number {number}")
+
+
+@pytest.fixture
+def rhea(platform: Platform) -> Iterator[str]:
+    """An administrator with an address, as the hub knows her."""
+    store = connect(platform.settings.database)
+    words = {"issuer": "the test hub", "standing": "approved", "groups": ["bdap-admins"]}
+    with store.begin() as session:
+        session.merge(Account(name="rhea", subject="sub-rhea", email="rhea@example.eu", **words))
+    yield "rhea"
+    with store.begin() as session:
+        session.delete(session.get_one(Account, "rhea"))
+
+
+def test_those_who_may_approve_get_a_letter(platform: Platform, led: None, rhea: str):
+    platform.hub.browser("ana")  # the hub writes of people whom it knows
+    folder = platform.hub.settings.var / "mail"
+    for number in (1, 2):  # one letter an hour
+        assert platform.publish("ana", "told", text(number), visibility="public").json()["status"] == "submitted"
+    deadline = time.monotonic() + 20
+    while not (found := _letters(folder, "agriculture/told")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [one["Subject"].partition(": ")[2] for one in found] == ["Dashboard agriculture/told waits for a review"]
+    assert "The account ana has submitted" in found[0].get_content()
+    assert platform.publish("ana", "untold", text(1)).json()["status"] == "live"
+    assert _letters(folder, "agriculture/untold") == [] and len(_letters(folder, "agriculture/told")) == 1
+    url, body = f"{platform.hub.url}/hub/api/bdap/letters", {"dashboard": "agriculture/told", "reason": "review"}
+    token = {"Authorization": f"token {platform.settings.secret('service-dashboards')}"}
+    assert httpx.post(url, json=body, headers=token).status_code == 400
+    said = {**body, "visibility": "public", "publisher": "ana"}
+    assert httpx.post(url, json=said, headers=platform.hub.bearer("ana")).status_code == 403
+    assert httpx.post(url, json=said, headers=token).json()["letters"] >= 1
+
+
+def _letters(folder: Path, dashboard: str) -> list[Any]:
+    found = [message_from_bytes(one.read_bytes(), policy=policy.default) for one in sorted(folder.glob("*.eml"))]
+    return [one for one in found if one["To"] == "rhea@example.eu" and f"Dashboard {dashboard} " in one["Subject"]]
 
 
 def test_the_public_sees_what_a_lead_has_approved(platform: Platform, led: None):

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from bdap_hub import audit, database, identity
-from bdap_hub.errors import BadSettings
+from bdap_hub.errors import BadRequest, BadSettings
 from bdap_hub.identity import mail
 from bdap_hub.identity.letters import Letters
 from bdap_hub.identity.mail import Letter
@@ -217,6 +217,10 @@ def test_the_letter_of_a_broken_dashboard_goes_through_a_server(settings: Settin
         "needed more memory" in letter.get_content()
         and "/services/dashboards/d/agriculture/crops" in letter.get_content()
     )
+    (refused,) = Letters(tree, store).broken(author, "agriculture/crops", "git-refused")
+    assert refused.subject.endswith("agriculture/crops was not published") and "may not publish it" in refused.text
+    with pytest.raises(BadRequest, match="is no reason"):
+        Letters(tree, store).broken(author, "agriculture/crops", "git")
 
 
 def test_a_server_that_is_away_fails_nothing(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:

@@ -60,6 +60,7 @@ async def publish(request: Request) -> Response:
         made = await run_in_threadpool(doors.records.find, wish.project, wish.slug)
         reason = f"version {release.version}, {release.visibility}, {release.status}"
         await doors.note(request, who.name, "dashboard.publish", made.name, True, reason)
+        await doors.reviews.tell(made, release)
         told = {**_model(request, made, who), **review_model(request, made, release)}
         return dict(jsonable_encoder(told))
 

@@ -92,7 +92,7 @@ class FromGit:
         self, source: GitSource, row: Dashboard, error: BdapError, state: State, address: str = ""
     ) -> None:
         """Say it on its page, in the audit log and to its owner."""
-        await run_in_threadpool(self.sources.note, row.id, state, f"{error.message}. {error.remedy}")
+        await run_in_threadpool(self.sources.note, row.id, state, f"{error.message}\n{error.remedy}")
         await self._note(source, row, False, error.message, address)
         if await run_in_threadpool(self.sources.write, row.id):
             said = {"person": row.owner, "dashboard": row.name, "reason": f"git-{state}"}
@@ -131,6 +131,7 @@ class FromGit:
         try:
             await self.allow(source, row)
             told = await self._patiently(source, row)
+            await self._tell_reviewers(row)
         except NotAllowed as error:
             await self.refused(source, row, error, "refused")
         except BdapError as error:
@@ -141,6 +142,10 @@ class FromGit:
             await self.refused(source, row, unknown, "failed")
         else:
             await self._note(source, row, True, told)
+
+    async def _tell_reviewers(self, row: Dashboard) -> None:
+        for release in (await run_in_threadpool(self.doors.records.releases, row))[:1]:
+            await self.doors.reviews.tell(row, release)
 
     async def _patiently(self, source: GitSource, row: Dashboard) -> str:
         """Somebody may publish the same dashboard by hand just now."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ FROM = {
     "promote": ("draft", "submitted", "approved", "retired"),
 }
 MAX_COMMENT = 2000
+HOUR = 3600.0
 
 
 def settle(records: Records, policy: Policy, dashboard: Dashboard, release: Release) -> None:
@@ -74,6 +76,16 @@ class Reviews:
 
     def __init__(self, doors: Doors) -> None:
         self.doors, self.records = doors, doors.records
+        self._told: dict[int, float] = {}
+
+    async def tell(self, dashboard: Dashboard, release: Release) -> None:
+        """Write to those who may approve the version, if it waits for that: at most once an hour for a dashboard."""
+        if release.status != "submitted" or self._told.get(dashboard.id, 0.0) > time.monotonic() - HOUR:
+            return
+        beyond = await run_in_threadpool(self.records.beyond, dashboard)
+        seen = {"visibility": wider(release.visibility, beyond), "publisher": release.publisher}
+        if await self.doors.login.ask_hub("/bdap/letters", {"dashboard": dashboard.name, "reason": "review", **seen}):
+            self._told[dashboard.id] = time.monotonic()
 
     async def act(
         self, request: Request, verb: str, name: str, version: int, comment: str = "", live: bool = True
@@ -143,6 +155,8 @@ class Reviews:
 
     async def _submit(self, act: Act) -> str:
         await run_in_threadpool(settle, self.records, self.doors.policy, act.dashboard, act.release)
+        release = await run_in_threadpool(self.records.release, act.dashboard, act.release.version)
+        await self.tell(act.dashboard, release)
         return f", for {act.release.visibility}"
 
     async def _approve(self, act: Act) -> str:
