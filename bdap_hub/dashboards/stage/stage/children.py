@@ -17,6 +17,7 @@ from . import wire
 KEEP_SECONDS = 60.0
 LIFE_SECONDS = 12 * 3600.0
 BACKLOG_BYTES = 4 * 2**20
+MOST_UNREAD = 16 * 2**20  # bytes that wait for a busy process; then its visitor waits
 Frame = str | bytes  # a message as a browser's websocket gets it
 Listener = Callable[[int, Frame], None]
 
@@ -45,6 +46,7 @@ class Child:
         unpacker = wire.Unpacker()
         try:
             reader, self._writer = await asyncio.open_connection(sock=link)
+            self._writer.transport.set_write_buffer_limits(MOST_UNREAD)
             for data in self._waiting:
                 self._writer.write(data)
             self._waiting.clear()
@@ -71,13 +73,15 @@ class Child:
         for listener in list(self.listeners):
             listener(self._count, frame)
 
-    def say(self, message: wire.Message) -> None:
-        """To the process."""
+    async def say(self, message: wire.Message) -> None:
+        """To the process; returns when there is room for more."""
         data = wire.pack(message)
         if self._writer is None:
             self._waiting.append(data)
-        else:
+            return
+        with contextlib.suppress(OSError):  # it has ended, which is told elsewhere
             self._writer.write(data)
+            await self._writer.drain()
 
     def missed(self, found: list[Frame], after: int) -> bool:
         """Add what it said after that number. False when some of that is not kept any more."""

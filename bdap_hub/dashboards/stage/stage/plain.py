@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .stage import Stage
 
 START_SECONDS = 60.0
+MOST_UNSENT = 32 * 2**20
+"""Bytes that wait for a visitor who reads slowly: one of them must not fill the memory of all."""
 _PASSED_ON = ("Content-Type", "Cache-Control", "Etag", "Last-Modified", "Location", "Vary")
 _SENT = ("Accept", "Accept-Language", "User-Agent", "If-None-Match", "Host")
 
@@ -133,6 +135,7 @@ class ProxiedSocket(tornado.websocket.WebSocketHandler):
     stage: Stage
     uuid: str
     _far: tornado.websocket.WebSocketClientConnection | None = None
+    _unsent = 0
 
     def initialize(self, stage: Stage) -> None:
         """Called by tornado."""
@@ -177,8 +180,22 @@ class ProxiedSocket(tornado.websocket.WebSocketHandler):
         if frame is None:
             self.close()
             return
+        self.pass_on(frame)
+
+    def pass_on(self, frame: str | bytes) -> None:
+        """To the visitor. Who does not read is disconnected: the page comes back and takes the state as it is then."""
+        if self._unsent > MOST_UNSENT and self.ws_connection is not None:
+            self.ws_connection.stream.close()  # a word of farewell would wait behind all the rest
+            return
         with contextlib.suppress(tornado.websocket.WebSocketClosedError):
-            self.write_message(frame, binary=isinstance(frame, bytes))
+            written = asyncio.ensure_future(self.write_message(frame, binary=isinstance(frame, bytes)))
+            self._unsent += len(frame)
+            written.add_done_callback(lambda done: self._sent(done, len(frame)))
+
+    def _sent(self, done: asyncio.Future[None], size: int) -> None:
+        self._unsent -= size
+        if not done.cancelled():
+            done.exception()  # a connection that is lost meanwhile is no news
 
 
 def _free_port() -> int:

@@ -7,7 +7,6 @@ import re
 from typing import Any
 
 import tornado.web
-import tornado.websocket
 
 from . import identity, snapshot, wire
 from .children import Child, Frame, Full
@@ -155,7 +154,7 @@ class Channels(ProxiedSocket):
             self.child = child
         self._send(wire.message("iopub_welcome", {"subscription": "", "stage": hello}))
         for frame in missed:
-            self._write(frame)
+            self.pass_on(frame)
 
     async def on_message(self, frame: str | bytes) -> None:
         """A visitor's frame. What cannot be read is not answered."""
@@ -176,7 +175,7 @@ class Channels(ProxiedSocket):
         except (RuntimeError, OSError, TimeoutError):
             self._end()
         else:
-            child.say(message)
+            await child.say(message)
 
     def on_close(self) -> None:
         """The process waits for the visitor to come back."""
@@ -209,20 +208,14 @@ class Channels(ProxiedSocket):
         if number < 0:
             self._end()
             return
-        self._write(frame)
+        self.pass_on(frame)
 
     def _end(self) -> None:
         self._send(wire.message("shutdown_reply", {"restart": False, "stage": {"ended": True}}))
         self.close(1001)
 
     def _send(self, message: wire.Message) -> None:
-        self._write(wire.to_browser(message))
-
-    def _write(self, frame: Frame) -> None:
-        try:
-            self.write_message(frame, binary=isinstance(frame, bytes))
-        except tornado.websocket.WebSocketClosedError:
-            pass
+        self.pass_on(wire.to_browser(message))
 
 
 def _visitor(handler: Page | Channels) -> dict[str, Any] | None:
