@@ -24,7 +24,7 @@ from ..errors import BadRequest
     type=click.Choice(["project", "people", "public"]),
     help="Who may open it; by default who may now, of a new one the project's members.",
 )
-@click.option("--entry", default="", help="The notebook to show, where there are several.")
+@click.option("--entry", default="", help="The notebook, page or app to show, where there are several.")
 @click.option(
     "--manifest",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -35,7 +35,9 @@ from ..errors import BadRequest
 @click.option("--draft", is_flag=True, help="Only its preview: submit it on its page.")
 @click.option("--hub", default="", help="Address of the platform; by default BDAP_HUB_URL, or that of its settings.")
 def publish(path: Path, manifest: Path | None, hub: str, repository: str, ref: str, draft: bool, **fields: str) -> None:
-    """Publish a notebook (.ipynb, .zip or a folder) as a dashboard. Needs BDAP_TOKEN or a notebook server's token.
+    """Publish a notebook, a page or an app (a file, .zip or a folder) as a dashboard.
+
+    Needs BDAP_TOKEN or a notebook server's token.
 
     A folder's bdap-dashboard.yaml says what it is called, who sees it and what it needs (`docs/reference`). Where it
     asks for more people than the project's, say --visibility yourself, or yes when asked. An upload that broke off goes

@@ -32,7 +32,7 @@ from ..database import Base, add_column, step
 Kind = Literal["voila", "static", "solara", "panel"]
 """What runs a release."""
 
-Mode = Literal["", "static", "fork", "fork-after-imports", "plain"]
+Mode = Literal["", "static", "fork", "fork-after-imports", "plain", "app"]
 """How visitors get a release's state; '': not known yet."""
 
 

@@ -50,6 +50,9 @@ def test_from_a_notebook(bdap: Any, platform: Platform, folder: Path, monkeypatc
     live = platform.gateway.records.live("agriculture", "wheat-2025")
     assert live.manifest["resources"] == {"memory": "512M"}
     assert bdap.publish(folder, slug="draft-of-wheat", draft=True).status == "draft"
+    (folder / "index.html").write_text("<h1>Wheat</h1>")
+    assert bdap.publish(folder, slug="page-of-wheat", kind="static").status == "live"
+    assert platform.gateway.records.get("agriculture", "page-of-wheat").kind == "static"
 
 
 def test_what_is_refused_is_said(bdap: Any, folder: Path, monkeypatch: pytest.MonkeyPatch):

@@ -9,6 +9,8 @@ from ...errors import BadRequest
 from .manifest import Manifest
 
 NOTEBOOK, STATIC = "voila", "static"
+APPS = {"panel": ("panel",), "solara": ("solara", "solara-assets")}
+"""Kinds that are a web application of their own, and the packages that run it."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Kind:
 KINDS = {
     NOTEBOOK: Kind("notebook", (".ipynb",), ("index.ipynb",)),
     STATIC: Kind("page", (".html", ".htm"), ("index.html", "index.htm")),
+    **{app: Kind("app", (".py", ".ipynb"), ("index.py", "app.py", "index.ipynb", "app.ipynb")) for app in APPS},
 }
 ALONE = frozenset(ending for kind in KINDS.values() for ending in kind.endings)
 """Endings of files that may come without a folder."""

@@ -106,10 +106,12 @@ class Manifest(_Fields):
         "more people than the project's, whoever publishes says so themselves, too.",
     )
     entry: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
-        None, description="The notebook or page to show, by its path in the folder, where there are several."
+        None, description="The notebook, page or app to show, by its path in the folder, where there are several."
     )
-    kind: Literal["voila", "static"] | None = Field(
-        None, description="What it is: `voila`, a notebook, or `static`, a page of files for which nothing runs."
+    kind: Literal["voila", "static", "panel", "solara"] | None = Field(
+        None,
+        description="What it is: `voila`, a notebook; `static`, a page of files for which nothing runs; `panel` or "
+        "`solara`, an app (.py or .ipynb) of that package, which `requirements` or the image brings.",
     )
     image: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*([-.][a-z0-9]+)*$", max_length=65)] | None = Field(
         None, description="The name of one of the images that the platform offers to the project's dashboards."

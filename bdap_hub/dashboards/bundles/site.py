@@ -93,6 +93,15 @@ def open_once(bundle: Path, entry: str, origins: tuple[str, ...]) -> None:
             )
 
 
+def loaded(page: str) -> list[str]:
+    """Paths of the scripts and style sheets that a page at / asks of its own address."""
+    reader = _Asked()
+    reader.feed(page)
+    targets = [urlsplit(urljoin("http://page/", asked)) for asked in reader.found]
+    ours = [target for target in targets if target.netloc == "page" and target.scheme == "http"]
+    return [f"{target.path}?{target.query}" if target.query else target.path for target in ours]
+
+
 def _asked(bundle: Path, entry: str) -> list[str]:
     file = find(bundle, entry, "/")
     try:

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import websockets
@@ -24,10 +25,12 @@ from ...settings import Settings
 from ..running.told import visitor_headers, visitor_key
 from .frames import V1
 from .limits import KEPT_COPY_SECONDS, KEPT_SECONDS, Bucket, Seats
-from .sieve import Sieve
+from .sieve import Sieve, Unsifted
 from .widgets import Declared
 
 log = logging.getLogger("bdap.gateway")
+Filter = Sieve | Unsifted
+MOST_SAID = 64 * 2**20  # a message of an app
 MOST_KERNELS = 5000  # whose declarations are remembered
 
 
@@ -39,6 +42,7 @@ class Visit:
     kernel: str
     address: str
     person: str
+    app: bool = False  # no kernel's, but of an app that speaks a language of its own
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,8 @@ class Channels:
             self.seats.left(visit.release, visit.kernel, time.monotonic(), self._kept(visit, shared))
 
     def _kept(self, visit: Visit, shared: bool) -> float:
+        if visit.app:
+            return 0.0  # the app ends what belonged to the socket
         if not shared:
             return KEPT_SECONDS
         return KEPT_COPY_SECONDS if self.declared(visit, {}).spoken_to else 0.0
@@ -100,9 +106,9 @@ class Channels:
     async def join(self, socket: WebSocket, address: str, visit: Visit, asked: Asked) -> None:
         """Until either end closes, the visitor's right ends, or the time of a connection is over."""
         query = socket.url.query
-        url = f"ws://{address}{socket.scope['path']}" + (f"?{query}" if query else "")
+        url = f"ws://{address}{quote(socket.scope['path'])}" + (f"?{query}" if query else "")
         wanted = [Subprotocol(name) for name in socket.scope.get("subprotocols", [])] or None
-        options = {"max_size": None, "compression": None, "proxy": None, "open_timeout": 20}
+        options = {"max_size": MOST_SAID if visit.app else None, "compression": None, "proxy": None, "open_timeout": 20}
         headers = visitor_headers(visitor_key(self._secret, visit.release), visit.person, time.time())
         try:
             async with connect(url, subprotocols=wanted, additional_headers=headers, **options) as kernel:  # type: ignore[arg-type]
@@ -116,7 +122,10 @@ class Channels:
                 await socket.close(1001)
 
     async def _talk(self, socket: WebSocket, kernel: ClientConnection, visit: Visit, asked: Asked) -> None:
-        sieve = Sieve(self.declared(visit, asked.states), kernel.subprotocol == V1, int(self.limits.message_mb * 2**20))
+        most = int(self.limits.message_mb * 2**20)
+        sieve: Filter = Unsifted(most)
+        if not visit.app:
+            sieve = Sieve(self.declared(visit, asked.states), kernel.subprotocol == V1, most)
         jobs = [
             asyncio.create_task(self._to_kernel(socket, kernel, sieve, asked)),
             asyncio.create_task(_to_visitor(socket, kernel, sieve)),
@@ -130,7 +139,7 @@ class Channels:
                 job.cancel()
             await asyncio.gather(*jobs, return_exceptions=True)
 
-    async def _to_kernel(self, socket: WebSocket, kernel: ClientConnection, sieve: Sieve, asked: Asked) -> None:
+    async def _to_kernel(self, socket: WebSocket, kernel: ClientConnection, sieve: Filter, asked: Asked) -> None:
         now = time.monotonic()
         messages = Bucket(self.limits.messages_per_second, now)
         uploads = Bucket(self.limits.upload_mb_per_second * 2**20, now)
@@ -147,7 +156,7 @@ class Channels:
                 await asyncio.sleep(max(messages.take(1, now), uploads.take(len(frame), now)))
 
 
-async def _to_visitor(socket: WebSocket, kernel: ClientConnection, sieve: Sieve) -> None:
+async def _to_visitor(socket: WebSocket, kernel: ClientConnection, sieve: Filter) -> None:
     async for frame in kernel:
         passed = sieve.to_visitor(frame)
         if isinstance(passed, str):

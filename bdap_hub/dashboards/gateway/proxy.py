@@ -39,14 +39,22 @@ def allowed_path(path: str) -> bool:
     return plain and bool(_PATHS.fullmatch(path))
 
 
+def app_path(path: str) -> bool:
+    """A path that means one thing to everybody: whatever of it there is, an app of its own answers."""
+    plain = posixpath.normpath(path) == (path.rstrip("/") or "/") and "\\" not in path and path.isprintable()
+    return plain and path.startswith("/") and not path.startswith("//")
+
+
 def kernel_of(path: str) -> str:
     """The kernel whose websocket the path is, '' for every other path."""
     found = _CHANNELS.fullmatch(path)
     return found[1] if found else ""
 
 
-async def forward(client: httpx.AsyncClient, request: Request, address: str, more: dict[str, str]) -> Response:
-    """The release's answer, streamed as it comes; `more` headers of ours go along.
+async def forward(
+    client: httpx.AsyncClient, request: Request, address: str, more: dict[str, str], zipped: bool = False
+) -> Response:
+    """The release's answer, streamed as it comes; `more` headers of ours go along. `zipped`: it may compress it.
 
     httpx.HTTPError when the release does not answer.
     """
@@ -56,7 +64,8 @@ async def forward(client: httpx.AsyncClient, request: Request, address: str, mor
     outgoing = client.build_request(
         request.method, url, headers=[*headers, *more.items(), ("host", request.headers["host"])]
     )
-    outgoing.headers["accept-encoding"] = "identity"
+    takes = zipped and "gzip" in request.headers.get("accept-encoding", "")
+    outgoing.headers["accept-encoding"] = "gzip" if takes else "identity"
     answer = await client.send(outgoing, stream=True)
     response = StreamingResponse(_body(answer), answer.status_code, background=BackgroundTask(answer.aclose))
     for name, value in answer.headers.items():

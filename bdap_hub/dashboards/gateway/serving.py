@@ -30,8 +30,8 @@ from ...database import connect
 from ...errors import BdapError, Busy, NotAllowed, NotFound, Unavailable
 from ...settings import Settings
 from ...web import HubLogin
+from ..bundles.kinds import APPS
 from ..bundles.kinds import STATIC as STATIC_PAGE
-from ..bundles.site import is_page as is_page_of_files
 from ..records import Live, Records
 from ..running.keeper import Keeper
 from ..running.told import visitor_headers, visitor_key
@@ -44,7 +44,8 @@ from .channels import Asked, Channels, Visit
 from .crowd import Crowd
 from .entrance import Caller, Entrance
 from .files import page_file
-from .proxy import allowed_path, fetch, forward, kernel_of
+from .paths import answered, opens_page, socket_at
+from .proxy import fetch, forward
 
 log = logging.getLogger("bdap.gateway")
 MOST_KERNELS = 20_000  # whose releases are remembered
@@ -110,18 +111,17 @@ class Gateway(Answers):
         if self.entrance.host(request) == self.origin.hostname:
             return RedirectResponse(self._gallery(), 302)
         live = await self.entrance.live(request)
-        static = live.kind == STATIC_PAGE
-        if request.method not in ("GET", "HEAD") or not (static or allowed_path(request.scope["path"])):
+        if not answered(live.kind, request):
             raise NotFound("dashboards have no such page", "open the dashboard's own address")
         if "service-worker" in request.headers:  # it would stay in browsers, between visitors and this door
             raise NotAllowed("dashboards have no service workers", "leave it out")
-        is_page = is_page_of_files(request.scope["path"]) if static else request.scope["path"] == "/"
+        is_page = opens_page(live.kind, request)
         caller = await self.entrance.caller(request, live)
         if caller.person is None and not live.open and not caller.invited:
             return self._to_login(request, live) if is_page else self._plain(401, "log in first")
         await self.entrance.check(request, live, caller)
         response = await self._seen(request, live, caller, is_page)
-        if is_page and not static and not caller.name and response.status_code < 400:
+        if is_page and live.kind != STATIC_PAGE and not caller.name and response.status_code < 400:
             self.crowd.sent(live.id, time.monotonic())
         return self._framed(confined(response, live), live)
 
@@ -221,7 +221,7 @@ class Gateway(Answers):
         """A kernel's channels, for pages of the dashboard's own origin only."""
         try:
             live = await self.entrance.live(socket)
-            if live.kind == STATIC_PAGE or not (kernel := kernel_of(socket.scope["path"])):
+            if not (kernel := socket_at(live.kind, socket.scope["path"])):
                 raise NotFound("dashboards have no such page")
             address = self._address(live)
             if socket.headers.get("origin", "") + "/" != address:
@@ -238,7 +238,7 @@ class Gateway(Answers):
         except SQLAlchemyError:
             await socket.close(1013)  # the page tries again
             return
-        visit = Visit(live.release, kernel, web.client_address(socket), caller.name)
+        visit = Visit(live.release, kernel, web.client_address(socket), caller.name, live.kind in APPS)
         page = await run_in_threadpool(self.snapshots.page, live.release)
         try:
             with self._place(live, caller), self.channels.seat(visit, page is not None), self.keeper.watching(live):
@@ -270,7 +270,7 @@ class Gateway(Answers):
         return live
 
     def _remember(self, live: Live, kernel: str) -> None:
-        if live.preview:
+        if live.preview or live.kind in APPS:
             return
         self._kernels[live.id, kernel] = live
         self._kernels.move_to_end((live.id, kernel))
@@ -334,11 +334,12 @@ class Gateway(Answers):
             if is_page:  # with a kernel of its own
                 self.channels.seats.page(live.release, web.client_address(request), person, time.monotonic())
                 await run_in_threadpool(self.keeper.visited, live, self._who(request, live))
-            if Assets.wants(request):
+            app = live.kind in APPS
+            if Assets.wants(request) and not app:
                 response = await self._file(request, live, address)
             else:
                 told = visitor_headers(visitor_key(self.key, live.release), person, time.time())
-                response = await forward(self.client, request, address, told)
+                response = await forward(self.client, request, address, told, zipped=app)
         except httpx.HTTPError:
             self.keeper.lost(live)
             return await self._starting(live) if is_page else self._plain(503, "the dashboard is starting")

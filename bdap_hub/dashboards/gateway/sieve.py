@@ -44,6 +44,21 @@ class Sieve:
         return with_content(frame, self.v1, content)
 
 
+class Unsifted:
+    """Between a visitor and an app that speaks a language of its own: only its walls keep it in."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
+
+    def refusal(self, frame: str | bytes) -> str:
+        """Why the visitor may not say that; '' when it passes."""
+        return f"a message of {len(frame)} bytes is too large" if len(frame) > self.most_bytes else ""
+
+    def to_visitor(self, frame: str | bytes) -> str | bytes | None:
+        """The same."""
+        return frame
+
+
 def _matters(frame: bytes) -> bool:
     """Whether something is to be learned from it or taken out: most widgets' messages are large and plain."""
     return any(name in frame for name in _LEARNING)

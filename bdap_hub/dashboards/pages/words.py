@@ -21,6 +21,10 @@ MODES = {
         "From loaded packages",
         "The packages are loaded once; the cells run anew for each visitor.",
     ),
+    "app": (
+        "As a running app",
+        "One process serves all visitors; each page that is opened has a session of its own in it.",
+    ),
     "plain": (
         "By plain Voilà",
         "The whole notebook runs anew for each visitor, so the page takes as long as the notebook.",

@@ -13,7 +13,7 @@ from ...errors import BadRequest, Conflict, Unavailable
 from ...settings import Settings
 from ...web import HubLogin
 from ..bundles.bundle import Bundle, store_bundle
-from ..bundles.kinds import NOTEBOOK, STATIC, check_needs
+from ..bundles.kinds import APPS, NOTEBOOK, STATIC, check_needs
 from ..bundles.manifest import NAME, NOTHING, Manifest, check
 from ..bundles.site import open_once
 from ..records import Live, Records, check_slug, release_name, wider
@@ -152,7 +152,7 @@ class Publisher:
             try_out(self.runtime, launch, tell)
             made = _release(wish, version, bundle, person, manifest, image)
             made.mode, made.why = how(self.runtime, launch)
-            made.thumbnail = self._portray(name, tell)
+            made.thumbnail = self._portray(launch, tell)
             return self._recorded(before or _dashboard(wish, person), made, draft)
         except BaseException:
             self.runtime.stop(name)
@@ -194,10 +194,11 @@ class Publisher:
             kept.drop(name)
             self.runtime.stop(name)
 
-    def _portray(self, name: str, tell: Tell) -> str:
+    def _portray(self, launch: Launch, tell: Tell) -> str:
         tell("drawing its picture")
-        address = self.runtime.address(name)
-        return portray(self.settings, make_painter(self.settings), name, address) if address else ""
+        address, keep = self.runtime.address(launch.name), launch.kind not in APPS
+        painter = make_painter(self.settings)
+        return portray(self.settings, painter, launch.name, address, keep) if address else ""
 
     def _with_packages(self, launch: Launch, manifest: Manifest, tell: Tell) -> str:
         """The image with what the manifest requires beyond it; '' where it requires nothing."""
@@ -216,6 +217,7 @@ class Publisher:
             name=name,
             bundle=folder,
             entry=manifest.entry or "",
+            kind=manifest.kind or NOTEBOOK,
             uid=uid_of(dashboard),
             means=means(self.settings, policy, dashboard, manifest),
             environment={

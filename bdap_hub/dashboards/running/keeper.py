@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from ...errors import BdapError, NotAllowed, NotFound
 from ...settings import Settings
 from ...web import HubLogin
-from ..bundles.kinds import STATIC
+from ..bundles.kinds import APPS, STATIC
 from ..records import Live, Records
 from ..releases.publish import Publisher
 from ..snapshots.kept import snapshots_of
@@ -153,7 +153,8 @@ class Keeper:
                 if not live.preview:
                     await run_in_threadpool(self._did_not_start, live)
                 raise BdapError("the dashboard did not start")
-            await run_in_threadpool(self.snapshots.take, live.release, address)
+            if live.kind not in APPS:
+                await run_in_threadpool(self.snapshots.take, live.release, address)
             self._ready[live.release] = (0.0, address)
             self._failed.pop(live.release, None)
             if not live.preview:

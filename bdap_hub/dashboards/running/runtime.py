@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ...settings import DASHBOARDS_USE, Settings
+from ..bundles.kinds import NOTEBOOK
 from ..releases.means import Means
 
 PORT = 8866
@@ -29,6 +30,7 @@ class Launch:
     uid: int
     environment: dict[str, str] = field(default_factory=dict, repr=False)  # holds the release token
     means: Means | None = None  # None: the platform's image and limits, and nothing of the store
+    kind: str = NOTEBOOK
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,9 @@ from docker.types import LogConfig, Mount, Ulimit
 
 from ...errors import Unavailable
 from ...settings import DashboardsSettings, Settings, bridge_interface
+from ..bundles.kinds import APPS
 from ..releases.means import Means
+from .apps import ENVIRONMENT, app_command
 from .mounted import SECONDS, checked, inside
 from .runtime import (
     PORT,
@@ -63,9 +65,7 @@ def container_spec(settings: Settings, launch: Launch, host: str) -> dict[str, A
             "PYTHONPATH": OWN_PYTHON,
             **base_environment("/opt/bdap-voila"),
             **service_addresses(settings, host),
-            **(
-                stage_environment(f"{OWN_PYTHON}:/opt/bdap-stage", "/opt/bdap-widgets") if own.runtime == "fork" else {}
-            ),
+            **_environment(own, launch),
             **launch.environment,
         },
         "labels": {"bdap.hub": install, "bdap.kind": "dashboard", "bdap.release": launch.name},
@@ -96,8 +96,16 @@ def container_spec(settings: Settings, launch: Launch, host: str) -> dict[str, A
     }
 
 
+def _environment(own: DashboardsSettings, launch: Launch) -> dict[str, str]:
+    if launch.kind in APPS:
+        return ENVIRONMENT
+    return stage_environment(f"{OWN_PYTHON}:/opt/bdap-stage", "/opt/bdap-widgets") if own.runtime == "fork" else {}
+
+
 def _command(own: DashboardsSettings, launch: Launch) -> list[str]:
     notebook, anywhere = f"/dashboard/{launch.entry}", "0.0.0.0"  # noqa: S104  its bridge is closed
+    if launch.kind in APPS:
+        return app_command(launch.kind, notebook, anywhere, PORT)
     if own.runtime == "voila":
         return voila_command(notebook, "/dashboard", HOME, anywhere, PORT)
     voila = voila_command(notebook, "/dashboard", HOME, "127.0.0.1", "{port}")

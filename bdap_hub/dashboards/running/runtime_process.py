@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ...errors import Unavailable
 from ...settings import Settings
+from ..bundles.kinds import APPS
 from .runtime import (
     STAGE,
     TEMPLATES,
@@ -47,6 +48,10 @@ class ProcessRuntime:
         if launch.means and (launch.means.mounts or launch.means.image != self.settings.dashboards.image):
             raise Unavailable(
                 "image, data and secrets need containers", "leave them out, or set spawning.engine=docker"
+            )
+        if launch.kind in APPS:
+            raise Unavailable(
+                f"kind {launch.kind} needs containers", "publish a notebook or a static page, or use Docker"
             )
         with self._lock():
             if self.address(launch.name):

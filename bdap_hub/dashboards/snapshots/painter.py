@@ -68,14 +68,15 @@ def make_painter(settings: Settings) -> Painter | None:
     return ProcessPainter(browser) if browser else None
 
 
-def portray(settings: Settings, painter: Painter | None, release: str, address: str) -> str:
-    """Keep what a release that has just started looks like; the name of its picture, '' without one.
+def portray(settings: Settings, painter: Painter | None, release: str, address: str, keep: bool = True) -> str:
+    """Keep what a release that has just started looks like; the name of its picture, '' without one. `keep` its page,
+    too, where the stage made it.
 
     Nothing depends on it: whatever goes wrong is logged.
     """
     snapshots = snapshots_of(settings)
     snapshots.drop(release)  # of an attempt that failed
-    kept = snapshots.take(release, address)
+    kept = keep and snapshots.take(release, address)
     look = read_look(painter.look(release, address)) if painter else None
     if look is None:
         return ""

@@ -57,6 +57,7 @@ def publish(
     description: str = "",
     visibility: str = "",
     entry: str = "",
+    kind: str = "",
     tags: Sequence[str] = (),
     data: Sequence[str] = (),
     secrets: Sequence[str] = (),
@@ -68,11 +69,13 @@ def publish(
     draft: bool = False,
     client: Transport | None = None,
 ) -> Published:
-    """Publish the notebook, zip archive or folder at `path` as a dashboard of `project` (this server's by default).
+    """Publish the file (notebook, page, app, zip archive) or folder at `path` as a dashboard of `project` (this
+    server's by default).
 
     What is said here counts before the folder's bdap-dashboard.yaml, which may say the same. `visibility` is `project`,
-    `people` (everybody who can log in) or `public`; by default who sees it now, of a new one its project. `draft`: only
-    a preview, until it is submitted on its page. BdapError says what was refused; of a notebook that fails, which cell
+    `people` (everybody who can log in) or `public`; by default who sees it now, of a new one its project. `kind` is
+    `voila` (a notebook, the default), `static` (a page of files), `panel` or `solara` (an app). `draft`: only a
+    preview, until it is submitted on its page. BdapError says what was refused; of a notebook that fails, which cell
     and why.
     """
     file = Path(path).expanduser()
@@ -80,7 +83,7 @@ def publish(
     resources = {key: value for key, value in (("memory", memory), ("cpus", cpus)) if value}
     lists = {"tags": tags, "data": data, "secrets": secrets, "requirements": requirements}
     said: dict[str, Any] = {key: list(value) for key, value in lists.items() if value}
-    said |= {key: value for key, value in (("image", image), ("resources", resources)) if value}
+    said |= {key: value for key, value in (("kind", kind), ("image", image), ("resources", resources)) if value}
     if keep_warm is not None:
         said["keep_warm"] = keep_warm
     form = {
