@@ -10,6 +10,7 @@ import base64
 import io
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -98,6 +99,8 @@ def place(settings: Settings, url: str, ref: str, folder: str) -> Place:
 
 def fetch(settings: Settings, where: Place, token: str = "") -> Fetched:
     """What lies there now. BadRequest, NotFound or TooMuch with the reason; the token stands in none of them."""
+    if missing := [one for one in ("git", "prlimit") if shutil.which(one) is None]:
+        raise Unavailable(f"{' and '.join(missing)} are not installed on the platform", "tell its operators")
     root = settings.var.resolve() / "dashboards" / STAGING
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     limit = settings.dashboards.max_bundle_mb * 2**20 * UNPACKED_FACTOR

@@ -33,12 +33,12 @@ log = logging.getLogger("bdap.dashboards")
 MOST_WAITING = 50
 AT_ONCE = 2
 TRIES, PAUSE = 4, 15.0
-MOST_CALLS, WINDOW = 10, 60.0
+MOST_CALLS, WINDOW = 30, 60.0
 UNCHANGED = "nothing new: the last version has this content"
 
 
 class Calls:
-    """How often a webhook may be called: ten times a minute. Each process counts its own."""
+    """How often a webhook may be called: thirty times a minute. Each process counts its own."""
 
     def __init__(self) -> None:
         self._calls: dict[int, deque[float]] = {}
@@ -69,6 +69,9 @@ class FromGit:
             raise Busy(f"{MOST_WAITING} dashboards wait to be published", "try again in a minute", 60)
         if id not in self._running:
             await run_in_threadpool(self.sources.note, id, "waiting")
+        self._add(id)
+
+    def _add(self, id: int) -> None:
         self._waiting[id] = None
         if len(self._tasks) < AT_ONCE:
             task = asyncio.create_task(self._work())
@@ -80,6 +83,8 @@ class FromGit:
 
         No login stands behind a push: what it would have to prove was proven then, for as many people.
         """
+        if row.status == "retired":
+            raise NotAllowed(f"{row.name} was taken down", "publish it, then set this up anew on its page")
         groups = await self.doors.login.groups_of(source.person)
         wanted = Publish(row.project, row.visibility, row.owner, row.granted, row.visibility)  # type: ignore[arg-type]
         decision = decide(self.doors.policy, Person(source.person, groups or frozenset()), wanted)
@@ -102,7 +107,7 @@ class FromGit:
     async def working(self) -> AsyncIterator[None]:
         """While the service runs: what was heard before it ended is carried out first."""
         for id in await run_in_threadpool(self.sources.unfinished):
-            await self.ask(id)
+            self._add(id)
         try:
             yield
         finally:
@@ -125,7 +130,7 @@ class FromGit:
     async def _carry_out(self, id: int) -> None:
         row = await run_in_threadpool(self.doors.records.by_id, id)
         source = await run_in_threadpool(self.sources.of, row)
-        if source is None or row.status == "retired":
+        if source is None:
             return
         await run_in_threadpool(self.sources.note, id, "running")
         try:

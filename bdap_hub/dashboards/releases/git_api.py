@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 
 from ...access import EditDashboard, Person, decide
@@ -41,7 +41,7 @@ class WantedSource(BaseModel):
     url: str
     ref: str = "main"
     folder: str = "."
-    secret: str = Field("", max_length=63)
+    secret: str = ""
 
 
 class Setting:
@@ -160,9 +160,9 @@ async def pushed(request: Request, hook: str) -> JSONResponse:
     if source is None:
         await doors.note(request, "", "dashboard.hook", hook[:32], False, "no such webhook, or another token")
         raise NotAllowed("there is no such webhook, or its token is another", "copy both from the dashboard's page")
-    doors.from_git.calls.count(source.dashboard_id, time.monotonic())
     if why := not_for(source.ref, request, await _body(request)):
         return JSONResponse({"status": "ignored", "reason": why})
+    doors.from_git.calls.count(source.dashboard_id, time.monotonic())
     row = await run_in_threadpool(doors.records.by_id, source.dashboard_id)
     try:
         await doors.from_git.allow(source, row)
@@ -191,7 +191,8 @@ async def by_form(request: Request, project: str, slug: str, what: str) -> Respo
     said = {key: value.strip() for key, value in form.items() if isinstance(value, str)}
     match what:
         case "set":
-            wanted = WantedSource(**{key: said[key] for key in WantedSource.model_fields if said.get(key)})
+            given = {key: said[key] for key in WantedSource.model_fields if said.get(key)}
+            wanted = WantedSource(**{"url": "", **given})
             made = await settings.set(request, project, slug, wanted)
         case "token":
             made = await settings.renew(request, project, slug)
