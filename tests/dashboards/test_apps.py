@@ -49,6 +49,8 @@ def serve(apps, address, port, show):
             except Exception as error:
                 print("Error running application handler:", error, flush=True)
                 said = ""
+            if path == "gone.js":
+                raise tornado.web.HTTPError(404)
             self.set_header("Set-Cookie", "jupyterhub-session-id=stolen; Path=/")
             self.set_header("Content-Security-Policy", "default-src *")
             self.set_header("Content-Type", "text/html")
@@ -234,6 +236,8 @@ def test_an_app_that_fails_or_lacks_its_package_is_not_published(door: Door):
     with pytest.raises(NotebookFailed, match=r"app\.py failed") as failed:
         door.publish("panel", "broken", app__py="raise RuntimeError('no such field')")
     assert "no such field" in failed.value.remedy
+    with pytest.raises(NotebookFailed, match=r"asks for '/gone\.js', which is not there"):
+        door.publish("panel", "broken", app__py="said = '<script src=here.js></script><script src=/gone.js></script>'")
     with pytest.raises(NotebookFailed, match="kind solara needs solara in requirements") as failed:
         door.publish("solara", "broken", app__py="x = 1")
     assert "requirements: [solara, solara-assets]" in failed.value.remedy

@@ -11,7 +11,7 @@ STATES = {
     "retired": ("Earlier version", "Was live; may be made live again.", ""),
 }
 MODES = {
-    "static": ("As a finished page", "Nothing runs for visitors: the page has no parts that answer."),
+    "static": ("As a finished page", "Nothing runs for visitors: what the page does, their browsers do."),
     "fork": (
         "From a finished state",
         "The notebook ran once when it was published. The page is there at once, and each visitor gets a copy of that "
