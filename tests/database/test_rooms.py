@@ -10,7 +10,9 @@ import pytest
 
 from bdap_hub import database
 from bdap_hub.access import Grant
+from bdap_hub.dashboards.bundles.remote import Place
 from bdap_hub.dashboards.records import Records
+from bdap_hub.dashboards.releases.git_sources import GitSources
 from bdap_hub.dashboards.tables import Dashboard, DashboardGrant, Release
 from bdap_hub.errors import Conflict
 from bdap_hub.identity import people, sessions
@@ -126,6 +128,28 @@ def test_no_version_undoes_what_its_owners_narrowed(store: Any) -> None:
     assert records.make_live(records.get("forest", "crops"), 2).visibility == "project"
     records.add(records.get("forest", "crops"), version(4, "ana"))  # its owner says anew that it is for everybody
     assert records.make_live(records.get("forest", "crops"), 4).visibility == "public"
+
+
+def test_where_a_dashboard_is_published_from(store: Any) -> None:
+    records, sources = Records(store), GitSources(store)
+    kept, first = crops("ana")
+    records.add(kept, first)
+    token = sources.set(kept, Place("https://git.example.org/a.git", "main", "maps"), "", "ana")
+    found = sources.of(kept)
+    assert found is not None and found.place.folder == "maps" and token not in (found.digest, found.hook)
+    assert sources.known(found.hook, token) is not None
+    assert not any(sources.known(*one) for one in ((found.hook, token + "x"), (found.hook, ""), ("none", token)))
+    assert sources.set(kept, Place("https://git.example.org/b.git", "v1"), "key", "ben") == ""  # the same webhook
+    renewed = sources.renew(kept)
+    assert sources.known(found.hook, token) is None and sources.known(found.hook, renewed) is not None
+    sources.note(kept.id, "waiting")
+    assert sources.unfinished() == [kept.id]
+    sources.note(kept.id, "published", "version 1", "c" * 40)
+    now = sources.of(kept)
+    assert now is not None and (now.url[-5:], now.person, now.commit) == ("b.git", "ben", "c" * 40)
+    assert [sources.write(kept.id) for _ in range(2)] == [True, False] and sources.unfinished() == []
+    sources.remove(kept)
+    assert sources.of(kept) is None and sources.known(found.hook, renewed) is None
 
 
 def test_what_was_decided_meanwhile_stays(store: Any) -> None:
