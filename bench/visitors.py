@@ -277,7 +277,7 @@ def main() -> None:
     wanted = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        publisher = gateway_of(stack, settings_of(folder, "docker"))
+        publisher = gateway_of(stack, settings_of(folder, "docker", visitors=wanted.visitors * 3 // 2))
         url = opened(publisher)
         sandbox = Sandbox(publisher)
         start = sandbox.look()

@@ -167,6 +167,16 @@ class Records:
         with self.sessions() as session:
             return set(session.scalars(select(Release.bundle).distinct()))
 
+    def pictures(self) -> set[str]:
+        """Those that some version of a dashboard names."""
+        with self.sessions() as session:
+            return set(session.scalars(select(Release.thumbnail).distinct()))
+
+    def images(self) -> set[str]:
+        """Those with packages that some version of a dashboard runs in."""
+        with self.sessions() as session:
+            return set(session.scalars(select(Release.image).distinct()))
+
     def release(self, dashboard: Dashboard, version: int) -> Release:
         """That version of it; NotFound otherwise."""
         with self.sessions() as session:

@@ -219,6 +219,9 @@ class DashboardsSettings(ServiceSettings):
     usage_days: int = Field(
         400, ge=1, description="Days for which a dashboard's visits, sessions, memory and starts are kept."
     )
+    page_days: int = Field(
+        30, ge=1, description="Days for which the page of a version that is not live is kept after somebody saw it."
+    )
     message_mb: float = Field(16, gt=0, le=16, description="A larger message of a visitor's page is refused.")
     messages_per_second: float = Field(
         100, gt=0, description="Of one page; twenty seconds' worth may come at once, beyond that they wait."

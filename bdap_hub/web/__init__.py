@@ -1,16 +1,18 @@
 """What the services' pages share: the application factory, login against the hub, templates, signed tokens."""
 
-from .app import create_service, page
+from .app import LOST, create_service, lost_database, page
 from .audit_request import client_address, note
 from .login import PROVIDER, HubLogin, Principal
 from .tokens import read_token, sign_token
 
 __all__ = [
+    "LOST",
     "PROVIDER",
     "HubLogin",
     "Principal",
     "client_address",
     "create_service",
+    "lost_database",
     "note",
     "page",
     "read_token",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,20 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import ChoiceLoader, Environment, PackageLoader, select_autoescape
+from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .. import __version__
-from ..errors import BadRequest, BdapError, Busy, NotFound, NotLoggedIn, StepUp
+from ..errors import BadRequest, BdapError, Busy, NotFound, NotLoggedIn, StepUp, Unavailable
 from ..settings import Settings
 from .login import HubLogin
 
+log = logging.getLogger("bdap.web")
 HERE = Path(__file__).parent
+LOST = (OperationalError, InterfaceError)
+"""What a database that is away, or just went, raises."""
 HUB_SESSION = "jupyterhub-session-id"  # the hub sets it at login, for the whole origin
 CSP = (
     "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
@@ -38,10 +43,18 @@ def create_service(settings: Settings, name: str, title: str) -> tuple[FastAPI, 
     app.mount(f"{login.prefix}static", StaticFiles(directory=HERE / "static"), name="static")
     app.add_api_route(f"{login.prefix}health", _health, include_in_schema=False)
     app.add_exception_handler(BdapError, _on_error)
+    for lost in LOST:
+        app.add_exception_handler(lost, _on_lost_database)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_middleware(Frame)
     return app, login
+
+
+def lost_database(error: Exception) -> Unavailable:
+    """What is said of it; the log says a little more."""
+    log.warning("the database does not answer: %s", str(getattr(error, "orig", error))[:300])
+    return Unavailable("the platform's database does not answer", "try again in a moment")
 
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
@@ -87,6 +100,10 @@ async def _on_error(request: Request, error: Exception) -> Response:
     if isinstance(error, NotLoggedIn):
         login.forget(response, login.cookie)
     return response
+
+
+async def _on_lost_database(request: Request, error: Exception) -> Response:
+    return await _on_error(request, lost_database(error))
 
 
 async def _on_http(request: Request, error: Exception) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import signal
 import subprocess
@@ -16,11 +17,13 @@ import yaml
 
 from bdap_hub.dashboards.bundles.bundle import Bundle, read_bundle
 from bdap_hub.dashboards.bundles.housekeeping import tidy
+from bdap_hub.dashboards.bundles.uploads import Uploads
 from bdap_hub.dashboards.records import Records
 from bdap_hub.dashboards.releases.publish import Publisher, Wish
 from bdap_hub.dashboards.running import keeper
 from bdap_hub.dashboards.running.runtime import make_runtime
 from bdap_hub.database import connect
+from bdap_hub.errors import Conflict
 from bdap_hub.settings import Settings
 from bdap_hub.web import HubLogin
 
@@ -53,6 +56,19 @@ publisher = publish.Publisher(tree, kept, make_runtime(tree), HubLogin(tree, "da
 given = bundle.read_bundle("index.ipynb", Path(sys.argv[2]).read_bytes(), 2**20)
 wish = publish.Wish("agriculture", "killed", "Killed", "", "public")
 publisher.publish(wish, given, "ana", kept.find("agriculture", "killed"))
+"""
+UPLOAD = """
+import os, signal, sys
+from pathlib import Path
+from bdap_hub.dashboards.bundles.uploads import Uploads
+
+def dies(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+setattr({"os": os, "Uploads": Uploads}[sys.argv[1]], sys.argv[2], dies)
+uploads, content, sha = Uploads(Path(sys.argv[3]), 2**20), Path(sys.argv[4]).read_bytes(), sys.argv[5]
+here = uploads.begin("ana", sha, len(content)).offset
+uploads.append("ana", sha, here, content[here : here + int(sys.argv[6])])
 """
 STEPS = {
     "while the bundle is written": "bundle._move_into_place",
@@ -118,3 +134,21 @@ def test_at_every_step(publisher: Publisher, tmp_path: Path, monkeypatch: pytest
     again = publisher.publish(WISH, _bundle("text 0"), "ana", records.find("agriculture", "killed"))
     live = records.live("agriculture", "killed")
     assert (live.version, live.bundle) == (again.version, _bundle("text 0").sha256)
+
+
+@pytest.mark.parametrize(("step", "piece"), [("os.fsync", 300), ("os.fsync", 1000), ("Uploads._finish", 1000)])
+def test_while_a_piece_of_an_upload_is_kept(tmp_path: Path, step: str, piece: int):
+    content = os.urandom(1000)
+    (tmp_path / "content").write_bytes(content)
+    sha = hashlib.sha256(content).hexdigest()
+    told = [*step.split("."), str(tmp_path / "uploads"), str(tmp_path / "content"), sha, str(piece)]
+    ended = subprocess.run([sys.executable, "-c", UPLOAD, *told], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    uploads = Uploads(tmp_path / "uploads", 2**20)
+    state = uploads.begin("ana", sha, 1000)
+    assert (state.offset, state.complete) == (piece, piece == 1000)
+    if not state.complete:
+        with pytest.raises(Conflict, match="300 of 1000 bytes are here"):
+            uploads.content("ana", sha)
+        uploads.append("ana", sha, piece, content[piece:])
+    assert uploads.content("ana", sha) == content

@@ -1,5 +1,7 @@
-"""What killed or forgotten publications leave behind goes after a day: uploads, fetched
-repositories, half-written bundles, unused ones."""
+"""What no version needs any more goes after a day: uploads, what git fetched, bundles, pictures, kept pages, images.
+
+Versions are never removed. A kept page of a version that nobody sees is made anew when somebody opens it again.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,10 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import docker
+from docker.errors import DockerException
 from fastapi import FastAPI
+from requests.exceptions import RequestException
 from starlette.concurrency import run_in_threadpool
 
 from ...settings import Settings
@@ -26,8 +31,11 @@ HOUR = 3600.0
 
 
 def tidy(settings: Settings, records: Records) -> list[str]:
-    """Remove it; the names of the bundles that went. Whoever publishes touches a bundle before it is used."""
+    """Remove it; the names of the bundles that went. Whoever publishes touches what is there before it is used."""
     uploads_of(settings).tidy()
+    _pictures(settings, records)
+    _pages(settings, records)
+    _images(settings, records)
     root = settings.var / "dashboards" / "bundles"
     old = [path for path in root.glob("*") if _untouched(path)]
     gone = [path for path in old if path.name.startswith(STAGING) or path.name not in records.bundles()]
@@ -35,6 +43,51 @@ def tidy(settings: Settings, records: Records) -> list[str]:
     for path in (*gone, *fetched):
         shutil.rmtree(path, ignore_errors=True)
     return [path.name for path in gone]
+
+
+def _pictures(settings: Settings, records: Records) -> None:
+    """Those that no version names."""
+    old = [path for path in (settings.var / "dashboards" / "pictures").glob("*.png") if _untouched(path)]
+    needed = records.pictures() if old else set()
+    for path in old:
+        if path.stem not in needed:
+            path.unlink(missing_ok=True)
+
+
+def _pages(settings: Settings, records: Records) -> None:
+    """Of what is no version, all; of one that is not live and that nobody has seen for long, what its next start makes
+    anew: what its widgets look like stays."""
+    old = [path for path in (settings.var / "dashboards" / "snapshots").glob("*") if _untouched(path)]
+    if not old:
+        return
+    seen, live = records.last_seen(), records.live_releases()
+    before = time.time() - settings.dashboards.page_days * DAY
+    for path in old:
+        if path.name not in seen:
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name not in live and seen[path.name] < before:
+            (path / "page.html").unlink(missing_ok=True)
+            shutil.rmtree(path / "files", ignore_errors=True)
+
+
+def _images(settings: Settings, records: Records) -> None:
+    """With packages, made here, that no version names. The engine itself refuses to remove one that is in use."""
+    old = [path for path in (settings.var / "builds" / "packages").glob("*") if _untouched(path)]
+    needed = records.images() if old else set()
+    unused = [path for path in old if path.read_text() not in needed]
+    if not unused or settings.spawning.engine == "process":
+        return
+    for path in unused:
+        with contextlib.suppress(DockerException, RequestException):  # away, or in use: the next hour tries again
+            _remove_image(docker.from_env(), settings, path)
+
+
+def _remove_image(client: docker.DockerClient, settings: Settings, path: Path) -> None:
+    labels = [f"bdap.install={settings.install_id}", f"bdap.packages={path.name}"]
+    for image in client.images.list(filters={"label": labels}):
+        for tag in image.tags or [image.id]:
+            client.images.remove(tag)
+    path.unlink(missing_ok=True)
 
 
 @contextlib.asynccontextmanager

@@ -66,6 +66,8 @@ class Uploads:
             for other in folder.glob(f"*.{sha256}.part"):  # one of the two sizes is wrong
                 other.unlink(missing_ok=True)
         part.touch(mode=0o600)
+        if part.stat().st_size == size:  # all of it was written, and then the service ended
+            return self.append(person, sha256, size, b"")
         return State(sha256, size, part.stat().st_size)
 
     def state(self, person: str, sha256: str) -> State:
@@ -74,6 +76,8 @@ class Uploads:
         if _SHA.fullmatch(sha256) and (whole := folder / sha256).is_file():
             return State(sha256, whole.stat().st_size, whole.stat().st_size)
         part = self._part(person, sha256)
+        if part.stat().st_size == _size(part):
+            return self.append(person, sha256, _size(part), b"")
         return State(sha256, _size(part), part.stat().st_size)
 
     def append(self, person: str, sha256: str, offset: int, content: bytes) -> State:

@@ -231,6 +231,9 @@ class Gateway(Answers):
             if not live.preview:
                 live = await self._of_kernel(live, kernel)
             target = await self.keeper.address(live)
+        except Unavailable:
+            await socket.close(1013)  # the page tries again
+            return
         except BdapError as error:
             await self._note(socket, "dashboard.websocket", self.entrance.host(socket), error.message)
             await socket.close(1008)
@@ -304,8 +307,7 @@ class Gateway(Answers):
 
     async def on_lost_database(self, request: Request, error: Exception) -> Response:
         """Who looks already goes on; who comes now is asked to come again."""
-        log.warning("the database does not answer: %s", type(error).__name__)
-        return await self.on_error(request, Unavailable("the platform's database does not answer", "try again soon"))
+        return await self.on_error(request, web.lost_database(error))
 
     async def redeem(self, request: Request) -> Response:
         """Exchanges a ticket for the dashboard's own cookie."""

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from ...errors import BdapError
+from ...web import LOST, lost_database
 
 log = logging.getLogger("bdap.dashboards")
 NDJSON = "application/x-ndjson"
@@ -54,6 +55,8 @@ async def _last(name: str, carry_out: Callable[[Tell], Awaitable[dict[str, Any]]
         return {name: await carry_out(tell)}
     except BdapError as error:
         return {"error": error.public(), "status": error.status}
+    except LOST as error:
+        return {"error": lost_database(error).public(), "status": 503}
     except Exception:  # the status line is long gone: it is said here, and its stack in the log alone
         log.exception("publishing failed")
         return {

@@ -88,6 +88,8 @@ def check_wish(wish: Wish) -> None:
 
 _under_way: set[str] = set()
 """Dashboards that this process publishes just now."""
+_left: set[str] = set()
+"""Releases that failed while the engine was silent: they end when it answers again."""
 
 
 class Publisher:
@@ -140,6 +142,9 @@ class Publisher:
             made = _release(wish, version, bundle, person, manifest, "")
             made.mode, made.thumbnail = "static", self._page(name, folder, bundle.entry, tell)
             return self._recorded(before or _dashboard(wish, person), made, draft)
+        if name in _left:
+            self.runtime.stop(name)
+            _left.discard(name)
         if name in self.runtime.running():
             raise Conflict(f"{wish.project}/{wish.slug} is being published just now", "wait for it, then publish again")
         asked = (name, f"{wish.project}/{wish.slug}", wish.project, folder)
@@ -155,7 +160,7 @@ class Publisher:
             made.thumbnail = self._portray(launch, tell)
             return self._recorded(before or _dashboard(wish, person), made, draft)
         except BaseException:
-            self.runtime.stop(name)
+            self._give_up(name)
             raise
 
     def _recorded(self, dashboard: Dashboard, made: Release, draft: bool) -> Release:
@@ -171,6 +176,13 @@ class Publisher:
         open_once(folder, entry, self.settings.dashboards.script_origins)
         tell("drawing its picture")
         return portray_page(self.settings, make_painter(self.settings), name, folder / entry)
+
+    def _give_up(self, name: str) -> None:
+        """End a release that did not come to be: what is told is why, not that the engine is silent, too."""
+        try:
+            self.runtime.stop(name)
+        except Unavailable:
+            _left.add(name)
 
     def start(self, live: Live) -> None:
         """Start the live release if it is not running."""

@@ -49,6 +49,8 @@ def try_out(runtime: Runtime, launch: Launch, tell: Tell = silent) -> str:
     runtime.start(launch)
     address = _wait(runtime, launch)
     tell("opening the app" if launch.kind in APPS else "running the notebook")
+    if runtime.address(launch.name) != address:  # nobody is there who would refuse a connection
+        raise _failed(runtime, launch, "the dashboard ended while it was starting")
     try:
         answer = read(f"http://{address}/", RUN_SECONDS)
     except TooMuchSaid as error:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
-from ...errors import BdapError, NotAllowed, NotFound
+from ...errors import BdapError, NotAllowed, NotFound, Unavailable
 from ...settings import Settings
 from ...web import HubLogin
 from ..bundles.kinds import APPS, STATIC
@@ -30,6 +30,7 @@ LOOK_SECONDS = 2.0
 PATIENCE_SECONDS = 1.0  # a visitor's request waits this long for a start before it is shown the waiting page
 SURE_SECONDS = 0.5  # shorter than any release needs to listen where another has just ended
 FAILED_SECONDS = 60.0
+AWAY_SECONDS = 5.0  # where the engine does not answer, it is no fault of the release
 READY_SECONDS = 90.0
 ROUND_SECONDS = 30.0
 PUBLISH_SECONDS = 600.0
@@ -163,7 +164,8 @@ class Keeper:
             log.warning("dashboard %s: %s", live.name, error.message)
             if isinstance(error, (NotAllowed, NotFound)):  # what it reads is no more its project's: nor is its page
                 await run_in_threadpool(self.snapshots.drop, live.release)
-            self._failed[live.release] = (time.monotonic() + FAILED_SECONDS, "This dashboard could not be started.")
+            seconds = AWAY_SECONDS if isinstance(error, Unavailable) else FAILED_SECONDS
+            self._failed[live.release] = (time.monotonic() + seconds, "This dashboard could not be started.")
         finally:
             self._starting.pop(live.release, None)
 

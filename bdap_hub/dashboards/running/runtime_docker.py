@@ -14,6 +14,7 @@ from typing import Any
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import LogConfig, Mount, Ulimit
+from requests.exceptions import RequestException
 
 from ...errors import Unavailable
 from ...settings import DashboardsSettings, Settings, bridge_interface
@@ -34,6 +35,7 @@ from .runtime import (
     voila_command,
     widgets_folder,
 )
+from .silence import LOOK_SECONDS, Silence, asks
 
 log = logging.getLogger("bdap.dashboards")
 PIDS = 256
@@ -124,16 +126,18 @@ class DockerRuntime:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.install = settings.install_id
+        self.install, self.silence = settings.install_id, Silence()
         try:
             self.client = docker.from_env(timeout=60)
-            self.client.ping()
-        except DockerException:
+            self.looks = docker.from_env(timeout=LOOK_SECONDS, version=self.client.api.api_version)
+            self.looks.ping()
+        except (DockerException, RequestException):
             raise Unavailable("the Docker engine does not answer", "start it, or set spawning.engine=process") from None
 
+    @asks
     def start(self, launch: Launch) -> None:
         """Create and start the container; one that runs already is left alone, a dead one is replaced."""
-        existing = self._find(launch.name)
+        existing = self._find(launch.name, self.client)
         if existing is not None and (existing.status in ("running", "created", "restarting") or _held(existing)):
             return
         if existing is not None:
@@ -171,6 +175,7 @@ class DockerRuntime:
             container.remove(force=True)
             raise
 
+    @asks
     def address(self, name: str) -> str | None:
         """`ip:port` on the dashboards' bridge."""
         container = self._find(name)
@@ -179,11 +184,13 @@ class DockerRuntime:
         network = container.attrs["NetworkSettings"]["Networks"].get(self.settings.dashboards.network, {})
         return f"{network['IPAddress']}:{PORT}" if network.get("IPAddress") else None
 
+    @asks
     def logs(self, name: str) -> str:
         """Standard output and error of the container."""
         container = self._find(name)
         return "" if container is None else container.logs(tail=LOG_LINES).decode(errors="replace")
 
+    @asks
     def memory(self, name: str) -> int:
         """What the container uses but for files that the kernel could drop at once."""
         container = self._find(name)
@@ -194,6 +201,7 @@ class DockerRuntime:
         kept = found.get("stats", {})
         return max(0, found.get("usage", 0) - kept.get("total_inactive_file", kept.get("inactive_file", 0)))
 
+    @asks
     def ended(self) -> dict[str, Ending]:
         """Those that still lie there, but for those that were told to end, as by the machine's own end."""
         found = {}
@@ -203,30 +211,33 @@ class DockerRuntime:
                 found[container.labels["bdap.release"]] = Ending(state["FinishedAt"], bool(state["OOMKilled"]))
         return found
 
+    @asks
     def stop(self, name: str) -> None:
         """Remove the container. Its processes hold nothing worth a slow goodbye."""
-        if (container := self._find(name)) is not None:
+        if (container := self._find(name, self.client)) is not None:
             with contextlib.suppress(NotFound, APIError):
                 container.remove(force=True)
 
+    @asks
     def running(self) -> dict[str, float]:
         """From the labels: also those that an earlier process of ours started."""
         found = self._list(all=False)
         return {c.labels["bdap.release"]: _seconds(c.attrs["State"]["StartedAt"]) for c in found}
 
+    @asks
     def stop_all(self) -> None:
         """Remove every dashboard's container of this install."""
         for container in self._list(all=True):
             with contextlib.suppress(NotFound, APIError):
-                container.remove(force=True)
+                self.client.api.remove_container(container.id, force=True)
 
     def _list(self, all: bool) -> list[Any]:
         labels = [f"bdap.hub={self.install}", "bdap.kind=dashboard"]
-        return self.client.containers.list(all=all, filters={"label": labels}, ignore_removed=True)
+        return self.looks.containers.list(all=all, filters={"label": labels}, ignore_removed=True)
 
-    def _find(self, name: str) -> Any:
+    def _find(self, name: str, client: Any = None) -> Any:
         try:
-            return self.client.containers.get(f"bdap-{self.install}-{name}")
+            return (client or self.looks).containers.get(f"bdap-{self.install}-{name}")
         except NotFound:
             return None
 

@@ -1,0 +1,121 @@
+"""What no version of a dashboard needs any more goes; what one needs, what is new and what is in use stays."""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import tarfile
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import docker
+import pytest
+from sqlalchemy import update
+
+from bdap_hub.dashboards.bundles.housekeeping import tidy
+from bdap_hub.dashboards.records import Records
+from bdap_hub.dashboards.tables import Dashboard, Release, now
+from bdap_hub.database import connect
+from bdap_hub.settings import Settings
+
+OLD, NEW, DRAFT = "a" * 64, "b" * 64, "c" * 64
+
+
+@pytest.fixture
+def records(settings: Settings) -> Records:
+    """agriculture/kept: version 1 was live, version 2 is, version 3 is a draft."""
+    found = Records(connect(settings.database))
+    values = {"title": "Kept", "visibility": "public"}
+    made = Dashboard(project="agriculture", slug="kept", owner="ana", version=0, visits=0, status="draft", **values)
+    for version, picture in enumerate((OLD, NEW, DRAFT), 1):
+        release = Release(
+            version=version, bundle="0" * 64, entry="index.ipynb", publisher="ana", thumbnail=picture, **values
+        )
+        found.add(made, release)
+        if version < 3:
+            found.make_live(made, version)
+            made = found.get("agriculture", "kept")
+    return found
+
+
+def aged(path: Path) -> Path:
+    os.utime(path, (0, time.time() - 90_000))
+    return path
+
+
+def test_pictures(settings: Settings, records: Records):
+    folder = settings.var / "dashboards/pictures"
+    folder.mkdir(parents=True)
+    for name in (OLD, NEW, DRAFT, "d" * 64):
+        (folder / f"{name}.png").write_bytes(b"x")
+        aged(folder / f"{name}.png")
+    (folder / f"{'e' * 64}.png").write_bytes(b"x")  # of a version that is being published
+    tidy(settings, records)
+    assert {path.stem for path in folder.iterdir()} == {OLD, NEW, DRAFT, "e" * 64}
+
+
+def test_kept_pages(settings: Settings, records: Records):
+    folder = settings.var / "dashboards/snapshots"
+    names = {"v1": "agriculture--kept--v1", "v2": "agriculture--kept--v2", "gone": "agriculture--gone--v1"}
+    for name in names.values():
+        (folder / name / "files").mkdir(parents=True)
+        for file in ("page.html", "painted.json", "files/x"):
+            (folder / name / file).write_text("x")
+        aged(folder / name)
+    (folder / "agriculture--new--v1").mkdir()  # of a version that is being published
+
+    def there(name: str) -> set[str]:
+        return {path.name for path in (folder / names[name]).glob("*")}
+
+    tidy(settings, records)
+    whole = {"page.html", "painted.json", "files"}
+    assert (there("v1"), there("v2"), there("gone")) == (whole, whole, set())  # somebody has seen version 1 lately
+    assert (folder / "agriculture--new--v1").is_dir()
+    with records.sessions.begin() as session:
+        session.execute(update(Release).values(last_seen=now() - timedelta(days=settings.dashboards.page_days + 1)))
+    aged(folder / names["v1"])
+    tidy(settings, records)
+    assert (there("v1"), there("v2")) == ({"painted.json"}, whole)  # what no start makes anew stays
+
+
+@pytest.mark.docker
+def test_images_with_packages(settings: Settings, records: Records):
+    client = docker.from_env()
+    folder = settings.var / "builds/packages"
+    folder.mkdir(parents=True)
+    images: dict[str, str] = {}
+    for name in ("needed", "unused", "running", "new"):
+        images[name] = _image(client, settings, name, folder)
+    with records.sessions.begin() as session:
+        session.execute(update(Release).where(Release.version == 1).values(image=images["needed"]))
+    container = client.containers.create(images["running"], ["/x"], name=f"bdaptest-tidy-{settings.install_id}")
+    try:
+        tidy(settings, records)
+        left = {image.id for image in client.images.list(filters={"label": f"bdap.install={settings.install_id}"})}
+        assert left == {images[name] for name in ("needed", "running", "new")}
+        assert {path.name for path in folder.iterdir()} == {"needed", "running", "new"}
+        container.remove()
+        tidy(settings, records)
+        assert {path.name for path in folder.iterdir()} == {"needed", "new"}
+    finally:
+        for one in client.containers.list(all=True, filters={"name": f"bdaptest-tidy-{settings.install_id}"}):
+            one.remove(force=True)
+        for image in client.images.list(filters={"label": f"bdap.install={settings.install_id}"}):
+            client.images.remove(image.id, force=True)
+
+
+def _image(client: docker.DockerClient, settings: Settings, name: str, folder: Path) -> str:
+    """A tiny one, as a build of packages leaves it behind."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo(secrets.token_hex(4)))
+    changes = [f"LABEL bdap.install={settings.install_id} bdap.packages={name}"]
+    tag = secrets.token_hex(6)
+    client.api.import_image_from_data(packed.getvalue(), repository="bdaptest-packages", tag=tag, changes=changes)
+    id_: str = client.images.get(f"bdaptest-packages:{tag}").id
+    (folder / name).write_text(id_)
+    if name != "new":
+        aged(folder / name)
+    return id_
