@@ -99,7 +99,7 @@ def _seen(publisher: Publisher, browser: Browser, wanted: argparse.Namespace, na
         bundle = read_bundle("folder.zip", _packed(wanted.folder), 50 * 2**20, name)
         publisher.publish(Wish("bench", slug, slug, "", "public"), bundle, "bench")
     except BdapError as error:
-        seen.why = f"not published: {error.message}. {error.remedy}"
+        seen.why = f"not published: {error.message}"
         return seen
     url = publisher.settings.dashboards.address("bench", slug)
     for number in range(wanted.opens):

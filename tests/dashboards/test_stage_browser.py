@@ -75,11 +75,16 @@ button.on_event("click", counted)
 w.VBox([shown, place, button, count])
 """
 
+BESIDE = """
+product = w.IntSlider(description="beside")
+w.HBox([w.VBox([product]), w.interactive_output(lambda product: print(product, "times"), {"product": product})])
+"""
+
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staged]:
     """Of a notebook with all of the idioms."""
-    with staged(tmp_path_factory.mktemp("idioms"), INTERACT, GRID, CHART, MANY, MAP) as running:
+    with staged(tmp_path_factory.mktemp("idioms"), INTERACT, GRID, CHART, MANY, MAP, BESIDE) as running:
         state = running.state()
         assert state["mode"] == "fork", state
         yield running
@@ -104,6 +109,8 @@ def test_idioms_of_voilas_examples(stage: Staged, chromium: Browser, artifacts: 
     expect(page.get_by_role("button", name="header")).to_be_visible()
     expect(page.locator(".bqplot svg.svg-figure")).to_be_visible()
     expect(page.locator(".leaflet-container")).to_be_visible()
+    beside = page.locator(".widget-vbox").filter(has_text="beside").last.bounding_box()
+    assert beside and beside["width"] > 250  # an output to its right leaves it room
     assert stage.state()["visitors"] == 0  # drawn without a process
 
     page.locator(".widget-dropdown select").first.select_option("maize")
