@@ -11,11 +11,13 @@ import pytest
 import rasterio
 from affine import Affine
 
+from bdap_hub.processing.cubes.extent import Bounds
 from bdap_hub.processing.engine.grid import Grid
+from bdap_hub.processing.engine.loading import loaded
 from bdap_hub.processing.engine.positions import Raster, positions
 from bdap_hub.processing.engine.reader import Reader
 from bdap_hub.processing.engine.sampling import passes, sampler
-from bdap_hub.processing.graphs.plan import Source
+from bdap_hub.processing.graphs.plan import Load, Scene, Source, Step
 from bdap_hub.settings import StoreSettings
 
 from .conftest import agreement, write_tiff
@@ -38,10 +40,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def read(store: Path, name: str, grid: Grid) -> Any:
+def read(store: Path, name: str, grid: Grid, into: Any = None) -> Any:
     reader = Reader(StoreSettings(root=store), 2**26)
     try:
-        return reader.read(Source(f"/eos/data/{name}.tif", nearest=name == "SCL", nodata=0), grid)
+        return reader.read(Source(f"/eos/data/{name}.tif", nearest=name == "SCL", nodata=0), grid, into)
     finally:
         reader.close()
 
@@ -51,6 +53,37 @@ def web(zoom: int, size: int = 256) -> Grid:
     n, lon, lat = 2**zoom, 15.09, 46.88
     y = (1 - np.arcsinh(np.tan(np.radians(lat))) / np.pi) / 2
     return Grid.tile(zoom, int((lon + 180) / 360 * n), int(y * n), size)
+
+
+@pytest.mark.parametrize("name", ["noise", "SCL", "holes", "wide"])
+def test_values_are_the_same_where_an_array_is_given_for_them(tmp_path: Path, name: str) -> None:
+    """None of it is left as it was; numbers that 32 bits do not hold stay apart."""
+    pixels = np.random.default_rng(5).integers(1, 250, (1000, 1000)).astype(np.int32 if name == "wide" else np.uint16)
+    pixels[750:850, 650:750] *= name != "holes"
+    write_tiff(tmp_path / f"data/{name}.tif", pixels, "EPSG:32633", Affine(10, 0, LEFT, 0, -10, TOP))
+    into, alone = np.full((256, 256), -1, np.float32), read(tmp_path, name, web(14))
+    found = read(tmp_path, name, web(14), into)
+    np.testing.assert_array_equal(found, alone)
+    assert found.dtype == (np.float64 if name == "wide" else np.float32)
+    assert np.isnan(alone).any() == (name == "holes") and np.isfinite(alone).any()
+    assert np.may_share_memory(found, into) == (name in ("noise", "holes"))
+
+
+def test_bands_of_several_kinds_are_loaded_together(tmp_path: Path) -> None:
+    """One of 64 bits, one of 32, one that does not reach here: the same as each alone, and nothing but holes."""
+    pixels = np.random.default_rng(6).integers(1, 250, (1000, 1000))
+    for name, kind, left in (("a", np.int32, LEFT), ("b", np.uint16, LEFT), ("c", np.uint8, LEFT + 90_000)):
+        write_tiff(tmp_path / f"data/{name}.tif", pixels.astype(kind), "EPSG:32633", Affine(10, 0, left, 0, -10, TOP))
+    sources = tuple(Source(f"/eos/data/{name}.tif", nodata=0) for name in "abc")
+    step = Step("2024-06-01", (Scene("one", Bounds(10, 40, 20, 50), sources),))
+    reader = Reader(StoreSettings(root=tmp_path), 2**26)
+    try:
+        cube = loaded(Load("n", "x", ("a", "b", "c"), (), (step,)), web(14), reader, map)
+    finally:
+        reader.close()
+    assert cube.data.dtype == np.float64 and np.isnan(cube.data[0, 2]).all()
+    for number, name in enumerate("ab"):
+        np.testing.assert_array_equal(cube.data[0, number], read(tmp_path, name, web(14)))
 
 
 @pytest.mark.parametrize("zoom", [14, 15, 17])

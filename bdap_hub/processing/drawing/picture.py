@@ -79,12 +79,11 @@ def _flat(bands: Any, kind: Kind) -> Picture:
 
 
 def scaled(band: Any, low: float, high: float, top: int) -> Any:
-    """`low` … `high` as 0 … `top`, clipped and rounded, one byte each; what is no number becomes 0."""
+    """`low` … `high` as 0 … `top`, clipped and rounded, a byte each. Nobody shows what comes of no number."""
     with np.errstate(invalid="ignore", over="ignore"):
         share = (band - np.float32(low)) * np.float32(top / (high - low))
         share += np.float32(0.5)
-        np.fmax(share, 0, out=share)  # of a number and none it gives the number: 0
-        return np.fmin(share, top, out=share).astype(np.uint8)
+        return np.clip(share, 0, top, out=share).astype(np.uint8)
 
 
 def _index(band: Any, step: Any) -> Any:

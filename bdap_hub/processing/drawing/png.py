@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import struct
-import zlib
 from typing import Any
 
 import numpy as np
@@ -43,4 +42,4 @@ def _png(pixels: Any, colour_type: int, extra: bytes = b"") -> bytes:
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", isal_zlib.crc32(kind + data))

@@ -17,15 +17,15 @@ from .reader import Reader
 def loaded(load: Load, grid: Grid, reader: Reader, mapped: Callable[..., Iterable[Any]]) -> Cube:
     """All that a load reads; `mapped` is `map`, or does the bands of the dates side by side."""
     shape, around = (len(load.steps), len(load.bands), grid.height, grid.width), grid.bounds()
+    data = np.empty(shape, np.float32)
     jobs = [(t, b) for t, step in enumerate(load.steps) for b in range(shape[1]) if meets(step, around)]
-    parts = mapped(lambda job: _layer(load.steps[job[0]], job[1], grid, around, reader), jobs)
+    parts = mapped(lambda job: _layer(load.steps[job[0]], job[1], grid, around, reader, data[job]), jobs)
     done = {job: part for job, part in zip(jobs, parts, strict=True) if part is not None}
-    kind = np.result_type(np.float32, *{part.dtype for part in done.values()})
-    if len(done) == shape[0] * shape[1]:
-        data = np.stack([done[job] for job in jobs]).astype(kind, copy=False).reshape(shape)
-    else:
-        data = np.full(shape, np.nan, kind)
-        for (t, b), part in done.items():
+    kind = np.result_type(data, *{part.dtype for part in done.values()})
+    data = data if data.dtype == kind else np.empty(shape, kind)
+    for t, b in np.ndindex(shape[:2]):
+        part = done.get((t, b), np.nan)
+        if not np.may_share_memory(part, data):
             data[t, b] = part
     return _cube(load, data)
 
@@ -40,13 +40,14 @@ def blank(load: Load, value: float) -> Cube:
     return _cube(load, np.full((len(load.steps), len(load.bands), 1, 1), value, np.float32))
 
 
-def _layer(step: Step, band: int, grid: Grid, around: Bounds, reader: Reader) -> Any:
+def _layer(step: Step, band: int, grid: Grid, around: Bounds, reader: Reader, into: Any) -> Any:
+    """A band of a date, maybe `into` that array; None where there is nothing of it."""
     out = None
     for scene in step.scenes:
         source = scene.sources[band]
         if source is None or not scene.bounds.meets(around):
             continue
-        part = reader.read(source, grid)
+        part = reader.read(source, grid, into if out is None else None)
         if part is None:
             continue
         out = part if out is None else np.where(np.isnan(out), part, out)

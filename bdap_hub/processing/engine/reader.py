@@ -103,8 +103,11 @@ class Reader:
         """How a grid's values are taken from a file; None where the two do not meet."""
         return self._samplers.get((grid, file.raster), lambda: sampler(grid, file.raster))
 
-    def read(self, source: Source, grid: Grid) -> Any:
-        """The source's values on the grid (NaN: no data); None where the two do not meet."""
+    def read(self, source: Source, grid: Grid, into: Any = None) -> Any:
+        """The source's values on the grid (NaN: no data); None where the two do not meet.
+
+        They may be written `into` an array of 32 bit floats.
+        """
         file = self.file(source.href)
         if not 1 <= source.index <= file.count:
             raise FileUnavailable(f"{source.href} has no band {source.index}", self._remedy(source.href))
@@ -115,7 +118,7 @@ class Reader:
         mask = replace(source, index=MASK)
         hidden = self.guarded(source.href, lambda: self._window(file, mask, how) == 0) if file.masked else None
         nodata = file.nodata if source.nodata is None else source.nodata
-        return in_scale(how.take(window, nodata, source.nearest, hidden), source)
+        return in_scale(how.take(window, nodata, source.nearest, hidden, into), source)
 
     def close(self) -> None:
         """Close all files; rasterio cannot do so any more once the interpreter ends."""

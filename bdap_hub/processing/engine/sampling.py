@@ -53,44 +53,48 @@ class Sampler:
     def nearest(self) -> Any:
         """Flat indices in the window."""
         span, depth = self.right - self.left, self.bottom - self.top
-        return _whole(self.rows, depth - 1) * span + _whole(self.columns, span - 1)
+        return _flat(_whole(self.rows, depth - 1), _whole(self.columns, span - 1), span)
 
     @cached_property
     def corner(self) -> tuple[Any, Any, Any]:
         """Flat indices of the upper left of four neighbours, and the weights of the right and the lower ones."""
         span, depth = self.right - self.left, self.bottom - self.top
-        columns, rows = self.columns - np.float32(0.5), self.rows - np.float32(0.5)
-        west, north = _whole(columns, span - 2), _whole(rows, depth - 2)
-        return north * span + west, self._share(columns, west, span), self._share(rows, north, depth)
+        west, across = self._neighbours(self.columns, span)
+        north, down = self._neighbours(self.rows, depth)
+        return _flat(north, west, span), across, down
 
-    def take(self, window: Any, nodata: float | None, classes: bool, hidden: Any = None) -> Any:
-        """The grid's values as floats, NaN where there is no data; `hidden`: where the file's mask hides pixels."""
+    def take(self, window: Any, nodata: float | None, classes: bool, hidden: Any = None, into: Any = None) -> Any:
+        """The grid's values as floats, NaN where there is no data; `hidden`: where the file's mask hides pixels.
+
+        They may be written `into` an array of 32 bit floats.
+        """
         kind = np.float64 if window.dtype.itemsize > 4 or window.dtype in (np.int32, np.uint32) else np.float32
         if classes or not self.smooth:
             found = _at(window.reshape(-1), self.nearest)
             masked = None if hidden is None else _at(hidden.reshape(-1), self.nearest)
             out, holes = found.astype(kind), _missing(found, nodata, masked)
         else:
-            out, holes = self._bilinear(window, _missing(window, nodata, hidden), kind)
+            into = into if kind is np.float32 else None
+            out, holes = self._bilinear(window, _missing(window, nodata, hidden), kind, into)
         if self.outside is not None:
             holes = self.outside if holes is None else holes | self.outside
         if holes is not None:
             out[holes] = np.nan
         return out
 
-    def _bilinear(self, window: Any, missing: Any, kind: Any) -> tuple[Any, Any]:
+    def _bilinear(self, window: Any, missing: Any, kind: Any, into: Any) -> tuple[Any, Any]:
         if missing is None:
-            return self._mix(self._blurred(window.astype(kind))), None
+            return self._mix(self._blurred(window.astype(kind)), into), None
         valid = (~missing).astype(kind)
         holes = self._mix(valid) <= 1e-6
         values = np.where(missing, 0, window).astype(kind, copy=False)
         with np.errstate(all="ignore"):
-            return self._mix(self._blurred(values)) / self._mix(self._blurred(valid)), holes
+            return np.divide(self._mix(self._blurred(values)), self._mix(self._blurred(valid)), out=into), holes
 
-    def _mix(self, window: Any) -> Any:
+    def _mix(self, window: Any, into: Any = None) -> Any:
         corner, fx, fy = self.corner
         flat, width = window.reshape(-1), window.shape[1]
-        upper, right = _at(flat, corner), _at(flat[1:], corner)
+        upper, right = _at(flat, corner, into), _at(flat[1:], corner)
         lower, other = _at(flat[width:], corner), _at(flat[width + 1 :], corner)
         right -= upper
         right *= fx
@@ -111,12 +115,18 @@ class Sampler:
                 _mix_rows(part, window.dtype.type(self.blur / 2 / times))
         return window
 
-    def _share(self, positions: Any, low: Any, size: int) -> Any:
-        """The weight of the farther pixel, to 0.0001 where on a file's own grid values come out as they are stored."""
-        share = positions - low.astype(np.float32)
+    def _neighbours(self, positions: Any, size: int) -> tuple[Any, Any]:
+        """The nearer of the two neighbours along an axis, as `_whole`, and the weight of the farther one.
+
+        This is rounded to 0.0001 where on a file's own grid values come out as they are stored.
+        """
+        share = positions - np.float32(0.5)
+        low = np.clip(share, 0, size - 2)
+        found = low.astype(np.int32)
+        share -= np.trunc(low, out=low)
         if self.rounded:
             np.round(share, 4, out=share)
-        return np.clip(share, 0, 1, out=share) if size > 1 else share
+        return found, np.clip(share, 0, 1, out=share) if size > 1 else share
 
 
 def sampler(grid: Grid, raster: Raster) -> Sampler | None:
@@ -197,13 +207,21 @@ def _mix_rows(window: Any, weight: Any) -> None:
     window += beside
 
 
-def _at(flat: Any, indices: Any) -> Any:
+def _at(flat: Any, indices: Any, into: Any = None) -> Any:
     """The values at indices that are known to be inside, which numpy need not check: "wrap" is its fastest mode."""
-    return flat.take(indices, mode="wrap")
+    return flat.take(indices, mode="wrap", out=into)
 
 
 def _whole(values: Any, most: int) -> Any:
-    return np.clip(values, 0, most).astype(np.intp)
+    """In 32 bits: processors turn several at once into these, 64 bits one by one."""
+    return np.clip(values, 0, most).astype(np.int32)
+
+
+def _flat(rows: Any, columns: Any, width: int) -> Any:
+    """Indices of these rows, which are changed, and columns in an array of that width."""
+    rows *= width
+    rows += columns
+    return rows.astype(np.intp)
 
 
 def _missing(values: Any, nodata: float | None, hidden: Any) -> Any:

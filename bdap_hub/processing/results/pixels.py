@@ -55,7 +55,7 @@ class NativeReader(Reader):
         super().__init__(store, BLOCKS, watch=watch)
         self._samplers = Cache(8)
 
-    def read(self, source: Source, grid: Grid) -> Any:
+    def read(self, source: Source, grid: Grid, into: Any = None) -> Any:
         """The source's values on the grid (NaN: no data); None where the two do not meet."""
         file = self.file(source.href)
         if (corner := aligned(grid, file.raster)) is None or not 1 <= source.index <= file.count:
