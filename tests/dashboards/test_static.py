@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -21,6 +22,7 @@ from bdap_hub.errors import BadRequest
 from bdap_hub.settings import Settings
 
 from .conftest import Platform, notebook, zipped
+from .test_sharing import _exchange, call
 from .visitors import session_of as _session
 
 INDEX = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Wheat</title>
@@ -260,6 +262,29 @@ def test_a_private_page_is_for_its_members_with_versions_and_previews(platform: 
     row = platform.gateway.records.find("agriculture", "leaflet")
     assert (row.kind, row.tags) == ("static", ["wheat"])
     assert platform.gateway.records.releases(row)[-1].mode == "static"
+
+
+def test_links_names_and_sites_lead_to_a_page_as_to_any(platform: Platform, public: dict[str, object]):
+    if platform.gateway.records.find("agriculture", "leaflet") is None:
+        assert platform.publish("ana", "leaflet", _page(), file="x.zip").status_code == 201
+    made = call(platform, "ana", "leaflet", "POST", "links", days=1).json()
+    address, _, secret = made["url"].partition("/_bdap/share#")
+    good = _exchange(platform, HOST, secret, address)
+    guest = {"Cookie": f"bdap-guest={good.cookies['bdap-guest']}"}
+    assert platform.open(HOST, "/app.js").status_code == 401
+    assert platform.open(HOST, "/app.js", headers=guest).text == APP
+    assert platform.open(OPEN, "/app.js").headers["content-security-policy"].endswith("frame-ancestors 'self'")
+    assert call(platform, "ana", "leaflet", "PUT", "embed", origins=["https://www.example.eu"]).status_code == 204
+    assert call(platform, "ana", "leaflet", "PUT", "aliases/foliage").status_code == 204
+    assert platform.open("foliage", "/about/").headers["location"] == f"{address}/about/"
+    deadline = time.monotonic() + 40  # the gateway looks again after two seconds
+    while "example.eu" not in (framed := _policy(platform, guest)) and time.monotonic() < deadline:
+        time.sleep(0.3)
+    assert "frame-ancestors 'self' https://www.example.eu" in framed
+
+
+def _policy(platform: Platform, guest: dict[str, str]) -> str:
+    return platform.open(HOST, headers=guest).headers["content-security-policy"]
 
 
 @pytest.mark.browser
