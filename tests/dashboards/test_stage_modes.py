@@ -163,10 +163,20 @@ def test_a_query_reaches_the_notebook_that_reads_it(tmp_path: Path):
 
 
 def test_the_environment_is_that_of_a_request_to_voila(tmp_path: Path):
-    names = ("SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "SERVER_PROTOCOL", "SERVER_NAME", "VOILA_BASE_URL")
+    names = (
+        "SCRIPT_NAME",
+        "PATH_INFO",
+        "QUERY_STRING",
+        "SERVER_PROTOCOL",
+        "SERVER_NAME",
+        "VOILA_BASE_URL",
+        "SERVER_PORT",
+    )
     with staged(tmp_path, f"import os\nprint('|'.join(os.environ[name] for name in {names}))") as stage:
-        assert "/|||HTTP/1.1|localhost|/" in stage.get().text
+        assert "/|||HTTP/1.1|localhost|/|" in stage.get().text
         assert "region=IT" in stage.get("/?region=IT").text
+        of_its_own = stage.get("/?region=IT", headers={"Host": "forest--maize.example:8443"}).text
+        assert "/||region=IT|HTTP/1.1|forest--maize.example|/|8443" in of_its_own
 
 
 @pytest.mark.parametrize(

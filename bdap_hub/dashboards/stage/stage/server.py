@@ -79,7 +79,7 @@ class Page(ProxiedPage):
         self.set_header("Cache-Control", "no-store")
         query = self.request.query if self.request.path == "/" else ""
         try:
-            page = await self.stage.page(query, visitor)
+            page = await self.stage.page(query, visitor, self.request.host)
         except Full:
             self.set_status(503)
             self.set_header("Retry-After", "5")

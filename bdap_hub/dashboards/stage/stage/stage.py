@@ -190,8 +190,8 @@ class Stage:
             "environment": {**environment, "MPLBACKEND": "module://matplotlib_inline.backend_inline"},
         }
 
-    async def page(self, query: str, visitor: Visitor) -> Rendered | None:
-        """The page for this visitor; None when Voilà is to make it."""
+    async def page(self, query: str, visitor: Visitor, host: str) -> Rendered | None:
+        """The page for this visitor, who asked `host` for it; None when Voilà is to make it."""
         if self.status == "failed" and time.monotonic() - self._failed_at >= self._again:
             await self._run_again()
         if self.status == "failed":
@@ -209,7 +209,7 @@ class Stage:
                 await self.voila.start()
                 return None
         assert zygote is not None
-        return await self._own_page(zygote, query, visitor)
+        return await self._own_page(zygote, of_request(query, host), visitor)
 
     async def _run_again(self) -> None:
         """What it needs may have been away for a while: data, a service. Who asks meanwhile waits for the same run."""
@@ -220,10 +220,10 @@ class Stage:
         self._preparing = asyncio.create_task(self.prepare())
         await self.ready.wait()
 
-    async def _own_page(self, zygote: Zygote, query: str, visitor: Visitor) -> Rendered:
+    async def _own_page(self, zygote: Zygote, asked: dict[str, str], visitor: Visitor) -> Rendered:
         """A process for this visitor runs what is left of the notebook, and the page is made of it."""
         kernel = str(uuids.uuid4())
-        environment = {**of_request(query), "VOILA_KERNEL_ID": kernel}
+        environment = {**asked, "VOILA_KERNEL_ID": kernel}
         request = {"visitor": visitor, "run": True, "environment": environment}
         child = await self.children.make(kernel, request, zygote.fork)
         try:

@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 NPM = "BDAP_STAGE_NPM"  # where the npm packages of pages lie
 CODE = str(Path(__file__).parent.parent)
 
 
-def of_request(query: str) -> dict[str, str]:
-    """What Voilà says to a notebook of the request for its page, as far as it is the same for all who ask."""
+def of_request(query: str, host: str = "localhost") -> dict[str, str]:
+    """What Voilà says to a notebook of the request for its page; without `host`, what is the same for all who ask."""
+    place = urlsplit(f"//{host.lower()}")
     return {
         "SCRIPT_NAME": "/",
         "PATH_INFO": "",
         "QUERY_STRING": query,
         "SERVER_SOFTWARE": f"voila/{version('voila')}",
         "SERVER_PROTOCOL": "HTTP/1.1",
-        "SERVER_NAME": "localhost",
-        "SERVER_PORT": "",
+        "SERVER_NAME": place.hostname or "localhost",
+        "SERVER_PORT": place.netloc.rpartition(":")[2] if ":" in place.netloc else "",
         "VOILA_PREHEAT": "False",
         "VOILA_BASE_URL": "/",
         "VOILA_SERVER_URL": "/",
-        "VOILA_REQUEST_URL": f"http://localhost/?{query}" if query else "http://localhost/",
+        "VOILA_REQUEST_URL": f"http://{host}/?{query}" if query else f"http://{host}/",
         "VOILA_APP_PORT": "",
     }
 
