@@ -22,6 +22,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import docker
 import httpx
 import nbformat
 import uvicorn
@@ -85,6 +86,8 @@ def settings_of(folder: Path, engine: str, **dashboards: object) -> Settings:
 def gateway_of(stack: ExitStack, settings: Settings, threads: list[int] | None = None) -> Publisher:
     """The gateway runs until the stack ends; what publishes to it. Its thread's number is added to `threads`."""
     runtime = make_runtime(settings)
+    if settings.spawning.engine == "docker":
+        stack.callback(_forget_network, settings.dashboards.network)
     stack.callback(runtime.stop_all)
     port = settings.dashboards.gateway_port
     server = uvicorn.Server(uvicorn.Config(create_gateway(settings), host="127.0.0.1", port=port, log_level="error"))
@@ -95,6 +98,11 @@ def gateway_of(stack: ExitStack, settings: Settings, threads: list[int] | None =
         time.sleep(0.02)
     (threads if threads is not None else []).append(thread.native_id or 0)
     return Publisher(settings, Records(connect(settings.database)), runtime, HubLogin(settings, "dashboards"))
+
+
+def _forget_network(name: str) -> None:
+    for network in docker.from_env().networks.list(names=[name]):
+        network.remove()
 
 
 @dataclass(frozen=True)
