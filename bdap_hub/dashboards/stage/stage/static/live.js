@@ -146,10 +146,10 @@
       this.full = false;
     }
 
-    /* This page goes: nothing of it may speak any more. What the visitor said that had no effect yet. */
-    retire() {
-      this.ended = true;
-      this.socket.close();
+    /* This page goes: nothing of it may speak any more. */
+    retire() { this.ended = true; this.socket.close(); }
+    /* What the visitor said that had no effect yet. */
+    unheard() {
       return [...this.unanswered(), ...this.queue].map((one) => one.said).filter(Boolean);
     }
 
@@ -347,11 +347,11 @@
 
   /* The dashboard was started again and made its widgets differently: this page's names are unknown there. */
   async function renewPage() {
-    const unheard = connection.retire();
+    connection.retire();
     const answer = await fetch("/_stage/page", { cache: "no-store" }).catch(() => null);
     if (!answer || !answer.ok) return connection.end();
     const text = await answer.text();
-    gestures.carry(snapshot.state, unheard);
+    gestures.carry(snapshot.state, connection.unheard()); // also what was done meanwhile
     document.open();
     document.write(text);
     document.close();
