@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 START_SECONDS = 60.0
 MOST_UNSENT = 32 * 2**20
-"""Bytes that wait for a visitor who reads slowly: one of them must not fill the memory of all."""
+"""Bytes that wait for a visitor who reads slowly, besides the largest message: nobody must fill the memory of all."""
 _PASSED_ON = ("Content-Type", "Cache-Control", "Etag", "Last-Modified", "Location", "Vary")
 _SENT = ("Accept", "Accept-Language", "User-Agent", "If-None-Match", "Host")
 
@@ -135,7 +135,7 @@ class ProxiedSocket(tornado.websocket.WebSocketHandler):
     stage: Stage
     uuid: str
     _far: tornado.websocket.WebSocketClientConnection | None = None
-    _unsent = 0
+    _unsent = _largest = 0
 
     def initialize(self, stage: Stage) -> None:
         """Called by tornado."""
@@ -184,16 +184,20 @@ class ProxiedSocket(tornado.websocket.WebSocketHandler):
 
     def pass_on(self, frame: str | bytes) -> None:
         """To the visitor. Who does not read is disconnected: the page comes back and takes the state as it is then."""
-        if self._unsent > MOST_UNSENT and self.ws_connection is not None:
+        if self._unsent - self._largest > MOST_UNSENT and self.ws_connection is not None:
             self.ws_connection.stream.close()  # a word of farewell would wait behind all the rest
             return
+        data = frame.encode() if isinstance(frame, str) else frame
         with contextlib.suppress(tornado.websocket.WebSocketClosedError):
-            written = asyncio.ensure_future(self.write_message(frame, binary=isinstance(frame, bytes)))
-            self._unsent += len(frame)
-            written.add_done_callback(lambda done: self._sent(done, len(frame)))
+            written = asyncio.ensure_future(self.write_message(data, binary=isinstance(frame, bytes)))
+            self._unsent += len(data)
+            self._largest = max(self._largest, len(data))  # however large, it is no sign of who reads slowly
+            written.add_done_callback(lambda done: self._sent(done, len(data)))
 
     def _sent(self, done: asyncio.Future[None], size: int) -> None:
         self._unsent -= size
+        if not self._unsent:
+            self._largest = 0
         if not done.cancelled():
             done.exception()  # a connection that is lost meanwhile is no news
 
