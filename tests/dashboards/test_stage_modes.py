@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from pathlib import Path
 
 import nbformat
 import pytest
 
+from bdap_hub.dashboards.stage.stage import wire
 from bdap_hub.dashboards.stage.stage.execution import leading_imports
 from bdap_hub.dashboards.stage.stage.identity import HEADER, VALID_SECONDS, read, sign
+from bdap_hub.dashboards.stage.stage.zygote import Zygote
 
 from .conftest import SLIDER, notebook
 from .staged import Visitor, staged
@@ -145,6 +148,27 @@ widgets.VBox([ask, said])
 """
 
 
+def test_a_name_longer_than_a_socket_gives_at_once_ends_nobody(tmp_path: Path):
+    with staged(tmp_path, ASKED) as stage:
+        stage.state()
+        ask, said = stage.widget(description="ask"), stage.widget(value="who")
+        with Visitor(stage, headers={HEADER: sign(b"k" * 32, {"name": "a" * 40_000})}) as ana, Visitor(stage) as ben:
+            assert json.loads(ana.set(ask, value="x")[said]["value"]) == {"name": "a" * 40_000}
+            assert json.loads(ben.set(ask, value="x")[said]["value"]) is None
+
+
+@pytest.mark.parametrize("data", [b"\0\0\0\1\0\0\0\4{id}", wire.pack({"name": "no id"})])
+def test_a_request_that_cannot_be_read_does_not_end_the_executed_process(data: bytes):
+    zygote = object.__new__(Zygote)
+    server, zygote.link = socket.socketpair()
+    visitor, other = socket.socketpair()
+    with server, zygote.link, visitor, other:
+        socket.send_fds(server, [data], [visitor.fileno()])
+        assert zygote._request([]) is True
+        server.close()
+        assert zygote._request([]) is False  # only the server's end does
+
+
 def test_a_signed_visitor_is_believed_for_two_minutes():
     assert read(b"key", sign(b"key", {"name": "ana"})) == {"name": "ana"}
     assert read(b"other", sign(b"key", {"name": "ana"})) is None
@@ -171,12 +195,18 @@ def test_the_environment_is_that_of_a_request_to_voila(tmp_path: Path):
         "SERVER_NAME",
         "VOILA_BASE_URL",
         "SERVER_PORT",
+        "VOILA_REQUEST_URL",
     )
     with staged(tmp_path, f"import os\nprint('|'.join(os.environ[name] for name in {names}))") as stage:
-        assert "/|||HTTP/1.1|localhost|/|" in stage.get().text
+        assert "/|||HTTP/1.1|localhost|/||http://localhost/" in stage.get().text
         assert "region=IT" in stage.get("/?region=IT").text
-        of_its_own = stage.get("/?region=IT", headers={"Host": "forest--maize.example:8443"}).text
-        assert "/||region=IT|HTTP/1.1|forest--maize.example|/|8443" in of_its_own
+        host, name = {"Host": "forest--maize.example:8443"}, "forest--maize.example"
+        asked = f"/||region=IT|HTTP/1.1|{name}|/|8443|"
+        assert f"{asked}http://{name}:8443/?region=IT" in stage.get("/?region=IT", headers=host).text
+        secure = {**host, "X-Forwarded-Proto": "https"}
+        assert f"{asked}https://{name}:8443/?region=IT" in stage.get("/?region=IT", headers=secure).text
+        assert stage.get("/?region=" + "x" * 2**15).status_code == 414
+        assert "region=x" in stage.get("/?region=" + "x" * 2**12).text
 
 
 @pytest.mark.parametrize(

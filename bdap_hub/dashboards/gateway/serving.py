@@ -341,7 +341,8 @@ class Gateway(Answers):
                 response = await self._file(request, live, address)
             else:
                 told = visitor_headers(visitor_key(self.key, live.release), person, time.time())
-                response = await forward(self.client, request, address, told, zipped=app)
+                scheme = {} if app else {"x-forwarded-proto": self.origin.scheme}
+                response = await forward(self.client, request, address, {**told, **scheme}, zipped=app)
         except httpx.HTTPError:
             self.keeper.lost(live)
             return await self._starting(live) if is_page else self._plain(503, "the dashboard is starting")

@@ -48,7 +48,8 @@ class Zygote:
             if self._link is None or not self.alive:
                 raise RuntimeError("the dashboard's process is gone")
             self._link.setblocking(True)
-            socket.send_fds(self._link, [wire.pack(request)], [visitor.fileno()])
+            data = wire.pack(request)
+            self._link.sendall(data[socket.send_fds(self._link, [data], [visitor.fileno()]) :])
             self._link.setblocking(False)
             reply: dict[str, Any] = {}
             while reply.get("id") != request["id"]:  # an answer that came too late is nobody's

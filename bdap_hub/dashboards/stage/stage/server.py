@@ -16,6 +16,7 @@ from .stage import Stage
 KERNEL = r"([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})"
 PICTURES = re.compile(r".*\.(png|jpe?g|gif|svg|webp)", re.IGNORECASE)
 KERNEL_INFO = "kernel_info_request"
+MOST_ASKED = 8 * 2**10  # bytes of an address that a notebook is told
 YEAR = "public, max-age=31536000, immutable"
 
 
@@ -78,8 +79,12 @@ class Page(ProxiedPage):
         await self.stage.ready.wait()
         self.set_header("Cache-Control", "no-store")
         query = self.request.query if self.request.path == "/" else ""
+        if len(query) + len(self.request.host) > MOST_ASKED:
+            self.set_status(414)
+            self.finish(f"This address is too long: a dashboard reads {MOST_ASKED // 1024} KB of it.")
+            return
         try:
-            page = await self.stage.page(query, visitor, self.request.host)
+            page = await self.stage.page(query, visitor, f"{_scheme(self)}://{self.request.host}")
         except Full:
             self.set_status(503)
             self.set_header("Retry-After", "5")
@@ -220,6 +225,11 @@ class Channels(ProxiedSocket):
 
 def _visitor(handler: Page | Channels) -> dict[str, Any] | None:
     return identity.read(handler.stage.key, handler.request.headers.get(identity.HEADER, ""))
+
+
+def _scheme(handler: Page) -> str:
+    """As the gateway says the visitor sees it."""
+    return "https" if handler.request.headers.get("X-Forwarded-Proto") == "https" else "http"
 
 
 def _number(text: str) -> int:

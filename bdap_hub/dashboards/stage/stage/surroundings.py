@@ -11,9 +11,9 @@ NPM = "BDAP_STAGE_NPM"  # where the npm packages of pages lie
 CODE = str(Path(__file__).parent.parent)
 
 
-def of_request(query: str, host: str = "localhost") -> dict[str, str]:
-    """What Voilà says to a notebook of the request for its page; without `host`, what is the same for all who ask."""
-    place = urlsplit(f"//{host.lower()}")
+def of_request(query: str, address: str = "http://localhost") -> dict[str, str]:
+    """What Voilà says to a notebook of the request for its page; without `address`, what is the same for all."""
+    place = urlsplit(address.lower())
     return {
         "SCRIPT_NAME": "/",
         "PATH_INFO": "",
@@ -25,7 +25,7 @@ def of_request(query: str, host: str = "localhost") -> dict[str, str]:
         "VOILA_PREHEAT": "False",
         "VOILA_BASE_URL": "/",
         "VOILA_SERVER_URL": "/",
-        "VOILA_REQUEST_URL": f"http://{host}/?{query}" if query else f"http://{host}/",
+        "VOILA_REQUEST_URL": f"{address}/?{query}" if query else f"{address}/",
         "VOILA_APP_PORT": "",
     }
 

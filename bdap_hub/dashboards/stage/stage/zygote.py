@@ -95,13 +95,18 @@ class Zygote:
         data, descriptors, _, _ = socket.recv_fds(self.link, 65536, 1)
         if not data:
             return False
-        (request,) = list(wire.Unpacker().feed(data))
-        visitor = socket.socket(fileno=descriptors[0])
-        parent, pid = os.getpid(), os.fork()
-        if pid == 0:
-            self._become(request, visitor, parent, ours)
-        visitor.close()
-        wire.send(self.link, {"forked": pid, "id": request["id"]})
+        with contextlib.ExitStack() as held:
+            visitors = [held.enter_context(socket.socket(fileno=number)) for number in descriptors]
+            try:
+                (request,), (visitor,) = _whole(self.link, data), visitors
+                name = request["id"]
+            except Exception as error:  # every visitor's process would end with this one
+                print(f"stage: a request that cannot be read: {error!r}", file=sys.__stderr__, flush=True)
+                return True
+            parent, pid = os.getpid(), os.fork()
+            if pid == 0:
+                self._become(request, visitor, parent, ours)
+            wire.send(self.link, {"forked": pid, "id": name})
         return True
 
     def _become(self, request: dict[str, Any], visitor: socket.socket, parent: int, ours: list[socket.socket]) -> None:
@@ -133,6 +138,16 @@ class Zygote:
             wire.send(self.link, {"ended": pid, "status": status})
 
 
+def _whole(link: socket.socket, data: bytes) -> list[dict[str, Any]]:
+    """The messages that begin with `data`, the last one to its end; none where the other side is gone."""
+    unpacker = wire.Unpacker()
+    messages: list[dict[str, Any]] = []
+    while data and not messages:
+        messages = list(unpacker.feed(data))
+        data = b"" if messages else link.recv(65536)
+    return messages
+
+
 def main() -> None:
     """Started by the server: `--link` is the number of a socket that it holds the other end of."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -141,14 +156,9 @@ def main() -> None:
     arguments = parser.parse_args()
     die_with_parent(arguments.parent)
     link = socket.socket(fileno=arguments.link)
-    data = b""
-    messages: list[dict[str, Any]] = []
-    unpacker = wire.Unpacker()
-    while not messages:
-        data = link.recv(65536)
-        if not data:
-            return
-        messages = list(unpacker.feed(data))
+    messages = _whole(link, link.recv(65536))
+    if not messages:
+        return
     task = messages[0]
     own = {**without_stage(os.environ), **task["environment"]}
     for name in set(os.environ) - set(own):
