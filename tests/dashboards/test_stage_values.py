@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from bdap_hub.dashboards.stage.stage import wire
+from bdap_hub.dashboards.stage.stage import snapshot, wire
 
 from .staged import Staged, Visitor, staged
 
@@ -71,6 +72,16 @@ def test_messages_with_infinity_can_be_read_and_each_output_is_cleared_by_itself
     assert [output.get("text") for output in first] == ["first\n"]  # nothing came there after its clear_output
     assert [output.get("text") for output in second] == ["second\n", None]
     assert second[1]["data"]["image/png"] == PNG
+
+
+def test_buffers_of_the_snapshot_are_of_their_widgets_states():
+    """As ipywidgets says it: a page puts them there."""
+    kept = {"path": ["value"], "encoding": "base64", "data": PNG}
+    widgets = {"state": {"picture": {"model_name": "ImageModel", "state": {"format": "png"}, "buffers": [kept]}}}
+    asked = wire.message("comm_msg", {"comm_id": "control", "data": {"method": "request_states"}})
+    states, _idle = snapshot.answer(asked, widgets, {"control"}) or []
+    assert states["content"]["data"]["buffer_paths"] == [["picture", "state", "value"]]
+    assert states["buffers"] == [base64.b64decode(PNG)]
 
 
 @pytest.mark.parametrize(

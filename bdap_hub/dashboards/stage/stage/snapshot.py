@@ -52,7 +52,7 @@ def _states(message: wire.Message, widgets: dict[str, Any], comm_id: str) -> wir
     for key, model in widgets.get("state", {}).items():
         states[key] = {name: value for name, value in model.items() if name != "buffers"}
         for kept in model.get("buffers", []):
-            paths.append([key, *kept["path"]])
+            paths.append([key, "state", *kept["path"]])
             buffers.append(base64.b64decode(kept["data"]))
     data = {"method": "update_states", "states": states, "buffer_paths": paths}
     return wire.message("comm_msg", {"comm_id": comm_id, "data": data}, message, buffers=buffers)

@@ -30,6 +30,7 @@ FEW_THREADS = (
     "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
+VIEW, CHOICES = "application/vnd.jupyter.widget-view+json", "_options_labels"
 RULE = "-" * 18
 FAILED = "There was an error when executing cell [{}]."
 RUN_SECONDS = 600.0
@@ -121,7 +122,7 @@ class Stage:
             self.mode, self.why = "fork-after-imports", "cells marked per-visitor run anew for each visitor"
             return
         self.mode = "fork" if self.widgets["state"] else "static"
-        self.digest, self.names = _digest(self.widgets["state"]), _digest(_kinds(self.widgets))
+        self.digest, self.names = digests(self.widgets["state"], self._outputs)
         told = {"mode": self.mode, "page": self.digest, "names": self.names}
         html_page = await self.pages.render(self._outputs, self.widgets, told)
         self._page = Rendered(html_page, shared=True)
@@ -190,8 +191,8 @@ class Stage:
             "environment": {**environment, "MPLBACKEND": "module://matplotlib_inline.backend_inline"},
         }
 
-    async def page(self, query: str, visitor: Visitor, host: str) -> Rendered | None:
-        """The page for this visitor, who asked `host` for it; None when Voilà is to make it."""
+    async def page(self, query: str, visitor: Visitor, address: str) -> Rendered | None:
+        """The page for this visitor, who asked for it at `address`; None when Voilà is to make it."""
         if self.status == "failed" and time.monotonic() - self._failed_at >= self._again:
             await self._run_again()
         if self.status == "failed":
@@ -209,7 +210,7 @@ class Stage:
                 await self.voila.start()
                 return None
         assert zygote is not None
-        return await self._own_page(zygote, of_request(query, host), visitor)
+        return await self._own_page(zygote, of_request(query, address), visitor)
 
     async def _run_again(self) -> None:
         """What it needs may have been away for a while: data, a service. Who asks meanwhile waits for the same run."""
@@ -314,11 +315,23 @@ def pss(pid: int) -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 
 
-def _digest(told: dict[str, Any]) -> str:
-    """Of all that the widgets hold: a page whose digest differs shows something else than this process has."""
+def digests(models: dict[str, Any], outputs: dict[int, list[dict[str, Any]]]) -> tuple[str, str]:
+    """Of all that a page shows, and of that part which a page of another run cannot learn from a process.
+
+    That is what its widgets are, with their choices, since a page says the number of the chosen one; and what no
+    widget shows.
+    """
+    kinds = {name: [m["model_module"], m["model_name"], m["state"].get(CHOICES)] for name, m in models.items()}
+    plain = {index: [_shown(output) for output in cell] for index, cell in outputs.items()}
+    return _digest([models, plain]), _digest([kinds, plain])
+
+
+def _shown(output: dict[str, Any]) -> Any:
+    """Without the text that stands for it elsewhere, which has a widget's values or an object's address."""
+    data = output.get("data", {})
+    better = {kind: value for kind, value in data.items() if kind != "text/plain"}
+    return data.get(VIEW) or {**output, "data": better or data, "transient": {}}
+
+
+def _digest(told: Any) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _kinds(widgets: dict[str, Any]) -> dict[str, Any]:
-    """What each widget is: where that is the same, a page made by another run need only learn the values."""
-    return {name: [model["model_module"], model["model_name"]] for name, model in widgets["state"].items()}

@@ -24,9 +24,10 @@
     if (!found || found === painted || !painted.contains(found)) return;
     const control = found.closest(CONTROLS) || found;
     const box = control.getBoundingClientRect();
-    const alike = like(painted, control.tagName, words(control));
+    const alike = like(painted, control.tagName, words(control)), number = alike.indexOf(control);
+    if (number < 0) return; // around what is painted, or without a place of its own
     pressed = {
-      place, tag: control.tagName, words: words(control), number: alike.indexOf(control), of: alike.length,
+      place, tag: control.tagName, words: words(control), number, of: alike.length,
       across: (event.clientX - box.left) / box.width, down: (event.clientY - box.top) / box.height,
     };
   }
@@ -40,20 +41,23 @@
     return all.filter((one) => words(one) === text && one.getClientRects().length);
   }
 
-  /* Once the widgets are drawn: what was pressed is pressed again. */
+  /* Once the widgets are drawn: what was pressed is pressed again. Whatever comes of it, the page itself works. */
   async function press(connection) {
     const wanted = pressed;
     pressed = null;
-    if (!wanted) return;
+    if (wanted && !(await pressedAgain(wanted).catch((error) => console.error(error)))) connection.tell(EARLY);
+  }
+
+  async function pressedAgain(wanted) {
     for (const end = Date.now() + PATIENCE; Date.now() < end; ) {
       const found = like(wanted.place, wanted.tag, wanted.words);
       if (found.length === wanted.of) {
         clicked(found[wanted.number], wanted);
-        return;
+        return true;
       }
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    connection.tell(EARLY);
+    return false;
   }
 
   function clicked(element, wanted) {
@@ -71,11 +75,16 @@
 
   // --- on a page that is made anew -----------------------------------------------------------------------------------
 
-  function signature(model) {
+  function labels(model) {
     const state = model.state || {};
     const said = [...LABELS.map((name) => state[name]), ...(Array.isArray(state.children) ? state.children : [])];
-    const shown = said.filter((one) => typeof one === "string" && !one.startsWith("IPY_MODEL_"));
-    return JSON.stringify([model.model_module, model.model_name, ...shown]);
+    return said.filter((one) => typeof one === "string" && !one.startsWith("IPY_MODEL_"));
+  }
+
+  /* Choices belong to it: a gesture says the number of the chosen one. */
+  function signature(model) {
+    const choices = (model.state || {})._options_labels || [];
+    return JSON.stringify([model.model_module, model.model_name, choices, ...labels(model)]);
   }
 
   function grouped(models) {
@@ -87,12 +96,14 @@
     return groups;
   }
 
-  /* What the widgets of one run are called in another: those of one kind and label, where there are as many of them. */
+  /* What the widgets of one run are called in another: those of one kind and label, where there are as many of them.
+     Of several without a label nobody knows which is which. */
   function renamed(before, after) {
     const names = new Map(), there = grouped(after);
     grouped(before).forEach((ids, key) => {
       const others = there.get(key) || [];
-      if (others.length === ids.length) ids.forEach((id, i) => names.set(id, others[i]));
+      const sure = ids.length === 1 || labels(before[ids[0]]).some((label) => label.trim());
+      if (sure && others.length === ids.length) ids.forEach((id, i) => names.set(id, others[i]));
     });
     return names;
   }

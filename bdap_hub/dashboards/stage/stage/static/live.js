@@ -11,7 +11,7 @@
   const TRIES = 4; // of sending a message
   const CONTROL = "jupyter.widget.control";
   let frames = null; // frames.js
-  const gestures = window.bdapGestures;
+  const gestures = window.bdapGestures, states = window.bdapStates;
   const typeset = (element) => window.bdapTypeset(element, script);
   const DIST = "npm/@jupyter-widgets/html-manager/dist/";
 
@@ -43,21 +43,6 @@
       button.addEventListener("click", () => location.reload());
       place.appendChild(button);
     }
-  }
-
-  function put(state, paths, buffers) {
-    paths.forEach((path, i) => {
-      let place = state;
-      path.slice(0, -1).forEach((key) => (place = place[key]));
-      place[path[path.length - 1]] = buffers[i];
-    });
-  }
-
-  function decoded(text) {
-    const raw = atob(text);
-    const bytes = new Uint8Array(raw.length);
-    for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
-    return new DataView(bytes.buffer);
   }
 
   // --- the connection ---------------------------------------------------------------------------------------------
@@ -126,7 +111,8 @@
       if (other && content.names !== told.names) return renewPage();
       this.live = content.alive;
       if (this.resumed && !this.began && !content.alive) this.awake = this.touched;
-      this.stale = other || (content.alive && (content.complete === false || (this.resumed && !this.began)));
+      const missed = content.alive && (content.complete === false || (this.resumed && !this.began));
+      this.stale = this.stale || other || missed; // until the states are here, however often it is asked
       this.began = true;
       this.onHello();
       this.flush(); // first what the visitor did: the state then has it
@@ -153,11 +139,20 @@
       return [...this.unanswered(), ...this.queue].map((one) => one.said).filter(Boolean);
     }
 
+    /* What was set in that widget and is not answered yet. */
+    pending(id) {
+      const said = [...this.sent.values(), ...this.queue].map((one) => one.said && one.said.content);
+      return Object.assign({}, ...said.filter((c) => c && c.comm_id === id && c.data).map((c) => c.data.state));
+    }
+
     /* The visitor reads it, whatever the connection does meanwhile. */
     tell(text) {
       this.word = text;
       notice(text);
-      setTimeout(() => { this.word = ""; notice(""); }, 20000);
+      setTimeout(() => {
+        if (this.word === text) this.word = "";
+        if (document.getElementById("bdap-notice").textContent === text) notice("");
+      }, 20000);
     }
 
     end() {
@@ -305,12 +300,10 @@
       /* The models of the page, with comms but without a word to anybody. */
       async draw(embedded) {
         await Promise.all(Object.entries(embedded.state).map(([id, model]) => {
-          const kept = model.buffers || [];
-          put(model.state, kept.map((b) => b.path), kept.map((b) => decoded(b.data)));
           const names = { model_name: model.model_name, model_module: model.model_module };
           const options = { ...names, model_module_version: model.model_module_version, model_id: id };
           if (told.mode !== "static") options.comm = new Comm(connection, "jupyter.widget", id);
-          return this.new_model(options, model.state);
+          return this.new_model(options, states.whole(model));
         }));
         await Promise.all(Array.from(document.querySelectorAll(".bdap-widget"), (place) => this.show(place)));
       }
@@ -325,7 +318,11 @@
         await this.display_view(view, node);
       }
       /* After a break: the state as the visitor's process has it. */
-      async refresh() { await this._loadFromKernel(); }
+      async refresh() {
+        if (!connection.ready) return; // the next connection asks
+        await states.refresh(this, new Comm(connection, CONTROL, identifier()), (id) => connection.pending(id));
+        connection.stale = false;
+      }
     }
     return new LiveManager();
   }
@@ -372,6 +369,7 @@
     if (told.math) typeset(document.getElementById("rendered_cells"));
     if (!Object.keys(snapshot.state).length) {
       document.documentElement.dataset.stage = "ready";
+      await gestures.deliver({}, null, connection); // nothing here takes it, which the visitor is told
       return;
     }
     const drawing = script(`${DIST}libembed-amd.js`); // embed-amd.js is the same, but draws by itself
