@@ -93,9 +93,27 @@ def test_random_numbers_files_connections_and_pools(tmp_path: Path):
         server.server_close()
 
 
+FREE = """
+import numpy as np, ipywidgets as widgets
+np.random.seed(7)
+np.random.seed()
+ask, answer = widgets.Text(description="ask"), widgets.HTML(value="nothing")
+ask.observe(lambda _: setattr(answer, "value", str(np.random.random())), "value")
+widgets.VBox([ask, answer])
+"""
+
+
+def test_who_seeds_with_nothing_shows_everybody_other_numbers(tmp_path: Path):
+    with staged(tmp_path, FREE) as stage:
+        ask, answer = stage.widget(description="ask"), stage.widget(value="nothing")
+        with Visitor(stage) as ana, Visitor(stage) as ben:
+            assert ana.set(ask, value="a")[answer] != ben.set(ask, value="a")[answer]
+
+
 SEEDED = """
 import json, random
 import ipywidgets as widgets, numpy as np
+np.random.seed()
 random.seed(7)
 np.random.seed(7)
 own = [np.random.default_rng(7), np.random.RandomState(7), random.Random(7)]

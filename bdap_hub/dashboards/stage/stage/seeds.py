@@ -6,19 +6,23 @@ Every other generator gets a seed of its own in each copy.
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 import sys
 import weakref
 from collections.abc import Iterable
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 from typing import Any
 
 CHOSEN_BITS = 100  # numpy's own entropy has 128: one with less was chosen
 CHOSEN_TORCH = 2**32  # torch's own has 53 bits
 _chosen: weakref.WeakSet[random.Random] = weakref.WeakSet()
+_free: set[int] = set()  # numpy's shared generator, once it was seeded without a word of what with
 
 
 def watch() -> None:
-    """From now on it is known which of `random`'s generators were given a seed or a state."""
+    """From now on it is known which of `random`'s generators, and whether numpy's shared one, were given a seed."""
     seed, setstate = random.Random.seed, random.Random.setstate
 
     def seeded(self: random.Random, a: Any = None, version: int = 2) -> None:
@@ -32,6 +36,10 @@ def watch() -> None:
     for name, function in (("seed", seeded), ("setstate", restored)):
         setattr(random.Random, name, function)
         setattr(random, name, getattr(random._inst, name))  # type: ignore[attr-defined]
+    if "numpy.random" in sys.modules:
+        _watch_numpy(sys.modules["numpy.random"])
+    else:
+        sys.meta_path.insert(0, _Numpy())
 
 
 def kinds() -> list[type]:
@@ -44,9 +52,47 @@ def chosen(found: Any) -> bool:
     """Whether the notebook, or a library, gave it its seed."""
     if isinstance(found, random.Random):
         return found in _chosen
+    if id(found) in _free:
+        return False
     bits = getattr(found, "bit_generator", None) or getattr(found, "_bit_generator", None)
     entropy = getattr(getattr(bits, "_seed_seq", None), "entropy", None)
     return not (isinstance(entropy, int) and entropy.bit_length() > CHOSEN_BITS)
+
+
+class _Numpy:
+    """Waits until the notebook imports it: many never do."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Called by Python's import."""
+        spec = PathFinder.find_spec(name, path, target) if name == "numpy.random" else None
+        if spec is not None and spec.loader is not None:
+            sys.meta_path.remove(self)
+            execute = spec.loader.exec_module
+
+            def executed(module: ModuleType) -> None:
+                execute(module)
+                _watch_numpy(module)
+
+            spec.loader.exec_module = executed  # type: ignore[method-assign]
+        return spec
+
+
+def _watch_numpy(module: Any) -> None:
+    """Its shared generator looks the same after `seed()` and after `seed(7)`."""
+    seed, set_state, shared = module.seed, module.set_state, id(module.mtrand._rand)
+
+    @functools.wraps(seed)
+    def seeded(*given: Any, **named: Any) -> None:
+        seed(*given, **named)
+        values = (*given, *named.values())
+        (_free.add if all(value is None for value in values) else _free.discard)(shared)
+
+    @functools.wraps(set_state)
+    def restored(state: Any) -> None:
+        set_state(state)
+        _free.discard(shared)
+
+    module.seed, module.set_state = seeded, restored
 
 
 class Seeds:
