@@ -16,7 +16,7 @@ from bdap_hub.processing.engine.grid import Grid
 from bdap_hub.processing.engine.loading import loaded
 from bdap_hub.processing.engine.positions import Raster, positions
 from bdap_hub.processing.engine.reader import Reader
-from bdap_hub.processing.engine.sampling import passes, sampler
+from bdap_hub.processing.engine.sampling import _flat, passes, sampler
 from bdap_hub.processing.graphs.plan import Load, Scene, Source, Step
 from bdap_hub.settings import StoreSettings
 
@@ -165,3 +165,9 @@ def test_values_on_a_files_own_grid_are_as_they_are_stored(store: Path) -> None:
     grid = Grid("EPSG:32633", LEFT + 120, TOP - 340, 10, 10, 300, 200)
     with rasterio.open(store / "data/noise.tif") as file:
         np.testing.assert_array_equal(read(store, "noise", grid), file.read(1)[34:234, 12:312])
+
+
+@pytest.mark.parametrize("shape", [(300, 400), (2**15, 2**16), (2**15 + 1, 2**16), (2**16, 2**17)])
+def test_the_last_pixel_of_a_large_window_has_its_index(shape: tuple[int, int]) -> None:
+    rows, columns = (np.array([0, size - 1], np.int32) for size in shape)
+    assert _flat(rows, columns, shape).tolist() == [0, shape[0] * shape[1] - 1]

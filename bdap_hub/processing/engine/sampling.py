@@ -53,7 +53,7 @@ class Sampler:
     def nearest(self) -> Any:
         """Flat indices in the window."""
         span, depth = self.right - self.left, self.bottom - self.top
-        return _flat(_whole(self.rows, depth - 1), _whole(self.columns, span - 1), span)
+        return _flat(_whole(self.rows, depth - 1), _whole(self.columns, span - 1), (depth, span))
 
     @cached_property
     def corner(self) -> tuple[Any, Any, Any]:
@@ -61,7 +61,7 @@ class Sampler:
         span, depth = self.right - self.left, self.bottom - self.top
         west, across = self._neighbours(self.columns, span)
         north, down = self._neighbours(self.rows, depth)
-        return _flat(north, west, span), across, down
+        return _flat(north, west, (depth, span)), across, down
 
     def take(self, window: Any, nodata: float | None, classes: bool, hidden: Any = None, into: Any = None) -> Any:
         """The grid's values as floats, NaN where there is no data; `hidden`: where the file's mask hides pixels.
@@ -217,11 +217,13 @@ def _whole(values: Any, most: int) -> Any:
     return np.clip(values, 0, most).astype(np.int32)
 
 
-def _flat(rows: Any, columns: Any, width: int) -> Any:
-    """Indices of these rows, which are changed, and columns in an array of that width."""
-    rows *= width
+def _flat(rows: Any, columns: Any, shape: tuple[int, int]) -> Any:
+    """Indices of these rows, which may be changed, and columns in an array of that shape."""
+    if shape[0] * shape[1] > 2**31:
+        rows = rows.astype(np.intp)
+    rows *= shape[1]
     rows += columns
-    return rows.astype(np.intp)
+    return rows.astype(np.intp, copy=False)
 
 
 def _missing(values: Any, nodata: float | None, hidden: Any) -> Any:
