@@ -90,6 +90,8 @@ class Visitor:
     told: Told
     until: float
     pause: float
+    least: int = 0
+    answered: int = 0
     name: str = ""
     kernel: str = ""
     last: int = 0
@@ -97,7 +99,7 @@ class Visitor:
 
     async def live(self) -> None:
         """Until the time is over; whatever goes wrong is counted."""
-        while time.monotonic() < self.until:
+        while self._stays():
             try:
                 await self._visit()
             except Wrong as error:
@@ -105,6 +107,11 @@ class Visitor:
             except (httpx.HTTPError, WebSocketException, OSError, TimeoutError) as error:
                 self.told.failures[f"{type(error).__name__}"] += 1
             await asyncio.sleep(random.uniform(0, self.pause))
+
+    def _stays(self) -> bool:
+        """Until the time is over; a slow machine's visitor a while longer, until the least was answered."""
+        patience = PATIENCE if self.answered < self.least else 0
+        return time.monotonic() < self.until + patience
 
     async def _visit(self) -> None:
         """Opens the page, once in a while breaks off and comes back to the same process."""
@@ -117,7 +124,7 @@ class Visitor:
                 if not stay:
                     await self._set(socket, widgets.who, value=self.name)
                 for _ in range(random.randint(2, 8)):
-                    if time.monotonic() > self.until:
+                    if not self._stays():
                         return
                     await self._gesture(socket, widgets)
                     await asyncio.sleep(random.uniform(0.5, 1.5) * self.pause)
@@ -157,6 +164,7 @@ class Visitor:
         answer = await self._answer(socket, widgets.said, asked)
         self.told.seconds.append(time.perf_counter() - begun)
         self.told.gestures += 1
+        self.answered += 1
         if answer != f"{self.name}|{value}|{zoom}|{self.count}":
             raise Wrong("another's state" if not answer.startswith(f"{self.name}|") else "a state that is not its own")
 
@@ -206,11 +214,11 @@ def opened(publisher: Publisher) -> httpx.URL:
     return httpx.URL(publisher.settings.dashboards.address("bench", "visitors"))
 
 
-async def crowd(url: httpx.URL, visitors: int, seconds: float, pause: float) -> Told:
-    """So many of them, for so long."""
+async def crowd(url: httpx.URL, visitors: int, seconds: float, pause: float, least: int = 0) -> Told:
+    """So many of them, for so long; each at least until so many of its gestures are answered."""
     told, until = Told(), time.monotonic() + seconds
     addresses = (f"127.1.{number // 250}.{number % 250 + 1}" for number in range(visitors))
-    await asyncio.gather(*(Visitor(url, address, told, until, pause).live() for address in addresses))
+    await asyncio.gather(*(Visitor(url, address, told, until, pause, least).live() for address in addresses))
     return told
 
 

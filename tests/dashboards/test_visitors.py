@@ -22,9 +22,9 @@ def shown(platform: Platform) -> httpx.URL:
 
 
 async def test_each_of_ten_has_its_own_state(shown: httpx.URL):
-    told = await visitors.crowd(shown, 10, 4, 0.2)
+    told = await visitors.crowd(shown, 10, 4, 0.2, least=1)
     assert not told.failures, told.failures
-    assert told.opens >= 10 and told.gestures >= 10
+    assert told.opens >= 10 and told.gestures >= 10  # one of each, however slow the machine is
 
 
 async def test_visitors_who_shared_a_process_would_be_found_out(shown: httpx.URL, monkeypatch: pytest.MonkeyPatch):
