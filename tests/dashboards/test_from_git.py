@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -13,15 +13,18 @@ from click.testing import CliRunner
 
 from bdap_hub import cli
 from bdap_hub.dashboards.app import Doors
+from bdap_hub.dashboards.bundles.bundle import read_bundle
 from bdap_hub.dashboards.records import Records
+from bdap_hub.dashboards.releases import from_git
 from bdap_hub.dashboards.releases.from_git import Calls, FromGit
 from bdap_hub.dashboards.releases.git_sources import State
 from bdap_hub.dashboards.releases.vault import Vault
+from bdap_hub.dashboards.tables import Release
 from bdap_hub.database import connect
-from bdap_hub.errors import Busy
+from bdap_hub.errors import BadRequest, Busy, Conflict
 from bdap_hub.web import HubLogin
 
-from .conftest import API, Platform, notebook
+from .conftest import API, Platform, notebook, zipped
 from .repositories import GitServer
 
 
@@ -46,6 +49,12 @@ def ask(platform: Platform, name: str, method: str, path: str, **options: Any) -
     """The API of publishing from git of agriculture's dashboard, as that person."""
     url = f"{platform.hub.url}{API}/agriculture/{path}"
     return httpx.request(method, url, headers=platform.hub.bearer(name), timeout=60, **options)
+
+
+def doors_of(platform: Platform) -> Doors:
+    return Doors(
+        platform.settings, HubLogin(platform.settings, "dashboards"), Records(connect(platform.settings.database))
+    )
 
 
 def event(ref: str = "refs/heads/main", after: str = "1" * 40, kind: str = "Push Hook", **more: Any) -> dict[str, Any]:
@@ -167,8 +176,7 @@ def test_who_lost_the_project_publishes_nothing_more(
 
 
 def test_a_push_that_was_heard_is_carried_out_after_a_crash(fetching: Platform, quiet: dict[str, Any]) -> None:
-    settings, login = fetching.settings, HubLogin(fetching.settings, "dashboards")
-    doors = Doors(settings, login, Records(connect(settings.database)))
+    doors = doors_of(fetching)
     row = doors.records.get("agriculture", "quiet")
 
     async def back(*states: State) -> None:
@@ -212,10 +220,87 @@ def test_by_the_command_line(
     assert other.exit_code == 1 and "no address" in other.output
 
 
+def test_what_happened_since_the_last_try_counts(
+    fetching: Platform, server: GitServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was taken down, or its setting removed, while the first try was under way; the control is tried again."""
+    assert fetching.publish("ana", "meanwhile", notebook("1")).status_code == 201
+    place = {"url": server.url("nothing.git"), "folder": "maps"}
+    assert ask(fetching, "ana", "PUT", "meanwhile/git", json=place).status_code == 200
+    doors = doors_of(fetching)
+    row = doors.records.get("agriculture", "meanwhile")
+    tries: list[int] = []
+    meanwhile: list[Callable[[], object]] = []
+    monkeypatch.setattr(from_git, "PAUSE", 0)
+
+    def publish(_self: FromGit, _source: Any, _row: Any) -> str:
+        tries.append(1)
+        for act in meanwhile:
+            act()
+        raise Conflict("it is being published just now")
+
+    monkeypatch.setattr(FromGit, "_publish", publish)
+
+    def told() -> str:
+        tries.clear()
+        asyncio.run(doors.from_git._carry_out(row.id))
+        found = doors.from_git.sources.of(row)
+        return found.told if found else "gone"
+
+    assert "being published" in told() and len(tries) == 4
+    meanwhile.append(lambda: doors.from_git.sources.remove(row))
+    assert told() == "gone" and len(tries) == 1
+    assert ask(fetching, "ana", "PUT", "meanwhile/git", json=place).status_code == 200
+    meanwhile[:] = [lambda: doors.records.retire(doors.records.get("agriculture", "meanwhile"))]
+    assert "was taken down" in told() and len(tries) == 1
+    assert doors.records.get("agriculture", "meanwhile").status == "retired"
+
+
+def test_a_project_leaves_room_for_others(fetching: Platform, quiet: dict[str, Any]) -> None:
+    doors = doors_of(fetching)
+    row = doors.records.get("agriculture", "quiet")
+    queue = doors.from_git
+    queue._tasks = {None, False}  # type: ignore[arg-type]  # nobody works: they wait
+    queue._waiting = dict.fromkeys(range(-9, 0), "agriculture") | dict.fromkeys(range(-39, -20), "forest")
+    asyncio.run(queue.ask(row.id))
+    assert row.id in queue._waiting
+    del queue._waiting[row.id]
+    queue._waiting[-10] = "agriculture"
+    with pytest.raises(Busy, match="too many"):
+        asyncio.run(queue.ask(row.id))
+    found = queue.sources.of(row)
+    assert found is not None and found.state == "failed" and "too many" in found.told
+
+
+@pytest.mark.parametrize(
+    ("manifest", "refused"),
+    [
+        ("title: x", ""), ("secrets: [known]", ""), ("data: [/eos/data/fields]", ""), ("image: maps", ""),
+        ("secrets: [known, other]", "secrets: 'other'"), ("data: [/eos/data/more]", "data: '/eos/data/more'"),
+        ("image: other", "image: 'other'"),
+    ],
+)  # fmt: skip
+def test_a_push_asks_for_no_more_than_was_published_by_hand(manifest: str, refused: str) -> None:
+    files = {"index.ipynb": notebook("1"), "bdap-dashboard.yaml": manifest.encode()}
+    bundle = read_bundle("x.zip", zipped(files), 2**20)
+    live = Release(status="live", manifest={"secrets": ["known"], "image": "maps"})
+    old = Release(status="retired", manifest={"secrets": ["other"]})
+    versions = [Release(status="draft", manifest={"data": ["/eos/data/fields"]}), live, old]
+    if refused:
+        with pytest.raises(BadRequest, match=f"{refused} is new"):
+            from_git.check_asked(bundle, versions)
+    else:
+        from_git.check_asked(bundle, versions)
+
+
 def test_who_may_set_it_up(fetching: Platform, quiet: dict[str, Any], server: GitServer) -> None:
     place = {"url": server.url("nothing.git")}
     assert ask(fetching, "ben", "PUT", "quiet/git", json=place).status_code == 404  # who may not even see it
     assert ask(fetching, "ben", "GET", "quiet/git").status_code == 404
+    assert ask(fetching, "ana", "PUT", "quiet/grants/person/ben", json={"role": "viewer"}).status_code == 204
+    for method, path in (("PUT", ""), ("GET", ""), ("DELETE", ""), ("POST", "/token"), ("POST", "/publish")):
+        answer = ask(fetching, "ben", method, f"quiet/git{path}", json=place)
+        assert answer.status_code == 403, (method, path, answer.text)  # who sees it, and may not edit it
     elsewhere = ask(fetching, "ana", "PUT", "quiet/git", json={"url": "https://evil.example/x.git"})
     assert elsewhere.status_code == 400 and "is not among" in elsewhere.json()["message"]
     unknown = ask(fetching, "ana", "PUT", "quiet/git", json={**place, "secret": "of-others"})

@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 import zipfile
 from collections.abc import Mapping
@@ -33,6 +34,8 @@ SECONDS = 120
 LOOK_SECONDS = 0.05
 MEMORY = 2 * 2**30
 STAGING = "git"
+MOST_LISTED = 8 * 2**20  # bytes of a list of files
+_in_memory = threading.Lock()  # one repository's files at a time
 _URL = re.compile(r"https://[a-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9_~+-][A-Za-z0-9._~+-]*)+/?")
 _FOLDER = re.compile(r"[^\x00-\x1f\x7f:\\]{1,500}")
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -112,10 +115,11 @@ def fetch(settings: Settings, where: Place, token: str = "") -> Fetched:
         files = _files(git, commit, where)
         if sum(one.size for one in files) > limit:
             raise TooMuch(f"{where.folder!r:.200} has more than {limit / 2**20:.0f} MiB", "leave large data out")
-        content = _contents(git, files)
-    if len(files) == 1 and files[0].path == where.folder:
-        return Fetched(commit, where.folder.rpartition("/")[2], content[files[0].path])
-    return Fetched(commit, "folder.zip", _packed(content))
+        with _in_memory:
+            content = _contents(git, files)
+            if len(files) == 1 and files[0].path == where.folder:
+                return Fetched(commit, where.folder.rpartition("/")[2], content[files[0].path])
+            return Fetched(commit, "folder.zip", _packed(content))
 
 
 class _Git:
@@ -125,10 +129,13 @@ class _Git:
         self._folder, self._limit, self._authorities = folder, limit, authorities
         self._until = time.monotonic() + SECONDS
 
-    def __call__(self, *arguments: str, config: Mapping[str, str] = MappingProxyType({}), said: bytes = b"") -> bytes:
-        """What it prints; `said` is its input. Only `fetch` reaches the network."""
+    def __call__(
+        self, *arguments: str, config: Mapping[str, str] = MappingProxyType({}), said: bytes = b"", most: int = 0
+    ) -> bytes:
+        """What it prints, `most` bytes of it where that is given; `said` is its input. Only `fetch` reaches the
+        network."""
         network = arguments[0] == "fetch"
-        limits = ["prlimit", f"--as={MEMORY}", f"--fsize={self._limit}", "--core=0", "--"]
+        limits = ["prlimit", f"--as={MEMORY}", f"--fsize={most or self._limit}", "--core=0", "--"]
         tell, out, err = (self._folder / name for name in ("in", "out", "err"))
         tell.write_bytes(said)
         with tell.open("rb") as stdin, out.open("wb") as stdout, err.open("wb") as stderr:
@@ -145,7 +152,8 @@ class _Git:
                 self._wait(process, self._limit * (1 if network else 2))
             finally:
                 _end(process)
-        if process.returncode:
+        cut = most and out.stat().st_size >= most
+        if process.returncode and not cut:
             raise _failure(arguments[0], err.read_text(errors="replace"))
         return out.read_bytes()
 
@@ -196,7 +204,7 @@ def _files(git: _Git, commit: str, where: Place) -> list[_File]:
         blob = git("rev-parse", tree).decode().strip()
         return [_File(where.folder, blob, int(git("cat-file", "-s", tree)))]
     files = []
-    for line in filter(None, git("ls-tree", "-r", "-z", "-l", tree).split(b"\0")):
+    for line in filter(None, _listed(git, tree).split(b"\0")):
         said, _, name = line.partition(b"\t")
         mode, _, blob, size = said.decode().split()
         path = name.decode(errors="replace")
@@ -212,6 +220,14 @@ def _files(git: _Git, commit: str, where: Place) -> list[_File]:
     if not files:
         raise BadRequest(f"{where.folder!r:.200} is empty at that commit", "name another folder")
     return files
+
+
+def _listed(git: _Git, tree: str) -> bytes:
+    """The files below it, as git says them; TooMuch where that alone is very long."""
+    listed = git("ls-tree", "-r", "-z", "-l", tree, most=MOST_LISTED)
+    if len(listed) >= MOST_LISTED:
+        raise TooMuch("the repository has very many files", "publish from a repository of the dashboard's own")
+    return listed
 
 
 def _contents(git: _Git, files: list[_File]) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from ...errors import BadRequest
 
@@ -79,7 +79,7 @@ def is_page(path: str) -> bool:
 def open_once(bundle: Path, entry: str, origins: tuple[str, ...]) -> None:
     """Read the entry as a browser would; BadRequest where it asks for scripts or styles that visitors will not get."""
     for asked in _asked(bundle, entry):
-        target = urlsplit(urljoin(f"http://page/{PurePosixPath(entry).name}", asked))
+        target = _target(f"http://page/{PurePosixPath(entry).name}", asked)
         if target.scheme not in ("http", "https"):
             continue
         if target.netloc == "page":
@@ -97,9 +97,17 @@ def loaded(page: str) -> list[str]:
     """Paths of the scripts and style sheets that a page at / asks of its own address."""
     reader = _Asked()
     reader.feed(page)
-    targets = [urlsplit(urljoin("http://page/", asked)) for asked in reader.found]
+    targets = [_target("http://page/", asked) for asked in reader.found]
     ours = [target for target in targets if target.netloc == "page" and target.scheme == "http"]
     return [f"{target.path}?{target.query}" if target.query else target.path for target in ours]
+
+
+def _target(page: str, asked: str) -> SplitResult:
+    """Where that leads from the page; BadRequest for what is no address."""
+    try:
+        return urlsplit(urljoin(page, asked))
+    except ValueError:
+        raise BadRequest(f"the page asks for {asked!r:.200}, which is no address", "mend it in the page") from None
 
 
 def _asked(bundle: Path, entry: str) -> list[str]:

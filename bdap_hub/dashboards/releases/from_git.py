@@ -17,11 +17,11 @@ from starlette.concurrency import run_in_threadpool
 
 from ... import audit
 from ...access import Person, Publish, decide
-from ...errors import BdapError, Busy, Conflict, NotAllowed
-from ..bundles.bundle import read_bundle
+from ...errors import BadRequest, BdapError, Busy, Conflict, NotAllowed, Unavailable
+from ..bundles.bundle import Bundle, read_bundle
 from ..bundles.remote import fetch, place
 from ..records import narrower
-from ..tables import Dashboard
+from ..tables import Dashboard, Release
 from .git_sources import GitSource, GitSources, State
 from .publish import Wish, completed
 from .vault import Vault
@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from ..app import Doors
 
 log = logging.getLogger("bdap.dashboards")
-MOST_WAITING = 50
+MOST_WAITING, MOST_OF_PROJECT = 50, 10
 AT_ONCE = 2
 TRIES, PAUSE = 4, 15.0
 MOST_CALLS, WINDOW = 30, 60.0
-UNCHANGED = "nothing new: the last version has this content"
+BY_HAND = "publish such a version once by hand, or with bdap publish --git; pushes may ask for it from then on"
+UNCHANGED = "nothing new: a version that is live or waits has this content"
 
 
 class Calls:
@@ -59,20 +60,25 @@ class FromGit:
     def __init__(self, doors: Doors) -> None:
         self.doors, self.sources = doors, GitSources(doors.records.sessions)
         self.calls = Calls()
-        self._waiting: dict[int, None] = {}
+        self._waiting: dict[int, str] = {}  # of which project
         self._running: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def ask(self, id: int) -> None:
-        """Publish it soon; Busy where too many wait."""
-        if id not in self._waiting and len(self._waiting) >= MOST_WAITING:
-            raise Busy(f"{MOST_WAITING} dashboards wait to be published", "try again in a minute", 60)
+        """Publish it soon; Busy where too many wait, which its page says, too."""
+        row = await run_in_threadpool(self.doors.records.by_id, id)
+        if id not in self._waiting:
+            theirs = list(self._waiting.values()).count(row.project)
+            if theirs >= MOST_OF_PROJECT or len(self._waiting) >= MOST_WAITING:
+                error = Busy("too many dashboards wait to be published", "publish it on its page in some minutes", 60)
+                await run_in_threadpool(self.sources.note, id, "failed", f"{error.message}\n{error.remedy}")
+                raise error
         if id not in self._running:
             await run_in_threadpool(self.sources.note, id, "waiting")
-        self._add(id)
+        self._add(id, row.project)
 
-    def _add(self, id: int) -> None:
-        self._waiting[id] = None
+    def _add(self, id: int, project: str) -> None:
+        self._waiting[id] = project
         if len(self._tasks) < AT_ONCE:
             task = asyncio.create_task(self._work())
             self._tasks.add(task)
@@ -107,7 +113,7 @@ class FromGit:
     async def working(self) -> AsyncIterator[None]:
         """While the service runs: what was heard before it ended is carried out first."""
         for id in await run_in_threadpool(self.sources.unfinished):
-            self._add(id)
+            self._add(id, "")
         try:
             yield
         finally:
@@ -134,8 +140,7 @@ class FromGit:
             return
         await run_in_threadpool(self.sources.note, id, "running")
         try:
-            await self.allow(source, row)
-            told = await self._patiently(source, row)
+            told = await self._patiently(id)
             await self._tell_reviewers(row)
         except NotAllowed as error:
             await self.refused(source, row, error, "refused")
@@ -152,14 +157,23 @@ class FromGit:
         for release in (await run_in_threadpool(self.doors.records.releases, row))[:1]:
             await self.doors.reviews.tell(row, release)
 
-    async def _patiently(self, source: GitSource, row: Dashboard) -> str:
-        """Somebody may publish the same dashboard by hand just now."""
+    async def _patiently(self, id: int) -> str:
+        """Somebody may publish the same dashboard by hand just now, or the hub, the engine or git's host be away."""
         for _ in range(TRIES - 1):
             try:
-                return await run_in_threadpool(self._publish, source, row)
-            except Conflict:
+                return await self._once(id)
+            except (Conflict, Unavailable) as error:
+                log.info("publishing dashboard %d from git is tried again: %s", id, error.message)
                 await asyncio.sleep(PAUSE)
-                row = await run_in_threadpool(self.doors.records.by_id, row.id)
+        return await self._once(id)
+
+    async def _once(self, id: int) -> str:
+        """As things are now: it may have been taken down, or be published from git no more, since the last try."""
+        row = await run_in_threadpool(self.doors.records.by_id, id)
+        source = await run_in_threadpool(self.sources.of, row)
+        if source is None:
+            raise NotAllowed(f"{row.name} is published from git no more", "set it up anew on its page")
+        await self.allow(source, row)
         return await run_in_threadpool(self._publish, source, row)
 
     def _publish(self, source: GitSource, row: Dashboard) -> str:
@@ -167,9 +181,11 @@ class FromGit:
         token = Vault(settings).path(row.project, source.secret).read_text().strip() if source.secret else ""
         found = fetch(settings, place(settings, source.url, source.ref, source.folder), token)
         bundle = read_bundle(found.name, found.content, settings.dashboards.max_bundle_mb * 2**20)
-        if (newest := self.doors.records.releases(row)[:1]) and newest[0].bundle == bundle.sha256:
+        versions = self.doors.records.releases(row)
+        if any(one.bundle == bundle.sha256 and one.status in ("live", "submitted") for one in versions):
             self.sources.note(row.id, "unchanged", UNCHANGED, found.commit)
             return f"{UNCHANGED} ({found.commit[:12]})"
+        check_asked(bundle, versions)
         wish = completed(Wish(row.project, row.slug, "", "", ""), bundle, row)  # type: ignore[arg-type]
         release = self.doors.publisher().publish(wish, bundle, source.person, row)
         told = f"version {release.version}, {release.visibility}, {release.status}"
@@ -179,3 +195,15 @@ class FromGit:
     async def _note(self, source: GitSource, row: Dashboard, allowed: bool, reason: str, address: str = "") -> None:
         event = {"person": source.person, "action": "dashboard.publish", "subject": row.name, "reason": reason}
         await run_in_threadpool(lambda: audit.record(self.sources.sessions, **event, allowed=allowed, address=address))
+
+
+def check_asked(bundle: Bundle, versions: list[Release]) -> None:
+    """BadRequest where it asks for more of the platform than the newest or the live version: whoever may push to a
+    repository need not be somebody here. PURE."""
+    known = [one.manifest for one in versions if one.status == "live"] + [one.manifest for one in versions[:1]]
+    for field in ("secrets", "data"):
+        had = {name for one in known for name in one.get(field, ())}
+        if more := [name for name in getattr(bundle.manifest, field) if name not in had]:
+            raise BadRequest(f"{field}: {more[0]!r:.200} is new, and was pushed", BY_HAND)
+    if (image := bundle.manifest.image) and image not in [one.get("image") for one in known]:
+        raise BadRequest(f"image: {image!r:.200} is new, and was pushed", BY_HAND)

@@ -97,7 +97,12 @@ class GitSources:
 
     def note(self, id: int, state: State, told: str = "", commit: str = "") -> None:
         """What came of a push."""
-        values = {"state": state, "told": told, "happened": now(), **({"commit": commit} if commit else {})}
+        values = {
+            "state": state,
+            "told": told.replace("\0", "\ufffd"),  # PostgreSQL keeps none
+            "happened": now(),
+            **({"commit": commit} if commit else {}),
+        }
         self._update(id, **values)
 
     def write(self, id: int) -> bool:
