@@ -31,6 +31,7 @@ def test_a_notebook_becomes_a_page_anyone_may_open(platform: Platform, published
     page = platform.open("agriculture--shown-public")
     assert page.status_code == 200
     assert "Fields of wheat" in page.text  # the notebook's text
+    assert "<title>Shown-Public</title>" in page.text  # and not its file's name
     assert "application/vnd.jupyter.widget-view+json" in page.text  # its output
     assert "slider.observe" not in page.text  # but not its source
     assert "set-cookie" not in page.headers

@@ -236,6 +236,7 @@ class Publisher:
                 "BDAP_TOKEN": self.login.release_token(dashboard, group, TOKEN_SECONDS),
                 "BDAP_PROJECT": project,
                 "BDAP_DASHBOARD": dashboard,
+                "BDAP_TITLE": manifest.title or "",
                 KEY: visitor_key(self.settings.secret("signing"), name),
             },
         )

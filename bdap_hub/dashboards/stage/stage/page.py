@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ class Pages:
     def __init__(self, notebook: Path, static: str, modules: dict[str, str]) -> None:
         self._notebook, self._static, self._modules = notebook, static, modules
         self._source = nbformat.reads(notebook.read_text(), as_version=4)
+        if title := os.environ.get("BDAP_TITLE"):  # where the notebook itself has none: not its file's name
+            self._source.metadata.setdefault("title", title)
 
     async def render(self, outputs: dict[int, list[dict[str, Any]]], widgets: dict[str, Any], more: Any) -> str:
         """The page with these outputs (by index of cell). `more`: what the page's script is told besides."""
