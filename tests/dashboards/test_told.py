@@ -35,7 +35,7 @@ def test_the_stage_reads_it_and_no_other(monkeypatch: pytest.MonkeyPatch):
 
 def test_the_gateway_says_it_itself(platform: Platform, published: Any, stand_in: StandIn):  # noqa: F811
     published("project")
-    forged = {HEADER: "eyJuYW1lIjoib2xnYSJ9.00"}
+    forged = {HEADER: "eyJuYW1lIjoib2xnYSJ9.00", "X-Forwarded-Proto": "ftp"}
     mine = platform.open(HOST, "/?a=1", headers={**session_of(platform, "ana"), **forged})
     assert mine.status_code == 200
     key = visitor_key(platform.settings.secret("signing"), "agriculture--shown-project--v1")
@@ -43,3 +43,4 @@ def test_the_gateway_says_it_itself(platform: Platform, published: Any, stand_in
     assert said in [visitor_headers(key, "ana", time.time() - age)[HEADER] for age in range(60)]
     assert platform.open("agriculture--shown-public", "/?a=1", headers=forged).status_code == 200
     assert HEADER.lower() not in stand_in.headers[-1]  # nobody, whatever the browser says
+    assert stand_in.headers[-1]["x-forwarded-proto"] == platform.settings.dashboards.origin.partition(":")[0]
