@@ -88,7 +88,7 @@ def _named(path: str) -> str:
 def _which(rest: str, notebook: bytes) -> tuple[int, int, str] | None:
     """(number, index, source) of the code cell whose source stands at the beginning of `rest`."""
     code = [
-        (index, "".join(cell.get("source", "")).strip())
+        (index, plain("".join(cell.get("source", ""))).strip())
         for index, cell in enumerate(json.loads(notebook).get("cells", []))
         if cell.get("cell_type") == "code"
     ]

@@ -11,7 +11,7 @@ import httpx
 from ...errors import BadRequest
 from ..bundles.kinds import APPS
 from ..bundles.site import loaded
-from ..running.logs import tail
+from ..running.logs import plain, tail
 from ..running.runtime import Launch, Runtime
 from ..snapshots.reading import Answer, TooMuchSaid, answers, read
 from .failures import FailedCell, failed_cell
@@ -76,7 +76,7 @@ def how(runtime: Runtime, launch: Launch) -> tuple[str, str]:
         told = answer.json() if answer.status == 200 else {}
     except (httpx.HTTPError, ValueError):
         told = {}
-    return str(told.get("mode", "plain"))[:24], str(told.get("why", ""))[:2000]
+    return plain(str(told.get("mode", "plain")))[:24], plain(str(told.get("why", "")))[:2000]
 
 
 def _look_at_app(runtime: Runtime, launch: Launch, address: str, answer: Answer) -> None:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
-from ...errors import BdapError, NotAllowed, NotFound, Unavailable
+from ...errors import BadRequest, BdapError, NotAllowed, NotFound, Unavailable
 from ...settings import Settings
 from ...web import HubLogin
 from ..bundles.kinds import APPS, STATIC
@@ -34,6 +34,17 @@ AWAY_SECONDS = 5.0  # where the engine does not answer, it is no fault of the re
 READY_SECONDS = 90.0
 ROUND_SECONDS = 30.0
 PUBLISH_SECONDS = 600.0
+
+
+@contextlib.contextmanager
+def _tended(name: str) -> Iterator[None]:
+    """What goes wrong with one release is logged: the others have their turn."""
+    try:
+        yield
+    except BdapError as error:
+        log.warning("the release %s: %s", name, error.message)
+    except Exception:
+        log.exception("the release %s could not be tended", name)
 
 
 class Keeper:
@@ -164,6 +175,9 @@ class Keeper:
             log.warning("dashboard %s: %s", live.name, error.message)
             if isinstance(error, (NotAllowed, NotFound)):  # what it reads is no more its project's: nor is its page
                 await run_in_threadpool(self.snapshots.drop, live.release)
+            if isinstance(error, BadRequest) and not live.preview:
+                told = f"{error.message}: {error.remedy}"
+                await run_in_threadpool(self.faults.keep, live, "start", told)
             seconds = AWAY_SECONDS if isinstance(error, Unavailable) else FAILED_SECONDS
             self._failed[live.release] = (time.monotonic() + seconds, "This dashboard could not be started.")
         finally:
@@ -177,8 +191,9 @@ class Keeper:
     def _look_at_ended(self, lives: dict[str, Live]) -> None:
         for name, ending in self._engine().ended().items():
             if live := lives.get(name):
-                reason = "memory" if ending.memory else "ended"
-                self.faults.keep(live, reason, tail(self._engine().logs(name)), ending.key)
+                with _tended(name):
+                    reason = "memory" if ending.memory else "ended"
+                    self.faults.keep(live, reason, tail(self._engine().logs(name)), ending.key)
 
     async def _until_ready(self, name: str) -> str | None:
         deadline = time.monotonic() + READY_SECONDS
@@ -215,9 +230,8 @@ class Keeper:
         running = self._engine().running()
         self._look_at_ended(lives)
         for name in running.keys() & lives.keys():
-            self.usage.memory(lives[name].id, self._engine().memory(name))
-            bundle = self.settings.var / "dashboards" / "bundles" / lives[name].bundle
-            self.faults.in_log(lives[name], self._engine().logs(name), bundle)
+            with _tended(name):
+                self._look_at(lives[name])
         self.usage.forget(self.settings.dashboards.usage_days)
         warm = self._warm(lives)
         for name, started in running.items():
@@ -228,8 +242,15 @@ class Keeper:
             if (idle > limit and name not in warm) or now - started > TOKEN_SECONDS * 0.8:
                 log.info("stopping the release %s, idle for %d s", name, idle)
                 self._ready.pop(name, None)
-                self._engine().stop(name)
+                with _tended(name):
+                    self._engine().stop(name)
         return [live for name, live in warm.items() if name not in running]
+
+    def _look_at(self, live: Live) -> None:
+        """How much memory it needs, and whether it wrote an error."""
+        self.usage.memory(live.id, self._engine().memory(live.release))
+        bundle = self.settings.var / "dashboards" / "bundles" / live.bundle
+        self.faults.in_log(live, self._engine().logs(live.release), bundle)
 
     def _warm(self, lives: dict[str, Live]) -> dict[str, Live]:
         """Those that go on without visitors, the oldest dashboards first, as many as the platform allows."""

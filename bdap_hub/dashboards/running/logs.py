@@ -7,12 +7,13 @@ import re
 from ...telemetry import LONGEST, redact
 
 TAIL = 25
+_UNKEPT = re.compile("[\0\ud800-\udfff]")  # null and half characters: no database takes them
 _ANSI = re.compile(r"(?:\x1b|\\x1b)\[[0-9;]*[A-Za-z]")
 
 
 def plain(text: str) -> str:
-    """Without colours."""
-    return _ANSI.sub("", text)
+    """Without colours, and without characters that cannot be kept."""
+    return _UNKEPT.sub("\ufffd", _ANSI.sub("", text))
 
 
 def clean(log: str) -> str:

@@ -26,14 +26,18 @@ class Silence:
         self._until = 0.0
 
     @contextlib.contextmanager
-    def asking(self) -> Iterator[None]:
-        """Unavailable where the engine does not answer, or did not a moment ago, or refuses."""
+    def asking(self, quick: bool = True) -> Iterator[None]:
+        """Unavailable where the engine does not answer, or did not a moment ago, or refuses.
+
+        Only what it answers at once tells of its silence: one container that cannot be removed is no such sign.
+        """
         if time.monotonic() < self._until:
             raise away()
         try:
             yield
         except RequestException:
-            self._until = time.monotonic() + SILENT_SECONDS
+            if quick:
+                self._until = time.monotonic() + SILENT_SECONDS
             raise away() from None
         except DockerException as error:
             raise Unavailable(f"the Docker engine failed: {type(error).__name__}", "try again in a moment") from None
@@ -49,11 +53,19 @@ class _Asks(Protocol):
 
 
 def asks[S: _Asks, **P, R](method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """A method that asks the engine."""
+    """A method that asks the engine what it knows."""
+    return _asking(method, quick=True)
 
+
+def changes[S: _Asks, **P, R](method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+    """A method that has the engine do something, which may take its time."""
+    return _asking(method, quick=False)
+
+
+def _asking[S: _Asks, **P, R](method: Callable[Concatenate[S, P], R], quick: bool) -> Callable[Concatenate[S, P], R]:
     @functools.wraps(method)
     def wrapped(self: S, *args: P.args, **kwargs: P.kwargs) -> Any:
-        with self.silence.asking():
+        with self.silence.asking(quick):
             return method(self, *args, **kwargs)
 
     return wrapped
