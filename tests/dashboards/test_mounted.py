@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import docker
 import pytest
+from requests.exceptions import ReadTimeout
 
 from bdap_hub.dashboards.releases.means import Means
 from bdap_hub.dashboards.running import mounted, runtime_docker
 from bdap_hub.dashboards.running.runtime import Launch, make_runtime
 from bdap_hub.dashboards.running.runtime_docker import DockerRuntime
-from bdap_hub.errors import Unavailable
+from bdap_hub.errors import BadRequest, Unavailable
 from bdap_hub.settings import Settings
 
 from .conftest import notebook
@@ -108,3 +112,80 @@ def test_what_was_not_is_mounted_also_where_another_has_to_look(
     swapped(runtime.settings)
     with pytest.raises(Unavailable, match="was changed"):
         runtime.start(launch)
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("step", ["start", "pause"])
+def test_what_a_start_left_behind_is_not_taken_for_a_release(
+    runtime: DockerRuntime, launch: Launch, monkeypatch: pytest.MonkeyPatch, step: str
+):
+    one, left = docker.models.containers.Container, f"{launch.name}{runtime_docker.UNCHECKED}"
+    with monkeypatch.context() as silent:
+        silent.setattr(one, step, _does_not_answer)
+        with pytest.raises(Unavailable):
+            runtime.start(launch)
+        assert runtime._find(left) is None
+        silent.setattr(one, "remove", _does_not_answer)
+        with pytest.raises(Unavailable):
+            runtime.start(launch)
+    assert runtime._find(left).status == ("created" if step == "start" else "running")
+    assert runtime.address(launch.name) is None and runtime.logs(launch.name) == ""
+    monkeypatch.setattr(runtime_docker, "SECONDS", 0.0)  # it was made long ago
+    runtime.start(launch)
+    assert runtime.address(launch.name) and runtime._find(left) is None
+
+
+def _does_not_answer(*_: object, **__: object) -> None:
+    raise ReadTimeout
+
+
+@pytest.mark.docker
+def test_a_start_of_another_process_is_waited_for(
+    runtime: DockerRuntime, launch: Launch, monkeypatch: pytest.MonkeyPatch
+):
+    spec = runtime_docker.container_spec(runtime.settings, launch, runtime.host_address())
+    others = runtime.client.containers.create(**{**spec, "name": spec["name"] + runtime_docker.UNCHECKED})
+    with ThreadPoolExecutor() as pool:
+        started = pool.submit(runtime.start, launch)
+        with pytest.raises(TimeoutError):
+            started.result(0.5)
+        others.rename(spec["name"])
+        started.result(20)
+    assert runtime._find(launch.name).id == others.id
+    others.rename(spec["name"] + runtime_docker.UNCHECKED)
+    monkeypatch.setattr(runtime_docker, "time", SimpleNamespace(sleep=lambda _: others.remove(), monotonic=lambda: 0.0))
+    with pytest.raises(Unavailable, match="another process could not start"):
+        runtime._other_start(launch.name)
+
+
+@pytest.mark.docker
+def test_what_one_that_ended_before_the_look_wrote_is_shown_to_nobody(
+    runtime: DockerRuntime, launch: Launch, monkeypatch: pytest.MonkeyPatch
+):
+    start = docker.models.containers.Container.start
+    monkeypatch.setattr(docker.models.containers.Container, "start", lambda one: (start(one), one.kill()))
+    with pytest.raises(BadRequest, match="ended as soon as it was started"):
+        runtime.start(launch)
+    assert runtime._list(all=True) == []
+    assert launch.means
+    runtime.start(replace(launch, means=replace(launch.means, mounts=())))
+    assert runtime._find(launch.name).status == "exited"  # without data there is nothing to look at: its log is kept
+
+
+@pytest.mark.docker
+def test_one_container_that_cannot_be_removed_is_no_silence(
+    runtime: DockerRuntime, launch: Launch, monkeypatch: pytest.MonkeyPatch
+):
+    runtime.start(launch)
+    with monkeypatch.context() as stuck:
+        stuck.setattr(docker.models.containers.Container, "remove", _does_not_answer)
+        with pytest.raises(Unavailable):
+            runtime.stop(launch.name)
+    assert list(runtime.running()) == [launch.name]
+    with monkeypatch.context() as silent:
+        silent.setattr(runtime, "_list", _does_not_answer)
+        with pytest.raises(Unavailable):
+            runtime.running()
+    with pytest.raises(Unavailable, match="does not answer"):  # that was a quick question
+        runtime.running()
+    runtime.silence._until = 0.0

@@ -16,7 +16,7 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import LogConfig, Mount, Ulimit
 from requests.exceptions import RequestException
 
-from ...errors import Unavailable
+from ...errors import BadRequest, Unavailable
 from ...settings import DashboardsSettings, Settings, bridge_interface
 from ..bundles.kinds import APPS
 from ..releases.means import Means
@@ -35,12 +35,13 @@ from .runtime import (
     voila_command,
     widgets_folder,
 )
-from .silence import LOOK_SECONDS, Silence, asks
+from .silence import LOOK_SECONDS, Silence, asks, changes
 
 log = logging.getLogger("bdap.dashboards")
 PIDS = 256
 LOG_LINES = 400
 TOLD_TO_END = (0, 137, 143)
+UNCHECKED = ".new"  # what is called so is on its way, or was left behind there
 HOME = "/home/dashboard"
 OWN_PYTHON = "/opt/bdap-voila/python"  # read by every Python of the container
 
@@ -134,52 +135,91 @@ class DockerRuntime:
         except (DockerException, RequestException):
             raise Unavailable("the Docker engine does not answer", "start it, or set spawning.engine=process") from None
 
-    @asks
+    @changes
     def start(self, launch: Launch) -> None:
-        """Create and start the container; one that runs already is left alone, a dead one is replaced."""
+        """Create and start the container; one that runs already is left alone, a dead one is replaced.
+
+        It gets its name when its mounts were looked at: whatever ends that before, nobody asks it for anything.
+        """
         existing = self._find(launch.name, self.client)
-        if existing is not None and (existing.status in ("running", "created", "restarting") or _held(existing)):
+        if existing is not None and (existing.status in ("running", "restarting") or _held(existing)):
             return
         if existing is not None:
             existing.remove(force=True)
-        host = self.host_address()
+        container = self._create(launch)
+        if container is None:
+            self._other_start(launch.name)
+            return
+        try:
+            self._bring_up(container, launch)
+        except BaseException:
+            with contextlib.suppress(DockerException, RequestException):  # the next start removes it
+                container.remove(force=True)
+            raise
+
+    def _create(self, launch: Launch) -> Any:
+        """The container, not yet under its name; None where another process starts it just now."""
+        left = self._find(launch.name + UNCHECKED, self.client)
+        if left is not None and _being_started(left):
+            return None
+        if left is not None:
+            left.remove(force=True)
+        spec = container_spec(self.settings, launch, self.host_address())
         try:
             # `run` would ask a registry for an image that is not there.
-            container = self.client.containers.create(**container_spec(self.settings, launch, host))
-            container.start()
-            self._check_mounts(container, launch)
+            return self.client.containers.create(**{**spec, "name": spec["name"] + UNCHECKED})
         except ImageNotFound:
             image = launch.means.image if launch.means else self.settings.dashboards.image
             raise Unavailable(f"the image {image} is not built", "run `make images`") from None
         except APIError as error:
-            if error.status_code != 409:  # 409: another process has just started it
-                raise Unavailable("the engine refused the dashboard's container", str(error.explanation)) from None
+            if error.status_code != 409:
+                raise _refused(error) from None
+            return None
+
+    def _bring_up(self, container: Any, launch: Launch) -> None:
+        try:
+            container.start()
+            self._check_mounts(container, launch)
+            container.rename(f"bdap-{self.install}-{launch.name}")
+        except APIError as error:
+            raise _refused(error) from None
 
     def _check_mounts(self, container: Any, launch: Launch) -> None:
-        """Unavailable, and no container, where it has something else of the store than what was checked."""
+        """Unavailable where it has something else of the store than what was checked; BadRequest where it has ended:
+        nobody can say then what it had read, and what it wrote is shown to nobody."""
         store, given = f"{self.settings.store.mount.rstrip('/')}/", launch.means.mounts if launch.means else ()
         data = [(source, target) for source, target in given if target.startswith(store)]
         if not data:
             return
         try:
             container.pause()
-            container.reload()
-            found = inside(self.client, container, [target for _, target in data], self.settings.dashboards.image)
-            for (source, target), place in zip(data, found, strict=True):
-                if place is None or place != checked(source):
-                    raise Unavailable(
-                        f"data: {target!r:.200} was changed while it was mounted", "publish or open it again"
-                    )
-            container.unpause()
-        except BaseException:
-            container.remove(force=True)
-            raise
+        except APIError as error:
+            if error.status_code != 409:
+                raise
+            raise BadRequest(
+                "the dashboard ended as soon as it was started, before its data could be looked at",
+                "publish it without data to see its log",
+            ) from None
+        container.reload()
+        found = inside(self.client, container, [target for _, target in data], self.settings.dashboards.image)
+        for (source, target), place in zip(data, found, strict=True):
+            if place is None or place != checked(source):
+                raise Unavailable(f"data: {target!r:.200} was changed while it was mounted", "publish or open it again")
+        container.unpause()
+
+    def _other_start(self, name: str) -> None:
+        """Wait for the start of another process; Unavailable where nothing came of it."""
+        deadline = time.monotonic() + SECONDS
+        while self._find(name + UNCHECKED, self.client) is not None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if self._find(name, self.client) is None:
+            raise Unavailable("another process could not start the dashboard just now", "try again in a moment")
 
     @asks
     def address(self, name: str) -> str | None:
         """`ip:port` on the dashboards' bridge."""
         container = self._find(name)
-        if container is None or container.status != "running":
+        if container is None or container.status not in ("running", "paused"):  # the engine's word may come late
             return None
         network = container.attrs["NetworkSettings"]["Networks"].get(self.settings.dashboards.network, {})
         return f"{network['IPAddress']}:{PORT}" if network.get("IPAddress") else None
@@ -207,16 +247,22 @@ class DockerRuntime:
         found = {}
         for container in self._list(all=True):
             state = container.attrs["State"]
-            if state["Status"] in ("exited", "dead") and (state["OOMKilled"] or state["ExitCode"] not in TOLD_TO_END):
+            named = not container.name.endswith(UNCHECKED)
+            if (
+                named
+                and state["Status"] in ("exited", "dead")
+                and (state["OOMKilled"] or state["ExitCode"] not in TOLD_TO_END)
+            ):
                 found[container.labels["bdap.release"]] = Ending(state["FinishedAt"], bool(state["OOMKilled"]))
         return found
 
-    @asks
+    @changes
     def stop(self, name: str) -> None:
         """Remove the container. Its processes hold nothing worth a slow goodbye."""
-        if (container := self._find(name, self.client)) is not None:
-            with contextlib.suppress(NotFound, APIError):
-                container.remove(force=True)
+        for each in (name, name + UNCHECKED):
+            if (container := self._find(each, self.client)) is not None:
+                with contextlib.suppress(NotFound, APIError):
+                    container.remove(force=True)
 
     @asks
     def running(self) -> dict[str, float]:
@@ -224,7 +270,7 @@ class DockerRuntime:
         found = self._list(all=False)
         return {c.labels["bdap.release"]: _seconds(c.attrs["State"]["StartedAt"]) for c in found}
 
-    @asks
+    @changes
     def stop_all(self) -> None:
         """Remove every dashboard's container of this install."""
         for container in self._list(all=True):
@@ -281,10 +327,19 @@ class DockerRuntime:
         return self.client.networks.get(name)
 
 
+def _being_started(container: Any) -> bool:
+    """Whether somebody starts it or looks at its mounts just now; one that was left like that is none."""
+    return time.time() - _seconds(container.attrs["Created"]) < 2 * SECONDS
+
+
 def _held(container: Any) -> bool:
-    """Whether somebody looks at its mounts just now; one that was left like that is none."""
+    """Whether the engine may say for a moment only that it is held: it was, until its mounts were looked at."""
     age = time.time() - _seconds(container.attrs["State"]["StartedAt"])
     return bool(container.status == "paused" and age < 2 * SECONDS)
+
+
+def _refused(error: APIError) -> Unavailable:
+    return Unavailable("the engine refused the dashboard's container", str(error.explanation))
 
 
 def _seconds(started: str) -> float:
