@@ -14,7 +14,7 @@ from sqlalchemy.orm import sessionmaker
 
 from ..access import Grant
 from ..errors import BadRequest, Conflict, NotFound
-from .tables import Dashboard, Release, ShareLink, UsedTicket, now
+from .tables import Dashboard, DashboardGrant, Release, ShareLink, UsedTicket, now
 
 VERSION = re.compile(r"v[1-9][0-9]{0,5}")
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -162,6 +162,11 @@ class Records:
                 found[live.release] = live
         return found
 
+    def empty(self) -> bool:
+        """Whether there is no version of anything."""
+        with self.sessions() as session:
+            return session.scalar(select(Release.id).limit(1)) is None
+
     def bundles(self) -> set[str]:
         """Those that some version of a dashboard needs, live or not."""
         with self.sessions() as session:
@@ -277,6 +282,8 @@ class Records:
             waiting = mine & Release.status.in_(("submitted", "approved"))
             session.execute(update(Release).where(waiting).values(status="rejected", comment="taken down"))
             session.execute(update(Release).where(mine & (Release.status == "live")).values(status="retired"))
+            never = mine & (Release.status != "retired")  # whoever edits it next would show these to all at once
+            session.execute(update(Release).where(never).values(visibility="project"))
             session.execute(update(Release).where(mine).values(approved=""))
             gone = {"status": "retired", "visibility": "project", "updated": now()}
             session.execute(update(Dashboard).where(Dashboard.id == dashboard.id).values(**gone))
@@ -288,7 +295,8 @@ class Records:
             linked = select(ShareLink.id).where(ShareLink.dashboard_id == dashboard.id, counts).limit(1)
             if session.scalar(linked) is not None:
                 return "public"
-        return "people" if any(one.kind == "group" for one in dashboard.granted) else ""
+            groups = (DashboardGrant.dashboard_id == dashboard.id) & (DashboardGrant.kind == "group")
+            return "" if session.scalar(select(DashboardGrant.name).where(groups).limit(1)) is None else "people"
 
     def shared(self, dashboard: Dashboard, visibility: str) -> None:
         """Who may approve that has let those see the live version, by a link or as a group."""
