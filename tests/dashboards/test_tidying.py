@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import secrets
@@ -9,11 +10,14 @@ import tarfile
 import time
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import docker
 import pytest
 from sqlalchemy import update
 
+from bdap_hub.dashboards.bundles import housekeeping
 from bdap_hub.dashboards.bundles.housekeeping import tidy
 from bdap_hub.dashboards.records import Records
 from bdap_hub.dashboards.tables import Dashboard, Release, now
@@ -38,6 +42,52 @@ def records(settings: Settings) -> Records:
             found.make_live(made, version)
             made = found.get("agriculture", "kept")
     return found
+
+
+def test_a_database_that_knows_nothing_is_no_reason(settings: Settings):
+    records, kept = Records(connect(settings.database)), settings.var / "dashboards"
+    for name in ("bundles/x", "snapshots/agriculture--x--v1", "pictures/x.png", "git/x"):
+        (kept / name).mkdir(parents=True)
+        aged(kept / name)
+    assert tidy(settings, records) == [] and len(list(kept.glob("*/*"))) == 4
+    made = Dashboard(project="agriculture", slug="new", title="New", visibility="public", owner="ana", version=0)
+    records.add(made, Release(version=1, bundle="y", entry="index.ipynb", publisher="ana"))
+    assert tidy(settings, records) == ["x"]
+
+
+async def test_the_first_round_waits_too(settings: Settings, records: Records, monkeypatch: pytest.MonkeyPatch):
+    done = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(housekeeping, "tidy", lambda *_: loop.call_soon_threadsafe(done.set))
+    app: Any = SimpleNamespace(state=SimpleNamespace(settings=settings, records=records))
+    async with housekeeping.tidied(app):
+        await asyncio.sleep(0.3)
+        assert not done.is_set()
+    monkeypatch.setattr(housekeeping, "HOUR", 0.01)
+    async with housekeeping.tidied(app), asyncio.timeout(20):
+        await done.wait()
+
+
+@pytest.mark.parametrize("how", ["touched", "recorded", "neither"])
+def test_what_somebody_comes_to_need_just_then_stays(
+    settings: Settings, records: Records, monkeypatch: pytest.MonkeyPatch, how: str
+):
+    """As by a publication between the first look and the removal."""
+    bundle = settings.var / "dashboards/bundles" / DRAFT
+    bundle.mkdir(parents=True)
+    (bundle / "index.ipynb").write_text("x")
+    aged(bundle)
+    known, asked = records.bundles(), []
+
+    def bundles() -> set[str]:
+        asked.append(how)
+        if len(asked) == 1 and how == "touched":
+            os.utime(bundle)
+        return {*known, DRAFT} if len(asked) > 1 and how == "recorded" else known
+
+    monkeypatch.setattr(records, "bundles", bundles)
+    assert tidy(settings, records) == ([DRAFT] if how == "neither" else [])
+    assert [path.name for path in bundle.parent.iterdir()] == ([] if how == "neither" else [DRAFT])
 
 
 def aged(path: Path) -> Path:
@@ -88,13 +138,14 @@ def test_images_with_packages(settings: Settings, records: Records):
     images: dict[str, str] = {}
     for name in ("needed", "unused", "running", "new"):
         images[name] = _image(client, settings, name, folder)
+    heir = _imported(client, settings, "unused")  # labels are inherited: somebody built it from that one
     with records.sessions.begin() as session:
         session.execute(update(Release).where(Release.version == 1).values(image=images["needed"]))
     container = client.containers.create(images["running"], ["/x"], name=f"bdaptest-tidy-{settings.install_id}")
     try:
         tidy(settings, records)
         left = {image.id for image in client.images.list(filters={"label": f"bdap.install={settings.install_id}"})}
-        assert left == {images[name] for name in ("needed", "running", "new")}
+        assert left == {heir, *(images[name] for name in ("needed", "running", "new"))}
         assert {path.name for path in folder.iterdir()} == {"needed", "running", "new"}
         container.remove()
         tidy(settings, records)
@@ -107,15 +158,20 @@ def test_images_with_packages(settings: Settings, records: Records):
 
 
 def _image(client: docker.DockerClient, settings: Settings, name: str, folder: Path) -> str:
-    """A tiny one, as a build of packages leaves it behind."""
+    """As a build of packages leaves it behind."""
+    id_ = _imported(client, settings, name)
+    (folder / name).write_text(id_)
+    if name != "new":
+        aged(folder / name)
+    return id_
+
+
+def _imported(client: docker.DockerClient, settings: Settings, name: str) -> str:
+    """A tiny one."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         archive.addfile(tarfile.TarInfo(secrets.token_hex(4)))
     changes = [f"LABEL bdap.install={settings.install_id} bdap.packages={name}"]
     tag = secrets.token_hex(6)
     client.api.import_image_from_data(packed.getvalue(), repository="bdaptest-packages", tag=tag, changes=changes)
-    id_: str = client.images.get(f"bdaptest-packages:{tag}").id
-    (folder / name).write_text(id_)
-    if name != "new":
-        aged(folder / name)
-    return id_
+    return str(client.images.get(f"bdaptest-packages:{tag}").id)

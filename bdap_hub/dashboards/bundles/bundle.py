@@ -5,6 +5,7 @@ It may not touch anything outside `<var>/dashboards/bundles`.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -72,7 +73,7 @@ def read_bundle(name: str, content: bytes, max_bytes: int, entry: str = "", kind
 def store_bundle(bundle: Bundle, root: Path) -> Path:
     """Write the bundle to `<root>/<sha256>/` once, whole or not at all; returns that folder."""
     target = root / bundle.sha256
-    if target.is_dir():
+    with contextlib.suppress(FileNotFoundError):
         os.utime(target)
         return target
     root.mkdir(parents=True, exist_ok=True)

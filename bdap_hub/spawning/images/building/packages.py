@@ -6,6 +6,7 @@ stay at their versions.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -33,9 +34,10 @@ def with_packages(settings: Settings, reference: str, requirements: Sequence[str
     asked = json.dumps([base.id, sorted(requirements), settings.builder.index])
     key = hashlib.sha256(asked.encode()).hexdigest()
     kept = settings.var / "builds" / "packages" / key
-    if kept.is_file() and platform.image_id(kept.read_text()) is not None:
-        os.utime(kept)
-        return kept.read_text()
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(kept)  # first: what was touched is not tidied away
+        if platform.image_id(id_ := kept.read_text()) is not None:
+            return id_
     with room.alone(settings):
         id_ = _built(settings, base, requirements, key, progress)
     container.docker("image", "tag", id_, f"{REPOSITORY}:{key[:12]}")
