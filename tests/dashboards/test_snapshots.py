@@ -19,7 +19,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
+from websockets.exceptions import ConnectionClosed
 
+from bdap_hub.dashboards.gateway import channels
 from bdap_hub.dashboards.gateway.limits import Seats
 from bdap_hub.dashboards.snapshots.kept import Snapshots
 
@@ -43,6 +45,7 @@ class StandIn:
 
     def __init__(self, port: int) -> None:
         self.port, self.up, self.started, self.mode = port, True, 0, "fork"
+        self.says = 0  # so many characters more than it has to
         self.asked: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.heard: list[dict[str, Any]] = []
@@ -70,7 +73,7 @@ class StandIn:
         await socket.send_text(said("iopub_welcome", stage={"alive": False, "kernel": socket.path_params["kernel"]}))
         async for text in socket.iter_text():
             self.heard.append(json.loads(text))
-            await socket.send_text(said("status", execution_state="idle"))
+            await socket.send_text(said("status", execution_state="idle", more="x" * self.says))
 
     def start(self, _launch: Any) -> None:
         self.up = True
@@ -161,6 +164,24 @@ async def test_the_first_websocket_starts_the_release_and_the_same_kernel_goes_o
     assert stand_in.started == 1
     custom = [one["content"]["data"].get("content") for one in stand_in.heard]
     assert [one["create_widget"] for one in custom if one] == [["ipywidgets", "Text"]] * 2  # what the page declares
+
+
+async def test_a_release_that_says_too_much_at_once_is_cut_off(
+    platform: Platform, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(channels, "MOST_SAID", 100_000)
+    async with to_gateway(platform, OPEN, KERNEL) as socket:
+        stand_in.says = 90_000
+        await socket.send(said("kernel_info_request"))
+        async with asyncio.timeout(30):
+            while len(await socket.recv()) < 90_000:
+                pass
+            stand_in.says = 110_000
+            await socket.send(said("kernel_info_request"))
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    assert len(await socket.recv()) < 110_000
+    assert f"a visitor of {RELEASE} was cut off" in caplog.text
 
 
 async def test_who_only_looks_holds_no_place(platform: Platform, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch):

@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +18,8 @@ import websockets
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosedError
+from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
 from ...errors import Busy, Unavailable
@@ -30,7 +32,9 @@ from .widgets import Declared
 
 log = logging.getLogger("bdap.gateway")
 Filter = Sieve | Unsifted
-MOST_SAID = 64 * 2**20  # a message of an app
+MOST_SAID_BY_APP = 16 * 2**20
+MOST_SAID = 64 * 2**20  # a kernel's message: all that a page's widgets hold may come in one
+MOST_WAITING = 2  # messages that wait for a visitor who reads slowly
 MOST_KERNELS = 5000  # whose declarations are remembered
 
 
@@ -108,7 +112,8 @@ class Channels:
         query = socket.url.query
         url = f"ws://{address}{quote(socket.scope['path'])}" + (f"?{query}" if query else "")
         wanted = [Subprotocol(name) for name in socket.scope.get("subprotocols", [])] or None
-        options = {"max_size": MOST_SAID if visit.app else None, "compression": None, "proxy": None, "open_timeout": 20}
+        most = MOST_SAID_BY_APP if visit.app else MOST_SAID
+        options = {"max_size": most, "max_queue": MOST_WAITING, "compression": None, "proxy": None, "open_timeout": 20}
         headers = visitor_headers(visitor_key(self._secret, visit.release), visit.person, time.time())
         try:
             async with connect(url, subprotocols=wanted, additional_headers=headers, **options) as kernel:  # type: ignore[arg-type]
@@ -128,7 +133,7 @@ class Channels:
             sieve = Sieve(self.declared(visit, asked.states), kernel.subprotocol == V1, most)
         jobs = [
             asyncio.create_task(self._to_kernel(socket, kernel, sieve, asked)),
-            asyncio.create_task(_to_visitor(socket, kernel, sieve)),
+            asyncio.create_task(_to_visitor(socket, kernel, sieve, visit.release)),
             asyncio.create_task(_watch(asked)),
         ]
         try:
@@ -156,13 +161,23 @@ class Channels:
                 await asyncio.sleep(max(messages.take(1, now), uploads.take(len(frame), now)))
 
 
-async def _to_visitor(socket: WebSocket, kernel: ClientConnection, sieve: Filter) -> None:
-    async for frame in kernel:
+async def _to_visitor(socket: WebSocket, kernel: ClientConnection, sieve: Filter, release: str) -> None:
+    async for frame in _said(kernel, release):
         passed = sieve.to_visitor(frame)
         if isinstance(passed, str):
             await socket.send_text(passed)
         elif passed is not None:
             await socket.send_bytes(passed)
+
+
+async def _said(kernel: ClientConnection, release: str) -> AsyncIterator[str | bytes]:
+    """What it says, until it ends or says too much at once."""
+    try:
+        async for frame in kernel:
+            yield frame
+    except ConnectionClosedError as error:
+        if error.sent is not None and error.sent.code == CloseCode.MESSAGE_TOO_BIG:
+            log.warning("a visitor of %s was cut off: a message to them was too large (%s)", release, error.sent.reason)
 
 
 async def _watch(asked: Asked) -> None:
