@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 
 import pytest
 from starlette.requests import Request
 
+from bdap_hub.dashboards.gateway.files import page_file
+from bdap_hub.dashboards.records import Live
 from bdap_hub.dashboards.snapshots.assets import Assets
 
 SCRIPT = b"const answer = 42;\n" * 200
@@ -65,3 +68,16 @@ def test_memory_is_bounded():
     assert assets._bytes <= 3 * len(SCRIPT)
     assert assets.get("r", ask("/voila/static/9.bin")) is not None
     assert assets.get("r", ask("/voila/static/0.bin")) is None
+
+
+async def test_a_name_given_anew_shows_nothing_of_what_had_it(tmp_path: Path):
+    """As where a project is renamed, and another one gets its name."""
+    assets, request = Assets(), ask("/")
+    texts = {"theirs": "<h1>private</h1>", "ours": "<h1>shown</h1>"}
+    for number, (bundle, text) in enumerate(texts.items()):
+        (tmp_path / bundle).mkdir()
+        (tmp_path / bundle / "index.html").write_text(text)
+        live = Live(number, "agriculture", "leaf", "", "public", "ana", 1, bundle, "index.html")
+        for _ in range(2):
+            assert (await page_file(assets, tmp_path / bundle, live, request)).body.decode() == text
+    assert len(assets._kept) == 2  # each was kept

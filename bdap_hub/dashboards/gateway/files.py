@@ -38,10 +38,11 @@ async def page_file(assets: Assets, bundle: Path, live: Live, request: Request) 
 
 async def _compressed(assets: Assets, live: Live, request: Request, file: Path, tag: str, life: str) -> Response:
     """From memory, where it lies compressed."""
-    asset = assets.get(live.release, request)
+    kept = f"{live.bundle}/{live.entry}"  # names may be given anew: a project was renamed, and another has its name
+    asset = assets.get(kept, request)
     if asset is None:
         made = await run_in_threadpool(lambda: make_asset(file.read_bytes(), _named(file), False))
-        asset = assets.put(live.release, request, replace(made, tag=tag))
+        asset = assets.put(kept, request, replace(made, tag=tag))
     return asset.answer(request, life)
 
 
