@@ -2,6 +2,7 @@
 
 from .app import LOST, create_service, lost_database, page
 from .audit_request import client_address, note
+from .forms import allow_form, form_of
 from .login import PROVIDER, HubLogin, Principal
 from .tokens import read_token, sign_token
 
@@ -10,8 +11,10 @@ __all__ = [
     "PROVIDER",
     "HubLogin",
     "Principal",
+    "allow_form",
     "client_address",
     "create_service",
+    "form_of",
     "lost_database",
     "note",
     "page",

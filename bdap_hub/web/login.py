@@ -22,6 +22,7 @@ from ..access import Assurance, Decision, Person, Requirement, step_up_path
 from ..certificates import client
 from ..errors import BadRequest, NotAllowed, NotLoggedIn, StepUp, TokenInvalid, Unavailable
 from ..settings import Settings
+from .forms import form_of
 from .tokens import read_token, sign_token
 
 STATE_SECONDS = 600
@@ -271,7 +272,7 @@ class HubLogin:
             raise NotAllowed("the form was sent from another site", "open our page and send it again")
         sent = request.headers.get("x-xsrftoken", "")
         if not sent and "form" in request.headers.get("content-type", ""):
-            sent = str((await request.form()).get("_xsrf", ""))
+            sent = str((await form_of(request)).get("_xsrf", ""))
         if not hmac.compare_digest(sent, self.xsrf(request)):
             raise NotAllowed("the form has lost its protection token", "reload the page and send it again")
 

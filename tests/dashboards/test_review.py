@@ -246,6 +246,19 @@ def test_the_page_offers_each_what_they_may_do(platform: Platform, led: None):
     assert _model(platform, "offered", "ana")["version"] == 2
 
 
+@pytest.mark.parametrize("form", ["versions/1/promote", "sharing/grant", "visibility"])
+def test_a_form_is_read_once_it_is_known_whose_it_is_and_how_long(platform: Platform, form: str):
+    path, ana = f"{platform.hub.url}/services/dashboards/d/agriculture/none/{form}", platform.hub.bearer("ana")
+    large = {"files": {"comment": b"x" * 70_000}, "timeout": 60}
+    assert httpx.post(path, **large).status_code == 401
+    refused = httpx.post(path, headers=ana, **large)
+    assert refused.status_code == 413 and "the limit is 65536" in refused.text
+    pieces = {"Content-Type": "application/x-www-form-urlencoded", **ana}
+    assert httpx.post(path, headers=pieces, content=iter([b"comment=x"]), timeout=60).status_code == 400
+    small = {"visibility": "public", "comment": "x" * 60_000}
+    assert httpx.post(path, headers=ana, data=small, timeout=60).status_code == 404  # it was read: there is no such
+
+
 def test_a_version_is_looked_at_before_it_is_live(platform: Platform, led: None):
     """By those who edit or review the dashboard, at an address of its own, which counts no visits."""
     assert platform.publish("ana", "tried", text(1), visibility="people").json()["status"] == "submitted"

@@ -12,6 +12,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from ...access import Person
 from ...errors import BadRequest, NotFound, TooMuch
+from ...web import allow_form
 from ..bundles.bundle import read_bundle
 from ..bundles.manifest import read as read_manifest
 from ..bundles.manifest import schema
@@ -41,6 +42,7 @@ async def publish(request: Request) -> Response:
     doors = request.app.state.doors
     limit = doors.settings.dashboards.max_bundle_mb * 2**20
     _check_length(request, limit)  # first: the check of a form's protection token reads all of it
+    allow_form(request, limit + FORM_OVERHEAD)
     principal = await doors.author(request)
     async with request.form(max_files=1, max_fields=14) as form:
         wish = _wish(form)

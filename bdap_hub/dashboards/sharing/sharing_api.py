@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from ...errors import BadRequest, NotFound
-from ...web import page
+from ...web import form_of, page
 from ..pages.cards import viewer
 from ..tables import Dashboard
 from .owners import Owners
@@ -96,7 +96,9 @@ async def embed(request: Request, project: str, slug: str, sites: Sites) -> Resp
 @forms.post("/d/{project}/{slug}/sharing/{what}")
 async def by_form(request: Request, project: str, slug: str, what: str) -> Response:
     """The same by the forms of the dashboard's page."""
-    owners, form = _owners(request), await request.form()
+    owners = _owners(request)
+    await owners.doors.author(request)  # before anything is read
+    form = await form_of(request)
     said = {key: value.strip() for key, value in form.items() if isinstance(value, str)}
     match what:
         case "grant":
