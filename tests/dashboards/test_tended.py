@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from requests.exceptions import ReadTimeout
 
-from bdap_hub.dashboards.records import Records
+from bdap_hub.dashboards.records import Live, Records
+from bdap_hub.dashboards.releases.publish import Publisher
 from bdap_hub.dashboards.running.faults import DashboardFault
 from bdap_hub.dashboards.running.keeper import Keeper
 from bdap_hub.dashboards.running.logs import plain
@@ -16,7 +17,7 @@ from bdap_hub.dashboards.running.runtime import TOKEN_SECONDS
 from bdap_hub.dashboards.running.silence import Silence
 from bdap_hub.dashboards.tables import Dashboard, Release
 from bdap_hub.database import connect
-from bdap_hub.errors import Unavailable
+from bdap_hub.errors import BadRequest, Unavailable
 from bdap_hub.settings import Settings
 from bdap_hub.web import HubLogin
 
@@ -100,6 +101,29 @@ def test_one_that_cannot_be_stopped_leaves_the_others_their_turn(keeper: Keeper,
 def test_what_no_database_takes_is_replaced():
     assert plain("\x1b[31mred\0 and \ud83d half") == "red\ufffd and \ufffd half"
     assert plain("whole: \U0001f33e") == "whole: \U0001f33e"
+
+
+@pytest.mark.parametrize("preview", [True, False])
+async def test_an_author_is_told_what_their_dashboard_cannot_be_started_for(
+    keeper: Keeper, engine: Engine, monkeypatch: pytest.MonkeyPatch, preview: bool
+):
+    def refuse(_live: Live) -> None:
+        raise BadRequest("the dashboard ended as soon as it was started", "publish it without data")
+
+    monkeypatch.setattr(Publisher, "start", lambda _, live: refuse(live))
+    live = keeper.records.live("agriculture", "good", 1 if preview else None)
+    assert live is not None
+    await keeper._start(live)
+    fault = keeper.faults.last(live.id)
+    assert (
+        preview
+        if fault is None
+        else (fault.reason, fault.trace)
+        == (
+            "start",
+            "the dashboard ended as soon as it was started: publish it without data",
+        )
+    )
 
 
 @pytest.mark.parametrize("quick", [True, False])
