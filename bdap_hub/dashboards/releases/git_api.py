@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ...access import EditDashboard, Person, decide
 from ...errors import BadRequest, NotAllowed, NotFound, TooMuch
-from ...web import page
+from ...web import form_of, page
 from ...web.audit_request import client_address
 from ..bundles.remote import place
 from ..pages.cards import ago, viewer
@@ -187,7 +187,9 @@ def not_for(ref: str, request: Request, body: dict[str, Any]) -> str:
 @forms.post("/d/{project}/{slug}/git/{what}")
 async def by_form(request: Request, project: str, slug: str, what: str) -> Response:
     """The same by the forms of the dashboard's page."""
-    settings, form = _settings(request), await request.form()
+    settings = _settings(request)
+    await settings.doors.author(request)  # before anything is read
+    form = await form_of(request)
     said = {key: value.strip() for key, value in form.items() if isinstance(value, str)}
     match what:
         case "set":
