@@ -195,8 +195,8 @@ def test_what_was_sent_and_never_came_is_sent_again(tmp_path: Path, chromium: Br
             page.evaluate("window.bdapStage.connection.socket.send = () => {}")
             page.evaluate("window.bdapStage.connection.socket.close()")
             expect(page.locator("#square")).to_have_text(f"square is {square}", timeout=30_000)
-        page.wait_for_function("window.bdapStage.connection.sent.size === 0")
-        assert page.evaluate("window.bdapStage.connection.callbacks.size") == 0
+        for waiting in ("sent", "callbacks"):  # an answer may come a moment later
+            page.wait_for_function(f"window.bdapStage.connection.{waiting}.size === 0")
         page.context.close()
 
 

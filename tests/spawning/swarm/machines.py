@@ -116,7 +116,9 @@ class Machines:
 
     def _load(self, node: str, archive: Path) -> None:
         with archive.open("rb") as data:
-            self.clients[node].load_image(data)
+            told = list(self.clients[node].load_image(data))  # to its end: whoever hangs up ends the loading
+        if failed := [one for one in told if "error" in one]:
+            pytest.fail(f"{node} did not load {archive.name}: {failed}")
 
     def load(self, image: str, *nodes: str) -> None:
         """Have an image of this host's on those machines."""
