@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from fastapi import APIRouter, FastAPI, Request
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData
 
 from .. import entitlements
 from ..access import (
@@ -32,7 +33,7 @@ from ..access import Request as Wanted
 from ..database import connect
 from ..errors import BadRequest, BdapError, NotAllowed, NotFound, NotLoggedIn
 from ..settings import Settings
-from ..web import HubLogin, Principal, create_service, note
+from ..web import HubLogin, Principal, create_service, form_of, note
 from .records import Records
 from .releases.from_git import FromGit
 from .releases.means import Layers, without_packages
@@ -118,7 +119,7 @@ class Doors:
         return self._runtime
 
     def publisher(self) -> Publisher:
-        """What publishes and takes down."""
+        """What publishes, starts and ends releases."""
         return Publisher(self.settings, self.records, self.runtime(), self.login, self.layers)
 
     @property
@@ -133,6 +134,11 @@ class Doors:
             await self.note(request, principal.person.name, "dashboard.publish", "", False, "a release is no person")
             raise NotAllowed("a dashboard cannot publish or change dashboards", "use a person's token")
         return replace(principal, person=await self.login.assured(principal))
+
+    async def form(self, request: Request) -> FormData:
+        """What the person who calls sent by a form: read once it is known who that is."""
+        await self.author(request)
+        return await form_of(request)
 
     async def allow_publish(
         self, request: Request, who: Principal, project: str, visibility: Visibility, dashboard: Dashboard | None

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import Request
+from fastapi.responses import HTMLResponse
 
 from ...access import Administer, Person, decide, decides_on_members
-from ...web import Principal
+from ...web import Principal, page
 from ..tables import Dashboard
 
 SEEN_BY = {"project": "Project members", "people": "Everybody logged in", "public": "Public"}
@@ -60,3 +61,11 @@ def ago(when: datetime) -> str:
         if (count := int(seconds // size)) >= 1:
             return f"{count} {unit}{'s' if count > 1 else ''} ago"
     return "just now"
+
+
+async def shown_once(request: Request, template: str, made: dict[str, Any], back: str) -> HTMLResponse:
+    """The only page that shows a secret that was made: no browser keeps it."""
+    who = await request.app.state.doors.visitor(request)
+    answer = page(request, template, person=viewer(request, who), made=made, back=back)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ...access import Decision, Person, PreviewRelease, ViewDashboard, decide
 from ...errors import NotAllowed, NotFound, NotLoggedIn
-from ...web import Principal, form_of, page
+from ...web import Principal, page
 from ..records import Live
 from ..releases import git_api
 from ..sharing import sharing_api
@@ -63,8 +63,7 @@ async def dashboard(request: Request, project: str, slug: str, days: int = 30, v
 async def change_visibility(request: Request, project: str, slug: str) -> RedirectResponse:
     """Change who may open a dashboard."""
     doors = request.app.state.doors
-    await doors.author(request)  # before anything is read
-    visibility = str((await form_of(request)).get("visibility", ""))
+    visibility = str((await doors.form(request)).get("visibility", ""))
     await doors.change_visibility(request, project, slug, visibility)
     return RedirectResponse(f"{doors.login.prefix}d/{project}/{slug}", 303)
 

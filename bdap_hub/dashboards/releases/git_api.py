@@ -7,16 +7,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 
 from ...access import EditDashboard, Person, decide
 from ...errors import BadRequest, NotAllowed, NotFound, TooMuch
-from ...web import form_of, page
 from ...web.audit_request import client_address
 from ..bundles.remote import place
-from ..pages.cards import ago, viewer
+from ..pages.cards import ago, shown_once
 from ..tables import Dashboard
 from .git_sources import GitSource
 from .vault import Vault
@@ -188,8 +187,7 @@ def not_for(ref: str, request: Request, body: dict[str, Any]) -> str:
 async def by_form(request: Request, project: str, slug: str, what: str) -> Response:
     """The same by the forms of the dashboard's page."""
     settings = _settings(request)
-    await settings.doors.author(request)  # before anything is read
-    form = await form_of(request)
+    form = await settings.doors.form(request)
     said = {key: value.strip() for key, value in form.items() if isinstance(value, str)}
     match what:
         case "set":
@@ -208,15 +206,7 @@ async def by_form(request: Request, project: str, slug: str, what: str) -> Respo
     back = f"{settings.doors.login.prefix}d/{project}/{slug}"
     if "token" not in made:
         return RedirectResponse(f"{back}#git", 303)
-    return await _made(request, made, f"{back}#git")
-
-
-async def _made(request: Request, made: dict[str, Any], back: str) -> HTMLResponse:
-    """The only page that shows the token."""
-    who = await request.app.state.doors.visitor(request)
-    answer = page(request, "hook.html", person=viewer(request, who), made=made, back=back)
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+    return await shown_once(request, "hook.html", made, f"{back}#git")
 
 
 def view(request: Request, row: Dashboard, person: Person | None) -> dict[str, Any] | None:

@@ -93,7 +93,7 @@ _left: set[str] = set()
 
 
 class Publisher:
-    """Publishes and takes down; blocking, to be called in a thread."""
+    """Publishes, starts and ends releases; blocking, to be called in a thread."""
 
     def __init__(
         self,
@@ -192,11 +192,6 @@ class Publisher:
         if live.image and launch.means:
             launch = replace(launch, means=replace(launch.means, image=live.image))
         self.runtime.start(launch)
-
-    def take_down(self, dashboard: Dashboard) -> None:
-        """Nobody can open it any more; its rows and bundles stay for the record."""
-        self.records.retire(dashboard)
-        self.stop_all(dashboard)
 
     def stop_all(self, dashboard: Dashboard) -> None:
         """End its versions, and forget what is kept of their pages."""

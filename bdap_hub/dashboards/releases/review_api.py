@@ -10,7 +10,6 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from ...errors import BadRequest, NotFound
-from ...web import form_of
 from ..tables import Dashboard, Release
 from .review import MAX_COMMENT
 
@@ -74,8 +73,7 @@ async def act_by_form(request: Request, project: str, slug: str, version: int, v
     if verb not in VERBS:
         raise NotFound(f"versions have no step {verb!r:.20}", f"use {', '.join(VERBS)}")
     doors = request.app.state.doors
-    await doors.author(request)  # before anything is read
-    comment = (await form_of(request)).get("comment", "")
+    comment = (await doors.form(request)).get("comment", "")
     if not isinstance(comment, str):
         raise BadRequest("comment: a file was sent", "send it as text")
     await doors.reviews.act(request, verb, f"{project}/{slug}", version, comment)

@@ -9,8 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from ...errors import BadRequest, NotFound
-from ...web import form_of, page
-from ..pages.cards import viewer
+from ..pages.cards import shown_once
 from ..tables import Dashboard
 from .owners import Owners
 from .shares import MAX_NOTE, MOST_ORIGINS
@@ -97,8 +96,7 @@ async def embed(request: Request, project: str, slug: str, sites: Sites) -> Resp
 async def by_form(request: Request, project: str, slug: str, what: str) -> Response:
     """The same by the forms of the dashboard's page."""
     owners = _owners(request)
-    await owners.doors.author(request)  # before anything is read
-    form = await form_of(request)
+    form = await owners.doors.form(request)
     said = {key: value.strip() for key, value in form.items() if isinstance(value, str)}
     match what:
         case "grant":
@@ -122,13 +120,9 @@ async def by_form(request: Request, project: str, slug: str, what: str) -> Respo
 
 
 async def _made(request: Request, project: str, slug: str, said: dict[str, str]) -> HTMLResponse:
-    """The only page that shows the link."""
     made = await _owners(request).make_link(request, project, slug, said.get("note", ""), _number(said, "days"))
     back = f"{request.app.state.doors.login.prefix}d/{project}/{slug}"
-    who = await request.app.state.doors.visitor(request)
-    answer = page(request, "link.html", person=viewer(request, who), made=made, back=back)
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+    return await shown_once(request, "link.html", made, back)
 
 
 def view(request: Request, row: Dashboard) -> dict[str, Any]:
