@@ -37,6 +37,7 @@ from bdap_hub.dashboards.running.runtime import make_runtime
 from bdap_hub.database import connect
 from bdap_hub.settings import ProjectSettings, Settings
 from bdap_hub.web import HubLogin
+from tests.browser import FLAGS, deaf_chromium
 
 from . import processes
 from .common import Row, write
@@ -280,10 +281,7 @@ def main() -> None:
         ours = _ours(stack, root / "ours", arguments.engine, arguments.runtime, content)
         plain = _plain(stack, root / "plain", content)
         playwright = stack.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium",
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
+        browser = playwright.chromium.launch(executable_path=deaf_chromium(root), args=FLAGS)
         stack.callback(browser.close)
         cases = _times(browser, ours, plain, arguments.rounds)
         if ours.pid:

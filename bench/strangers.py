@@ -23,6 +23,7 @@ from playwright.sync_api import Error as BrowserError
 from bdap_hub.dashboards.bundles.bundle import read_bundle
 from bdap_hub.dashboards.releases.publish import Publisher, Wish
 from bdap_hub.errors import BdapError
+from tests.browser import FLAGS, deaf_chromium
 
 from .common import RESULTS, machine
 from .dashboards import gateway_of, settings_of
@@ -72,10 +73,7 @@ def main() -> None:
         settings = settings_of(folder, wanted.engine, image=wanted.image)
         publisher = gateway_of(stack, settings)
         playwright = stack.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium",
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
+        browser = playwright.chromium.launch(executable_path=deaf_chromium(folder), args=FLAGS)
         stack.callback(browser.close)
         for name in names:
             seen = _seen(publisher, browser, wanted, name)
@@ -106,7 +104,7 @@ def _seen(publisher: Publisher, browser: Browser, wanted: argparse.Namespace, na
         _open(browser, url, wanted.pictures / f"{slug}.png" if number == 0 else None, seen)
     made = publisher.records.get("bench", slug)
     release = publisher.records.release(made, made.version)
-    publisher.take_down(made)
+    publisher.stop_all(made)
     seen.mode, seen.why = release.mode, release.why
     return seen
 

@@ -21,6 +21,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from bdap_hub.settings import ProjectSettings, Settings
+from tests.browser import FLAGS, deaf_chromium
 from tests.postgres import database_url, postgres  # noqa: F401  fixtures
 from tests.serving import Services
 from tests.side_by_side import (  # noqa: F401  hooks
@@ -32,15 +33,6 @@ from tests.side_by_side import (  # noqa: F401  hooks
 
 ROOT = Path(__file__).parent.parent
 PROXY = ROOT / "var/node/node_modules/.bin/configurable-http-proxy"
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SERVICES = ("processing", "catalogue", "dashboards", "admin")
 SECRETS = (
     "signing",
@@ -268,13 +260,13 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """The system's Chromium, headless. Per module: while Playwright runs, no asyncio test can run in this thread."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    path = deaf_chromium(tmp_path_factory.mktemp("browser"))
     if path is None:
         pytest.fail("there is no Chromium: run `make test` once, it installs it")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -226,20 +225,13 @@ ASK = """async ([path, method, body]) => {
 
 
 def ask(page: Page, path: str, method: str = "GET", body: Any = None) -> tuple[int, Any]:
-    """Ask the server whose page this is, as JupyterLab would: status and answer.
-
-    A question that the browser itself gave up is asked once more, and why it did stands among the run's warnings.
-    """
+    """Ask the server whose page this is, as JupyterLab would: status and answer."""
     failed: list[str] = []
     page.on("requestfailed", lambda request: failed.append(f"{request.method} {request.url}: {request.failure}"))
     try:
         status, answer = page.evaluate(ASK, [path, method, body])
     except PlaywrightError as error:
-        if method != "GET" or "Failed to fetch" not in error.message:
-            raise AssertionError(f"{error.message}; given up: {failed}") from error
-        page.wait_for_timeout(1000)
-        warnings.warn(f"the browser gave up, at {page.url}: {failed}", stacklevel=2)
-        status, answer = page.evaluate(ASK, [path, method, body])
+        raise AssertionError(f"{error.message}; given up: {failed}") from error
     return status, answer
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from ..conftest import ROOT
 from .conftest import PHONE, Demo, log_in
@@ -15,6 +15,8 @@ from .conftest import PHONE, Demo, log_in
 pytestmark = [pytest.mark.docker, pytest.mark.browser]
 TILES_DRAWN = """() => [...document.querySelectorAll('img.leaflet-tile-loaded')]
     .filter(i => i.naturalWidth > 0 && i.src.includes('/tiles/')).length"""  # not those of the base map
+ALL_TILES = """() => [...document.querySelectorAll('img.leaflet-tile')].filter(i => i.src.includes('/tiles/'))
+    .every(i => i.classList.contains('leaflet-tile-loaded'))"""
 MINUTE = 60_000
 FIRST = ROOT / "bdap_hub/demo/notebooks/first-map.ipynb"
 
@@ -155,10 +157,23 @@ def visit_anonymously(page: Page, url: str, shots, suffix: str = "", slide: bool
             else None
         ),
     )
+    lost: list[str] = []
+
+    def lose(route: Route) -> None:  # the first ones, once, as where the network changes
+        url = route.request.url
+        if len(lost) == 3 or url in lost:
+            route.fallback()
+            return
+        lost.append(url)
+        route.abort("internetdisconnected")
+
     shot = shots(page)
+    page.route("**/tiles/**", lose)
     page.goto(url)
     page.wait_for_selector(".leaflet-container", timeout=2 * MINUTE)
     page.wait_for_function(f"({TILES_DRAWN})() >= 2", timeout=2 * MINUTE)
+    page.wait_for_function(ALL_TILES, timeout=MINUTE)
+    assert len(lost) == 3
     page.wait_for_timeout(1500)  # the rest of the tiles, for the picture
     shot(f"dashboard{suffix}")
     assert elsewhere == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import threading
 import time
 from collections.abc import Iterator
@@ -12,13 +13,16 @@ import httpx
 import pytest
 from jupyterlab_bdap import store
 from jupyterlab_bdap.store import Store
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.conftest import ROOT
 from tests.extensions.conftest import EXTENSIONS
 from tests.extensions.lab import TOKEN, Lab, jupyterlab
 
 WORDS = "does not answer"
+DOT = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +145,43 @@ def test_sliders_of_widgets_have_a_name(chromium: Browser, lab: Lab) -> None:
         expect(slider).to_have_attribute("aria-valuetext", "45%", timeout=20_000)
 
 
-def test_dashboards_name_sliders_as_the_lab_does() -> None:
-    pages = ROOT / "bdap_hub/dashboards/voila/voila/templates/bdap/static/sliders.js"
-    assert (EXTENSIONS / "jupyterlab-bdap/labextension/static/sliders.js").read_bytes() == pages.read_bytes()
+TILE = """
+  window.heard = [];
+  const made = document.createElement("img");
+  made.className = "leaflet-tile";
+  for (const kind of ["error", "load"]) made.addEventListener(kind, () => window.heard.push(kind));
+  made.src = "/tiles/1/2/3.png";
+  document.body.append(made);
+"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("losses", "asked", "heard"), [(2, 3, ["error", "load"]), (9, 3, ["error"])])
+def test_tiles_that_did_not_come_are_asked_for_again(
+    chromium: Browser, lab: Lab, losses: int, asked: int, heard: list[str]
+) -> None:
+    """As Leaflet draws one; it hears of a tile's first failure, and of its coming."""
+    requests: list[str] = []
+
+    def answer(route: Route) -> None:
+        requests.append(route.request.url)
+        if len(requests) <= losses:
+            route.abort("internetdisconnected")
+        else:
+            route.fulfill(status=200, content_type="image/png", body=DOT)
+
+    with chromium.new_context() as context:
+        page = context.new_page()
+        page.goto(lab.open("field-notes.ipynb"))
+        page.locator(".jp-NotebookPanel-toolbar").wait_for(timeout=60_000)
+        page.wait_for_timeout(1000)  # the extension's parts are there
+        page.route("**/tiles/**", answer)
+        page.evaluate(TILE)
+        page.wait_for_timeout(7500)
+        assert (len(requests), page.evaluate("window.heard")) == (asked, heard)
+
+
+@pytest.mark.parametrize("name", ["sliders.js", "tiles.js"])
+def test_dashboards_mend_widgets_as_the_lab_does(name: str) -> None:
+    pages = ROOT / "bdap_hub/dashboards/voila/voila/templates/bdap/static" / name
+    assert (EXTENSIONS / "jupyterlab-bdap/labextension/static" / name).read_bytes() == pages.read_bytes()

@@ -1,6 +1,6 @@
 /*
- * The browser part: a "Publish" button on notebooks, notices about the data store (store.js), and names of sliders
- * (sliders.js). A federated JupyterLab extension written by hand: JupyterLab loads this file, calls init() with the
+ * The browser part: a "Publish" button on notebooks, notices about the data store (store.js), names of sliders
+ * (sliders.js), and tiles of maps that did not come (tiles.js). A federated JupyterLab extension written by hand: JupyterLab loads this file, calls init() with the
  * modules it shares and then get("./extension").
  * Nothing is built, nothing is bundled.
  */
@@ -311,6 +311,7 @@
 
     async function watch() {
       await import(new URL("sliders.js", HERE)); // names the sliders of widgets
+      await import(new URL("tiles.js", HERE)); // asks again for tiles of maps
       const { watchStore } = await import(new URL("store.js", HERE));
       const option = coreutils.PageConfig.getOption;
       const home = option("hubPrefix") && `${option("hubHost")}${option("hubPrefix")}home`;
