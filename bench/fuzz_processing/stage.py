@@ -23,8 +23,9 @@ from fastapi import FastAPI
 
 from bdap_hub.catalogue.app import create_app as create_catalogue
 from bdap_hub.settings import Settings
-from tests.conftest import Serving, make_settings, serve
+from tests.conftest import make_settings
 from tests.processing.conftest import make_collection, write_catalogue
+from tests.serving import Services
 
 TOKEN = "fuzz"
 PREFIX = "/services/processing"
@@ -91,14 +92,14 @@ def stand_in() -> FastAPI:
 def stage() -> Iterator[Stage]:
     """Everything, in a folder of its own that goes away."""
     folder = Path(tempfile.mkdtemp(prefix="bdapbench-fuzz-"))
-    servers: dict[int, Serving] = {}
+    services = Services()
     process = None
     try:
         settings = make_settings(folder / "var")
         described, items = make_collection(settings.store.root, "fields", "public", "")
         write_catalogue(settings.var, described, items)
-        serve(stand_in(), settings.hub.api_port, servers)
-        serve(create_catalogue(settings), settings.catalogue.port, servers)
+        services.serve(stand_in(), settings.hub.api_port)
+        services.serve(create_catalogue(settings), settings.catalogue.port)
         process = _service(settings, folder)
         base = f"{settings.processing.url}{PREFIX}"
         http = httpx.Client(base_url=base, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=120, trust_env=False)
@@ -107,8 +108,7 @@ def stage() -> Iterator[Stage]:
         if process is not None:
             process.terminate()
             process.wait(20)
-        for one in servers.values():
-            one.stop()
+        services.end()
         shutil.rmtree(folder, ignore_errors=True)
 
 
