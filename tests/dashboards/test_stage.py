@@ -185,3 +185,33 @@ def test_only_pictures_of_the_bundle_are_served(tmp_path: Path):
         assert stage.get(f"/_stage/static/{digest}/stage/live.js").headers["cache-control"].endswith("immutable")
         for path in (f"{digest}/stage/../live.js", f"{digest}/stage/../../server.py", f"{'0' * 16}/stage/live.js"):
             assert stage.get(f"/_stage/static/{path}").status_code == 404, path
+
+
+FEW = """
+import os, pathlib
+really = os.fork
+def fork():
+    if pathlib.Path("none-left").exists():
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+    return really()
+os.fork = fork
+"""
+
+
+def test_no_process_left_for_a_visitor_costs_the_others_nothing(tmp_path: Path):
+    """STAND-IN for a container at its limit of processes: the notebook's own fork, which the stage calls."""
+    with staged(tmp_path, FEW, SLIDER) as stage:
+        stage.state()
+        slider = stage.widget(description="n")
+        with Visitor(stage) as ana:
+            ana.set(slider, value=4)
+            (tmp_path / "none-left").touch()
+            with Visitor(stage) as ben:
+                ben.say(
+                    "comm_msg", comm_id=slider, data={"method": "update", "state": {"value": 5}, "buffer_paths": []}
+                )
+                assert ben.receive()["content"]["stage"] == {"full": True}
+            (tmp_path / "none-left").unlink()
+            assert ana.set(slider, value=6)
+            with Visitor(stage, ben.kernel) as ben:
+                assert ben.set(slider, value=7)

@@ -106,3 +106,25 @@ async def test_one_that_ended_while_it_was_made_is_not_handed_out():
     with pytest.raises(RuntimeError, match="ended"):
         await all_of_them.make("a", {})
     assert await process.wait() == -signal.SIGKILL
+
+
+async def test_who_left_makes_room_where_the_system_gives_no_process(forks: Forks):
+    """It may give fewer than there are places."""
+    none_left = [True]
+
+    async def fork(request: dict[str, Any], link: socket.socket) -> int:
+        if none_left and request["id"] != "a":
+            none_left.clear()
+            raise Full
+        return await forks(request, link)
+
+    everybody = Children(fork, 5, 60)
+    ana = await everybody.make("a", {})
+    ben = await everybody.make("b", {})
+    assert ana.ended and not ben.ended and list(everybody.alive) == ["b"]
+    ben.attach(lambda *_: None)
+    none_left.append(True)
+    with pytest.raises(Full):
+        await everybody.make("c", {})
+    assert not ben.ended and list(everybody.alive) == ["b"]
+    ben.end()

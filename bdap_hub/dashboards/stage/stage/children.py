@@ -23,7 +23,7 @@ Listener = Callable[[int, Frame], None]
 
 
 class Full(Exception):
-    """As many visitors as may be have a process."""
+    """As many visitors as may be, or as the operating system lets be, have a process."""
 
 
 class Child:
@@ -131,11 +131,19 @@ class Children:
         """A new process; Full when there are as many as may be."""
         if len(self.alive) >= self.most and not self._make_room():
             raise Full
+        try:
+            return await self._forked(uuid, request, fork or self._fork)
+        except Full:  # the operating system gives none before there are as many as may be
+            if not self._make_room():
+                raise
+            return await self._forked(uuid, request, fork or self._fork)
+
+    async def _forked(self, uuid: str, request: dict[str, Any], fork: Any) -> Child:
         here, there = socket.socketpair()
         here.setblocking(False)
         child = self.alive[uuid] = Child(uuid, here, self._ended, bool(request.get("run")))
         try:
-            child.pid = await (fork or self._fork)({"id": uuid, **request}, there)
+            child.pid = await fork({"id": uuid, **request}, there)
         except BaseException:
             self._ended(child)
             raise

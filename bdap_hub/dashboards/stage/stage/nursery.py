@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import wire
+from .children import Full
 
 
 class Zygote:
@@ -43,7 +44,8 @@ class Zygote:
         self.process = subprocess.Popen(command, pass_fds=[link.fileno()], stdin=subprocess.DEVNULL)
 
     async def fork(self, request: dict[str, Any], visitor: socket.socket) -> int:
-        """A copy that speaks over `visitor`; its process id. RuntimeError when the zygote is gone."""
+        """A copy that speaks over `visitor`; its process id. RuntimeError when the zygote is gone, Full when the
+        operating system gives it no further process."""
         async with self._lock:
             if self._link is None or not self.alive:
                 raise RuntimeError("the dashboard's process is gone")
@@ -54,6 +56,8 @@ class Zygote:
             reply: dict[str, Any] = {}
             while reply.get("id") != request["id"]:  # an answer that came too late is nobody's
                 reply = await asyncio.wait_for(self._replies.get(), 30)
+        if not reply["forked"]:
+            raise Full
         return int(reply["forked"])
 
     @property

@@ -103,7 +103,13 @@ class Zygote:
             except Exception as error:  # every visitor's process would end with this one
                 print(f"stage: a request that cannot be read: {error!r}", file=sys.__stderr__, flush=True)
                 return True
-            parent, pid = os.getpid(), os.fork()
+            parent = os.getpid()
+            try:
+                pid = os.fork()
+            except OSError as error:  # as many processes, or as much memory, as the container may have
+                print(f"stage: no process for a visitor: {error}", file=sys.__stderr__, flush=True)
+                wire.send(self.link, {"forked": 0, "id": name})
+                return True
             if pid == 0:
                 self._become(request, visitor, parent, ours)
             wire.send(self.link, {"forked": pid, "id": name})
