@@ -20,6 +20,7 @@ from rasterio.errors import RasterioError
 
 from ...rasters.held import SIDECARS, Held, Unsuitable, Version
 from .cache import Cache
+from .points import Points
 from .positions import Raster
 from .rows import Tile, Unfinished
 from .tiff import Image, Tiff
@@ -88,8 +89,6 @@ class File:
         full, self._way = _open(version)
         with full:
             _check(full)
-            step = full.transform
-            crs = f"EPSG:{code}" if (code := full.crs.to_epsg(confidence_threshold=100)) else full.crs.to_wkt()
             self.masked, self.dtypes = _masked(full), full.dtypes
             self.nodata, self.count, self.units = full.nodata, full.count, [_unit(full)]
             sizes = [(full.width, full.height)]
@@ -97,7 +96,7 @@ class File:
                 with _first(version, self._way, overview_level=level) as coarser:
                     sizes.append((coarser.width, coarser.height))
                     self.units.append(_unit(coarser))
-        self.raster = Raster(crs, step.c, step.f, step.a, -step.e, tuple(sizes))
+            self.raster = _geometry(full, tuple(sizes))
         self._plain = self._plain_images() if self._way is not BESIDE else [None] * len(sizes)
 
     def level(self, number: int = 0) -> Any:
@@ -125,11 +124,20 @@ class File:
         return self._tiff().levels(wanted, self.count) if len(kinds) == 1 else [None] * len(wanted)
 
 
+def _geometry(full: Any, sizes: tuple[tuple[int, int], ...]) -> Raster:
+    gcps, placed = full.gcps
+    crs, step = full.crs or placed, full.transform
+    name = f"EPSG:{code}" if (code := crs.to_epsg(confidence_threshold=100)) else crs.to_wkt()
+    if full.crs is None:
+        return Raster.of_points(name, Points.of(gcps, crs.is_geographic), sizes)
+    return Raster(name, step.c, step.f, step.a, -step.e, sizes)
+
+
 def _check(full: Any) -> None:
     """Refuses what is sound, but not read here."""
     if full.count == 0:
         raise Unsuitable("holds no single image, but several")
-    if full.crs is None:
+    if full.crs is None and not (full.gcps[0] and full.gcps[1]):
         raise Unsuitable("has no coordinate reference system")
     if full.transform.b or full.transform.d:
         raise Unsuitable("lies on a rotated grid: warp it to an upright one")

@@ -70,8 +70,7 @@ def _when(file: File) -> datetime:
 
 def _degrees(file: File, href: str) -> list[float]:
     raster = file.raster
-    right, bottom = raster.left + raster.width * raster.xres, raster.top - raster.height * raster.yres
-    x, y = sorted((raster.left, right)), sorted((bottom, raster.top))
+    x, y = sorted((raster.left, raster.right)), sorted((raster.bottom, raster.top))
     try:
         west, south, east, north = transform_bounds(crs_of(raster.crs), crs_of(DEGREES), x[0], y[0], x[1], y[1])
     except RasterioError:

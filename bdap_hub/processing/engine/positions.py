@@ -14,6 +14,7 @@ import numpy as np
 
 from ..cubes.extent import transformer
 from .grid import Grid, crs_of
+from .points import Points
 
 TOLERANCE = 0.0005
 NODES = (7, 15)
@@ -23,7 +24,10 @@ FEW = 2**17
 
 @dataclass(frozen=True)
 class Raster:
-    """The geometry of a file: CRS, upper left corner, pixel size; width and height of each level, full size first."""
+    """The geometry of a file: CRS, upper left corner, pixel size; width and height of each level, full size first.
+
+    Where it lies on no grid there are `points`; corner and pixel size are then those of a box around it.
+    """
 
     crs: str
     left: float
@@ -31,6 +35,12 @@ class Raster:
     xres: float
     yres: float
     sizes: tuple[tuple[int, int], ...]
+    points: Points | None = None
+
+    @classmethod
+    def of_points(cls, crs: str, points: Points, sizes: tuple[tuple[int, int], ...]) -> Raster:
+        """The geometry of a file that lies on no grid."""
+        return cls(crs, points.box[0], points.box[3], *points.steps, sizes, points)
 
     @property
     def width(self) -> int:
@@ -41,6 +51,16 @@ class Raster:
     def height(self) -> int:
         """Rows at full resolution."""
         return self.sizes[0][1]
+
+    @property
+    def right(self) -> float:
+        """Where its last column ends."""
+        return self.points.box[2] if self.points else self.left + self.width * self.xres
+
+    @property
+    def bottom(self) -> float:
+        """Where its last row ends."""
+        return self.points.box[1] if self.points else self.top - self.height * self.yres
 
     @functools.cached_property
     def turn(self) -> float:
@@ -53,7 +73,7 @@ def positions(grid: Grid, raster: Raster) -> tuple[Any, Any, float]:
     """Column and row of each grid pixel's centre (pixel corners are whole numbers), and file pixels per grid pixel."""
     shape = (grid.height, grid.width)
     scale = _scale(*_in_file(grid, raster, EVENLY, EVENLY), shape)
-    for nodes in (2,) if grid.crs == raster.crs else NODES:
+    for nodes in (2,) if grid.crs == raster.crs and raster.points is None else NODES:
         if min(shape) < 4 * nodes:
             break
         net = _in_file(grid, raster, _net(nodes), _net(nodes))
@@ -68,6 +88,8 @@ def _in_file(grid: Grid, raster: Raster, across: Any, down: Any) -> tuple[Any, A
     x, y = np.meshgrid(grid.left + across * grid.width * grid.xres, grid.top - down * grid.height * grid.yres)
     if grid.crs != raster.crs:
         x, y = transformer(grid.crs, raster.crs).transform(x, y)
+    if raster.points is not None:
+        return raster.points.locate(x, y)
     with np.errstate(invalid="ignore"):
         columns, rows = (x - raster.left) / raster.xres, (raster.top - y) / raster.yres
     return np.where(columns < 0, columns + raster.turn, columns) if raster.turn else columns, rows

@@ -110,8 +110,7 @@ def _cubes(node: Node, first: str) -> Iterator[str]:
 
 
 def _extent(raster: Raster) -> Frame:
-    right, bottom = raster.left + raster.width * raster.xres, raster.top - raster.height * raster.yres
-    return Frame(raster.left, bottom, right, raster.top)
+    return Frame(raster.left, raster.bottom, raster.right, raster.top)
 
 
 def _hull(frames: list[Frame]) -> Frame:

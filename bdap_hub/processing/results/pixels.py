@@ -184,7 +184,9 @@ def warped(values: Any, source: Grid, target: Grid, method: Resampling, scale: t
 
 def aligned(grid: Grid, raster: Raster) -> tuple[int, int] | None:
     """Column and row of the file's pixel where the grid begins, if its pixels are those of the file."""
-    if grid.exact or grid.crs != raster.crs or not (same(grid.xres, raster.xres) and same(grid.yres, raster.yres)):
+    if raster.points is not None or grid.exact or grid.crs != raster.crs:
+        return None
+    if not (same(grid.xres, raster.xres) and same(grid.yres, raster.yres)):
         return None
     left, top = (grid.left - raster.left) / raster.xres, (raster.top - grid.top) / raster.yres
     on_pixels = abs(left - round(left)) < 1e-3 and abs(top - round(top)) < 1e-3
