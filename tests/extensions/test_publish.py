@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from jupyterlab_bdap import folder
 from jupyterlab_bdap.publish import Place, PublishError, Wish, bundle, publish
 from playwright.sync_api import Browser, Page, expect
 
+from bdap_hub.dashboards.bundles.bundle import read_bundle
 from tests.extensions.lab import HUB_TOKEN, TOKEN, Lab, Publisher, jupyterlab, publisher
 
 AUTHORIZED = {"Authorization": f"token {TOKEN}"}
@@ -53,7 +57,7 @@ def call(lab: Lab, method: str, path: str, **options: Any) -> httpx.Response:
 # --- the two addresses -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "info"), ("POST", "publish")])
+@pytest.mark.parametrize(("method", "path"), [("GET", "info"), ("GET", "folder?path=x/y.ipynb"), ("POST", "publish")])
 def test_nobody_without_the_server_s_token(lab: Lab, dashboards: Publisher, method: str, path: str) -> None:
     assert call(lab, method, path, json=GOOD).status_code == 403
     assert not dashboards.posts
@@ -112,6 +116,9 @@ def test_further_fields_are_sent_as_a_manifest(lab: Lab, dashboards: Publisher) 
         ({"path": "../../etc/x.ipynb"}, 404, "cannot be read"),
         ({"path": "none.ipynb"}, 404, "cannot be read"),
         ({"path": 7}, 400, "path is not text"),
+        ({"folder": "yes"}, 400, "folder is neither true nor false"),
+        ({"folder": True}, 400, "lies in your home folder itself"),
+        ({"path": "../../etc/x.ipynb", "folder": True}, 404, "cannot be read"),
         ({"more": ["tags"]}, 400, "more is not a JSON object"),
         ({"more": {"image": "x"}}, 400, "more: nobody knows 'image'"),
     ],
@@ -122,6 +129,101 @@ def test_wrong_wishes_are_refused_with_a_remedy(
     answer = call(lab, "POST", "publish", json={**GOOD, **change}, headers=AUTHORIZED)
     assert answer.status_code == status and part in answer.json()["message"]
     assert not dashboards.posts
+
+
+@pytest.fixture
+def maps(lab: Lab) -> Iterator[Path]:
+    """A folder with a notebook that imports a module of its own, and what nobody publishes."""
+    made = lab.home / "work" / "maps"
+    left = (".ipynb_checkpoints/mine.py", "__pycache__/mine.pyc", "env/pyvenv.cfg", "env/lib.py", ".~map.ipynb")
+    for name in ("mine.py", "data/a.csv", *left):
+        (made / name).parent.mkdir(parents=True, exist_ok=True)
+        (made / name).write_text("answer = 42\n")
+    for name in ("map.ipynb", "draft.ipynb"):
+        shutil.copy(lab.home / "field-notes.ipynb", made / name)
+    yield made
+    shutil.rmtree(made.parent)
+
+
+MAP = {**GOOD, "path": "work/maps/map.ipynb"}
+ALONG = ("data/a.csv", "draft.ipynb", "map.ipynb", "mine.py")
+
+
+def test_a_folder_goes_along_with_the_notebook_without_its_outputs(lab: Lab, dashboards: Publisher, maps: Path) -> None:
+    told = call(lab, "GET", f"folder?path={MAP['path']}", headers=AUTHORIZED).json()
+    assert told.pop("bytes") == sum((maps / name).stat().st_size for name in ALONG)
+    assert told == {"name": "maps", "files": 4, "meant": False}
+    assert call(lab, "POST", "publish", json={**MAP, "folder": True}, headers=AUTHORIZED).status_code == 200
+    sent = dashboards.posts[-1]
+    assert (sent["filename"], sent["entry"]) == ("maps.zip", "map.ipynb")
+    bundle = read_bundle("maps.zip", bytes(sent["bundle"]), 2**20, str(sent["entry"]))
+    assert tuple(sorted(bundle.files)) == ALONG and bundle.entry == "map.ipynb"
+    assert not any(b"an old output" in content for content in bundle.files.values())
+    assert bundle.files["mine.py"] == b"answer = 42\n"
+    assert "an old output" in (maps / "map.ipynb").read_text()
+    for said, meant in (("tags: [wheat]\n", True), ("kind: voila\n", True), ("title: x\nkind: static\n", False)):
+        (maps / "bdap-dashboard.yaml").write_text(said)
+        assert call(lab, "GET", f"folder?path={MAP['path']}", headers=AUTHORIZED).json()["meant"] is meant
+
+    assert call(lab, "POST", "publish", json=MAP, headers=AUTHORIZED).status_code == 200
+    assert dashboards.posts[-1]["filename"] == "map.ipynb" and "entry" not in dashboards.posts[-1]
+
+
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [
+        ("map.ipynb", "lies in your home folder itself"),
+        ("./work/../map.ipynb", "lies in your home folder itself"),
+        ("../elsewhere/map.ipynb", "there is no folder 'elsewhere'"),
+        ("none/map.ipynb", "there is no folder 'none'"),
+        ("links/map.ipynb", "'passwd' is a link"),
+        ("many/map.ipynb", "more than 5 files"),
+        ("big/map.ipynb", "the largest seen is 'data.bin' (0.1 MiB)"),
+        ("times/map.ipynb", "'10:30.csv' is no name that works everywhere"),
+        ("bytes/map.ipynb", "'k?se.csv' is no name that works everywhere"),
+        ("deep/map.ipynb", "or lies too deep"),
+    ],
+)
+def test_folders_that_cannot_be_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, part: str
+) -> None:
+    monkeypatch.setattr(folder, "MOST_FILES", 5)
+    monkeypatch.setattr(folder, "MOST_BYTES", 99_000)
+    root = tmp_path / "home"
+    for name in ("links", "many", "big", "../elsewhere", "work", "times", "bytes", "deep"):
+        (root / name).mkdir(parents=True)
+        (root / name / "map.ipynb").write_text("{}")
+    (root / "links" / "passwd").symlink_to("/etc/passwd")
+    for number in range(5):
+        (root / "many" / f"{number}.txt").touch()
+    (root / "big" / "data.bin").write_bytes(bytes(100_000))
+    (root / "times" / "10:30.csv").touch()
+    (root / "bytes" / os.fsdecode(b"k\xe4se.csv")).touch()
+    (root / "deep" / "/".join("d" * 12)).mkdir(parents=True)
+    (root / "deep" / "/".join("d" * 12) / "x.txt").touch()
+    assert folder.Folder.of(root, "work/map.ipynb").files == ("map.ipynb",)
+    with pytest.raises(PublishError, match=re.escape(part)) as error:
+        folder.Folder.of(root, path)
+    assert error.value.remedy
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "work" / "secret").mkdir(parents=True)
+    (tmp_path / "work" / "a.csv").touch()
+    found = folder.Folder.of(tmp_path, "work/map.ipynb")
+    (tmp_path / "work" / "a.csv").unlink()
+    with pytest.raises(PublishError, match=re.escape("'a.csv' in the folder 'work' cannot be read")):
+        found.packed("map.ipynb", b"{}")
+    listed = Path.iterdir
+
+    def refused(path: Path) -> Iterator[Path]:  # as to everybody but root
+        if path.name == "secret":
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(PublishError, match=re.escape("'secret' in the folder 'work' cannot be read")):
+        folder.Folder.of(tmp_path, "work/map.ipynb")
 
 
 @pytest.mark.parametrize(
@@ -154,13 +256,13 @@ def test_where_one_gets_the_login_that_is_missing(lab: Lab, dashboards: Publishe
 def test_a_server_that_the_hub_did_not_start_says_so(missing: str) -> None:
     place = Place(**{"project": "p", "url": "http://127.0.0.1:9", "token": "t", missing: ""})
     with pytest.raises(PublishError, match="is not known") as error:
-        asyncio.run(publish(place, Wish.read(GOOD), {}))
+        asyncio.run(publish(place, Wish.read(GOOD), b""))
     assert error.value.status == 503
 
 
 def test_a_service_that_is_down_says_so() -> None:
     with pytest.raises(PublishError, match="does not answer"):
-        asyncio.run(publish(Place("p", "http://127.0.0.1:9", "t"), Wish.read(GOOD), {}))
+        asyncio.run(publish(Place("p", "http://127.0.0.1:9", "t"), Wish.read(GOOD), b""))
 
 
 def test_a_bundle_leaves_the_notebook_itself_alone() -> None:
@@ -228,6 +330,40 @@ def test_publish_by_button(page: Page, dashboards: Publisher, artifacts: Path) -
 
     open_dialog(page)
     expect(page.get_by_label("Title")).to_have_value("Grüne Felder, 2025")
+
+
+@pytest.mark.browser
+def test_publish_the_folder_by_button(page: Page, lab: Lab, dashboards: Publisher, maps: Path, artifacts: Path) -> None:
+    open_dialog(page)
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("This notebook alone")).to_be_checked()
+    expect(dialog.get_by_label("Its folder")).to_be_disabled()
+    expect(dialog).to_contain_text("The notebook lies in your home folder itself; put it into a folder of its own")
+    page.screenshot(path=artifacts / "publish-home.png")
+    dialog.get_by_role("button", name="Cancel").click()
+
+    page.goto(lab.open("work/maps/map.ipynb"))
+    page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Publish").wait_for()
+    open_dialog(page)
+    expect(dialog).to_contain_text("4 files, 2 kB")
+    cell = {"number": 1, "index": 0, "source": "import mine", "traceback": "Traceback"}
+    words = {"message": "the notebook fails", "remedy": "r"}
+    dashboards.refusal = (400, {**words, "cell": {**cell, "error": "ModuleNotFoundError: No module named 'mine'"}})
+    dialog.get_by_role("button", name="Publish").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("if it needs a file beside it, publish its folder")
+    dashboards.refusal = None
+    dialog.get_by_label("Its folder “maps”").check()
+    page.screenshot(path=artifacts / "publish-folder.png")
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.screenshot(path=artifacts / "publish-folder-390.png")
+    page.set_viewport_size({"width": 1200, "height": 820})
+    dialog.get_by_role("button", name="Publish").click()
+    expect(page.get_by_role("link", name="dashboards.localhost")).to_be_visible()
+    assert dashboards.posts[-1]["filename"] == "maps.zip"
+    dialog.get_by_role("button", name="Close").click()
+
+    open_dialog(page)
+    expect(dialog.get_by_label("Its folder “maps”")).to_be_checked()
 
 
 @pytest.mark.browser

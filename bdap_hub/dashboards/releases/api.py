@@ -117,7 +117,10 @@ def _check_length(request: Request, limit: int) -> None:
     if not length.isdigit():
         raise BadRequest("the upload does not say how long it is", "send a Content-Length header")
     if int(length) > limit + FORM_OVERHEAD:
-        raise TooMuch(f"the upload has {int(length)} bytes; the limit is {limit}", "leave large data out")
+        raise TooMuch(
+            f"the upload has {int(length) / 2**20:.1f} MiB; the limit is {limit / 2**20:.1f} MiB",
+            "leave large data out: put it on the store, and name its folder in `data`",
+        )
 
 
 def _wish(form: FormData) -> Wish:

@@ -75,6 +75,7 @@ class Wish:
     visibility: str
     description: str = ""
     manifest: str = ""
+    folder: bool = False  # with all that lies beside the notebook
 
     @classmethod
     def read(cls, body: Any) -> Wish:
@@ -85,7 +86,10 @@ class Wish:
         for name, value in fields.items():
             if not isinstance(value, str):
                 raise PublishError(f"{name} is not text")
-        wish = cls(**{name: value.strip() for name, value in fields.items()}, manifest=manifest(body.get("more")))
+        if not isinstance(folder := body.get("folder", False), bool):
+            raise PublishError("folder is neither true nor false")
+        texts = {name: value.strip() for name, value in fields.items()}
+        wish = cls(**texts, manifest=manifest(body.get("more")), folder=folder)
         wish.check()
         return wish
 
@@ -128,11 +132,12 @@ def bundle(notebook: dict[str, Any]) -> bytes:
     return json.dumps(clean, ensure_ascii=False).encode()
 
 
-async def publish(place: Place, wish: Wish, notebook: dict[str, Any]) -> dict[str, Any]:
-    """Publish and return {id, url, version, status}; PublishError with the service's own words."""
+async def publish(place: Place, wish: Wish, content: bytes) -> dict[str, Any]:
+    """Publish the content (a notebook or, where the wish is for its folder, a zip archive) and return {id, url,
+    version, status}; PublishError with the service's own words."""
     if problem := place.problem():
         raise problem
-    name = wish.path.rsplit("/", 1)[-1]
+    *folders, name = wish.path.split("/")
     fields = {
         "project": place.project,
         "slug": wish.slug,
@@ -140,8 +145,11 @@ async def publish(place: Place, wish: Wish, notebook: dict[str, Any]) -> dict[st
         "description": wish.description,
         "visibility": wish.visibility,
         **({"manifest": wish.manifest} if wish.manifest else {}),
+        **({"entry": name} if wish.folder else {}),
     }
-    files = {"bundle": (name, bundle(notebook), "application/x-ipynb+json")}
+    files = {"bundle": (name, content, "application/x-ipynb+json")}
+    if wish.folder:
+        files = {"bundle": (f"{folders[-1] if folders else 'folder'}.zip", content, "application/zip")}
     headers = {"Authorization": f"Bearer {place.token}", "Accept": "application/json"}
     try:
         # The service is inside the platform: no proxy of the environment may see the token.

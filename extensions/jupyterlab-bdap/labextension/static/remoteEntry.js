@@ -14,6 +14,7 @@
     ["people", "Everyone who is logged in", "All people with an account of the platform."],
     ["public", "Everyone", "The whole internet, without logging in."],
   ];
+  const MISSING = /ModuleNotFoundError|ImportError|FileNotFoundError/;
   const HERE = document.currentScript.src;
   let scope;
 
@@ -104,8 +105,34 @@
     return { node, read };
   }
 
+  /** 3456789 -> "3.5 MB" */
+  function megabytes(bytes) {
+    return bytes < 1e5 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+  }
+
+  /** One of several: a radio button with what it means below its label. */
+  function choice(name, value, checked, label, hint, disabled = false) {
+    const radio = element("input", { type: "radio", name, value, checked, disabled });
+    return element("label", { className: "bdap-choice" }, radio, element("span", {}, label, element("small", { id: `${name}-${value}-hint`, textContent: hint })));
+  }
+
+  /** The notebook alone, or with what lies beside it. */
+  function extentOf(values, folder) {
+    const cannot = folder.problem && sentence(`${folder.problem.message}; ${folder.problem.remedy}`);
+    const label = cannot ? "Its folder" : `Its folder “${folder.name}”`;
+    const hint = cannot || `With modules, pictures and data beside it: ${folder.files} ${folder.files === 1 ? "file" : "files"}, ${megabytes(folder.bytes)}.`;
+    const whole = Boolean(values.folder) && !cannot;
+    return element(
+      "fieldset",
+      { data: cannot ? { "aria-describedby": "bdap-extent-folder-hint" } : {} },
+      element("legend", { textContent: "What is published" }),
+      choice("bdap-extent", "notebook", !whole, "This notebook alone", "It needs no module or file of its own."),
+      choice("bdap-extent", "folder", whole, label, hint, Boolean(cannot)),
+    );
+  }
+
   /** The form of the dialog; `read()` gives what stands in it. */
-  function form(values, info, error) {
+  function form(values, info, folder, error) {
     const title = element("input", { type: "text", className: "jp-mod-styled", value: values.title, required: true, maxLength: 120 });
     const slug = element("input", { type: "text", className: "jp-mod-styled", value: values.slug, required: true, spellcheck: false });
     slug.maxLength = info.slug_length;
@@ -123,11 +150,8 @@
     });
     show();
     const further = furtherFields(values.more || {});
-    const choices = VISIBILITIES.map(([value, label, hint]) => {
-      const radio = element("input", { type: "radio", name: "bdap-visibility", value, checked: value === values.visibility });
-      const text = element("span", {}, label, element("small", { textContent: hint }));
-      return element("label", { className: "bdap-choice" }, radio, text);
-    });
+    const choices = VISIBILITIES.map(([value, label, hint]) => choice("bdap-visibility", value, value === values.visibility, label, hint));
+    const extent = extentOf(values, folder);
     const node = element(
       "div",
       { className: "bdap-publish" },
@@ -136,6 +160,7 @@
       field("bdap-title", "Title", title),
       field("bdap-slug", "Address", slug, address),
       element("fieldset", {}, element("legend", { textContent: "Who can see it" }), ...choices),
+      extent,
       field("bdap-description", "Description (optional)", about),
       further.node,
     );
@@ -144,6 +169,7 @@
       slug: slug.value.trim(),
       description: about.value.trim(),
       more: further.read(),
+      folder: extent.querySelector("input[value=folder]").checked,
       visibility: (node.querySelector("input[name=bdap-visibility]:checked") || {}).value || "project",
     });
     return { node, read };
@@ -173,6 +199,7 @@
     .bdap-publish legend { margin-bottom: 6px; }
     .bdap-choice { display: flex; gap: 8px; align-items: baseline; }
     .bdap-choice input.jp-mod-styled { appearance: auto; width: auto; height: auto; min-height: 0; margin: 0; padding: 0; flex: none; }
+    .bdap-choice:has(:disabled) { color: var(--jp-ui-font-color2); }
     .bdap-choice span { display: flex; flex-direction: column; }
     .bdap-publish details { display: flex; flex-direction: column; }
     .bdap-publish summary { cursor: pointer; font-weight: 600; }
@@ -238,11 +265,11 @@
       }
     }
 
-    /** Save, send, and say what is going on. */
-    async function send(panel, values) {
+    /** Save what is kept for the next time, send, and say what is going on. */
+    async function send(panel, values, kept) {
       const progress = Notification.emit(`Publishing “${values.title}” …`, "in-progress", { autoClose: false });
       try {
-        panel.model.setMetadata("bdap", { ...(panel.model.getMetadata("bdap") || {}), dashboard: values });
+        panel.model.setMetadata("bdap", { ...(panel.model.getMetadata("bdap") || {}), dashboard: kept });
         await panel.context.save();
         return await ask("bdap/publish", { path: panel.context.localPath, ...values });
       } finally {
@@ -260,12 +287,16 @@
     async function publish(panel) {
       const info = await ask("bdap/info");
       if (info.problem) throw info.problem;
-      const title = titleOf(panel.context.localPath);
+      const path = panel.context.localPath;
+      const folder = await ask(`bdap/folder?path=${encodeURIComponent(path)}`).catch((failure) => ({
+        problem: { message: failure.message, remedy: failure.remedy || "publish the notebook alone" },
+      }));
+      const title = titleOf(path);
       const before = (panel.model.getMetadata("bdap") || {}).dashboard;
-      let values = { title, slug: slugOf(title, info.slug_length), description: "", visibility: "project", ...before };
-      let error;
+      let values = { title, slug: slugOf(title, info.slug_length), description: "", visibility: "project", folder: Boolean(folder.meant), ...before };
+      let error = before?.folder && folder.problem ? { ...folder.problem, message: `Its folder cannot go along: ${folder.problem.message}` } : undefined;
       for (;;) {
-        const { node, read } = form(values, info, error);
+        const { node, read } = form(values, info, folder, error);
         const buttons = [Dialog.cancelButton(), Dialog.okButton({ label: "Publish" })];
         const { button } = await showDialog({ title: "Publish as a dashboard", body: widget(node), buttons, focusNodeSelector: "#bdap-title" });
         if (!button.accept) return;
@@ -273,11 +304,13 @@
         error = check(values);
         if (error) continue;
         try {
-          return await celebrate(await send(panel, values), values.title);
+          const kept = { ...values, folder: values.folder || Boolean(folder.problem && before?.folder) };
+          return await celebrate(await send(panel, values, kept), values.title);
         } catch (failure) {
           if (failure.status === undefined) throw failure;
           error = failure;
           if (failure.cell) select(panel, failure.cell.index);
+          if (failure.cell && !values.folder && !folder.problem && MISSING.test(failure.cell.error)) error.remedy += "; if it needs a file beside it, publish its folder";
         }
       }
     }
