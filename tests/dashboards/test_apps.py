@@ -6,12 +6,14 @@ BDAP_TEST_APPS to an image that has panel, solara and solara-assets.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import docker
 import httpx
@@ -20,6 +22,7 @@ from playwright.sync_api import Browser, expect
 from websockets.asyncio.client import connect as to_socket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from bdap_hub.access import Person
 from bdap_hub.audit import latest
 from bdap_hub.dashboards.bundles.bundle import read_bundle
 from bdap_hub.dashboards.gateway.limits import Seats
@@ -30,6 +33,7 @@ from bdap_hub.dashboards.releases.publish import Publisher, Wish
 from bdap_hub.dashboards.releases.tryout import NotebookFailed
 from bdap_hub.dashboards.running.runtime import Launch, make_runtime
 from bdap_hub.dashboards.running.runtime_docker import container_spec
+from bdap_hub.dashboards.sharing.tickets import Visitor, make_session
 from bdap_hub.database import connect
 from bdap_hub.errors import BadRequest, Unavailable
 from bdap_hub.settings import Settings
@@ -78,22 +82,42 @@ class Door:
     def __init__(self, settings: Settings, publisher: Publisher, gateway: Gateway) -> None:
         self.settings, self.publisher, self.gateway = settings, publisher, gateway
         self.port = settings.dashboards.gateway_port
-        self.origin = f"http://{HOST}.dashboards.localhost:{self.port}"
+        self.origin = self.address(HOST)
 
-    def publish(self, kind: str, slug: str, **files: str | bytes) -> None:
+    def address(self, host: str) -> str:
+        """The origin of the dashboard, or version, with that label."""
+        return f"http://{host}.dashboards.localhost:{self.port}"
+
+    def publish(
+        self, kind: str, slug: str, visibility: str = "public", draft: bool = False, **files: str | bytes
+    ) -> None:
         content = {
             name.replace("__", "."): one.encode() if isinstance(one, str) else one for name, one in files.items()
         }
         bundle = read_bundle("x.zip", zipped({"bdap-dashboard.yaml": f"kind: {kind}".encode(), **content}), LIMIT)
-        self.publisher.publish(Wish("agriculture", slug, "Squares", "", "public"), bundle, "ana")
+        wish = Wish("agriculture", slug, "Squares", "", visibility)
+        self.publisher.publish(wish, bundle, "ana", self.publisher.records.find("agriculture", slug), draft)
 
-    def open(self, path: str = "/", method: str = "GET", **headers: str) -> httpx.Response:
-        sent = {"Host": self.origin.removeprefix("http://"), "Accept": "text/html", **headers}
+    def open(self, path: str = "/", method: str = "GET", host: str = HOST, **headers: str) -> httpx.Response:
+        sent = {"Host": self.address(host).removeprefix("http://"), "Accept": "text/html", **headers}
         return httpx.request(method, f"http://127.0.0.1:{self.port}{path}", headers=sent, timeout=90)
 
-    def socket(self, path: str = "/ws?a=1", origin: str = "", **options: Any) -> Any:
-        url = self.origin.replace("http", "ws") + path
-        return to_socket(url, host="127.0.0.1", origin=origin or self.origin, proxy=None, **options)
+    def opened(self, host: str, **headers: str) -> httpx.Response:
+        """The page, once its app has started."""
+        deadline = time.monotonic() + 60
+        while (answer := self.open(host=host, **headers)).status_code == 503 and time.monotonic() < deadline:
+            assert "is starting" in answer.text and 'http-equiv="refresh"' in answer.text
+            time.sleep(0.3)
+        return answer
+
+    def socket(self, path: str = "/ws?a=1", origin: str = "", host: str = HOST, **options: Any) -> Any:
+        url = self.address(host).replace("http", "ws") + path
+        return to_socket(url, host="127.0.0.1", origin=origin or self.address(host), proxy=None, **options)
+
+    def cookie(self, person: str, dashboard: str) -> dict[str, str]:
+        """What the browser of a person who came from the hub sends there."""
+        value = make_session(self.settings.secret("signing"), dashboard, Visitor(person, "s" * 64), 600)
+        return {"Cookie": f"bdap-dashboard={value}"}
 
     def refusals(self) -> str:
         return " | ".join(event.reason for event in latest(self.gateway.sessions, 200))
@@ -248,13 +272,84 @@ def test_an_app_that_fails_or_lacks_its_package_is_not_published(door: Door):
 def test_it_sleeps_and_starts_at_a_visit(door: Door):
     name = "agriculture--squares--v1"
     door.publisher.runtime.stop(name)
-    answer, deadline = door.open(), time.monotonic() + 60
-    assert answer.status_code in (200, 503)
-    while answer.status_code == 503 and time.monotonic() < deadline:
-        assert "is starting" in answer.text and 'http-equiv="refresh"' in answer.text
-        time.sleep(0.3)
-        answer = door.open()
-    assert "squares of wheat" in answer.text and name in door.publisher.runtime.running()
+    assert "squares of wheat" in door.opened(HOST).text and name in door.publisher.runtime.running()
+
+
+@pytest.mark.docker
+async def test_it_ends_when_nobody_looks_and_not_before(door: Door, monkeypatch: pytest.MonkeyPatch):
+    name, keeper = "agriculture--squares--v1", door.gateway.keeper
+    await asyncio.to_thread(door.opened, HOST)
+    monkeypatch.setattr(door.settings.dashboards, "idle_timeout", 0)
+    async with door.socket() as socket:
+        await socket.recv()
+        await asyncio.to_thread(keeper.clean_up)
+        assert name in door.publisher.runtime.running()
+        await socket.send("there")
+        assert await socket.recv() == "there"
+    deadline = time.monotonic() + 30
+    while name in door.publisher.runtime.running() and time.monotonic() < deadline:
+        await asyncio.to_thread(keeper.clean_up)
+        await asyncio.sleep(0.2)
+    assert name not in door.publisher.runtime.running()
+
+
+@pytest.fixture
+def people(door: Door, monkeypatch: pytest.MonkeyPatch) -> dict[str, frozenset[str]]:
+    """STAND-IN for the hub: who is logged in, and their groups. The cookies are real."""
+    known = {"ana": frozenset({"project-agriculture"}), "ben": frozenset({"project-forest"})}
+
+    async def logged_in(name: str, _session: str) -> Person | None:
+        return Person(name, known[name]) if name in known else None
+
+    monkeypatch.setattr(door.gateway.login, "logged_in", logged_in)
+    monkeypatch.setattr(door.settings.identity, "revocation_seconds", 3)
+    return known
+
+
+async def _refused_socket(door: Door, host: str, headers: dict[str, str]) -> None:
+    with pytest.raises(InvalidStatus):
+        async with door.socket(host=host, additional_headers=headers):
+            pass
+
+
+@pytest.mark.docker
+async def test_who_may_not_see_an_app_gets_nothing_of_it(door: Door, people: dict[str, frozenset[str]]):
+    """Neither pages nor files nor the websocket; who is put out while they look is cut off."""
+    await asyncio.to_thread(door.publish, "panel", "inner", "project", app__py="said = 'inner matters'")
+    host, key = "agriculture--inner", "agriculture/inner"
+    ana, ben = door.cookie("ana", key), door.cookie("ben", key)
+    assert "inner matters" in (await asyncio.to_thread(door.opened, host, **ana)).text
+    nobody: dict[str, str] = {}
+    for who, page, file in ((nobody, 302, 401), (door.cookie("ana", "agriculture/squares"), 302, 401), (ben, 403, 403)):
+        for path, expected in (("/", page), ("/static/app.js", file)):
+            answer = await asyncio.to_thread(door.open, path, host=host, **{"Accept": "*/*", **who})
+            assert answer.status_code == expected and "inner matters" not in answer.text, (path, who)
+        await _refused_socket(door, host, who)
+    async with door.socket(host=host, additional_headers=ana) as socket:
+        await socket.recv()
+        people["ana"] = frozenset()
+        with pytest.raises(ConnectionClosed):
+            async with asyncio.timeout(60):
+                await socket.recv()
+
+
+@pytest.mark.docker
+async def test_a_draft_of_an_app_is_seen_by_who_may_preview_it(door: Door, people: dict[str, frozenset[str]]):
+    door.gateway.keeper._known.clear()
+    await asyncio.to_thread(door.publish, "panel", "squares", draft=True, app__py="said = 'squares of barley'")
+    version = door.publisher.records.releases(door.publisher.records.find("agriculture", "squares"))[0].version
+    address = door.settings.dashboards.address("agriculture", "squares", version)
+    host = str(urlsplit(address).hostname).partition(".")[0]
+    key = f"agriculture/squares/v{version}"
+    ana, ben = door.cookie("ana", key), door.cookie("ben", key)
+    assert "squares of barley" in (await asyncio.to_thread(door.opened, host, **ana)).text
+    async with door.socket(host=host, additional_headers=ana) as socket:
+        assert await socket.recv()
+    for who, status in ((ben, 403), ({}, 302), (door.cookie("ana", "agriculture/squares"), 302)):
+        answer = await asyncio.to_thread(door.open, host=host, **who)
+        assert answer.status_code == status and "barley" not in answer.text
+        await _refused_socket(door, host, who)
+    assert "squares of wheat" in (await asyncio.to_thread(door.opened, HOST)).text
 
 
 PANEL = """

@@ -13,6 +13,7 @@ from typing import Any
 
 import docker
 import pytest
+from rasterio.io import MemoryFile
 
 from bdap_hub.dashboards.snapshots.kept import Snapshots
 from bdap_hub.dashboards.snapshots.painter import (
@@ -143,6 +144,7 @@ class Fails:
 
 
 BAD = PNG + b"0" * 100
+STATIC_PAGE = "<!doctype html><link rel=stylesheet href=leaf.css><h1>Fields of wheat</h1>"
 
 
 @pytest.mark.parametrize("said", [
@@ -173,7 +175,10 @@ def test_the_painters_container_is_locked(settings: Settings):
 
 @pytest.mark.docker
 def test_the_painter_in_its_container(settings: Settings, tmp_path: Path):
-    """With the image, if it is built (it is on demand); without, nothing is drawn and nothing breaks."""
+    """With the image, if it is built (it is on demand); without, nothing is drawn and nothing breaks.
+
+    Of a release, and of a page of files, for which nothing runs.
+    """
     settings.dashboards.painter = IMAGE
     client = docker.from_env()
     built = any(image.tags for image in client.images.list("bdap/painter"))
@@ -193,6 +198,13 @@ def test_the_painter_in_its_container(settings: Settings, tmp_path: Path):
     assert (look is not None) is built
     if look is not None:
         assert "drawn" in look.places[0]
+    (tmp_path / "my page.html").write_text(STATIC_PAGE)
+    (tmp_path / "leaf.css").write_text("body { background: rgb(204, 0, 0) }")
+    drawn = read_look(painter.look("p--s--v2", "", tmp_path / "my page.html"))
+    assert (drawn is not None) is built
+    if drawn is not None:
+        with MemoryFile(drawn.picture) as file, file.open() as picture:
+            assert picture.read()[:3, 390, 600].tolist() == [204, 0, 0]
     settings.dashboards.painter = "bdap/not-built:latest"
     assert DockerPainter(settings).look("p--s--v1", "") == ""  # and no registry is asked for it
     assert not client.containers.list(all=True, filters={"label": f"bdap.hub={settings.install_id}"})

@@ -41,7 +41,10 @@ def release(*said: bytes, pause: float = 0.0) -> Iterator[str]:
                         pass
 
         threading.Thread(target=serve, daemon=True).start()
-        yield f"127.0.0.1:{server.getsockname()[1]}"
+        try:
+            yield f"127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            server.shutdown(socket.SHUT_RDWR)  # one that waits for a connection would take another after the close
 
 
 def test_a_whole_answer():
