@@ -56,8 +56,21 @@ def test_it_shows_before_any_script_and_any_container(
     expect(page.get_by_text("Fields of wheat")).to_be_visible()
     expect(page.get_by_text("square is 9")).to_be_visible()
     expect(page.locator("svg path").first).to_be_visible()
+    sheets = page.locator('link[rel=stylesheet][href*="/lab/index.css"]')
+    expect(sheets).to_have_attribute("media", "print")  # nobody waits for it
+    assert page.locator("head style").last.inner_text().count("{") > 20
     page.screenshot(path=artifacts / f"dashboard-painted-{width}.png")
     assert RELEASE not in make_runtime(platform.settings).running()
+    page.context.close()
+
+
+def test_its_style_sheets_are_put_on_before_it_is_drawn(platform: Platform, kept: str, chromium: Browser):
+    page = _page(chromium, kept)
+    page.wait_for_function("document.documentElement.dataset.stage === 'ready'", timeout=60_000)
+    media = page.locator("link[data-media]").evaluate_all(
+        "links => links.map((one) => [one.media, Boolean(one.sheet)])"
+    )
+    assert media == [["all", True]] * 3
     page.context.close()
 
 

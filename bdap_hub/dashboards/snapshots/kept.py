@@ -25,6 +25,7 @@ from ...settings import Settings
 from .assets import Asset, make_asset
 from .painted import embed
 from .reading import Answer, read
+from .styles import Rules, with_first_rules
 
 STATIC = re.compile(r"/_stage/static/[0-9a-f]{16}/[\w@./+~-]+")
 MOST_AHEAD = 400
@@ -76,9 +77,10 @@ class Snapshots:
                 if answer.status == 200:
                     self.keep(release, path, answer.content, answer.kind)
 
-    def paint(self, release: str, places: list[str]) -> None:
-        """Keep what the page's widgets look like, in their order."""
-        self._write(self._home(release) / "painted.json", json.dumps(places).encode())
+    def paint(self, release: str, places: list[str], rules: Rules | None = None) -> None:
+        """Keep what the page's widgets look like, in their order, and which rules of its style sheets draw it."""
+        painted = {"places": places, "rules": rules or {}}
+        self._write(self._home(release) / "painted.json", json.dumps(painted).encode())
 
     def drop(self, release: str) -> None:
         """Forget the release's snapshot."""
@@ -92,7 +94,7 @@ class Snapshots:
             return None
         kept = self._pages.get(release)
         if kept is None or kept[0] != version:
-            kept = (version, self._made(home))
+            kept = (version, self._made(release))
             with self._lock:
                 self._pages.pop(release, None)
                 self._pages[release] = kept
@@ -139,11 +141,18 @@ class Snapshots:
         """Where it stands what a file holds and of what type it is."""
         return self._home(release) / "files" / f"{hashlib.sha256(path.encode()).hexdigest()}.json"
 
-    def _made(self, home: Path) -> Page:
-        text = (home / "page.html").read_text("utf-8")
-        places = _read_json(home / "painted.json")
-        body = embed(text, places if isinstance(places, list) else []).encode()
-        return Page(make_asset(body, "text/html; charset=utf-8", False), _declaring(text))
+    def _made(self, release: str) -> Page:
+        text = (self._home(release) / "page.html").read_text("utf-8")
+        painted = _read_json(self._home(release) / "painted.json")
+        painted = painted if isinstance(painted, dict) else {"places": [], "rules": {}}
+        drawn = with_first_rules(
+            embed(text, painted["places"]), painted["rules"], lambda path: self._text(release, path)
+        )
+        return Page(make_asset(drawn.encode(), "text/html; charset=utf-8", False), _declaring(text))
+
+    def _text(self, release: str, path: str) -> str | None:
+        asset = self.file(release, path)
+        return asset.body.decode("utf-8", "replace") if asset else None
 
     def _home(self, release: str) -> Path:
         if not SAFE.fullmatch(release):

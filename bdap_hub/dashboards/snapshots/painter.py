@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -29,6 +29,7 @@ from ..running.runtime import PORT
 from ..running.runtime_docker import seccomp
 from .kept import snapshots_of
 from .painted import clean
+from .styles import Rules
 
 log = logging.getLogger("bdap.dashboards")
 PROGRAM = Path(__file__).with_name("painting.py")
@@ -37,16 +38,18 @@ SECONDS = 90.0
 FILES = "/page"  # where a static page lies in the painter's container
 UID = 65_000  # beyond those of releases
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (640).to_bytes(4, "big") + (400).to_bytes(4, "big")
-MOST_PICTURE, MOST_ANSWER = 2 * 2**20, 32 * 2**20
+MOST_PICTURE, MOST_ANSWER, MOST_RULES = 2 * 2**20, 32 * 2**20, 20_000
 
 
 @dataclass(frozen=True)
 class Look:
-    """A PNG of 640 by 400 pixels, harmless markup of the widgets' places in their order, and what the page loaded."""
+    """A PNG of 640 by 400 pixels, harmless markup of the widgets' places in their order, what the page loaded, and
+    which rules of its style sheets it used."""
 
     picture: bytes
     places: tuple[str, ...]
     files: tuple[str, ...] = ()
+    rules: Rules = field(default_factory=dict)
 
 
 class Painter(Protocol):
@@ -81,7 +84,7 @@ def portray(settings: Settings, painter: Painter | None, release: str, address: 
     if look is None:
         return ""
     if kept:
-        snapshots.paint(release, list(look.places))
+        snapshots.paint(release, list(look.places), look.rules)
         snapshots.fetch(release, address, look.files)
     return _keep(settings, look)
 
@@ -113,7 +116,20 @@ def read_look(said: str) -> Look | None:
         return None
     cleaned = tuple(clean(place) if isinstance(place, str) else "" for place in places[:1000])
     files = told.get("files")
-    return Look(picture, cleaned, tuple(filter(_is_text, files)) if isinstance(files, list) else ())
+    return Look(picture, cleaned, tuple(filter(_is_text, files)) if isinstance(files, list) else (), _rules(told))
+
+
+def _rules(told: dict[str, Any]) -> Rules:
+    """Pairs of whole numbers, by a path; nothing where anything else is said."""
+    said = told.get("rules")
+    if not isinstance(said, dict) or sum(isinstance(each, list) and len(each) for each in said.values()) > MOST_RULES:
+        return {}
+    try:
+        return {
+            path: [(int(start), int(end)) for start, end in pairs] for path, pairs in said.items() if _is_text(path)
+        }
+    except (TypeError, ValueError, OverflowError):
+        return {}
 
 
 def _is_text(value: object) -> bool:

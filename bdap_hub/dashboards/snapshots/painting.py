@@ -106,6 +106,7 @@ class Browser:
         os.close(to_read)
         os.close(to_write)
         self._number, self._rest, self._session = 0, b"", ""
+        self._sheets: dict[str, str] = {}
 
     def call(self, method: str, **params: object) -> dict:
         """The result of one command."""
@@ -115,7 +116,9 @@ class Browser:
             message["sessionId"] = self._session
         os.write(self._say, json.dumps(message).encode() + b"\0")
         while (answer := self._next()).get("id") != self._number:
-            pass
+            if answer.get("method") == "CSS.styleSheetAdded":
+                header = answer["params"]["header"]
+                self._sheets[header["styleSheetId"]] = urlsplit(header["sourceURL"]).path
         if "error" in answer:
             raise RuntimeError(f"{method}: {answer['error'].get('message')}")
         return answer["result"]
@@ -129,6 +132,20 @@ class Browser:
         """What a script of ours comes to."""
         found = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         return found["result"].get("value")
+
+    def watch_rules(self) -> None:
+        """From now on it is noted which rules of style sheets are used."""
+        for method in ("DOM.enable", "CSS.enable", "CSS.startRuleUsageTracking"):
+            self.call(method)
+
+    def rules(self) -> dict:
+        """Where the used rules begin and end, by the path of their sheet."""
+        found: dict = {}
+        for rule in self.call("CSS.stopRuleUsageTracking")["ruleUsage"]:
+            path = self._sheets.get(rule["styleSheetId"], "")
+            if rule["used"] and path:
+                found.setdefault(path, []).append([int(rule["startOffset"]), int(rule["endOffset"])])
+        return found
 
     def end(self) -> None:
         """Kill it: nothing of it is to be kept."""
@@ -147,20 +164,21 @@ class Browser:
 
 
 def look(program: str, address: str, scratch: str) -> dict:
-    """The page's picture (base64 of a PNG) and the markup of its widgets' places."""
+    """The page's picture (base64 of a PNG), the markup of its widgets' places, and what it loaded and used."""
     browser, deadline = Browser(program, address, scratch), time.monotonic() + SECONDS
     try:
         browser.attach()
         screen = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": 0.5, "mobile": False}
         browser.call("Emulation.setDeviceMetricsOverride", **screen)
+        browser.watch_rules()
         browser.call("Page.navigate", url=address)
         while not browser.value(READY) and time.monotonic() < deadline:
             time.sleep(0.1)
         ready = browser.value(READY)
         browser.value(SETTLED)
         picture = browser.call("Page.captureScreenshot", format="png")["data"]
-        files = browser.value(FILES)
-        return {"ready": bool(ready), "picture": picture, "places": browser.value(PLACES), "files": files}
+        found = {"places": browser.value(PLACES), "files": browser.value(FILES), "rules": browser.rules()}
+        return {"ready": bool(ready), "picture": picture, **found}
     finally:
         browser.end()
 

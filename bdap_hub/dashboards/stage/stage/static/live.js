@@ -11,7 +11,7 @@
   const TRIES = 4; // of sending a message
   const CONTROL = "jupyter.widget.control";
   let frames = null; // frames.js
-  const gestures = window.bdapGestures, states = window.bdapStates;
+  const first = window.bdapFirst, gestures = window.bdapGestures, states = window.bdapStates;
   const typeset = (element) => window.bdapTypeset(element, script);
   const DIST = "npm/@jupyter-widgets/html-manager/dist/";
 
@@ -360,6 +360,15 @@
   let fill;
   const manager = new Promise((resolve) => (fill = resolve));
 
+  /* html-manager; once it is fetched, and while it begins, the scripts of these widgets are, not each when it is met. */
+  function drawer(models) {
+    const fetched = (path) => first.fetched(`${told.static}${path}.js`);
+    const named = models.flatMap((model) => [model.model_module, (model.state || {})._view_module]);
+    const more = [...new Set(named)].map((name) => told.modules[name]).filter(Boolean);
+    fetched(`${DIST}libembed-amd`).then(() => more.forEach(fetched)); // embed-amd.js is the same, but draws by itself
+    return script(`${DIST}libembed-amd.js`);
+  }
+
   async function begin() {
     window.__jupyter_widgets_assets_path__ = told.static + DIST;
     // The bundle looks for its fonts beside where its modules would lie.
@@ -367,12 +376,14 @@
     const bundled = Object.fromEntries(parts.map((name) => [`@jupyter-widgets/${name}`, DIST + name.split("/").pop()]));
     window.requirejs.config({ baseUrl: told.static, paths: { ...told.modules, ...bundled }, waitSeconds: 120 });
     if (told.math) typeset(document.getElementById("rendered_cells"));
+    await first.painted();
     if (!Object.keys(snapshot.state).length) {
+      await first.dressed();
       document.documentElement.dataset.stage = "ready";
       await gestures.deliver({}, null, connection); // nothing here takes it, which the visitor is told
       return;
     }
-    const drawing = script(`${DIST}libembed-amd.js`); // embed-amd.js is the same, but draws by itself
+    const drawing = drawer(Object.values(snapshot.state));
     await script("stage/frames.js");
     frames = window.bdapFrames;
     connection.wanted = told.mode !== "static";
@@ -381,6 +392,7 @@
     const { HTMLManager } = await new Promise((resolve, reject) =>
       window.requirejs(["@jupyter-widgets/html-manager", "@jupyter-widgets/html-manager/dist/libembed-amd"],
         (html) => resolve(html), reject));
+    await first.dressed(); // not before: the whole page is laid out anew
     const made = makeManager(HTMLManager, connection);
     await made.draw(snapshot);
     fill(made);
