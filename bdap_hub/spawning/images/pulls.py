@@ -16,6 +16,7 @@ from ..engines import Engine, ImageMissing, Pull, engine_of
 from ..page.progress import Progress
 
 log = logging.getLogger(__name__)
+LOOK = 0.5  # seconds between two words to who waits
 SURE = 3.0  # seconds before which nobody knows how fast it is
 AGAIN = 60.0  # seconds between two looks for what is missing
 AFTER_FAILURE = 600.0  # until what failed is tried again in the background; a start that needs it tries at once
@@ -69,7 +70,7 @@ class Pulls:
         while not task.done():
             pull, since = self._news[key]
             tell(progress(title or reference, pull, time.monotonic() - since))
-            await asyncio.wait({task}, timeout=0.5)
+            await asyncio.wait({task}, timeout=LOOK)
         return task.result()
 
     def _pull(self, reference: str, node: str) -> asyncio.Task[None]:

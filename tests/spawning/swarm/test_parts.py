@@ -22,6 +22,7 @@ from bdap_hub.spawning.engines import ImageMissing
 from bdap_hub.spawning.engines.links import Parts, far, trust
 from bdap_hub.spawning.engines.login import CREDENTIALS, Login
 from bdap_hub.spawning.engines.swarm import SwarmEngine
+from bdap_hub.spawning.images import pulls
 from bdap_hub.spawning.images.pulls import Pulls
 from bdap_hub.spawning.page.progress import Progress
 from bdap_hub.spawning.plan import Limits, Placement, SpawnPlan
@@ -177,10 +178,10 @@ def registry(tmp_path: Path, machines: Machines, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 def image(tmp_path: Path, registry: Registry, machines: Machines) -> str:
-    """An image of 40 MB that only the registry has."""
+    """An image of 80 MB that only the registry has."""
     root, name = tmp_path / "root", f"{registry.host}/bdap/pulltest-{secrets.token_hex(3)}:1"
     root.mkdir()
-    (root / "noise").write_bytes(os.urandom(40 * 2**20))
+    (root / "noise").write_bytes(os.urandom(80 * 2**20))
     tar = subprocess.run(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE, check=True).stdout
     client = machines.clients["node1"]
     client.import_image_from_data(tar, *name.rsplit(":", 1))
@@ -199,8 +200,9 @@ def login(settings: Settings, registry: Registry, password: str) -> Login:
 
 
 async def test_a_pull_on_a_machine_says_how_far_it_is(
-    settings: Settings, machines: Machines, registry: Registry, image: str
+    settings: Settings, machines: Machines, registry: Registry, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pulls, "LOOK", 0.02)  # on this machine it is over in a moment
     account = login(settings, registry, ACCOUNT[1])
     engine = SwarmEngine(machines.lane(), machines.lane(), account, Parts(settings))
     told: list[Progress] = []
