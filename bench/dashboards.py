@@ -227,7 +227,7 @@ def _use(page: Page) -> None:
         if box:
             page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         with contextlib.suppress(TimeoutError):
-            page.wait_for_function("window.seen.answer", timeout=1000)
+            page.wait_for_function("window.seen.answer", timeout=5000)  # so a click that was lost would show
 
 
 def _cost(browser: Browser, side: Side, viewers: int, active: bool) -> tuple[float, float]:

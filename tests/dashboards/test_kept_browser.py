@@ -56,8 +56,7 @@ def test_it_shows_before_any_script_and_any_container(
     expect(page.get_by_text("Fields of wheat")).to_be_visible()
     expect(page.get_by_text("square is 9")).to_be_visible()
     expect(page.locator("svg path").first).to_be_visible()
-    sheets = page.locator('link[rel=stylesheet][href*="/lab/index.css"]')
-    expect(sheets).to_have_attribute("media", "print")  # nobody waits for it
+    assert page.locator("link[data-media]").evaluate_all("links => links.map((one) => one.media)") == ["print"] * 3
     assert page.locator("head style").last.inner_text().count("{") > 20
     page.screenshot(path=artifacts / f"dashboard-painted-{width}.png")
     assert RELEASE not in make_runtime(platform.settings).running()
@@ -72,6 +71,28 @@ def test_its_style_sheets_are_put_on_before_it_is_drawn(platform: Platform, kept
     )
     assert media == [["all", True]] * 3
     page.context.close()
+
+
+@pytest.mark.parametrize("lost", ["**/lab/index.css", "**/libembed-amd.js"])
+def test_a_file_that_does_not_come_holds_nothing_else_up(kept: str, chromium: Browser, lost: str):
+    context = chromium.new_context()
+    page = context.new_page()
+    page.route(lost, lambda route: route.abort())
+    page.goto(kept, wait_until="domcontentloaded", timeout=60_000)
+    stage = "ready" if "css" in lost else "failed"
+    page.wait_for_function("stage => document.documentElement.dataset.stage === stage", arg=stage, timeout=60_000)
+    page.wait_for_function("[...document.querySelectorAll('link[data-media]')].every((one) => one.media === 'all')")
+    context.close()
+
+
+def test_a_page_that_nobody_sees_is_drawn_all_the_same(kept: str, chromium: Browser):
+    """As in a frame of another site that is not in view, where the browser paints nothing."""
+    context = chromium.new_context()
+    page = context.new_page()
+    page.add_init_script("window.requestAnimationFrame = () => 0")
+    page.goto(kept, wait_until="domcontentloaded", timeout=60_000)
+    page.wait_for_function("document.documentElement.dataset.stage === 'ready'", timeout=60_000, polling=200)
+    context.close()
 
 
 def test_a_gesture_starts_it_and_a_reload_finds_it_again(

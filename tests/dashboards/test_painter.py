@@ -147,6 +147,25 @@ BAD = PNG + b"0" * 100
 STATIC_PAGE = "<!doctype html><link rel=stylesheet href=leaf.css><h1>Fields of wheat</h1>"
 
 
+SHEET = f"/_stage/static/{HASH}/lab/index.css"
+
+
+@pytest.mark.parametrize(
+    ("rules", "kept"),
+    [
+        ({SHEET: [[0, 5], [7, 9]]}, {SHEET: [(0, 5), (7, 9)]}),
+        ({}, {}), ([], {}), ("x", {}), ({"/": [[0, 5]]}, {}), ({SHEET: [[0, 5]], "/x.css": [[0, 5]]}, {}),
+        ({SHEET: {"12": 1}}, {}), ({SHEET: ["12"]}, {}), ({SHEET: [[0, 5, 6]]}, {}), ({SHEET: [[0, "5"]]}, {}),
+        ({SHEET: [[True, 5]]}, {}), ({SHEET: [[0, 1]] * 5001}, {}),
+        ({f"/_stage/static/{HASH}/lab/{n}.css": [] for n in range(11)}, {}),
+    ],
+)  # fmt: skip
+def test_rules_that_are_taken(rules: Any, kept: dict[str, Any]):
+    told = {"ready": True, "picture": base64.b64encode(BAD).decode(), "places": [], "rules": rules}
+    look = read_look(json.dumps(told))
+    assert look is not None and look.rules == kept
+
+
 @pytest.mark.parametrize("said", [
     "", "x", "[]", "{}", '{"ready": false}', '{"ready": true}', '{"ready": true, "picture": "x", "places": []}',
     json.dumps({"ready": True, "picture": base64.b64encode(b"<svg>").decode(), "places": []}),

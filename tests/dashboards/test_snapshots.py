@@ -263,3 +263,13 @@ def test_what_was_painted_stands_in_the_page(tmp_path: Path, stand_in: StandIn):
     painted = snapshots.page("p--s--v1").asset  # type: ignore[union-attr]
     assert b"<b>drawn</b>" in painted.body and painted.tag != plain.tag
     assert gzip.decompress(painted.zipped or b"") == painted.body
+
+
+def test_what_an_earlier_version_painted_is_shown(tmp_path: Path, stand_in: StandIn):
+    snapshots = Snapshots(tmp_path)
+    snapshots.take("p--s--v1", f"127.0.0.1:{stand_in.port}")
+    for earlier, shown in ((["<b>drawn</b>"], True), ({"places": ["<b>drawn</b>"]}, True), ({}, False), ("x", False)):
+        (tmp_path / "p--s--v1" / "painted.json").write_text(json.dumps(earlier))
+        snapshots._pages.clear()
+        page = snapshots.page("p--s--v1")
+        assert page is not None and (b"<b>drawn</b>" in page.asset.body) is shown

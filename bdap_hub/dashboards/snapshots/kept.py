@@ -63,8 +63,9 @@ class Snapshots:
         if answer is None:
             self.drop(release)
             return False
+        self._home(release).mkdir(parents=True, exist_ok=True)
+        self.fetch(release, address, STATIC.findall(answer.text))  # first: the page is made of some of them
         self._write(self._home(release) / "page.html", answer.content)
-        self.fetch(release, address, STATIC.findall(answer.text))
         return True
 
     def fetch(self, release: str, address: str, paths: Iterable[str]) -> None:
@@ -79,7 +80,8 @@ class Snapshots:
 
     def paint(self, release: str, places: list[str], rules: Rules | None = None) -> None:
         """Keep what the page's widgets look like, in their order, and which rules of its style sheets draw it."""
-        painted = {"places": places, "rules": rules or {}}
+        kept = {self._sheet(release, address)[0]: pairs for address, pairs in (rules or {}).items()}
+        painted = {"places": places, "rules": kept}
         self._write(self._home(release) / "painted.json", json.dumps(painted).encode())
 
     def drop(self, release: str) -> None:
@@ -144,15 +146,16 @@ class Snapshots:
     def _made(self, release: str) -> Page:
         text = (self._home(release) / "page.html").read_text("utf-8")
         painted = _read_json(self._home(release) / "painted.json")
-        painted = painted if isinstance(painted, dict) else {"places": [], "rules": {}}
-        drawn = with_first_rules(
-            embed(text, painted["places"]), painted["rules"], lambda path: self._text(release, path)
-        )
+        if not isinstance(painted, dict):  # of an earlier version, or none
+            painted = {"places": painted if isinstance(painted, list) else []}
+        page = embed(text, painted.get("places", []))
+        drawn = with_first_rules(page, painted.get("rules", {}), lambda address: self._sheet(release, address))
         return Page(make_asset(drawn.encode(), "text/html; charset=utf-8", False), _declaring(text))
 
-    def _text(self, release: str, path: str) -> str | None:
-        asset = self.file(release, path)
-        return asset.body.decode("utf-8", "replace") if asset else None
+    def _sheet(self, release: str, address: str) -> tuple[str, str | None]:
+        """What tells the file from all others, and its text; None where it is not kept."""
+        asset = self.file(release, address)
+        return (asset.tag, asset.body.decode("utf-8", "replace")) if asset else ("", None)
 
     def _home(self, release: str) -> Path:
         if not SAFE.fullmatch(release):

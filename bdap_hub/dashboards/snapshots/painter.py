@@ -29,7 +29,7 @@ from ..running.runtime import PORT
 from ..running.runtime_docker import seccomp
 from .kept import snapshots_of
 from .painted import clean
-from .styles import Rules
+from .styles import ADDRESS, Rules
 
 log = logging.getLogger("bdap.dashboards")
 PROGRAM = Path(__file__).with_name("painting.py")
@@ -38,7 +38,7 @@ SECONDS = 90.0
 FILES = "/page"  # where a static page lies in the painter's container
 UID = 65_000  # beyond those of releases
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (640).to_bytes(4, "big") + (400).to_bytes(4, "big")
-MOST_PICTURE, MOST_ANSWER, MOST_RULES = 2 * 2**20, 32 * 2**20, 20_000
+MOST_PICTURE, MOST_ANSWER, MOST_SHEETS, MOST_RULES = 2 * 2**20, 32 * 2**20, 10, 5000
 
 
 @dataclass(frozen=True)
@@ -120,16 +120,16 @@ def read_look(said: str) -> Look | None:
 
 
 def _rules(told: dict[str, Any]) -> Rules:
-    """Pairs of whole numbers, by a path; nothing where anything else is said."""
+    """Pairs of whole numbers, by a sheet's address; nothing where anything else is said, or too much."""
     said = told.get("rules")
-    if not isinstance(said, dict) or sum(isinstance(each, list) and len(each) for each in said.values()) > MOST_RULES:
+    if not isinstance(said, dict) or len(said) > MOST_SHEETS:
         return {}
-    try:
-        return {
-            path: [(int(start), int(end)) for start, end in pairs] for path, pairs in said.items() if _is_text(path)
-        }
-    except (TypeError, ValueError, OverflowError):
-        return {}
+    for address, pairs in said.items():
+        if not ADDRESS.fullmatch(address) or not isinstance(pairs, list) or len(pairs) > MOST_RULES:
+            return {}
+        if not all(isinstance(pair, list) and [type(one) for one in pair] == [int, int] for pair in pairs):
+            return {}
+    return {address: [(start, end) for start, end in pairs] for address, pairs in said.items()}
 
 
 def _is_text(value: object) -> bool:

@@ -7,8 +7,10 @@ this browser alone. The browser has no door to anything but that address, and is
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import select
 import subprocess
 import sys
@@ -42,6 +44,7 @@ SETTLED = """(() => new Promise(done => {
   const look = () => enough() ? done(true) : setTimeout(look, 100);
   look();
 }))()"""
+SHEET = re.compile(r"/_stage/static/[0-9a-f]{16}/(?:lab|stage)/[\w.-]+\.css$")
 FILES = "performance.getEntriesByType('resource').map(one => new URL(one.name).pathname).slice(0, 1000)"
 # Each widget's place with what style sheets say written into it, and canvases as pictures.
 PLACES = """(() => {
@@ -118,7 +121,7 @@ class Browser:
         while (answer := self._next()).get("id") != self._number:
             if answer.get("method") == "CSS.styleSheetAdded":
                 header = answer["params"]["header"]
-                self._sheets[header["styleSheetId"]] = urlsplit(header["sourceURL"]).path
+                self._sheets[header["styleSheetId"]] = header.get("sourceURL", "")
         if "error" in answer:
             raise RuntimeError(f"{method}: {answer['error'].get('message')}")
         return answer["result"]
@@ -135,16 +138,18 @@ class Browser:
 
     def watch_rules(self) -> None:
         """From now on it is noted which rules of style sheets are used."""
-        for method in ("DOM.enable", "CSS.enable", "CSS.startRuleUsageTracking"):
-            self.call(method)
+        with contextlib.suppress(RuntimeError):
+            for method in ("DOM.enable", "CSS.enable", "CSS.startRuleUsageTracking"):
+                self.call(method)
 
     def rules(self) -> dict:
-        """Where the used rules begin and end, by the path of their sheet."""
+        """Where the used rules of the page's own sheets begin and end, by the path of the sheet. Nothing needs them."""
         found: dict = {}
-        for rule in self.call("CSS.stopRuleUsageTracking")["ruleUsage"]:
-            path = self._sheets.get(rule["styleSheetId"], "")
-            if rule["used"] and path:
-                found.setdefault(path, []).append([int(rule["startOffset"]), int(rule["endOffset"])])
+        with contextlib.suppress(RuntimeError):
+            for rule in self.call("CSS.stopRuleUsageTracking")["ruleUsage"]:
+                sheet = SHEET.search(self._sheets.get(rule["styleSheetId"], ""))
+                if rule["used"] and sheet:
+                    found.setdefault(sheet[0], []).append([int(rule["startOffset"]), int(rule["endOffset"])])
         return found
 
     def end(self) -> None:

@@ -2,13 +2,18 @@
 (function () {
   "use strict";
 
-  /* Once what is there already has been painted. */
+  const SOON = 300, PATIENCE = 3000; // ms
+
+  /* Once what is there already has been painted; soon in any case: in a frame that nobody sees nothing ever is. */
   function painted() {
-    if (document.hidden) return Promise.resolve(); // nothing is painted then
-    return new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 0)));
+    return new Promise((resolve) => {
+      setTimeout(resolve, document.hidden ? 0 : SOON);
+      requestAnimationFrame(() => setTimeout(resolve, 0));
+    });
   }
 
-  /* A kept page has the rules that draw it at first in itself, and waits for no style sheet: now they come. */
+  /* A kept page has the rules that draw it at first in itself, and waits for no style sheet: now they count. One that
+     does not come, or takes too long, holds nothing up. */
   function dressed() {
     return Promise.all(Array.from(document.querySelectorAll("link[data-media]"), (link) => new Promise((resolve) => {
       const wear = () => {
@@ -16,8 +21,8 @@
         resolve();
       };
       if (link.sheet) return wear();
-      link.addEventListener("load", wear, { once: true });
-      link.addEventListener("error", resolve, { once: true });
+      ["load", "error"].forEach((name) => link.addEventListener(name, wear, { once: true }));
+      setTimeout(wear, PATIENCE);
       return undefined;
     })));
   }

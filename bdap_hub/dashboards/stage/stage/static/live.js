@@ -404,6 +404,7 @@
   window.bdapStage = { connection, manager };
   begin().catch((error) => {
     console.error(error);
+    if (first) first.dressed();
     document.documentElement.dataset.stage = "failed";
     notice("A part of this dashboard could not be loaded.", "Load again");
   });
