@@ -54,7 +54,7 @@ def read_bundle(name: str, content: bytes, max_bytes: int, entry: str = "", kind
     `entry` and `kind` count before what its own manifest says.
     """
     if len(content) > max_bytes:
-        raise TooMuch(f"the bundle has {_mib(len(content))}; the limit is {_mib(max_bytes)}", "leave large data out")
+        raise TooMuch(f"the bundle has {mib(len(content))}; the limit is {mib(max_bytes)}", "leave large data out")
     if zipfile.is_zipfile(io.BytesIO(content)):
         files = _without_common_folder(_unzip(content, max_bytes * UNPACKED_FACTOR))
     elif name.lower().endswith(".zip"):
@@ -152,7 +152,7 @@ def _safe_path(info: zipfile.ZipInfo, seen: dict[str, bytes]) -> str | None:
 
 def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, left: int, limit: int) -> bytes:
     """The member's bytes, never more than `left`, whatever its header says (zip bombs)."""
-    too_much = TooMuch(f"the bundle unpacks to more than {_mib(limit)}", "leave large data out")
+    too_much = TooMuch(f"the bundle unpacks to more than {mib(limit)}", "leave large data out")
     if info.file_size > left:
         raise too_much
     with archive.open(info) as stream:
@@ -202,5 +202,6 @@ def _refuse_secrets(files: dict[str, bytes]) -> None:
             )
 
 
-def _mib(size: int) -> str:
+def mib(size: int) -> str:
+    """A number of bytes as people read it."""
     return f"{size / 2**20:.1f} MiB"

@@ -13,7 +13,7 @@ from starlette.datastructures import FormData, UploadFile
 from ...access import Person
 from ...errors import BadRequest, NotFound, TooMuch
 from ...web import allow_form
-from ..bundles.bundle import read_bundle
+from ..bundles.bundle import mib, read_bundle
 from ..bundles.manifest import read as read_manifest
 from ..bundles.manifest import schema
 from ..bundles.uploads_api import uploads_of
@@ -118,7 +118,7 @@ def _check_length(request: Request, limit: int) -> None:
         raise BadRequest("the upload does not say how long it is", "send a Content-Length header")
     if int(length) > limit + FORM_OVERHEAD:
         raise TooMuch(
-            f"the upload has {int(length) / 2**20:.1f} MiB; the limit is {limit / 2**20:.1f} MiB",
+            f"the upload has {mib(int(length))}; the limit is {mib(limit)}",
             "leave large data out: put it on the store, and name its folder in `data`",
         )
 

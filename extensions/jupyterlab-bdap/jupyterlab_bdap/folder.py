@@ -44,13 +44,15 @@ class Folder:
         if not place.is_relative_to(root) or not place.is_dir():
             raise PublishError(f"there is no folder {place.name!r}", "save the notebook, and publish it again", 404)
         sizes: dict[str, int] = {}
+        total = 0
         with _readable(place):
             for file in _walk(place):
                 name = _checked(file, place)
                 sizes[name] = file.stat().st_size
-                if len(sizes) > MOST_FILES or sum(sizes.values()) > MOST_BYTES:
+                total += sizes[name]
+                if len(sizes) > MOST_FILES or total > MOST_BYTES:
                     raise _too_much(place, sizes)
-        return cls(place, tuple(sorted(sizes)), sum(sizes.values()))
+        return cls(place, tuple(sorted(sizes)), total)
 
     def holds_notebook(self) -> bool:
         """Whether its manifest speaks of a notebook, and not of a page or an app."""

@@ -1,7 +1,7 @@
 /*
  * The browser part: a "Publish" button on notebooks, notices about the data store (store.js), names of sliders
- * (sliders.js), and tiles of maps that did not come (tiles.js). A federated JupyterLab extension written by hand: JupyterLab loads this file, calls init() with the
- * modules it shares and then get("./extension").
+ * (sliders.js), and tiles of maps that did not come (tiles.js). A federated JupyterLab extension written by hand:
+ * JupyterLab loads this file, calls init() with the modules it shares and then get("./extension").
  * Nothing is built, nothing is bundled.
  */
 (() => {
