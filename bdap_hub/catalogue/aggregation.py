@@ -26,8 +26,9 @@ class Aggregate:
         return self.over in ("count", "first", "last")
 
 
+TOTAL = Aggregate("total_count", "integer", "count")
 ALL = (
-    Aggregate("total_count", "integer", "count"),
+    TOTAL,
     Aggregate("datetime_min", "datetime", "first"),
     Aggregate("datetime_max", "datetime", "last"),
     Aggregate("datetime_frequency", "datetime", "month"),

@@ -124,7 +124,8 @@ class _Routes:
             return answer(stac.collection(self.readers.base(request), found))
         search = from_parameters({"limit": str(ROWS), "token": request.query_params.get("token", "")})
         items = await run_in_threadpool(self.catalogue.items.search, [found.id], search)
-        view = collection_view(found, items, self._picture(found.id))
+        [(_, count)] = await run_in_threadpool(self.catalogue.items.aggregate, [found.id], Search(), aggregation.TOTAL)
+        view = collection_view(found, items, count, self._picture(found.id))
         return page(request, "collection.html", person=self.readers.who(caller), collection=view)
 
     async def thumbnail(self, request: Request, collection: str) -> Response:

@@ -10,14 +10,18 @@ from .aggregation import Aggregate
 from .search import Search
 
 Item = dict[str, Any]
+MANY = 1000
+"""So many items of a search are always counted, and more where it costs nothing; the aggregation counts them all."""
+NEWEST = 5000
+"""So many of the newest items are looked at one by one before all that lie at a place are put in order."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page of results. `matched` counts all; `following` is the token of the next page, empty on the last."""
+    """A page of results. `matched` counts all, None above MANY; `following` is the token of the next page, if any."""
 
     items: list[Item]
-    matched: int
+    matched: int | None
     following: str = ""
 
 

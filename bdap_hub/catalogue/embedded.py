@@ -9,6 +9,7 @@ import unicodedata
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import shapely
 
 from ..errors import BadRequest
 from .aggregation import Aggregate
-from .contract import Item, Page
+from .contract import MANY, NEWEST, Item, Page
 from .geometry import Box, bbox_of, flat, geojson_of, related, shape_of, split
 from .moments import EVER, seconds, times_of
 from .search import Search, offset
@@ -33,6 +34,7 @@ CREATE VIRTUAL TABLE IF NOT EXISTS boxes USING rtree (key, west, east, south, no
 """
 COLUMNS = '(collection, id, start, "end", west, south, east, north, footprint, fingerprint, properties, rest)'
 NEAR = "boxes CROSS JOIN items ON items.key = boxes.key"
+ORDER = "items.start DESC, items.id, items.collection"
 NARROW = 0.2  # of the globe: a wider box is faster looked through by time
 DAY = 86400.0  # the R*Tree keeps 32 bits of a number: days since 1970, rounded outwards
 
@@ -46,21 +48,42 @@ class SqliteItems:
 
     def search(self, collections: Sequence[str], search: Search) -> Page:
         """What is asked for, newest first unless it says otherwise."""
-        source, where, values = _where(collections, search)
-        start = offset(search.token)
-        order = ", ".join(_order(name, descending) for name, descending in search.sortby)
-        order = f"{order}, " if order else "items.start DESC, "
-        found = f"FROM {source} WHERE {where}"
-        counted = "count(*) OVER ()" if source == NEAR else "NULL"  # few fit there: they are looked at once
-        text = f"SELECT items.key, {counted} {found} ORDER BY {order}items.id, items.collection LIMIT ? OFFSET ?"
-        connection = self._connection()
-        rows = connection.execute(text, (*values, search.limit, start)).fetchall()
+        asked, start = _asked(collections, search), offset(search.token)
+        rows = self._newest(asked, search.limit + 1, start) if asked.near[0] and not search.sortby else None
+        if rows is None:
+            rows = self._ordered(asked, search.sortby, search.limit + 1, start)
+        more = len(rows) > search.limit
         matched = rows[0][1] if rows else None
         if matched is None:
-            matched = connection.execute(f"SELECT count(*) {found}", values).fetchone()[0]
-        end = start + len(rows)
-        following = str(end) if rows and end < matched else ""
-        return Page([self._item(key) for key, _ in rows], matched, following)
+            matched = self._counted(asked) if more or (start and not rows) else start + len(rows)
+        items = [self._item(key) for key, _ in rows[: search.limit]]
+        return Page(items, matched, str(start + search.limit) if more else "")
+
+    def _ordered(self, asked: Asked, sortby: Sequence[tuple[str, bool]], limit: int, start: int) -> list[Any]:
+        """Keys in order; with each the number of all, where all of a place were looked at."""
+        order = ", ".join(_order(name, descending) for name, descending in sortby)
+        order = f"{order}, items.id, items.collection" if order else ORDER
+        counted = "count(*) OVER ()" if asked.near[0] else "NULL"
+        text = f"SELECT items.key, {counted} FROM {asked.source} WHERE {asked.where} ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608
+        return self._connection().execute(text, (*asked.values, limit, start)).fetchall()
+
+    def _newest(self, asked: Asked, limit: int, start: int) -> list[Any] | None:
+        """The same from the newest items alone; None where few lie at the place, or these do not fill the page."""
+        near, values = asked.near
+        text = f"SELECT count(*) FROM (SELECT 1 FROM boxes WHERE {near} LIMIT {MANY + 1})"  # noqa: S608
+        if self._connection().execute(text, values).fetchone()[0] <= MANY:
+            return None
+        (among, first), (rest, second) = asked.among, asked.rest
+        newest = f"(SELECT * FROM items WHERE {among} ORDER BY {ORDER} LIMIT {NEWEST}) AS items"  # noqa: S608
+        text = f"SELECT items.key, NULL FROM {newest} WHERE {rest} ORDER BY {ORDER} LIMIT ? OFFSET ?"  # noqa: S608
+        rows = self._connection().execute(text, (*first, *second, limit, start)).fetchall()
+        return rows if len(rows) == limit else None
+
+    def _counted(self, asked: Asked) -> int | None:
+        """How many there are in all, up to MANY."""
+        text = f"SELECT count(*) FROM (SELECT 1 FROM {asked.source} WHERE {asked.where} LIMIT {MANY + 1})"  # noqa: S608
+        found: int = self._connection().execute(text, asked.values).fetchone()[0]
+        return found if found <= MANY else None
 
     def get(self, collection: str, identifier: str) -> Item | None:
         """One item."""
@@ -73,11 +96,11 @@ class SqliteItems:
 
     def aggregate(self, collections: Sequence[str], search: Search, wanted: Aggregate) -> list[tuple[Any, int]]:
         """Keys and numbers of the items a search finds."""
-        source, where, values = _where(collections, search)
-        text = f"SELECT {_counted(wanted)}, count(*) FROM {source} WHERE {where}"  # noqa: S608
+        asked = _asked(collections, search)
+        text = f"SELECT {_counted(wanted)}, count(*) FROM {asked.source} WHERE {asked.where}"  # noqa: S608
         if not wanted.plain:
             text += " GROUP BY 1 ORDER BY 1 LIMIT 1000"
-        return [(key, number) for key, number in self._connection().execute(text, values)]
+        return [(key, number) for key, number in self._connection().execute(text, asked.values)]
 
     def put(self, collection: dict[str, Any], items: Sequence[Item]) -> None:
         """Add or replace items of a collection, all or none."""
@@ -172,24 +195,47 @@ class SqliteItems:
         return connection
 
 
-def _where(collections: Sequence[str], search: Search) -> tuple[str, str, list[Any]]:
-    """Tables, condition and values of a search."""
-    sql = Sql()
-    parts = [_among("items.collection", collections, sql)]
-    source = "items"
+Condition = tuple[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A search as conditions with their values: among which items, near where (if an R*Tree helps), and all else."""
+
+    among: Condition
+    near: Condition
+    rest: Condition
+
+    @property
+    def source(self) -> str:
+        return NEAR if self.near[0] else "items"
+
+    @property
+    def where(self) -> str:
+        return " AND ".join(text for text, _ in (self.among, self.near, self.rest) if text)
+
+    @property
+    def values(self) -> list[Any]:
+        return [*self.among[1], *self.near[1], *self.rest[1]]
+
+
+def _asked(collections: Sequence[str], search: Search) -> Asked:
+    """A search as conditions."""
+    among, near, rest = Sql(), Sql(), Sql()
+    first, places, others = [_among("items.collection", collections, among)], "", ["TRUE"]
     if search.ids is not None:
-        parts.append(_among("items.id", search.ids, sql))
+        first.append(_among("items.id", search.ids, among))
     if search.period != EVER:
-        parts.append(f'items.start <= {sql.param(search.period[1])} AND items."end" >= {sql.param(search.period[0])}')
+        start, end = search.period
+        first.append(f'items.start <= {among.param(end)} AND items."end" >= {among.param(start)}')
     if place := search.intersects or (geojson_of(search.bbox) if search.bbox else None):
         boxes = split(search.bbox) if search.bbox else [bbox_of(place)]
         if sum((e - w) * (n - s) for w, s, e, n in boxes) < NARROW * 360 * 180:
-            source = NEAR
-            parts.append(_near(boxes, search.period, sql))
-        parts.append(_there(boxes if search.bbox else [], place, sql))
+            places = _near(boxes, search.period, near)
+        others.append(_there(boxes if search.bbox else [], place, rest))
     if search.filter:
-        parts.append(sql.condition(search.filter))
-    return source, " AND ".join(parts), sql.values
+        others.append(rest.condition(search.filter))
+    return Asked((" AND ".join(first), among.values), (places, near.values), (" AND ".join(others), rest.values))
 
 
 def _among(column: str, names: Sequence[str], sql: Sql) -> str:

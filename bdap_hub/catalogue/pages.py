@@ -35,11 +35,11 @@ def card(collection: Collection, picture: bool, count: int) -> dict[str, Any]:
     }
 
 
-def collection_view(collection: Collection, found: Page, picture: bool) -> dict[str, Any]:
+def collection_view(collection: Collection, found: Page, count: int, picture: bool) -> dict[str, Any]:
     """A collection on its own page, with one page of its items."""
     stac = collection.stac
     return {
-        **card(collection, picture, found.matched),
+        **card(collection, picture, count),
         "description": stac.get("description") or "",
         "license": "not stated" if stac.get("license") in (None, "", "other") else stac["license"],
         "providers": [p["name"] for p in stac.get("providers", []) if p.get("name")],
@@ -48,7 +48,6 @@ def collection_view(collection: Collection, found: Page, picture: bool) -> dict[
         "rows": [_row(item) for item in found.items],
         "drawn": drawing(found.items),
         "following": found.following,
-        "matched": found.matched,
     }
 
 

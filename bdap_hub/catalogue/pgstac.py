@@ -9,6 +9,7 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -17,7 +18,7 @@ from sqlalchemy.engine import make_url
 
 from ..errors import BadRequest, Unavailable
 from .aggregation import Aggregate
-from .contract import Item, Page
+from .contract import MANY, NEWEST, Item, Page
 from .geometry import geojson_of
 from .moments import EVER, OPEN, rfc3339
 from .search import Search
@@ -28,15 +29,21 @@ GO_ON = (
     """, pgstac.get_token_filter(this->'sortby', (pgstac.get_token_record(%(token)s)).item, FALSE, FALSE, %(names)s)"""
 )
 FROM_ASKED = " FROM asked"
-# Few fit a place: they are looked at once, to be counted and put in order. Of all others an index gives the page.
+# Few lie at a place: they are looked at once, to be counted and put in order.
 BY_PLACE = """WITH fit AS (
   SELECT collection, id, count(*) OVER () AS matched, row_number() OVER (ORDER BY {order}) AS place, {rest} AS later
-  FROM pgstac.items WHERE {where}),
+  FROM {among}),
 page AS (SELECT * FROM fit WHERE later ORDER BY place LIMIT {limit})
 SELECT matched, pgstac.content_hydrate(items) FROM page JOIN pgstac.items USING (collection, id) ORDER BY place"""
+# Of all others an index gives the page.
 BY_ORDER = """SELECT NULL, pgstac.content_hydrate(page) FROM (
-  SELECT * FROM pgstac.items WHERE {where} AND {rest} ORDER BY {order} LIMIT {limit}) AS page"""
-COUNT = "SELECT count(*) FROM pgstac.items WHERE {where}"
+  SELECT * FROM {among} ORDER BY {order} LIMIT {limit}) AS page"""
+COUNT = "SELECT count(*) FROM {among}"
+ALL = "pgstac.items WHERE {where}"
+GOING_ON = "pgstac.items WHERE {where} AND {rest}"
+FEW = "(SELECT * FROM pgstac.items WHERE {where} LIMIT {few}) AS items"
+NEWEST_OF_ALL = """(
+  SELECT * FROM pgstac.items WHERE {everywhere} AND {rest} ORDER BY {order} LIMIT {newest}) AS items WHERE {where}"""
 LOCK = 0x73746163  # any number that nobody else uses in this database
 PAGE = 500
 # Of a wide place most items are clouded: by this index of pgstac's only those are looked at that are not.
@@ -62,15 +69,39 @@ class PgstacItems:
         if not collections or search.ids == ():
             return Page([], 0)
         plan = self._plan(collections, search)
-        with self._connection() as connection:
-            text = BY_PLACE if search.bbox or search.intersects else BY_ORDER
-            rows = connection.execute(text.format(**plan, limit=search.limit + 1)).fetchall()
-            matched = rows[0][0] if rows else 0
-            if not rows or matched is None:
-                matched = connection.execute(COUNT.format(**plan)).fetchone()[0]
+        if not (search.bbox or search.intersects):
+            rows = self._rows(BY_ORDER, GOING_ON, plan)
+        else:
+            rows = None if search.sortby else self._newest(collections, search, plan)
+            rows = self._rows(BY_PLACE, ALL, plan) if rows is None else rows
+        more, matched = len(rows) > search.limit, rows[0][0] if rows else None
+        if matched is None and (more or search.token):
+            counted = self._rows(COUNT, FEW, plan)[0][0]
+            matched = counted if counted <= MANY else None
+        elif matched is None:
+            matched = len(rows)
         items = [item for _, item in rows[: search.limit]]
-        following = _token(items[-1]) if len(rows) > search.limit else ""
-        return Page(items, matched, following)
+        return Page(items, matched, _token(items[-1]) if more else "")
+
+    def _newest(self, collections: Sequence[str], search: Search, plan: dict[str, str]) -> list[Any] | None:
+        """The newest at a place; None where many lie there and the newest of all do not fill the page."""
+        rows = self._rows(BY_PLACE, FEW, plan)
+        if not rows and search.token:  # on this page is nothing of those; of others there may be
+            return None
+        if not rows or rows[0][0] <= MANY:
+            return rows
+        everywhere = self._where(collections, replace(search, bbox=None, intersects=None, filter=None))
+        rows = self._rows(BY_ORDER, NEWEST_OF_ALL, {**plan, "everywhere": everywhere})
+        return rows if len(rows) > search.limit else None
+
+    def _rows(self, text: str, among: str, plan: dict[str, str]) -> list[Any]:
+        with self._connection() as connection:
+            return connection.execute(text.format(**plan, among=among.format(**plan))).fetchall()
+
+    def _where(self, collections: Sequence[str], search: Search) -> str:
+        """The condition that a search is, as pgstac writes and quotes it."""
+        found: str = self._one("SELECT pgstac.stac_search_to_where(%s::jsonb)", json.dumps(_body(collections, search)))
+        return found
 
     def _plan(self, collections: Sequence[str], search: Search) -> dict[str, str]:
         """Condition, order and where to go on, as pgstac's own functions write and quote them.
@@ -85,7 +116,9 @@ class PgstacItems:
             where, order, *rest = self._row((PLAN + GO_ON if search.token else PLAN) + FROM_ASKED, values)
         except psycopg.errors.RaiseException:  # what pgstac says of a token that names no item
             raise _gone() from None
-        return {"where": where, "order": order, "rest": f"({rest[0]})" if rest and rest[0] else "TRUE"}
+        going_on = f"({rest[0]})" if rest and rest[0] else "TRUE"
+        limits = {"limit": str(search.limit + 1), "few": str(MANY + 1), "newest": str(NEWEST)}
+        return {"where": where, "order": order, "rest": going_on, **limits}
 
     def get(self, collection: str, identifier: str) -> Item | None:
         """One item."""
@@ -96,8 +129,8 @@ class PgstacItems:
         """Keys and numbers of the items a search finds."""
         if not collections or search.ids == ():
             return [(None, 0)] if wanted.plain else []
-        where = self._one("SELECT pgstac.stac_search_to_where(%s::jsonb)", json.dumps(_body(collections, search)))
-        text = f"SELECT {_counted(wanted)}, count(*) FROM pgstac.items WHERE {where}"  # noqa: S608  pgstac quoted it
+        where = self._where(collections, search)
+        text = f"SELECT {_counted(wanted)}, count(*) FROM pgstac.items WHERE {where}"  # noqa: S608
         if not wanted.plain:
             text += " GROUP BY 1 ORDER BY 1 LIMIT 1000"
         with self._connection() as connection:

@@ -133,7 +133,7 @@ def results(
             link("self", f"{base}{path}", GEOJSON),
             *following(base, path, parameters, found.following, body),
         ],
-        "numberMatched": found.matched,
+        **({} if found.matched is None else {"numberMatched": found.matched}),
         "numberReturned": len(found.items),
     }
 

@@ -65,12 +65,12 @@ class Catalogue:
             found += answer.get("features", [])
             matched = answer.get("numberMatched") or answer.get("context", {}).get("matched") or 0
             if max(len(found), matched) > self.max_items and not query.filters:
-                raise too_many(query.collection, max(len(found), matched), self.max_items)
+                raise too_many(query.collection, matched, self.max_items)
             following = _next(answer)
             if following is None or not answer.get("features"):
                 return found
             if len(found) > 20 * self.max_items:  # filters on properties may still thin them out, up to here
-                raise too_many(query.collection, len(found), self.max_items)
+                raise too_many(query.collection, 0, self.max_items)
             body = {**body, **following}
 
     async def item(self, collection: str, identifier: str, token: str) -> Mapping[str, Any]:
@@ -102,10 +102,10 @@ class Catalogue:
 
 
 def too_many(what: str, count: int, limit: int) -> GraphError:
-    """More items than a graph may need."""
+    """More items than a graph may need; `count` 0: nobody has counted them."""
     return GraphError(
         "ProcessGraphComplexity",
-        f"the graph needs {count} items of {what}; the limit is {limit}",
+        f"the graph needs {count or f'more than {limit}'} items of {what}; the limit is {limit}",
         "narrow the temporal or spatial extent",
     )
 

@@ -128,7 +128,10 @@ def _asked(client: Client, load: Node) -> Look:
     name = str(load.arguments["id"])
     described = client.call("catalogue", "GET", f"/collections/{name}", seconds=SECONDS)
     answer = client.call("catalogue", "POST", "/search", json=body, seconds=SECONDS)
-    found, count = answer["features"], int(answer.get("numberMatched") or len(answer["features"]))
+    found, count = answer["features"], answer.get("numberMatched")
+    if count is None:  # above a thousand the catalogue counts only where it is asked to
+        wanted = {**filters.search_of(load.arguments), "aggregations": ["total_count"]}
+        count = client.call("catalogue", "POST", "/aggregate", json=wanted, seconds=SECONDS)["aggregations"][0]["value"]
     if count > len(found):  # the newest: when the first is of has to be asked
         first = {**body, "limit": 1, "sortby": [{"field": "datetime", "direction": "asc"}]}
         oldest = client.call("catalogue", "POST", "/search", json=first, seconds=SECONDS)["features"]
