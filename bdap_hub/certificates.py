@@ -115,12 +115,12 @@ def for_server(settings: Settings, person: str, address: str) -> Pair:
     return Pair(key, certificate, Path(trusted(settings, "notebooks-ca")).read_bytes())
 
 
-def for_node(settings: Settings, address: str) -> Pair:
-    """A new pair for root's part on the machine at that address, which believes the hub alone."""
+def for_node(settings: Settings, address: str, believes: str = "hub-ca") -> Pair:
+    """A new pair for root's part on the machine at that address, which believes the hub (or another part) alone."""
     ensure(settings)
     lasts = timedelta(days=365 * PAIR_YEARS)
     key, certificate = _signed(settings, NODES, "node", address, lasts, [ExtendedKeyUsageOID.SERVER_AUTH])
-    return Pair(key, certificate, Path(files(settings, "hub-ca")[1]).read_bytes())
+    return Pair(key, certificate, Path(files(settings, believes)[1]).read_bytes())
 
 
 def serves_node(settings: Settings, address: str, certificate: Path) -> bool:

@@ -11,14 +11,16 @@ import click
 from .. import audit, database, entitlements, settings
 from ..errors import NotFound
 from .dashboards_git import git
+from .dashboards_node import node
 
 
 @click.group()
 def dashboards() -> None:
-    """Dashboards of projects: their secrets, and where they are published from."""
+    """Dashboards of projects: their secrets, where they are published from, where they run."""
 
 
 dashboards.add_command(git)
+dashboards.add_command(node)
 
 
 @dashboards.group()

@@ -8,12 +8,12 @@ import os
 import pwd
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
 from .. import settings
 from ..errors import BadSettings, NotAllowed
+from .private import write_private
 
 
 @click.group()
@@ -38,7 +38,7 @@ def serve(account: str, group: str) -> None:
         raise BadSettings(f"this host has no such account or group: {error}", "name the hub's") from None
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     config = path.parent / "config.json"
-    _write(config, json.dumps({**links.rules(tree), **who, "socket": str(path)}))
+    write_private(config, json.dumps({**links.rules(tree), **who, "socket": str(path)}))
     os.execv(sys.executable, [*links.COMMAND, str(config)])  # noqa: S606  no shell is wanted
 
 
@@ -68,19 +68,9 @@ def write_files(tree: settings.Settings, address: str, folder: Path, there: str 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = [name for name, text in wanted.items() if not _is(folder / name, text)]
     for name in new:
-        _write(folder / name, wanted[name])
+        write_private(folder / name, wanted[name])
     return new
 
 
 def _is(path: Path, text: str) -> bool:
     return path.is_file() and path.read_text() == text
-
-
-def _write(path: Path, text: str) -> None:
-    """For root alone to read."""
-
-    def opener(name: Any, flags: int) -> int:
-        return os.open(name, flags, 0o600)
-
-    with open(path, "w", opener=opener) as out:
-        out.write(text)

@@ -115,7 +115,7 @@ class Doors:
     def runtime(self) -> Runtime:
         """Made at first use: the gallery also works while the engine is down."""
         if self._runtime is None:
-            self._runtime = make_runtime(self.settings)
+            self._runtime = make_runtime(self.settings, publishes=True)
         return self._runtime
 
     def publisher(self) -> Publisher:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -180,6 +181,10 @@ class DashboardsSettings(ServiceSettings):
     gateway_port: int = 8030
     origin: str = Field("http://dashboards.localhost:8030", description="Dashboards are sub-domains of this.")
     network: str = Field("bdap-dashboards", description="Docker bridge of dashboards' containers.")
+    nodes: tuple[str, ...] = Field(
+        (), description="Further machines that run dashboards, as address:port of `bdap dashboards node serve` there."
+    )
+    node_hub: str = Field("", description="This host as those machines see it: they listen to it alone.")
     image: str = "bdap/dashboard:latest"
     runtime: Literal["fork", "voila"] = Field(
         "fork", description="fork: executed once, a copy a visitor where the notebook allows it; voila: as plain Voilà."
@@ -246,6 +251,19 @@ class DashboardsSettings(ServiceSettings):
     anonymous_opens: int = Field(
         120, ge=1, description="Dashboards opened in a minute without an account from one address; others wait."
     )
+
+    @field_validator("nodes")
+    @classmethod
+    def _addresses(cls, nodes: tuple[str, ...]) -> tuple[str, ...]:
+        for node in nodes:
+            host, _, port = node.rpartition(":")
+            try:
+                ip_address(host.strip("[]"))
+            except ValueError:
+                raise ValueError(f"{node!r:.80} is no address and port: write 192.0.2.11:7430") from None
+            if not port.isdecimal() or not 0 < int(port) < 65536:
+                raise ValueError(f"{node!r:.80} has no port: write {host or '192.0.2.11'}:7430")
+        return nodes
 
     @field_validator("git_hosts")
     @classmethod

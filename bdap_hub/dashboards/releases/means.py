@@ -48,7 +48,7 @@ def means(settings: Settings, policy: Policy, dashboard: str, manifest: Manifest
         memory=_memory(settings, manifest),
         cpus=_cpus(settings, manifest),
         mounts=(*data, *secrets),
-        groups=tuple(sorted({group for path in manifest.data for group in _groups(settings, path)})),
+        groups=tuple(sorted({group for path in manifest.data for group in groups_of(settings, path)})),
     )
 
 
@@ -139,7 +139,7 @@ def _may_read(settings: Settings, policy: Policy, release: Person, project: str,
     return decide(policy, release, ReadPath(path, project, visibility, owner))
 
 
-def _groups(settings: Settings, path: str) -> tuple[int, ...]:
+def groups_of(settings: Settings, path: str) -> tuple[int, ...]:
     """A project's folder is its group's alone."""
     inside = f"{settings.store.mount.rstrip('/')}/projects/"
     if not path.startswith(inside):

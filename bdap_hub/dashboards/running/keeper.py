@@ -227,6 +227,7 @@ class Keeper:
             else:
                 self._watched.pop(name, None)
         lives, seen, now = self.records.live_releases(), self.records.last_seen(), time.time()
+        self._engine().tidy()
         running = self._engine().running()
         self._look_at_ended(lives)
         for name in running.keys() & lives.keys():

@@ -68,9 +68,25 @@ class Runtime(Protocol):
     def stop_all(self) -> None:
         """Stop every release of this install."""
 
+    def tidy(self) -> None:
+        """End what runs twice, where releases run on several machines."""
 
-def make_runtime(settings: Settings) -> Runtime:
-    """The runtime that settings.spawning.engine asks for."""
+
+def make_runtime(settings: Settings, publishes: bool = False) -> Runtime:
+    """This machine's runtime, or with `dashboards.nodes` that of all. `publishes`: what it starts are new versions."""
+    here = local_runtime(settings)
+    if not settings.dashboards.nodes:
+        return here
+    from ..nodes.client import FarRuntime
+    from ..nodes.serve import room
+    from ..nodes.several import Place, SeveralRuntime
+
+    far = [FarRuntime(settings, address) for address in settings.dashboards.nodes]
+    return SeveralRuntime([Place("this host", here, room), *(Place(one.name, one, one.room) for one in far)], publishes)
+
+
+def local_runtime(settings: Settings) -> Runtime:
+    """This machine's runtime, as settings.spawning.engine asks for."""
     if settings.spawning.engine != "process":  # with a swarm: on this host, beside the service
         from .runtime_docker import DockerRuntime
 

@@ -277,6 +277,9 @@ class DockerRuntime:
             with contextlib.suppress(NotFound, APIError):
                 self.client.api.remove_container(container.id, force=True)
 
+    def tidy(self) -> None:
+        """A machine alone has each release once."""
+
     def _list(self, all: bool) -> list[Any]:
         labels = [f"bdap.hub={self.install}", "bdap.kind=dashboard"]
         return self.looks.containers.list(all=all, filters={"label": labels}, ignore_removed=True)

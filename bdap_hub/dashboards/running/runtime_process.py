@@ -112,6 +112,9 @@ class ProcessRuntime:
         for path in list(self.folder.glob("*.json")):
             self.stop(path.stem)
 
+    def tidy(self) -> None:
+        """A machine alone has each release once."""
+
     def _command(self, launch: Launch, home: Path, port: int) -> list[str]:
         bundle = str(launch.bundle.resolve())
         if self.settings.dashboards.runtime == "voila":

@@ -1,0 +1,490 @@
+"""Dashboards on several machines: each node is a process of its own with a folder of its own, at another address."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import html
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import docker
+import httpx
+import pytest
+import yaml
+from click.testing import CliRunner
+from websockets.exceptions import ConnectionClosed
+
+from bdap_hub import certificates
+from bdap_hub.cli import main
+from bdap_hub.dashboards.bundles.bundle import read_bundle, store_bundle
+from bdap_hub.dashboards.gateway.serving import create_gateway
+from bdap_hub.dashboards.nodes import client, order, wire
+from bdap_hub.dashboards.nodes.client import FarRuntime, _zipped
+from bdap_hub.dashboards.nodes.several import Place, SeveralRuntime, ranked
+from bdap_hub.dashboards.releases.means import Means
+from bdap_hub.dashboards.running.runtime import Ending, Launch, Runtime, make_runtime
+from bdap_hub.dashboards.snapshots.reading import answers
+from bdap_hub.errors import BadRequest, BadSettings, NotFound, Unavailable
+from bdap_hub.settings import Settings, load
+from tests.conftest import free_port, make_settings
+from tests.serving import Services
+
+from .conftest import SLIDER, notebook
+from .test_docker import PROBE
+from .test_outages import HOST, Shown, moved
+
+NAME = f"{HOST}--v1"
+
+
+@dataclass
+class Machine:
+    """`bdap dashboards node serve`, as on another machine."""
+
+    address: str
+    port: int
+    folder: Path
+    config: Path
+    settings: Settings
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def where(self) -> str:
+        return f"{self.address}:{self.port}"
+
+    def start(self) -> None:
+        environment = {**os.environ, "BDAP_CONFIG": str(self.config)}
+        command = [str(Path(sys.executable).with_name("bdap")), "dashboards", "node", "serve", str(self.folder)]
+        self.process = subprocess.Popen(command, env=environment)
+
+    def wait(self) -> None:
+        """Until it listens."""
+        assert self.process is not None
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                socket.create_connection((self.address, self.port), 1).close()
+                return
+            except OSError:
+                assert self.process.poll() is None and time.monotonic() < deadline, "the node does not listen"
+                time.sleep(0.1)
+
+    def kill(self) -> None:
+        """Its releases go on, as those of a machine that is cut off."""
+        if self.process:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait(20)
+
+
+@dataclass
+class Cluster:
+    """The hub's host and two more."""
+
+    settings: Settings
+    machines: list[Machine] = field(default_factory=list)
+
+    def add(self, tmp_path: Path, number: int) -> Machine:
+        address, port, home = f"127.0.0.{number}", free_port(), tmp_path / f"node{number}"
+        own = self.settings.model_copy(deep=True)
+        own.var = home / "var"
+        own.dashboards.network = f"{self.settings.dashboards.network}-{number}"
+        own.dashboards.nodes = ()
+        own.var.mkdir(parents=True)
+        config = home / "bdap.yaml"
+        config.write_text(yaml.safe_dump(own.model_dump(mode="json")))
+        found = Machine(address, port, home / "node", config, own)
+        self.settings.dashboards.nodes += (found.where,)
+        self.machines.append(found)
+        return found
+
+    def prepare(self, tmp_path: Path) -> None:
+        """As an operator does it: files are written on the hub's host."""
+        config = tmp_path / "hub.yaml"
+        config.write_text(yaml.safe_dump(self.settings.model_dump(mode="json")))
+        for machine in self.machines:
+            arguments = ["files", machine.address, str(machine.folder), "--port", str(machine.port)]
+            runner = CliRunner(env={"BDAP_CONFIG": str(config)})
+            done = runner.invoke(main, ["dashboards", "node", *arguments], catch_exceptions=False)
+            assert done.exit_code == 0, done.output
+
+    def runs(self, name: str) -> list[str]:
+        """Where a release runs."""
+        return [m.where for m in self.machines if name in make_runtime(m.settings).running()]
+
+    def end(self) -> None:
+        for machine in self.machines:
+            machine.kill()
+            make_runtime(machine.settings).stop_all()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two nodes, without containers."""
+    tmp_path = tmp_path_factory.mktemp("cluster")
+    settings = make_settings(tmp_path / "hub")
+    settings.spawning.engine = "process"
+    settings.dashboards.node_hub = "127.0.0.1"
+    found = Cluster(settings)
+    found.add(tmp_path, 2)
+    found.add(tmp_path, 3)
+    found.prepare(tmp_path)
+    try:
+        for machine in found.machines:
+            machine.start()
+        for machine in found.machines:
+            machine.wait()
+        yield found
+    finally:
+        found.end()
+
+
+@pytest.fixture
+def launch(settings: Settings) -> Launch:
+    """A release of one notebook, as the hub's host would start it."""
+    bundle = read_bundle("index.ipynb", notebook(SLIDER, text="# Far"), 2**20)
+    folder = store_bundle(bundle, order.bundles(settings))
+    own = settings.dashboards
+    environment = {"BDAP_TOKEN": "t", "BDAP_PROJECT": "agriculture"}
+    return Launch(NAME, folder, "index.ipynb", 60_001, environment, Means(own.image, own.memory, own.cpus))
+
+
+def test_the_order_of_machines_is_the_same_everywhere_and_spreads_releases() -> None:
+    names = ["this host", "10.0.0.2:7430", "10.0.0.3:7430"]
+    first = [ranked(f"p--d{number}--v1", names)[0] for number in range(300)]
+    assert all(first.count(name) > 60 for name in names)
+    for number in range(300):
+        if first[number] != names[1]:  # who goes moves its own releases alone
+            assert ranked(f"p--d{number}--v1", [names[0], names[2]])[0] == first[number]
+
+
+async def test_visitors_of_a_release_on_another_machine_and_what_happens_when_that_goes(cluster: Cluster):
+    settings = cluster.settings
+    shown, services = Shown(settings), Services()
+    shown.publisher.runtime = make_runtime(settings, publishes=True)
+    gateway = create_gateway(settings)
+    keeper = gateway.state.gateway.keeper
+    try:
+        assert await asyncio.to_thread(shown.publish, "# Far away") == 1
+        assert cluster.runs(NAME) == [] and NAME in shown.runtime.running()  # looked at on the hub's own host
+        await asyncio.to_thread(shown.runtime.stop, NAME)
+        best = next(one for one in ranked(NAME, ["this host", *settings.dashboards.nodes]) if one != "this host")
+        keep_off_this_host(keeper, settings)
+        services.serve(gateway, settings.dashboards.gateway_port)
+        visitor = await shown.joined(await asyncio.to_thread(shown.path))
+        assert await moved(visitor, 4)
+        assert cluster.runs(NAME) == [best]
+        page = await asyncio.to_thread(shown.platform.eventual, HOST, 200)
+        assert "Far away" in page.text
+
+        machine = next(one for one in cluster.machines if one.where == best)
+        other = next(one for one in cluster.machines if one.where != best)
+        machine.kill()
+        with pytest.raises(ConnectionClosed):
+            async with asyncio.timeout(30):
+                while True:
+                    await visitor.recv()
+        again = await shown.joined(await asyncio.to_thread(shown.path))
+        assert await moved(again, 5)
+        assert sorted(cluster.runs(NAME)) == sorted([best, other.where])  # the one that was cut off runs on
+
+        machine.start()
+        await asyncio.to_thread(machine.wait)
+        await asyncio.sleep(client.SILENT_SECONDS + 0.2)
+        await asyncio.to_thread(keeper._engine().tidy)
+        assert cluster.runs(NAME) == [other.where]
+        assert await moved(again, 6), "who looks goes on"
+        await again.close()
+    finally:
+        services.end()
+        await asyncio.to_thread(shown.runtime.stop_all)
+
+
+def keep_off_this_host(keeper: Any, settings: Settings) -> None:
+    """The hub's own host has no room: machines are chosen among the others."""
+    several = make_runtime(settings)
+    assert isinstance(several, SeveralRuntime)
+    here = replace(several.here, room=lambda: 0)
+    keeper._runtime = SeveralRuntime([here, *list(several.places.values())[1:]])
+
+
+def test_what_is_asked_of_a_node(cluster: Cluster, launch: Launch):
+    far = FarRuntime(cluster.settings, cluster.machines[0].where)
+    assert far.running() == {} and far.address(NAME) is None and far.room() > 0
+    far.start(launch)  # its bundle is brought first
+    assert list(far.running()) == [NAME]
+    kept = order.bundles(cluster.machines[0].settings) / launch.bundle.name
+    assert (kept / "index.ipynb").read_bytes() == (launch.bundle / "index.ipynb").read_bytes()
+    deadline = time.monotonic() + 60
+    while not far.memory(NAME) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert far.memory(NAME) > 0 and isinstance(far.logs(NAME), str) and far.ended() == {}
+    far.stop(NAME)
+    assert far.running() == {} and far.address(NAME) is None
+
+
+WRONG: list[tuple[str, Any]] = [
+    ("name", "../x"),
+    ("name", "agriculture--outage"),
+    ("bundle", "../../etc"),
+    ("entry", "../index.ipynb"),
+    ("entry", "/etc/passwd"),
+    ("uid", 0),
+    ("uid", 1000),
+    ("uid", "60001"),
+    ("kind", "static"),
+    ("kind", "shell"),
+    ("environment", {"LD_PRELOAD": "/x"}),
+    ("environment", {"BDAP_TOKEN": 5}),
+    ("environment", ["BDAP_TOKEN"]),
+    ("image", "bdap/lab:latest"),
+    ("memory", "999T"),
+    ("memory", 5),
+    ("cpus", 0),
+    ("cpus", 1000),
+    ("data", ["/etc"]),
+    ("data", ["/eos/data/../../etc"]),
+    ("data", ["/eos/files/ana/x"]),
+    ("data", ["/run/secrets/key"]),
+    ("data", "/eos/data/x"),
+]
+
+
+@pytest.mark.parametrize(("what", "value"), WRONG)
+def test_an_order_for_more_than_a_dashboard_may_have(settings: Settings, launch: Launch, what: str, value: Any):
+    good = order.written(launch, "")
+    assert replace(order.read(good, settings), means=None) == replace(launch, means=None)  # the positive control
+    with pytest.raises(BadRequest):
+        order.read({**good, what: value}, settings)
+
+
+def test_data_that_a_node_lacks_is_looked_for_on_another(settings: Settings, launch: Launch):
+    good = order.written(launch, "")
+    (settings.store.data / "there").mkdir(parents=True)
+    mounts = order.read({**good, "data": ["/eos/data/there"]}, settings).means
+    assert mounts is not None and mounts.mounts == ((settings.store.data / "there", "/eos/data/there"),)
+    with pytest.raises(Unavailable, match="no '/eos/data/missing' on this machine"):
+        order.read({**good, "data": ["/eos/data/missing"]}, settings)
+
+
+def test_secrets_stay_on_the_hubs_host(launch: Launch):
+    assert launch.means is not None and order.can_travel(launch)
+    secret = replace(launch.means, mounts=((Path("/x"), "/run/secrets/key"),))
+    assert not order.can_travel(replace(launch, means=secret))
+
+
+def test_a_bundle_that_is_another_than_announced(cluster: Cluster, launch: Launch):
+    far = FarRuntime(cluster.settings, cluster.machines[0].where)
+    said = {"ask": "bundle", "sha256": "0" * 64, "entry": "index.ipynb"}
+    with pytest.raises(BadRequest, match="not the one that was announced"):
+        far._speak(10, said, [_zipped(launch.bundle), b""])
+    kept = order.bundles(cluster.machines[0].settings)
+    assert not (kept / said["sha256"]).exists()
+    shutil.rmtree(kept / launch.bundle.name, ignore_errors=True)
+    far._speak(10, {**said, "sha256": launch.bundle.name}, [_zipped(launch.bundle), b""])  # the positive control
+    assert (kept / launch.bundle.name / launch.entry).is_file()
+
+
+def test_a_release_that_does_not_run_there_has_no_door(cluster: Cluster):
+    far = FarRuntime(cluster.settings, cluster.machines[0].where)
+    with pytest.raises(NotFound, match="does not run here"):
+        far._ask("join", name=NAME)
+    with pytest.raises(BadRequest, match="not asked 'shell'"):
+        far._ask("shell")
+
+
+def _knock(machine: Machine, tls: ssl.SSLContext | None, source: str = "127.0.0.1") -> bytes:
+    """What somebody else hears."""
+    try:
+        with socket.create_connection((machine.address, machine.port), 5, (source, 0)) as plain:
+            plain.settimeout(5)
+            connection = tls.wrap_socket(plain, server_hostname=machine.address) if tls else plain
+            connection.sendall(b'{"ask": "running"}\n')
+            return connection.recv(1000)
+    except OSError:
+        return b""
+
+
+def test_nobody_else_is_heard(cluster: Cluster):
+    machine, settings = cluster.machines[0], cluster.settings
+    ours = wire.hub_side(settings)
+    assert json.loads(_knock(machine, ours)) == {"done": {}}  # the positive control
+    assert _knock(machine, ours, source="127.0.0.9") == b""  # the right certificate at another address
+    nobody = ssl.create_default_context(cafile=certificates.files(settings, certificates.NODES)[1])
+    assert _knock(machine, nobody) == b""
+    for pair in ("hub-internal", "proxy-client"):  # other parts of the platform
+        another = ssl.create_default_context(cafile=certificates.files(settings, certificates.NODES)[1])
+        key, certificate = certificates.files(settings, pair)
+        another.load_cert_chain(certificate, key)
+        assert _knock(machine, another) == b""
+    server = certificates.for_server(settings, "ana", "127.0.0.1")  # a person's own server
+    own = machine.folder.parent / "ana"
+    own.mkdir()
+    (own / "key").write_bytes(server.key)
+    (own / "certificate").write_bytes(server.certificate)
+    persons = ssl.create_default_context(cafile=certificates.files(settings, certificates.NODES)[1])
+    persons.load_cert_chain(own / "certificate", own / "key")
+    assert _knock(machine, persons) == b""
+    assert b"done" not in _knock(machine, None)  # no TLS at all
+
+
+class Fake:
+    """A machine that keeps names alone: what is tested is which one is asked."""
+
+    def __init__(self, away: bool = False) -> None:
+        self.started: dict[str, float] = {}
+        self.away, self.now = away, 0.0
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in vars(Runtime) and object.__getattribute__(self, "away"):
+            raise Unavailable("away")
+        return object.__getattribute__(self, name)
+
+    def start(self, launch: Launch) -> None:
+        self.now += 1
+        self.started[launch.name] = self.now
+
+    def address(self, name: str) -> str | None:
+        return "127.0.0.1:1" if name in self.started else None
+
+    def logs(self, name: str) -> str:
+        return ""
+
+    def memory(self, name: str) -> int:
+        return 0
+
+    def ended(self) -> dict[str, Ending]:
+        return {}
+
+    def stop(self, name: str) -> None:
+        self.started.pop(name, None)
+
+    def running(self) -> dict[str, float]:
+        return dict(self.started)
+
+    def stop_all(self) -> None:
+        self.started.clear()
+
+    def tidy(self) -> None: ...
+
+
+@pytest.fixture
+def fakes() -> dict[str, Fake]:
+    return {name: Fake() for name in ("this host", "a", "b")}
+
+
+def several(fakes: dict[str, Fake], room: Callable[[str], int] = lambda name: 2**40, **more: Any) -> SeveralRuntime:
+    runtimes: dict[str, Runtime] = dict(fakes)
+    return SeveralRuntime([Place(name, one, lambda name=name: room(name)) for name, one in runtimes.items()], **more)
+
+
+def test_where_a_release_is_started(fakes: dict[str, Fake], launch: Launch):
+    order_of = ranked(NAME, sorted(fakes))
+    several(fakes).start(launch)
+    assert [name for name, one in fakes.items() if one.started] == [order_of[0]]
+    several(fakes).start(launch)  # another process finds it
+    assert [name for name, one in fakes.items() if one.started] == [order_of[0]]
+    several(fakes).stop(NAME)
+    assert not any(one.started for one in fakes.values())
+    several(fakes, room=lambda name: 0 if name == order_of[0] else 2**40).start(launch)
+    assert [name for name, one in fakes.items() if one.started] == [order_of[1]]
+    several(fakes).stop(NAME)
+    several(fakes, publishes=True).start(launch)
+    assert [name for name, one in fakes.items() if one.started] == ["this host"]
+
+
+def test_a_machine_that_is_away(fakes: dict[str, Fake], launch: Launch):
+    order_of = ranked(NAME, sorted(fakes))
+    fakes[order_of[0]].away = True
+    runtime = several(fakes)
+    runtime.start(launch)
+    assert list(fakes[order_of[1]].started) == [NAME] and runtime.address(NAME)
+    for one in fakes.values():
+        one.away = True
+    for ask in (runtime.running, lambda: runtime.address(NAME), lambda: runtime.start(launch)):
+        with pytest.raises(Unavailable):
+            ask()
+
+
+def test_the_settings_name_machines_by_address_and_port():
+    for wrong in ("node2", "node2:7430", "192.0.2.11", "192.0.2.11:0", "192.0.2.11:x"):
+        with pytest.raises(BadSettings, match=r"dashboards.nodes"):
+            load(environment="demo", dashboards={"nodes": [wrong]})
+    good = ("192.0.2.11:7430", "[2001:db8::1]:7430")
+    assert load(environment="demo", dashboards={"nodes": good}).dashboards.nodes == good
+
+
+@pytest.fixture
+def contained(settings: Settings, tmp_path: Path) -> Iterator[Cluster]:
+    """One node, with containers."""
+    settings.dashboards.network = f"bdaptest-nodes-{settings.install_id}"
+    settings.dashboards.node_hub = "127.0.0.1"
+    found = Cluster(settings)
+    found.add(tmp_path, 2)
+    found.prepare(tmp_path)
+    try:
+        found.machines[0].start()
+        found.machines[0].wait()
+        yield found
+    finally:
+        found.end()
+        engine = docker.from_env()
+        for network in engine.networks.list(names=[settings.dashboards.network]):
+            network.remove()
+        for image in engine.images.list(order.REPOSITORY):
+            for tag in image.tags:
+                if tag.startswith(f"{order.REPOSITORY}:"):
+                    engine.images.remove(tag)
+
+
+@pytest.mark.docker
+def test_a_container_on_another_machine(contained: Cluster, settings: Settings):
+    """Its image is brought, too; from inside it reaches the hub's services, and nothing else."""
+    bundle = read_bundle("index.ipynb", notebook(PROBE), 2**20)
+    own = settings.dashboards
+    folder = store_bundle(bundle, order.bundles(settings))
+    launch = Launch(NAME, folder, "index.ipynb", 60_001, {"BDAP_TOKEN": "t"}, Means(own.image, own.memory, own.cpus))
+    far = FarRuntime(settings, contained.machines[0].where)
+    with _service(settings.processing.port):
+        far.start(launch)
+        deadline = time.monotonic() + 90
+        while not answers(far.address(NAME) or "") and time.monotonic() < deadline:
+            time.sleep(0.2)
+        page = html.unescape(httpx.get(f"http://{far.address(NAME)}/", timeout=90).text)
+    found = json.loads(re.search(r"PROBE(\{.*?\})END", page)[1])  # type: ignore[index]
+    assert (found["uid"], int(found["capabilities"], 16), found["no_new"]) == (60_001, 0, "1")
+    for allowed in ("bundle_read", "tmp_write", "service"):
+        assert found[allowed], allowed
+    for refused in ("bundle_write", "root_write", "store", "socket", "internet", "metadata"):
+        assert not found[refused], refused
+    assert far.memory(NAME) > 0 and list(far.running()) == [NAME]
+    [container] = docker.from_env().containers.list(filters={"label": f"bdap.release={NAME}"})
+    brought = f"{order.REPOSITORY}:{docker.from_env().images.get(own.image).id.removeprefix('sha256:')}"
+    assert container.attrs["Config"]["Image"] == brought
+    container.kill()
+    assert far.address(NAME) is None
+
+
+@contextlib.contextmanager
+def _service(port: int) -> Iterator[None]:
+    """Stands where the processing service listens on the hub's host: for that host alone."""
+    server = ThreadingHTTPServer(("127.0.0.1", port), SimpleHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
