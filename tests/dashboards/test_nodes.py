@@ -290,11 +290,13 @@ def test_a_bundle_that_is_another_than_announced(cluster: Cluster, launch: Launc
     far = FarRuntime(cluster.settings, cluster.machines[0].where)
     said = {"ask": "bundle", "sha256": "0" * 64, "entry": "index.ipynb"}
     with pytest.raises(BadRequest, match="not the one that was announced"):
-        far._speak(10, said, [_zipped(launch.bundle), b""])
+        far._speak(10, wire.line(said), [_zipped(launch.bundle), b""])
     kept = order.bundles(cluster.machines[0].settings)
     assert not (kept / said["sha256"]).exists()
     shutil.rmtree(kept / launch.bundle.name, ignore_errors=True)
-    far._speak(10, {**said, "sha256": launch.bundle.name}, [_zipped(launch.bundle), b""])  # the positive control
+    far._speak(
+        10, wire.line({**said, "sha256": launch.bundle.name}), [_zipped(launch.bundle), b""]
+    )  # the positive control
     assert (kept / launch.bundle.name / launch.entry).is_file()
 
 

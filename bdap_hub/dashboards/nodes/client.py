@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 import zipfile
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from . import order, wire
 from .tunnels import Tunnels
 
 CONNECTS, ANSWERS, STARTS, BRINGS = 1.0, 10.0, 120.0, 600.0  # seconds
+RESTING = 8  # connections
 SILENT_SECONDS = 5.0
 """So long nobody asks a node that did not answer."""
 
@@ -36,6 +38,7 @@ class FarRuntime:
         self._silent_until = 0.0
         self._tunnels = Tunnels(*self._at, self._tls)
         self._bringing = threading.Lock()
+        self._resting: deque[ssl.SSLSocket] = deque()
 
     def start(self, launch: Launch) -> None:
         """Start the release there, with its bundle and its image where the node lacks them."""
@@ -85,22 +88,54 @@ class FarRuntime:
         return int(self._ask("room"))
 
     def _ask(self, ask: str, seconds: float = ANSWERS, **said: Any) -> Any:
-        return self._speak(seconds, {"ask": ask, **said}, ())
-
-    def _speak(self, seconds: float, said: dict[str, Any], pieces: Iterable[bytes]) -> Any:
-        """Unavailable where the node does not answer, or did not a moment ago."""
-        with self._connected() as connection:
+        """By a connection that rests, or by a new one; one that ended while it rested says nothing at all."""
+        line = wire.line({"ask": ask, **said})
+        while resting := self._rested():
             try:
-                connection.settimeout(seconds)
-                connection.sendall(wire.line(said))
-                for piece in pieces:
-                    connection.sendall(wire.framed(piece))
-                answer = _line(connection)
+                if answer := self._said(resting, seconds, line):
+                    return wire.value_of(answer, self.name)
+            except TimeoutError:  # the others would say as little
+                self._resting.clear()
+                raise self._falls_silent(seconds) from None
             except OSError:
-                if seconds <= ANSWERS:  # what takes long there is no sign of its silence
-                    self._silent_until = time.monotonic() + SILENT_SECONDS
-                raise self._away() from None
+                continue
+        return self._speak(seconds, line, ())
+
+    def _speak(self, seconds: float, line: bytes, pieces: Iterable[bytes]) -> Any:
+        """Unavailable where the node does not answer, or did not a moment ago."""
+        connection = self._connected()
+        try:
+            answer = self._said(connection, seconds, line, pieces)
+        except OSError:
+            raise self._falls_silent(seconds) from None
         return wire.value_of(answer, self.name)
+
+    def _rested(self) -> ssl.SSLSocket | None:
+        try:
+            return self._resting.pop()
+        except IndexError:
+            return None
+
+    def _falls_silent(self, seconds: float) -> Unavailable:
+        if seconds <= ANSWERS:  # what takes long there is no sign of its silence
+            self._silent_until = time.monotonic() + SILENT_SECONDS
+        return self._away()
+
+    def _said(self, connection: ssl.SSLSocket, seconds: float, line: bytes, pieces: Iterable[bytes] = ()) -> bytes:
+        """Its answer, after which the connection rests; b'' where it has ended."""
+        answer = b""
+        try:
+            connection.settimeout(seconds)
+            connection.sendall(line)
+            for piece in pieces:
+                connection.sendall(wire.framed(piece))
+            answer = _line(connection)
+        finally:
+            if answer and len(self._resting) < RESTING:
+                self._resting.append(connection)
+            else:
+                connection.close()
+        return answer
 
     def _connected(self) -> ssl.SSLSocket:
         if time.monotonic() < self._silent_until:
@@ -113,8 +148,7 @@ class FarRuntime:
                 plain.close()
                 raise
         except OSError:
-            self._silent_until = time.monotonic() + SILENT_SECONDS
-            raise self._away() from None
+            raise self._falls_silent(CONNECTS) from None
 
     def _away(self) -> Unavailable:
         return Unavailable(f"the node {self.name} does not answer", "look at `bdap dashboards node serve` there")
@@ -134,9 +168,9 @@ class FarRuntime:
     def _bring(self, what: str, launch: Launch, image: str) -> None:
         if what == "bundle":
             said = {"ask": "bundle", "sha256": launch.bundle.name, "entry": launch.entry}
-            self._speak(BRINGS, said, [*_cut(_zipped(launch.bundle)), b""])
+            self._speak(BRINGS, wire.line(said), [*_cut(_zipped(launch.bundle)), b""])
         elif self._ask("start", STARTS, order=order.written(launch, image)) == what:
-            self._speak(BRINGS, {"ask": "image", "digest": image}, self._saved(image))
+            self._speak(BRINGS, wire.line({"ask": "image", "digest": image}), self._saved(image))
 
     def _saved(self, image: str) -> Iterator[bytes]:
         try:

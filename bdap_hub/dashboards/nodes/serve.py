@@ -138,7 +138,9 @@ class Node:
             return
         self._callers += 1
         try:
-            await self._answer(reader, writer)
+            while line := await reader.readline():
+                if not await self._answer(line, reader, writer):
+                    break
         except (OSError, ssl.SSLError, asyncio.IncompleteReadError, ValueError):  # the caller is gone, or says too much
             pass
         finally:
@@ -146,14 +148,16 @@ class Node:
             with contextlib.suppress(OSError, ssl.SSLError):
                 writer.close()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        joined: Stream | None = None
+    async def _answer(self, line: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Whether more may be asked by this connection: what was brought may lie there half."""
+        joined, goes_on = None, True
         try:
-            said = json.loads(await reader.readline() or b"{}")
+            said = json.loads(line)
             ask = str(said.get("ask"))
             if ask == "join":
                 joined, done = await self._release(said), None
             elif ask in ("bundle", "image"):
+                goes_on = False
                 done = await self._take(ask, said, reader)
             elif ask in self._asked:
                 done = await asyncio.to_thread(self._asked[ask], said)
@@ -171,6 +175,7 @@ class Node:
         await writer.drain()
         if joined:
             await wire.join((reader, writer), joined)
+        return goes_on and joined is None
 
     async def _release(self, said: Mapping[str, Any]) -> Stream:
         """A connection to the release of that name, which is found anew each time: addresses are given again."""
