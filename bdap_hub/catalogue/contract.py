@@ -11,7 +11,7 @@ from .search import Search
 
 Item = dict[str, Any]
 MANY = 1000
-"""So many items of a search are always counted, and more where it costs nothing; the aggregation counts them all."""
+"""So many items of a search are counted, and more where it costs nothing; the aggregation counts them all."""
 NEWEST = 5000
 """So many of the newest items are looked at one by one before all that lie at a place are put in order."""
 

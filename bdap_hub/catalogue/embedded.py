@@ -49,7 +49,7 @@ class SqliteItems:
     def search(self, collections: Sequence[str], search: Search) -> Page:
         """What is asked for, newest first unless it says otherwise."""
         asked, start = _asked(collections, search), offset(search.token)
-        rows = self._newest(asked, search.limit + 1, start) if asked.near[0] and not search.sortby else None
+        rows = self._newest(asked, search.limit + 1, start) if asked.near[0] and search.newest_first else None
         if rows is None:
             rows = self._ordered(asked, search.sortby, search.limit + 1, start)
         more = len(rows) > search.limit
@@ -74,10 +74,13 @@ class SqliteItems:
         if self._connection().execute(text, values).fetchone()[0] <= MANY:
             return None
         (among, first), (rest, second) = asked.among, asked.rest
-        newest = f"(SELECT * FROM items WHERE {among} ORDER BY {ORDER} LIMIT {NEWEST}) AS items"  # noqa: S608
+        newest = f"(SELECT * FROM items WHERE {among} ORDER BY {ORDER} LIMIT ?) AS items"  # noqa: S608
         text = f"SELECT items.key, NULL FROM {newest} WHERE {rest} ORDER BY {ORDER} LIMIT ? OFFSET ?"  # noqa: S608
-        rows = self._connection().execute(text, (*first, *second, limit, start)).fetchall()
-        return rows if len(rows) == limit else None
+        for number in (NEWEST // 16, NEWEST):  # all that are looked at are put in order: mostly few will do
+            rows = self._connection().execute(text, (*first, number, *second, limit, start)).fetchall()
+            if len(rows) == limit:
+                return rows
+        return None
 
     def _counted(self, asked: Asked) -> int | None:
         """How many there are in all, up to MANY."""

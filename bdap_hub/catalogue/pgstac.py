@@ -39,6 +39,7 @@ SELECT matched, pgstac.content_hydrate(items) FROM page JOIN pgstac.items USING 
 BY_ORDER = """SELECT NULL, pgstac.content_hydrate(page) FROM (
   SELECT * FROM {among} ORDER BY {order} LIMIT {limit}) AS page"""
 COUNT = "SELECT count(*) FROM {among}"
+GUESS = "EXPLAIN (FORMAT JSON) SELECT 1 FROM {among}"
 ALL = "pgstac.items WHERE {where}"
 GOING_ON = "pgstac.items WHERE {where} AND {rest}"
 FEW = "(SELECT * FROM pgstac.items WHERE {where} LIMIT {few}) AS items"
@@ -69,26 +70,30 @@ class PgstacItems:
         if not collections or search.ids == ():
             return Page([], 0)
         plan = self._plan(collections, search)
+        many = self._seem(plan) > 5 * MANY
         if not (search.bbox or search.intersects):
             rows = self._rows(BY_ORDER, GOING_ON, plan)
         else:
-            rows = None if search.sortby else self._newest(collections, search, plan)
+            rows = self._newest(collections, search, plan, many) if search.newest_first else None
             rows = self._rows(BY_PLACE, ALL, plan) if rows is None else rows
         more, matched = len(rows) > search.limit, rows[0][0] if rows else None
-        if matched is None and (more or search.token):
+        if matched is None and not more and not search.token:
+            matched = len(rows)
+        elif matched is None and not many:
             counted = self._rows(COUNT, FEW, plan)[0][0]
             matched = counted if counted <= MANY else None
-        elif matched is None:
-            matched = len(rows)
         items = [item for _, item in rows[: search.limit]]
         return Page(items, matched, _token(items[-1]) if more else "")
 
-    def _newest(self, collections: Sequence[str], search: Search, plan: dict[str, str]) -> list[Any] | None:
+    def _seem(self, plan: dict[str, str]) -> int:
+        """How many the database believes that there are: it counts none for that."""
+        [(said,)] = self._rows(GUESS, ALL, plan)
+        return int(said[0]["Plan"]["Plan Rows"])
+
+    def _newest(self, collections: Sequence[str], search: Search, plan: dict[str, str], many: bool) -> list[Any] | None:
         """The newest at a place; None where many lie there and the newest of all do not fill the page."""
-        rows = self._rows(BY_PLACE, FEW, plan)
-        if not rows and search.token:  # on this page is nothing of those; of others there may be
-            return None
-        if not rows or rows[0][0] <= MANY:
+        rows = [] if many else self._rows(BY_PLACE, FEW, plan)
+        if not many and (rows or not search.token) and (not rows or rows[0][0] <= MANY):
             return rows
         everywhere = self._where(collections, replace(search, bbox=None, intersects=None, filter=None))
         rows = self._rows(BY_ORDER, NEWEST_OF_ALL, {**plan, "everywhere": everywhere})

@@ -38,6 +38,11 @@ class Search:
     limit: int = DEFAULT_LIMIT
     token: str = ""
 
+    @property
+    def newest_first(self) -> bool:
+        """The order of a search that asks for none, also where it is asked for."""
+        return self.sortby in ((), (("datetime", True),))
+
 
 def from_body(body: Any, known: Collection[str] = KNOWN) -> Search:
     """From a JSON body; BadRequest names the parameter that is wrong."""

@@ -31,6 +31,9 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     else:
         pytest.skip("there is no PostGIS: `make test` installs it, or `apt-get install postgresql-15-postgis-3`")
     items.put(made.collection(), list(made.items(ITEMS)))
+    if isinstance(items, PgstacItems):
+        with items._connection() as connection:
+            connection.execute("ANALYZE")
     return items
 
 
@@ -65,6 +68,10 @@ def in_the_north(item: dict[str, Any]) -> bool:
 SEARCHES: dict[str, tuple[dict[str, Any], Callable[[dict[str, Any]], bool]]] = {
     "all": ({}, lambda item: True),
     "a place": ({"bbox": NORTH}, in_the_north),
+    "a place, the newest first": (
+        {"bbox": NORTH, "sortby": [{"field": "datetime", "direction": "desc"}]},
+        in_the_north,
+    ),
     "few clouds at a place": (
         {"bbox": NORTH, "query": {"eo:cloud_cover": {"lt": 60}}},
         lambda item: in_the_north(item) and item["properties"]["eo:cloud_cover"] < 60,
@@ -100,6 +107,14 @@ def test_a_number_is_right_where_there_is_one(store: Items, name: str) -> None:
 def test_the_rest_is_not_counted_for_a_page(store: Items) -> None:
     for asked in ({}, {"bbox": NORTH}):
         assert store.search([made.COLLECTION], from_body({"limit": 10, **asked})).matched is None
+
+
+def test_what_the_database_believes(store: Items) -> None:
+    if not isinstance(store, PgstacItems):
+        return
+    for asked, enough in (({"bbox": NORTH}, True), ({"bbox": [0, 50, 1, 51]}, False)):
+        plan = store._plan([made.COLLECTION], from_body(asked))
+        assert (store._seem(plan) > 5 * MANY) is enough
 
 
 def test_another_order_needs_all_of_them(store: Items) -> None:
