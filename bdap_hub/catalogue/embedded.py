@@ -49,7 +49,9 @@ class SqliteItems:
     def search(self, collections: Sequence[str], search: Search) -> Page:
         """What is asked for, newest first unless it says otherwise."""
         asked, start = _asked(collections, search), offset(search.token)
-        rows = self._newest(asked, search.limit + 1, start) if asked.near[0] and search.newest_first else None
+        rows = None
+        if asked.near[0] and search.newest_first and len(collections) == 1:  # whose items an index has in that order
+            rows = self._newest(asked, search.limit + 1, start)
         if rows is None:
             rows = self._ordered(asked, search.sortby, search.limit + 1, start)
         more = len(rows) > search.limit
@@ -230,7 +232,8 @@ def _asked(collections: Sequence[str], search: Search) -> Asked:
         first.append(_among("items.id", search.ids, among))
     if search.period != EVER:
         start, end = search.period
-        first.append(f'items.start <= {among.param(end)} AND items."end" >= {among.param(start)}')
+        first.append(f"items.start <= {among.param(end)}")
+        others.append(f'items."end" >= {rest.param(start)}')
     if place := search.intersects or (geojson_of(search.bbox) if search.bbox else None):
         boxes = split(search.bbox) if search.bbox else [bbox_of(place)]
         if sum((e - w) * (n - s) for w, s, e, n in boxes) < NARROW * 360 * 180:

@@ -95,7 +95,8 @@ class PgstacItems:
         rows = [] if many else self._rows(BY_PLACE, FEW, plan)
         if not many and (rows or not search.token) and (not rows or rows[0][0] <= MANY):
             return rows
-        everywhere = self._where(collections, replace(search, bbox=None, intersects=None, filter=None))
+        until = (EVER[0], search.period[1])  # an index bounds what began later, not what ended earlier
+        everywhere = self._where(collections, replace(search, bbox=None, intersects=None, filter=None, period=until))
         rows = self._rows(BY_ORDER, NEWEST_OF_ALL, {**plan, "everywhere": everywhere})
         return rows if len(rows) > search.limit else None
 

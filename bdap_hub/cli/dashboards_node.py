@@ -42,10 +42,12 @@ def files(address: str, folder: Path, port: int) -> None:
     except ValueError:
         raise BadSettings(f"{address!r:.80} is no IP address", "write 192.0.2.11, or an address of IPv6") from None
     said = {"address": address, "port": port, "hub": tree.dashboards.node_hub}
-    wanted = {"node.json": json.dumps(said, indent=1)}
+    certificates.ensure(tree)
+    believes = Path(certificates.files(tree, "services-ca")[1]).read_text()
+    wanted = {"node.json": json.dumps(said, indent=1), "hub.pem": believes}
     if not certificates.serves_node(tree, address, folder / "certificate.pem"):
         pair = certificates.for_node(tree, address, "services-ca")
-        found = {"key.pem": pair.key, "certificate.pem": pair.certificate, "hub.pem": pair.trusted}
+        found = {"key.pem": pair.key, "certificate.pem": pair.certificate}
         wanted |= {name: content.decode() for name, content in found.items()}
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, text in wanted.items():

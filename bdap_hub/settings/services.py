@@ -252,6 +252,14 @@ class DashboardsSettings(ServiceSettings):
         120, ge=1, description="Dashboards opened in a minute without an account from one address; others wait."
     )
 
+    @field_validator("node_hub")
+    @classmethod
+    def _one_address(cls, hub: str) -> str:
+        try:
+            return str(ip_address(hub)) if hub else ""
+        except ValueError:
+            raise ValueError(f"{hub!r:.80} is no IP address: nodes know this host by it alone") from None
+
     @field_validator("nodes")
     @classmethod
     def _addresses(cls, nodes: tuple[str, ...]) -> tuple[str, ...]:

@@ -21,6 +21,9 @@ NORTH = [-20, 44, 40, 59]
 """Half of it, a ninth of the globe."""
 
 
+SECOND = [{**item, "collection": "second", "id": f"{item['id']}-b"} for item in made.items(ITEMS)][::3]
+
+
 @pytest.fixture(scope="module", params=["sqlite", "pgstac"])
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Items:
     """As many items as there are tiles."""
@@ -31,6 +34,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     else:
         pytest.skip("there is no PostGIS: `make test` installs it, or `apt-get install postgresql-15-postgis-3`")
     items.put(made.collection(), list(made.items(ITEMS)))
+    items.put({**made.collection(), "id": "second"}, SECOND)
     if isinstance(items, PgstacItems):
         with items._connection() as connection:
             connection.execute("ANALYZE")
@@ -115,6 +119,15 @@ def test_what_the_database_believes(store: Items) -> None:
     for asked, enough in (({"bbox": NORTH}, True), ({"bbox": [0, 50, 1, 51]}, False)):
         plan = store._plan([made.COLLECTION], from_body(asked))
         assert (store._seem(plan) > 5 * MANY) is enough
+
+
+def test_several_collections_in_one_order(store: Items) -> None:
+    both = [item for item in (*made.items(ITEMS), *SECOND) if in_the_north(item)]
+    named = sorted(both, key=lambda item: str(item["id"]))
+    wanted = sorted(named, key=lambda item: str(item["properties"]["datetime"]), reverse=True)
+    page = store.search([made.COLLECTION, "second"], from_body({"bbox": NORTH, "limit": 300}))
+    assert [item["id"] for item in page.items] == [item["id"] for item in wanted[:300]]
+    assert page.matched in (None, len(both))
 
 
 def test_another_order_needs_all_of_them(store: Items) -> None:

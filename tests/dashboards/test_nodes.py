@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import html
+import io
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,11 +35,11 @@ from bdap_hub import certificates
 from bdap_hub.cli import main
 from bdap_hub.dashboards.bundles.bundle import read_bundle, store_bundle
 from bdap_hub.dashboards.gateway.serving import create_gateway
-from bdap_hub.dashboards.nodes import client, order, wire
+from bdap_hub.dashboards.nodes import images, line, order, serve, several, wire
 from bdap_hub.dashboards.nodes.client import FarRuntime, _zipped
 from bdap_hub.dashboards.nodes.several import Place, SeveralRuntime, ranked
 from bdap_hub.dashboards.releases.means import Means
-from bdap_hub.dashboards.running.runtime import Ending, Launch, Runtime, make_runtime
+from bdap_hub.dashboards.running.runtime import Ending, Launch, Runtime, make_runtime, service_addresses
 from bdap_hub.dashboards.snapshots.reading import answers
 from bdap_hub.errors import BadRequest, BadSettings, NotFound, Unavailable
 from bdap_hub.settings import Settings, load
@@ -74,7 +76,7 @@ class Machine:
     def wait(self) -> None:
         """Until it listens."""
         assert self.process is not None
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             try:
                 socket.create_connection((self.address, self.port), 1).close()
@@ -203,7 +205,7 @@ async def test_visitors_of_a_release_on_another_machine_and_what_happens_when_th
 
         machine.start()
         await asyncio.to_thread(machine.wait)
-        await asyncio.sleep(client.SILENT_SECONDS + 0.2)
+        await asyncio.sleep(line.SILENT_SECONDS + 0.2)
         await asyncio.to_thread(keeper._engine().tidy)
         assert cluster.runs(NAME) == [other.where]
         assert await moved(again, 6), "who looks goes on"
@@ -290,22 +292,21 @@ def test_a_bundle_that_is_another_than_announced(cluster: Cluster, launch: Launc
     far = FarRuntime(cluster.settings, cluster.machines[0].where)
     said = {"ask": "bundle", "sha256": "0" * 64, "entry": "index.ipynb"}
     with pytest.raises(BadRequest, match="not the one that was announced"):
-        far._speak(10, wire.line(said), [_zipped(launch.bundle), b""])
+        far.line.tell(said, [_zipped(launch.bundle), b""], 10)
     kept = order.bundles(cluster.machines[0].settings)
-    assert not (kept / said["sha256"]).exists()
+    assert not (kept / ("0" * 64)).exists()
     shutil.rmtree(kept / launch.bundle.name, ignore_errors=True)
-    far._speak(
-        10, wire.line({**said, "sha256": launch.bundle.name}), [_zipped(launch.bundle), b""]
-    )  # the positive control
+    said["sha256"] = launch.bundle.name  # the positive control
+    far.line.tell(said, [_zipped(launch.bundle), b""], 10)
     assert (kept / launch.bundle.name / launch.entry).is_file()
 
 
 def test_a_release_that_does_not_run_there_has_no_door(cluster: Cluster):
     far = FarRuntime(cluster.settings, cluster.machines[0].where)
     with pytest.raises(NotFound, match="does not run here"):
-        far._ask("join", name=NAME)
+        far.line.ask("join", object, name=NAME)
     with pytest.raises(BadRequest, match="not asked 'shell'"):
-        far._ask("shell")
+        far.line.ask("shell", object)
 
 
 def _knock(machine: Machine, tls: ssl.SSLContext | None, source: str = "127.0.0.1") -> bytes:
@@ -388,43 +389,196 @@ def fakes() -> dict[str, Fake]:
     return {name: Fake() for name in ("this host", "a", "b")}
 
 
-def several(fakes: dict[str, Fake], room: Callable[[str], int] = lambda name: 2**40, **more: Any) -> SeveralRuntime:
+def of(fakes: dict[str, Fake], room: Callable[[str], int] = lambda name: 2**40, **more: Any) -> SeveralRuntime:
     runtimes: dict[str, Runtime] = dict(fakes)
     return SeveralRuntime([Place(name, one, lambda name=name: room(name)) for name, one in runtimes.items()], **more)
 
 
 def test_where_a_release_is_started(fakes: dict[str, Fake], launch: Launch):
     order_of = ranked(NAME, sorted(fakes))
-    several(fakes).start(launch)
+    of(fakes).start(launch)
     assert [name for name, one in fakes.items() if one.started] == [order_of[0]]
-    several(fakes).start(launch)  # another process finds it
+    of(fakes).start(launch)  # another process finds it
     assert [name for name, one in fakes.items() if one.started] == [order_of[0]]
-    several(fakes).stop(NAME)
+    of(fakes).stop(NAME)
     assert not any(one.started for one in fakes.values())
-    several(fakes, room=lambda name: 0 if name == order_of[0] else 2**40).start(launch)
+    of(fakes, room=lambda name: 0 if name == order_of[0] else 2**40).start(launch)
     assert [name for name, one in fakes.items() if one.started] == [order_of[1]]
-    several(fakes).stop(NAME)
-    several(fakes, publishes=True).start(launch)
+    of(fakes).stop(NAME)
+    of(fakes, publishes=True).start(launch)
     assert [name for name, one in fakes.items() if one.started] == ["this host"]
 
 
-def test_a_machine_that_is_away(fakes: dict[str, Fake], launch: Launch):
-    order_of = ranked(NAME, sorted(fakes))
-    fakes[order_of[0]].away = True
-    runtime = several(fakes)
+def test_a_machine_that_is_away(fakes: dict[str, Fake], launch: Launch, monkeypatch: pytest.MonkeyPatch):
+    first, second = ranked(NAME, sorted(fakes))[:2]
+    fakes[first].away = True
+    runtime = of(fakes)
     runtime.start(launch)
-    assert list(fakes[order_of[1]].started) == [NAME] and runtime.address(NAME)
+    assert list(fakes[second].started) == [NAME] and runtime.address(NAME)
+    fakes[first].away, fakes[second].away = False, True
+    with pytest.raises(Unavailable, match="does not answer just now"):  # it may be back in a moment
+        runtime.address(NAME)
+    fakes[second].away = False
+    assert runtime.address(NAME)
+    fakes[second].away = True
+    monkeypatch.setattr(several, "GONE_SECONDS", 0.0)
+    with contextlib.suppress(Unavailable):
+        runtime.address(NAME)
+    time.sleep(0.01)
+    runtime.start(launch)
+    assert list(fakes[first].started) == [NAME]
     for one in fakes.values():
         one.away = True
-    for ask in (runtime.running, lambda: runtime.address(NAME), lambda: runtime.start(launch)):
+    for ask in (runtime.running, lambda: of(fakes).address(NAME), lambda: of(fakes).start(launch)):
         with pytest.raises(Unavailable):
             ask()
+
+
+def test_what_publishes_asks_this_host_and_believes_no_other_instead(fakes: dict[str, Fake], launch: Launch):
+    publishes = of(fakes, publishes=True)
+    publishes.start(launch)
+    fakes["this host"].away = True
+    for ask in (lambda: publishes.address(NAME), lambda: publishes.stop(NAME)):
+        with pytest.raises(Unavailable):
+            ask()
+    fakes["this host"].away = False
+    assert publishes.address(NAME)
+    publishes.stop(NAME)
+    assert publishes.address(NAME) is None
+
+
+def test_a_machine_that_does_not_take_a_release(cluster: Cluster, launch: Launch):
+    far = FarRuntime(cluster.settings, cluster.machines[0].where)
+    assert launch.means is not None
+    large = replace(launch, means=replace(launch.means, memory="900G"))
+    with pytest.raises(Unavailable, match="memory: '900G'"):  # as one that does not answer: the next is asked
+        far.start(large)
+    assert far.running() == {}
+
+
+NONSENSE = (b"", b"no JSON\n", b"[]\n", b'{"done": {"../x": 1}}\n', b'{"done": {"a--b--v1": "x"}}\n', b'{"done": 5}\n')
+
+
+@pytest.mark.parametrize("answer", NONSENSE)
+def test_what_nobody_understands(settings: Settings, answer: bytes, monkeypatch: pytest.MonkeyPatch):
+    far = FarRuntime(settings, "127.0.0.1:1")
+    monkeypatch.setattr(far.line, "_new", lambda *_: answer)
+    with pytest.raises(Unavailable, match=r"understands|ended the connection"):
+        far.running()
+    monkeypatch.setattr(far.line, "_new", lambda *_: b'{"done": {"a--b--v1": 5.5}}\n')
+    assert far.running() == {"a--b--v1": 5.5}  # the positive control
+
+
+async def test_connections_of_one_dashboard_to_the_services_are_bounded(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+):
+    machine = cluster.machines[0]
+    node = serve.Node(machine.settings, serve.door_of(machine.folder))
+    monkeypatch.setattr(serve, "MOST_OF_RELEASE", 5)
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while said := await reader.read(100):
+            writer.write(said)
+        writer.close()
+
+    async def said(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bytes:
+        connection[1].write(b"x")
+        with contextlib.suppress(ConnectionError):
+            return await connection[0].read(10)
+        return b""
+
+    async with await asyncio.start_server(echo, "127.0.0.1", 0) as service:
+        port = service.sockets[0].getsockname()[1]
+        async with await asyncio.start_server(node._to_service(port), "127.0.0.1", 0) as door:
+            at = door.sockets[0].getsockname()
+            held = [await asyncio.open_connection(*at) for _ in range(5)]
+            assert [await said(one) for one in held] == [b"x"] * 5
+            assert await said(await asyncio.open_connection(*at)) == b""
+            neighbour = await asyncio.open_connection(*at, local_addr=("127.0.0.7", 0))
+            assert await said(neighbour) == b"x"
+            held[0][1].close()
+            for _ in range(100):  # there is room again, in a moment
+                if await said(await asyncio.open_connection(*at)) == b"x":
+                    break
+                await asyncio.sleep(0.05)
+            else:
+                pytest.fail("there is no room again")
+            for _, writer in (*held, neighbour):
+                writer.close()
+
+
+def _archive(file: Path, members: dict[str, Any]) -> Path:
+    with tarfile.open(file, "w") as archive:
+        for name, said in members.items():
+            content = json.dumps(said).encode()
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return file
+
+
+NAMING: list[dict[str, Any]] = [
+    {"manifest.json": [{"RepoTags": ["bdap/lab:latest"]}]},
+    {"manifest.json": [{"RepoTags": None}], "repositories": {"bdap/lab": {"latest": "x"}}},
+    {"index.json": {"manifests": [{"annotations": {"io.containerd.image.name": "docker.io/bdap/lab:latest"}}]}},
+    {"./index.json": {"manifests": [{"annotations": {"org.opencontainers.image.ref.name": "latest"}}]}},
+]
+
+
+@pytest.mark.parametrize("members", NAMING)
+def test_an_image_that_brings_a_name_along(tmp_path: Path, members: dict[str, Any]):
+    assert images.named(_archive(tmp_path / "named.tar", members))
+    plain = {"manifest.json": [{"RepoTags": None}], "index.json": {"manifests": [{"digest": "x"}]}}
+    assert images.named(_archive(tmp_path / "plain.tar", plain)) == ""  # the positive control
+    with pytest.raises(BadRequest, match="brings the name"):
+        images.load(tmp_path / "named.tar", "0" * 64)
+
+
+def test_an_archive_that_engines_may_read_otherwise(tmp_path: Path):
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        for name in ("manifest.json", "./manifest.json"):
+            info = tarfile.TarInfo(name)
+            info.size = 2
+            archive.addfile(info, io.BytesIO(b"[]"))
+    with tarfile.open(tmp_path / "y.tar", "w") as archive:
+        link = tarfile.TarInfo("manifest.json")
+        link.type, link.linkname = tarfile.SYMTYPE, "another.json"
+        archive.addfile(link)
+    for name in ("x.tar", "y.tar"):
+        with pytest.raises(BadRequest, match="cannot be read"):
+            images.named(tmp_path / name)
+
+
+def test_the_files_that_the_documentation_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    page = (Path(__file__).parents[2] / "docs/how-to/dashboards-on-many-nodes.md").read_text()
+    node, hub = (part.split("```")[0] for part in page.split("```yaml\n")[1:])
+    monkeypatch.setenv("BDAP_CONFIG", str(tmp_path / "bdap.yaml"))
+    (tmp_path / "bdap.yaml").write_text(node)
+    found = load()
+    assert (found.environment, found.var, found.dashboards.most_memory) == (
+        "production",
+        Path("/srv/bdap-dashboards"),
+        "8G",
+    )
+    more = 'hub: {public_url: "https://hub.example.org"}\nidentity: {issuer: "https://login.example.org"}\n'
+    (tmp_path / "bdap.yaml").write_text(hub + more)
+    assert load().dashboards.nodes == ("192.0.2.11:7430",)
+
+
+def test_where_services_listen_elsewhere_is_nothing_to_dashboards_here(settings: Settings):
+    settings.processing.bind, settings.processing.also_bind = "192.0.2.10", "172.30.0.1"
+    own = serve._closed(settings)
+    assert service_addresses(own, "172.19.0.1")["BDAP_PROCESSING_URL"].startswith("http://172.19.0.1:")
+    assert service_addresses(settings, "172.19.0.1")["BDAP_PROCESSING_URL"].startswith("http://192.0.2.10:")
 
 
 def test_the_settings_name_machines_by_address_and_port():
     for wrong in ("node2", "node2:7430", "192.0.2.11", "192.0.2.11:0", "192.0.2.11:x"):
         with pytest.raises(BadSettings, match=r"dashboards.nodes"):
             load(environment="demo", dashboards={"nodes": [wrong]})
+    with pytest.raises(BadSettings, match=r"dashboards.node_hub: 'hub.example' is no IP address"):
+        load(environment="demo", dashboards={"node_hub": "hub.example"})
+    assert load(environment="demo", dashboards={"node_hub": "2001:DB8::10"}).dashboards.node_hub == "2001:db8::10"
     good = ("192.0.2.11:7430", "[2001:db8::1]:7430")
     assert load(environment="demo", dashboards={"nodes": good}).dashboards.nodes == good
 

@@ -11,28 +11,33 @@ import contextlib
 import io
 import json
 import logging
+import resource
 import shutil
 import ssl
+import tempfile
 import time
 import zipfile
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
-
-import docker
-from docker.errors import DockerException, ImageNotFound
 
 from ...errors import BadRequest, BdapError, NotFound, Unavailable
 from ...settings import DASHBOARDS_USE, Settings
 from ..bundles.bundle import UNPACKED_FACTOR, Bundle, store_bundle
 from ..running.runtime import Runtime, local_runtime
-from . import order, wire
+from . import images, order, wire
 
 log = logging.getLogger("bdap.dashboards.node")
-MOST_CALLERS, THREADS = 2000, 32
-MOST_IMAGE = 64 * 2**30
+MOST_CALLERS, MOST_VISITORS, THREADS, DESCRIPTORS = 500, 5000, 8, 65_536
+MOST_OF_RELEASE, MOST_OF_RELEASES = 64, 2000  # connections to the hub's services
+CONNECTS, IDLE_SECONDS = 5.0, 300.0
+MOST_IMAGE, LONGEST_LOG = 64 * 2**30, 250_000
+SLOW = frozenset({"start", "stop", "stop_all"})
+FORGOTTEN, IMAGE = ".forgotten-", ".image-"
 KEPT_DAYS = 30  # of a bundle that nothing was started of
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -57,16 +62,18 @@ class Node:
     """The machine's releases, as they are asked for from afar."""
 
     def __init__(self, settings: Settings, door: Door) -> None:
-        self.settings, self.door = settings, door
-        self.runtime: Runtime = local_runtime(settings)
-        self._callers = 0
+        self.settings, self.door = _closed(settings), door
+        self.runtime: Runtime = local_runtime(self.settings)
+        self._callers, self._visitors, self._of_releases = 0, 0, Counter[str]()
+        self._hub = ip_address(door.hub)
+        self._slow = ThreadPoolExecutor(THREADS)  # starts take their time: who only looks has other threads
         self._asked: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "room": lambda _: room(),
             "running": lambda _: self.runtime.running(),
             "ended": lambda _: {name: asdict(ending) for name, ending in self.runtime.ended().items()},
             "start": self.start,
             "there": lambda said: self.runtime.address(order.named(said.get("name"))) is not None,
-            "logs": lambda said: self.runtime.logs(order.named(said.get("name"))),
+            "logs": lambda said: self.runtime.logs(order.named(said.get("name")))[-LONGEST_LOG:],
             "memory": lambda said: self.runtime.memory(order.named(said.get("name"))),
             "stop": lambda said: self.runtime.stop(order.named(said.get("name"))),
             "stop_all": lambda _: self.runtime.stop_all(),
@@ -76,7 +83,7 @@ class Node:
     async def listening(self) -> AsyncIterator[None]:
         """While it lasts, the hub is answered, and releases reach the hub's services."""
         async with contextlib.AsyncExitStack() as stack:
-            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
+            stack.callback(self._slow.shutdown, wait=False, cancel_futures=True)
             await asyncio.to_thread(self.forget_bundles)
             server = await asyncio.start_server(
                 self._caller,
@@ -93,7 +100,12 @@ class Node:
 
     def start(self, said: Mapping[str, Any]) -> str:
         """Start what the order says; the answer names what has to be brought first: `bundle`, `image` or nothing."""
-        launch = order.read(dict(said.get("order") or {}), self.settings)
+        try:
+            launch = order.read(dict(said.get("order") or {}), self.settings)
+        except BadRequest as error:  # it is no fault of the release that this machine does not take it
+            raise Unavailable(
+                error.message, "look at dashboards in its bdap.yaml; is it of the same version?"
+            ) from None
         if not launch.bundle.is_dir():
             return "bundle"
         if not (launch.bundle / launch.entry).is_file():
@@ -101,7 +113,7 @@ class Node:
         if (
             launch.means
             and launch.means.image.startswith(f"{order.REPOSITORY}:")
-            and not _has_image(launch.means.image)
+            and not images.has(launch.means.image)
         ):
             return "image"
         launch.bundle.touch()  # what is used is kept
@@ -112,7 +124,9 @@ class Node:
         """Keep a bundle, if it is the one that was announced."""
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                files = {info.filename: archive.read(info) for info in archive.infolist()}
+                if any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
+                    raise ValueError("it would grow")
+                files = {one.filename: archive.read(one) for one in archive.infolist() if not one.is_dir()}
         except (zipfile.BadZipFile, EOFError, RuntimeError, OSError, ValueError):
             raise BadRequest("the bundle cannot be read", "send it again") from None
         if any(not order.ENTRY.fullmatch(path) for path in files):
@@ -123,17 +137,22 @@ class Node:
         store_bundle(bundle, order.bundles(self.settings))
 
     def forget_bundles(self) -> None:
-        """Those of which nothing was started for a month: the hub brings them again."""
-        oldest = time.time() - KEPT_DAYS * 86400
-        for folder in order.bundles(self.settings).glob("*"):
+        """Those of which nothing was started for a month (the hub brings them again), and what was left half."""
+        oldest, home = time.time() - KEPT_DAYS * 86400, order.bundles(self.settings)
+        for folder in home.glob("*"):
             with contextlib.suppress(OSError):
-                if folder.stat().st_mtime < oldest:
+                if folder.name.startswith(FORGOTTEN):
                     shutil.rmtree(folder)
+                elif folder.stat().st_mtime < oldest:
+                    gone = folder.rename(home / f"{FORGOTTEN}{folder.name}")
+                    shutil.rmtree(gone)
+        for left in home.parent.glob(f"{IMAGE}*"):
+            left.unlink(missing_ok=True)
 
     async def _caller(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        caller = (writer.get_extra_info("peername") or ("",))[0]
-        if caller != self.door.hub or self._callers >= MOST_CALLERS:
-            log.warning("refused: %s is not the hub, or calls too often at once", caller)
+        caller = _peer(writer)
+        if caller != self._hub or self._callers >= MOST_CALLERS:
+            log.warning("refused: %s is not the hub (%s), or calls too often at once", caller, self._hub)
             writer.close()
             return
         self._callers += 1
@@ -159,6 +178,8 @@ class Node:
             elif ask in ("bundle", "image"):
                 goes_on = False
                 done = await self._take(ask, said, reader)
+            elif ask in SLOW:
+                done = await asyncio.get_running_loop().run_in_executor(self._slow, self._asked[ask], said)
             elif ask in self._asked:
                 done = await asyncio.to_thread(self._asked[ask], said)
             else:
@@ -166,7 +187,7 @@ class Node:
             answer = {"done": done}
         except BdapError as error:
             answer = wire.failure(error)
-        except (OSError, asyncio.IncompleteReadError):
+        except (ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
             raise
         except Exception:
             log.exception("a question could not be answered")
@@ -174,12 +195,18 @@ class Node:
         writer.write(wire.line(answer))
         await writer.drain()
         if joined:
-            await wire.join((reader, writer), joined)
+            self._callers, self._visitors = self._callers - 1, self._visitors + 1  # others may call meanwhile
+            try:
+                await wire.join((reader, writer), joined)
+            finally:
+                self._callers, self._visitors = self._callers + 1, self._visitors - 1
         return goes_on and joined is None
 
     async def _release(self, said: Mapping[str, Any]) -> Stream:
         """A connection to the release of that name, which is found anew each time: addresses are given again."""
         name = order.named(said.get("name"))
+        if self._visitors >= MOST_VISITORS:
+            raise Unavailable("too many visitors are here", "try again in a moment")
         address = await asyncio.to_thread(self.runtime.address, name)
         if address is None:
             raise NotFound(f"the release {name} does not run here", "ask for it again")
@@ -197,14 +224,11 @@ class Node:
             return
         tag, folder = order.digest(said.get("digest")), order.bundles(self.settings).parent
         folder.mkdir(parents=True, exist_ok=True)
-        file = folder / f".image-{tag}"
-        try:
-            with file.open("wb") as out:
-                async for piece in wire.pieces(reader, MOST_IMAGE):
-                    out.write(piece)
-            await asyncio.to_thread(_load_image, file, tag)
-        finally:
-            file.unlink(missing_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=IMAGE) as out:
+            async for piece in wire.pieces(reader, MOST_IMAGE):
+                await asyncio.to_thread(out.write, piece)
+            out.flush()
+            await asyncio.get_running_loop().run_in_executor(self._slow, images.load, Path(out.name), tag)
 
     async def _ways_to_services(self) -> list[asyncio.Server]:
         """On the dashboards' bridge, which leads to nothing but this machine: to the hub's services, and no further."""
@@ -217,12 +241,20 @@ class Node:
 
     def _to_service(self, port: int) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]:
         async def handed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            try:
-                service = await asyncio.open_connection(self.door.hub, port)
-            except OSError:
+            release = str(_peer(writer))
+            if self._of_releases[release] >= MOST_OF_RELEASE or self._of_releases.total() >= MOST_OF_RELEASES:
                 writer.close()
                 return
-            await wire.join((reader, writer), service)
+            self._of_releases[release] += 1
+            try:
+                async with asyncio.timeout(CONNECTS):
+                    service = await asyncio.open_connection(self.door.hub, port)
+                await wire.join((reader, writer), service, IDLE_SECONDS)
+            except OSError:
+                writer.close()
+            finally:
+                self._of_releases[release] -= 1
+                self._of_releases += Counter()  # forgets those with none
 
         return handed_on
 
@@ -233,30 +265,27 @@ def room() -> int:
     return int(lines["MemAvailable"].split()[0]) * 1024
 
 
-def _has_image(reference: str) -> bool:
-    try:
-        docker.from_env(timeout=60).images.get(reference)
-    except ImageNotFound:
-        return False
-    except (DockerException, OSError):
-        raise Unavailable("the Docker engine does not answer", "try again in a moment") from None
-    return True
+def _closed(settings: Settings) -> Settings:
+    """Dashboards here reach the hub's services by their bridge's own end, wherever these listen on the hub's host."""
+    own = settings.model_copy(deep=True)
+    for name in DASHBOARDS_USE:
+        service = getattr(own, name)
+        service.bind, service.also_bind = "127.0.0.1", ""
+    return own
 
 
-def _load_image(file: Path, tag: str) -> None:
-    """What `docker save` wrote on the hub's host, under the name by which it is asked for."""
+def _peer(writer: asyncio.StreamWriter) -> IPv4Address | IPv6Address | None:
+    """Who calls."""
     try:
-        with file.open("rb") as content:
-            [image, *_] = docker.from_env(timeout=600).images.load(content)
-        image.tag(order.REPOSITORY, tag)
-    except (DockerException, OSError, ValueError) as error:
-        raise Unavailable(
-            f"the image could not be loaded: {type(error).__name__}", "look at the engine's log"
-        ) from None
+        return ip_address((writer.get_extra_info("peername") or ("",))[0])
+    except ValueError:
+        return None
 
 
 async def serve(settings: Settings, folder: Path) -> None:
     """Until it is told to end."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, DESCRIPTORS)), hard))
     node = Node(settings, door_of(folder))
     async with node.listening():
         log.info("listening at %s:%d for %s", node.door.address, node.door.port, node.door.hub)

@@ -9,14 +9,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 from ...errors import Unavailable
 from ...units import bytes_of
 from ..running.runtime import Ending, Launch, Runtime
 from .order import can_travel
 
+GONE_SECONDS = 6.0  # longer than nobody asks a silent node
 log = logging.getLogger("bdap.dashboards")
 
 
@@ -34,15 +37,28 @@ def ranked(release: str, names: Sequence[str]) -> list[str]:
     return sorted(names, key=lambda name: hashlib.sha256(f"{release} on {name}".encode()).digest())
 
 
+class Later:
+    """A runtime that is made when something is first asked of it: what is wrong with its engine is its own affair."""
+
+    def __init__(self, make: Callable[[], Runtime]) -> None:
+        self._make, self._made = make, cast(Runtime | None, None)
+
+    def __getattr__(self, name: str) -> Any:
+        self._made = self._made or self._make()
+        return getattr(self._made, name)
+
+
 class SeveralRuntime:
     """The first place is this machine. `publishes`: what is started is a new version, which is looked at here first.
 
-    A machine that does not answer counts as gone: what ran there is started elsewhere, once, and ends when it is back.
+    A machine that does not answer for `GONE_SECONDS` counts as gone: what ran there is started elsewhere, once, and
+    ends there when it is back.
     """
 
     def __init__(self, places: Sequence[Place], publishes: bool = False) -> None:
         self.places, self.here, self.publishes = {place.name: place for place in places}, places[0], publishes
         self._at: dict[str, str] = {}
+        self._silent_since: dict[str, float] = {}
 
     def start(self, launch: Launch) -> None:
         """On the first of its machines that answers and has room for it; what is left of it elsewhere goes."""
@@ -65,11 +81,18 @@ class SeveralRuntime:
         raise last or Unavailable("no machine of the dashboards answers", "try again in a moment")
 
     def address(self, name: str) -> str | None:
-        """Where it answers: where it was last, or on any other machine."""
+        """Where it answers: where it was last, or on any other machine.
+
+        Unavailable while its own machine does not answer and is not yet gone for good.
+        """
+        if self.publishes and (found := self.here.runtime.address(name)) is not None:
+            return found
         for place, found in self._all(lambda place: place.runtime.address(name), self._known_first(name)):
             if found is not None:
                 self._at[name] = place.name
                 return found
+        if (known := self._at.get(name, "")) in self._silent_since and not self._is_gone(known):
+            raise Unavailable(f"{known} does not answer just now", "try again in a moment")
         self._at.pop(name, None)
         return None
 
@@ -90,10 +113,12 @@ class SeveralRuntime:
         return {name: end for ended in found for name, end in ended.items() if name not in goes_on}
 
     def stop(self, name: str) -> None:
-        """On all machines; one that is away is told by the rounds once it is back."""
+        """On all machines; one that is away is told by the rounds once it is back. What publishes, publishes here."""
         self._at.pop(name, None)
         for _ in self._all(lambda place: place.runtime.stop(name)):
             pass
+        if self.publishes:
+            self.here.runtime.stop(name)
 
     def running(self) -> dict[str, float]:
         """Of all machines that answer."""
@@ -124,9 +149,13 @@ class SeveralRuntime:
         if self.publishes or not can_travel(launch):
             return [self.here]
         order = [self.places[name] for name in ranked(launch.name, sorted(self.places))]
-        room = {place.name: bytes_ for place, bytes_ in self._all(lambda place: place.room(), order)}
+        room = {place.name: left for place, left in self._all(lambda place: place.room(), order)}
         needs = bytes_of(launch.means.memory) if launch.means else 0
         return sorted((place for place in order if place.name in room), key=lambda place: room[place.name] < needs)
+
+    def _is_gone(self, name: str) -> bool:
+        since = self._silent_since.get(name)
+        return since is not None and time.monotonic() - since > GONE_SECONDS
 
     def _known_first(self, name: str) -> list[Place]:
         return sorted(self.places.values(), key=lambda place: place.name != self._at.get(name, self.here.name))
@@ -139,8 +168,10 @@ class SeveralRuntime:
             try:
                 found = ask(place)
             except Unavailable as error:
+                self._silent_since.setdefault(place.name, time.monotonic())
                 last = error
                 continue
+            self._silent_since.pop(place.name, None)
             answered = True
             yield place, found
         if not answered:

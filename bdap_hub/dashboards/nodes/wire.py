@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +37,24 @@ def failure(error: BdapError) -> dict[str, Any]:
 
 def value_of(answer: bytes, node: str) -> Any:
     """What was answered; what went wrong there, where something did; Unavailable where that was no answer."""
-    try:
+    if not answer:
+        raise Unavailable(f"the node {node} ended the connection", "look at its log")
+    with believed(node):
         said = dict(json.loads(answer))
-    except ValueError:
-        raise Unavailable(f"the node {node} ended the connection", "look at its log") from None
-    if failed := said.get("failed"):
+        failed = dict(said.get("failed") or {})
+    if failed:
         kind = _KINDS.get(str(failed.get("code")), Unavailable)
-        raise kind(f"{node}: {failed.get('message', '')}", str(failed.get("remedy", "")))
+        raise kind(f"{node}: {failed.get('message', '')}"[:2000], str(failed.get("remedy", ""))[:2000])
     return said.get("done")
+
+
+@contextlib.contextmanager
+def believed(node: str) -> Iterator[None]:
+    """What a node answers is looked at: Unavailable where it makes no sense."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError, BadRequest):
+        raise Unavailable(f"the node {node} answers what nobody understands", "is it of the same version?") from None
 
 
 def framed(piece: bytes) -> bytes:
@@ -63,15 +73,17 @@ async def pieces(reader: asyncio.StreamReader, most: int) -> AsyncIterator[bytes
 
 
 async def join(
-    left: tuple[asyncio.StreamReader, asyncio.StreamWriter], right: tuple[asyncio.StreamReader, asyncio.StreamWriter]
+    left: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    right: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    idle: float | None = None,
 ) -> None:
-    """Hand on what each says to the other until both have said all, or one is gone."""
+    """Hand on what each says to the other until one has said all, is gone, or says nothing for `idle` seconds."""
     (a, to_a), (b, to_b) = left, right
     try:
         async with asyncio.TaskGroup() as both:
-            both.create_task(_hand_on(a, to_b))
-            both.create_task(_hand_on(b, to_a))
-    except* (OSError, ssl.SSLError):
+            both.create_task(_hand_on(a, to_b, idle))
+            both.create_task(_hand_on(b, to_a, idle))
+    except* (OSError, ssl.SSLError, TimeoutError):
         pass
     finally:
         for writer in (to_a, to_b):
@@ -79,9 +91,9 @@ async def join(
                 writer.close()
 
 
-async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, idle: float | None) -> None:
     """TLS cannot say that one side has said all and still hears: the end of one way is the end of both."""
-    while piece := await reader.read(PIECE):
+    while piece := await asyncio.wait_for(reader.read(PIECE), idle):
         writer.write(piece)
         await writer.drain()
     writer.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from ...settings import DASHBOARDS_USE, Settings
 from ..bundles.kinds import NOTEBOOK
@@ -74,15 +74,16 @@ class Runtime(Protocol):
 
 def make_runtime(settings: Settings, publishes: bool = False) -> Runtime:
     """This machine's runtime, or with `dashboards.nodes` that of all. `publishes`: what it starts are new versions."""
-    here = local_runtime(settings)
     if not settings.dashboards.nodes:
-        return here
+        return local_runtime(settings)
     from ..nodes.client import FarRuntime
     from ..nodes.serve import room
-    from ..nodes.several import Place, SeveralRuntime
+    from ..nodes.several import Later, Place, SeveralRuntime
 
+    here = cast(Runtime, Later(lambda: local_runtime(settings)))
     far = [FarRuntime(settings, address) for address in settings.dashboards.nodes]
-    return SeveralRuntime([Place("this host", here, room), *(Place(one.name, one, one.room) for one in far)], publishes)
+    places = [Place("this host", here, room), *(Place(one.name, one, one.room) for one in far)]
+    return SeveralRuntime(places, publishes)
 
 
 def local_runtime(settings: Settings) -> Runtime:
