@@ -124,8 +124,15 @@ def test_items_and_dates(running: Season) -> None:
     assert west < place(256, 256)[0] < east and south < place(256, 256)[1] < north
 
 
-def test_the_card_of_many_items_says_the_first_and_the_last(running: Season, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("counted", [True, False])
+def test_the_card_of_many_items_says_the_first_and_the_last(
+    running: Season, monkeypatch: pytest.MonkeyPatch, counted: bool
+) -> None:
+    """Also where the catalogue counts items only when it is asked to."""
     monkeypatch.setattr("bdap.look.FOOTPRINTS", 1)
+    monkeypatch.setattr("bdap.look._looks", {})
+    if not counted:
+        monkeypatch.setattr("bdap_hub.catalogue.embedded.MANY", 0)
     cube = running.cube().where(bdap.prop.cloud_cover < 99)
     assert f"3 items, {DATES[0]} to {DATES[2]}" in repr(cube)
     assert "the newest 1 days and the first" in (cube._repr_html_() or "")
