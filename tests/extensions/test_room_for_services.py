@@ -93,3 +93,21 @@ def test_what_a_person_named_stays(client: bdap.Client, running: Season) -> None
     with pytest.raises(bdap.ServiceError, match="the limit is 4"):
         cube(client, 21).value(*HERE)
     assert sorted(services(client).values()) == ["Mine 0", "Mine 1", "Mine 2", "Mine 3"]
+
+
+def test_a_question_leaves_a_service_its_name(client: bdap.Client, running: Season) -> None:
+    shown = cube(client, 30)
+    layer = client.service(shown.key, shown.graph, "Mine")
+    assert cube(running.client_of("ana"), 30).value(*HERE) == shown.value(*HERE)
+    assert services(client) == {layer.id: "Mine"}
+    running.client_of("ana").service(shown.key, shown.graph, "Ours")  # who names it does rename it
+    assert services(client) == {layer.id: "Ours"}
+
+
+def test_what_was_asked_of_first_is_named_when_it_is_shown(client: bdap.Client) -> None:
+    shown = cube(client, 31)
+    shown.value(*HERE)
+    assert list(services(client).values()) == [bdap.client.ASKED]
+    layer = client.service(shown.key, shown.graph, "Mine")
+    shown.value(*HERE)
+    assert services(client) == {layer.id: "Mine"}

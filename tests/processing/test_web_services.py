@@ -226,6 +226,26 @@ def test_two_bands_are_drawn_by_a_style_for_two(ana: Client) -> None:
     assert service["attributes"]["undrawable"] == "" and len(palette(service)) == 30
 
 
+@pytest.mark.parametrize(
+    ("before", "posted", "after"),
+    [
+        ("Mine", "asked by a notebook", "Mine"),
+        ("Mine", "", "Mine"),
+        ("Mine", "Ours", "Ours"),
+        ("", "asked by a notebook", ""),
+        ("asked by a notebook", "", ""),
+        ("asked by a notebook", "Mine", "Mine"),
+        ("", "", ""),
+    ],
+)
+def test_a_post_without_a_name_keeps_the_one_of_before(tmp_path: Path, before: str, posted: str, after: str) -> None:
+    services = Services(connect(f"sqlite:///{tmp_path}/bdap.sqlite"))
+    services.add("p", "{}", "{}", "ana", posted=Posted(title=before, description="of the first"))
+    assert services.add("p", "{}", "{}", "ana", posted=Posted(title=posted)).title == after
+    kept = services.get("p", "ana")
+    assert kept and (kept.title, kept.description) == (after, "of the first")
+
+
 def test_services_of_before_keep_their_addresses(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'old.db'}"
     with create_engine(url).begin() as connection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +14,9 @@ from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
 from ... import database
 from ...database import Base
 from .quotas import room_for_one
+
+UNNAMED = ("asked by a notebook", "")
+"""Titles that are no names: what the notebook library gives a graph that it only asks of, and none."""
 
 
 class StoredPlan(Base):
@@ -80,7 +83,8 @@ class Services:
     def add(
         self, plan: str, graph: str, content: str, owner: str, title: str = "", posted: Posted | None = None
     ) -> StoredService:
-        """Keep a plan (once) and make it a service of `owner`; posting the same again only changes how it is called.
+        """Keep a plan (once) and make it a service of `owner`; posting the same again only changes how it is called,
+        and a post that does not name it leaves it its name.
 
         Its id is the plan's for plain map tiles, so that the same graph has the same address for all.
         """
@@ -90,10 +94,11 @@ class Services:
                 with self.sessions.begin() as session:
                     self._keep(session, plan, graph, content)
                     identifier = self._free(session, plan, owner, made)
-                    if session.get(StoredService, (identifier, owner)) is None:
+                    if (before := session.get(StoredService, (identifier, owner))) is None:
                         self._check(session, owner)
+                    kept = _named(made, before) if before else made
                     row = StoredService(
-                        id=identifier, owner=owner, plan=plan, created=datetime.now(UTC), **_columns(made)
+                        id=identifier, owner=owner, plan=plan, created=datetime.now(UTC), **_columns(kept)
                     )
                     session.merge(row)
                 return row
@@ -179,6 +184,12 @@ class Services:
 def posted_of(row: StoredService) -> Posted:
     """The properties of a service as it is."""
     return Posted(**{name: getattr(row, name) for name in Posted.__dataclass_fields__})
+
+
+def _named(posted: Posted, before: StoredService) -> Posted:
+    """The same with the better of both titles, the new one where both are names."""
+    title = max(posted.title, before.title, key=lambda each: UNNAMED.index(each) if each in UNNAMED else len(UNNAMED))
+    return replace(posted, title=title, description=posted.description or before.description)
 
 
 def _columns(posted: Posted) -> dict[str, Any]:

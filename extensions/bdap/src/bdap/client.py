@@ -64,10 +64,11 @@ class Client(Transport):
         self._basemaps: list[dict[str, Any]] | None = None
 
     def service(self, graph_json: str, graph: dict[str, Any], title: str = "") -> TileService:
-        """The tile service of a graph, made once; `graph_json` is the graph's canonical text."""
+        """The tile service of a graph, made once and named once; `graph_json` is the graph's canonical text."""
         with self._lock:
             known = self._services.get(graph_json)
-        if known and time.monotonic() - known.at < SERVICE_SECONDS:
+        unnamed = known is not None and known.title == ASKED and title not in ("", ASKED)
+        if known and not unnamed and time.monotonic() - known.at < SERVICE_SECONDS:
             return known.service
         title = title or (known.title if known else ASKED)
         answer = self._posted({"title": title, "type": "XYZ", "process": {"process_graph": graph}})
