@@ -54,6 +54,10 @@ SENTINEL2 = {
 TITLES = {"SCL": "Scene classification", "CLDPRB": "Cloud probability", "AOT": "Aerosol optical thickness"}
 
 
+class Undated(BadRequest):
+    """No name, no header and no item beside it tells the date of an acquisition."""
+
+
 @dataclass(frozen=True)
 class Scaling:
     """What the operator gives; None: what the item or the header says. `nodata` is for bands that have none."""
@@ -164,11 +168,7 @@ def _when(acquisition: Acquisition, headers: dict[str, Header]) -> datetime:
         return tagged
     if when := named or tagged:
         return when
-    path = next(iter(headers.values())).path
-    raise BadRequest(
-        f"no date is found for {path.name}: not in its name, its folders' names or its header",
-        "give one with --datetime, for example --datetime 2025-06-01",
-    )
+    raise Undated(f"no date is found for {acquisition.id}")
 
 
 def _bbox(geometry: dict[str, Any] | None) -> list[float] | None:

@@ -24,20 +24,23 @@ VERSION = 2
 THREADS = 8
 PAGE = 100
 Progress = Callable[[str], None]
+Outcome = dict[str, Any] | str | items.Undated | None
 
 
 @dataclass
 class Report:
-    """What an ingest did: counts of items, and one sentence for each acquisition that was left out."""
+    """What an ingest did: counts of items, and why acquisitions were left out: a sentence for each, of those without a
+    date one for each folder."""
 
     added: int = 0
     updated: int = 0
     skipped: int = 0
+    left_out: int = 0
     errors: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        counts = f"{self.added} added, {self.updated} updated, {self.skipped} unchanged, {len(self.errors)} with errors"
+        counts = f"{self.added} added, {self.updated} updated, {self.skipped} unchanged, {self.left_out} with errors"
         notes = [f"\n  error: {text}" for text in self.errors]
         if self.gone:
             notes.append(f"\n  note: the files of {len(self.gone)} items are gone, such as {self.gone[0]}")
@@ -66,11 +69,16 @@ def carry_out(work: Work, found: list[scan.Acquisition], progress: Progress) -> 
     report, known = Report(), work.items.fingerprints(work.name)
     seen: set[str] = set()
     page: list[dict[str, Any]] = []
+    undated: dict[Path, list[str]] = {}
     for number, (acquisition, outcome) in enumerate(_read(work, found, known), 1):
         if acquisition.id in seen:
             outcome = f"{acquisition.id}: there are two acquisitions of this name"
         seen.add(acquisition.id)
-        if isinstance(outcome, str):
+        report.left_out += isinstance(outcome, str | items.Undated)
+        if isinstance(outcome, items.Undated):
+            for file in acquisition.files.values():
+                undated.setdefault(file.parent, []).append(file.name)
+        elif isinstance(outcome, str):
             report.errors.append(outcome)
         elif outcome is None:
             report.skipped += 1
@@ -81,7 +89,16 @@ def carry_out(work: Work, found: list[scan.Acquisition], progress: Progress) -> 
             page = []
         if number % 25 == 0:
             progress(f"{work.name}: {number} of {len(found)} acquisitions")
+    report.errors += [_without_date(folder, names) for folder, names in sorted(undated.items())]
     return report
+
+
+def _without_date(folder: Path, names: list[str]) -> str:
+    which = f"{names[0]} in {folder}: not in its name, its folders' names or its header"
+    if len(names) > 1:
+        which = f"{len(names)} files in {folder}, such as {min(names)}: not in their names, folders' names or headers"
+    remedy = "type the command again with --datetime 2025-06-01, which dates all that tell none"
+    return f"no date is found for {which}; {remedy}"
 
 
 def _put(work: Work, page: list[dict[str, Any]], known: dict[str, str], report: Report) -> None:
@@ -92,8 +109,8 @@ def _put(work: Work, page: list[dict[str, Any]], known: dict[str, str], report: 
 
 def _read(
     work: Work, found: list[scan.Acquisition], known: dict[str, str]
-) -> Iterator[tuple[scan.Acquisition, dict[str, Any] | str | None]]:
-    """Each with its item, the sentence that says what is wrong with it, or None: it is there already.
+) -> Iterator[tuple[scan.Acquisition, Outcome]]:
+    """Each with its item, what is wrong with it (a sentence, or that it has no date), or None: it is there already.
 
     A few pages ahead of who takes them, no more: a million items do not fit in memory.
     """
@@ -108,7 +125,7 @@ def _read(
             yield acquisition, future.result()
 
 
-def _one(work: Work, acquisition: scan.Acquisition, known: dict[str, str]) -> dict[str, Any] | str | None:
+def _one(work: Work, acquisition: scan.Acquisition, known: dict[str, str]) -> Outcome:
     try:
         _inside(work.folder, acquisition)
         describe(acquisition)
@@ -119,6 +136,8 @@ def _one(work: Work, acquisition: scan.Acquisition, known: dict[str, str]) -> di
         item = items.build(acquisition, read, work.name, work.store, work.scaling)
         item["properties"]["bdap:fingerprint"] = fingerprint
         return item
+    except items.Undated as error:
+        return error
     except BdapError as error:
         return f"{acquisition.id}: {error.message}" + (f"; {error.remedy}" if error.remedy else "")
     except (OSError, ValueError, KeyError, TypeError) as error:

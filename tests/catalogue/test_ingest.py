@@ -170,6 +170,22 @@ def test_a_file_without_a_date_is_named_with_the_remedy(stocked: Settings) -> No
     assert items_of(stocked, "loose")["elevation"]["properties"]["datetime"] == "2025-06-01T00:00:00Z"
 
 
+def test_files_without_a_date_are_one_sentence_a_folder(stocked: Settings) -> None:
+    loose = stocked.store.data / "loose"
+    for name in ("b.tif", "a.tif", "deep/c.tif", "2025-01-01_d.tif"):
+        write_tif(loose / name)
+    (loose / "broken_2025-01-02.tif").write_bytes(b"hello")
+    report = run(stocked, "loose", "loose")
+    assert str(report).startswith("1 added, 0 updated, 0 unchanged, 4 with errors\n")
+    broken, first, second = report.errors
+    assert "broken_2025-01-02.tif cannot be read" in broken
+    assert first.startswith(f"no date is found for 2 files in {loose}, such as a.tif: ")
+    assert second.startswith(f"no date is found for c.tif in {loose / 'deep'}: ")
+    assert all(each.count("--datetime 2025-06-01") == 1 for each in (first, second))
+    again = run(stocked, "loose", "loose", datetime="2025-06-01")
+    assert (again.added, again.left_out, len(again.errors)) == (3, 1, 1)
+
+
 def test_a_year_alone_is_a_period(stocked: Settings) -> None:
     write_tif(
         stocked.store.data / "cover" / "Cover_10m_2021_v200_N00E006_Map.tif", tags={"TIFFTAG_DATETIME": "2022:10:01"}
