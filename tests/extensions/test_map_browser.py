@@ -13,7 +13,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import Browser, Locator, Page, Request, expect
 
 from tests.extensions.conftest import EXTENSIONS
 from tests.extensions.lab import end
@@ -120,6 +120,22 @@ def a_map(page: Page, number: int) -> Any:
     found = page.locator(".leaflet-container").nth(number)
     found.scroll_into_view_if_needed()
     return found
+
+
+def apart(one: Locator, other: Locator) -> bool:
+    """Whether two do not lie on one another."""
+    a, b = one.bounding_box(), other.bounding_box()
+    assert a and b
+    beside = a["x"] + a["width"] <= b["x"] or b["x"] + b["width"] <= a["x"]
+    return beside or a["y"] + a["height"] <= b["y"] or b["y"] + b["height"] <= a["y"]
+
+
+def inside(one: Locator, other: Locator) -> bool:
+    """Whether one is seen whole within the other."""
+    a, b = one.bounding_box(), other.bounding_box()
+    assert a and b
+    across = b["x"] <= a["x"] and a["x"] + a["width"] <= b["x"] + b["width"]
+    return across and b["y"] <= a["y"] and a["y"] + a["height"] <= b["y"] + b["height"]
 
 
 def until(page: Page, true: Callable[[], Any]) -> None:
@@ -235,11 +251,26 @@ def test_on_a_phone(chromium: Browser, address: str, artifacts: Path) -> None:
     where, legend = back.bounding_box(), second.get_by_role("group", name=re.compile("^days")).bounding_box()
     assert where and legend and legend["y"] + legend["height"] <= where["y"]  # they do not lie on one another
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    first = a_map(page, 0)
-    first.click()
-    expect(first.locator(".bqplot").first).to_be_visible()
-    page.wait_for_timeout(1000)
-    page.screenshot(path=artifacts / "maps-phone.png")
+    for number in (0, 1):  # high with two layers; low with a slider of dates
+        found = a_map(page, number)
+        high = found.bounding_box()["height"]
+        for place in (0.6, 0.15):
+            found.click(position={"x": 150, "y": high * place})
+            chart, values = found.locator(".bqplot").first, found.locator(".leaflet-bottom table").first
+            card = found.locator(".leaflet-widgetcontrol").filter(has=page.get_by_title("Close the chart"))
+            legend = found.get_by_role("group", name=re.compile("^(NDVI|days): colours from"))
+            marked = found.locator(".leaflet-overlay-pane path[stroke='#fff']")
+            expect(values).to_contain_text(re.compile(r"(NDVI|days)\s*-?[\d.]+"))
+            expect(chart).to_be_visible()
+            page.wait_for_timeout(1500)  # the map moves, the chart grows
+            page.screenshot(path=artifacts / f"maps-phone-{number}-{place}.png")
+            assert inside(card, found) and inside(values, card) and inside(chart, card)
+            assert apart(values, chart) and apart(marked, card) and inside(marked, found)
+            expect(found.locator(".leaflet-popup")).to_have_count(0)
+            expect(legend).to_have_count(0)  # the card is in its place
+            found.get_by_title("Close the chart").click()
+            expect(legend).to_be_visible()
+            expect(card).to_have_count(0)
     page.close()
 
 

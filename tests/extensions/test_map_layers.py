@@ -17,7 +17,7 @@ import pytest
 import shapely
 from bdap import client as clients
 from bdap.charts import lines_figure, scatter_figure, transect_figure
-from bdap.map import chain, features, wkb
+from bdap.map import chain, features, view, wkb
 from bdap.map.symbols import OTHER, symbols
 
 from bdap_hub.processing.vectorfiles import parquet
@@ -326,3 +326,23 @@ def test_steps_tell_what_was_read() -> None:
     assert chain.of_time(dated, list(dated), "2025-01-01") == {"B04": 1.0} and chain.of_time(dated, ()) == dated
     assert chain.at(dated, "2025-01-01") == {"B04": 1.0} and chain.at(dated, "") == {"B04": 2.0}
     assert chain.series({"chain": [{"values": dated}]}) == {"B04": [("2025-01-01", 1.0), ("2025-01-02", 2.0)]}
+
+
+@pytest.mark.parametrize(("zoom", "lat"), [(3, -60.0), (11.5, 0.0), (11.5, 46.7)])
+def test_pixels_down_a_map_and_back(zoom: float, lat: float) -> None:
+    below = view.further_down(zoom, lat, 100)
+    assert below < lat and view.pixels_down(zoom, lat, below) == pytest.approx(100)
+    assert view.further_down(zoom, below, -100) == pytest.approx(lat)
+    assert view.pixels_down(0, 85.0511, -85.0511) == pytest.approx(256, abs=0.01)  # the world is one tile
+
+
+def test_a_click_on_a_narrow_map_opens_one_card(ndvi: bdap.Cube, services: Platform) -> None:
+    services.chain = [{"node": "a", "process": "load_collection", "values": {"2025-01-01": 0.5, "2025-01-11": 0.6}}]
+    shown = bdap.Map(height="440px").add(ndvi.median(), "NDVI")
+    shown.set_trait("pixel_bounds", ((0, 0), (360, 440)))
+    shown._on_event(type="click", coordinates=[45.6, 8.6])
+    card = shown._notes["series"].widget
+    assert "0.625" in card.children[1].value and isinstance(card.children[2], bqplot.Figure)
+    assert shown._popup is None and "legend" not in shown._notes and shown._marker.opacity == 1
+    card.children[0].children[1].click()
+    assert "series" not in shown._notes and "legend" in shown._notes and shown._marker.opacity == 0

@@ -101,11 +101,14 @@ class Base(ipyleaflet.Map):
     def look_at(self, box: view.Box) -> Self:
         """Go to (west, south, east, north)."""
         self._placed = True
-        (width, height), (right, bottom) = view.SIZE, (self.pixel_bounds or ((0, 0), (0, 0)))[1]
-        left, top = (self.pixel_bounds or ((0, 0), (0, 0)))[0]
-        size = (int(right - left), int(bottom - top)) if right - left > 50 and bottom - top > 50 else (width, height)
-        self.center, self.zoom = view.fitting(box, size)
+        self.center, self.zoom = view.fitting(box, self._size())
         return self
+
+    def _size(self) -> tuple[int, int]:
+        """Width and height in pixels, as the browser has told; before that what a notebook has."""
+        (left, top), (right, bottom) = self.pixel_bounds or ((0, 0), (0, 0))
+        size = int(right - left), int(bottom - top)
+        return size if min(size) > 50 else view.SIZE
 
     def _set_visible(self, name: str, visible: bool) -> Self:
         self._named(name).visible = visible
@@ -138,11 +141,16 @@ class Base(ipyleaflet.Map):
         for layer in self._drawn - drawn:
             shut(layer)
         self._drawn = drawn
-        legends = [each.legend for each in reversed(self._shown.values()) if each.visible and each.legend]
-        self._legend.value = '<div style="height:8px"></div>'.join(legends)
-        self._note("legend", self._legend if legends else None, "bottomright", lasting=True)
+        self._explain()
         self.panel.refresh()
         return self
+
+    def _explain(self) -> None:
+        """The legends of what is visible; on a phone a chart takes their place until it is closed."""
+        legends = [each.legend for each in reversed(self._shown.values()) if each.visible and each.legend]
+        self._legend.value = '<div style="height:8px"></div>'.join(legends)
+        room = "series" not in self._notes or self._size()[0] >= view.NARROW
+        self._note("legend", self._legend if legends and room else None, "bottomright", lasting=True)
 
     def _lay(self, layers: tuple[ipyleaflet.Layer, ...]) -> None:
         self.layers = layers
@@ -187,6 +195,8 @@ class Base(ipyleaflet.Map):
             control.close()
         if before is not None and before is not widget and before not in self._lasting:
             shut(before)
+        if key == "series":
+            self._explain()
 
     @property
     def messages(self) -> list[str]:

@@ -13,13 +13,15 @@ import ipywidgets as widgets
 from .. import ask, walk
 from ..charts import lines_figure, timeseries_figure
 from ..errors import BdapError
-from . import chain
+from . import chain, view
 from .closing import shut
 from .rasters import Rasters
 from .shown import Raster
 
 WIDTH = 240
 CHART = "min(320px, 80vw)"
+BAR, EDGE, FREE = 50, 45, 60
+"""Pixels of a slider of dates, of what lies around a card on a phone, and of the map that it leaves free above it."""
 Clicked = Callable[[float, float, dict[str, Any]], None]
 
 
@@ -28,6 +30,7 @@ class Identify(Rasters):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self._popup: ipyleaflet.Popup | None = None
+        self._marker: ipyleaflet.CircleMarker | None = None
         self._told = widgets.HTML()
         self._followers: list[Clicked] = []
         self.clicks = True
@@ -93,14 +96,38 @@ class Identify(Rasters):
             return None
 
     def _open(self, lat: float, lon: float, rows: list[str], details: list[tuple[str, str]]) -> None:
-        place = f'<div style="color:#595959">{lat:.5f}, {lon:.5f}</div>'
         steps = chain.opened([(name if len(details) > 1 else "", html) for name, html in details if html])
-        text = f'{self._feature}<table style="line-height:1.5">{"".join(rows)}</table>{place}{steps}'
-        self._told.value, self._told.layout.width = text, f"{WIDTH - 10}px" if steps else "auto"
-        self._pop(lat, lon)
+        table = f'{self._feature}<table style="line-height:1.5">{"".join(rows)}</table>'
         name, found = self._course()
-        if found:
-            self._chart(f"{name} at {lat:.4f}, {lon:.4f}", lines_figure(found, period=self._period(name)))
+        course = lines_figure(found, period=self._period(name)) if found else None
+        title = f"{name} at {lat:.4f}, {lon:.4f}".removeprefix(" at ")
+        if self._size()[0] < view.NARROW:
+            self._card(lat, lon, title, table, steps, course)
+            return
+        place = f'<div style="color:#595959">{lat:.5f}, {lon:.5f}</div>'
+        self._told.value, self._told.layout.width = table + place + steps, f"{WIDTH - 10}px" if steps else "auto"
+        self._pop(lat, lon)
+        if course:
+            self._corner(title, [small(course)])
+
+    def _card(self, lat: float, lon: float, title: str, table: str, steps: str, course: bqplot.Figure | None) -> None:
+        """On a phone values and chart share one card below the place, which is marked, and seen."""
+        height = self._size()[1] - EDGE - BAR * sum(key.startswith("time ") for key in self._notes)
+        free = max(FREE, height // 4)
+        parts = [widgets.HTML(table), *([small(course, max(75, min(150, height // 4)))] if course else [])]
+        self._corner(title, [*parts, widgets.HTML(steps)], max_height=f"{height - free}px", overflow="auto")
+        self._mark(lat, lon)
+        down = view.pixels_down(self.zoom, view.LIMIT, lat) - self.pixel_bounds[0][1]
+        if down > free - 20:
+            self.center = (view.further_down(self.zoom, self.center[0], down - free / 2), self.center[1])
+
+    def _mark(self, lat: float, lon: float, opacity: float = 1) -> None:
+        if self._marker is None:
+            self._marker = ipyleaflet.CircleMarker(radius=7, color="#fff", weight=2, fill_color="#c2410c")
+            self._extra.append(self._marker)
+            self._changed()
+        self._marker.location = (lat, lon)
+        self._marker.opacity = self._marker.fill_opacity = opacity
 
     def _course(self) -> tuple[str, chain.Series]:
         """The name of the topmost layer that has a course in time at the last click, and that course."""
@@ -110,13 +137,18 @@ class Identify(Rasters):
         one = self._shown.get(name)
         return walk.period(one.cube._node) if isinstance(one, Raster) else ""
 
-    def _chart(self, title: str, course: bqplot.Figure) -> None:
-        """The course in time, in a corner of the map until it is closed."""
+    def _corner(self, title: str, parts: list[widgets.DOMWidget], **layout: str) -> None:
+        """What was found, in a corner of the map until it is closed."""
         close = widgets.Button(description="Close", tooltip="Close the chart", layout={"width": "auto"})
-        close.on_click(lambda _: self._note("series", None))
-        head = widgets.HBox([widgets.HTML(f"<b>{escape(title)}</b>"), close])
+        close.on_click(lambda _: self._cleared())
+        head = widgets.HBox([widgets.HTML(f"<b>{escape(title)}</b>"), close], layout={"flex": "none"})
         head.layout.justify_content = "space-between"
-        self._note("series", widgets.VBox([head, small(course)], layout={"width": CHART}), "bottomright")
+        self._note("series", widgets.VBox([head, *parts], layout={"width": CHART, **layout}), "bottomright")
+
+    def _cleared(self) -> None:
+        self._note("series", None)
+        if self._marker is not None:
+            self._mark(*self._marker.location, opacity=0)
 
     def _pop(self, lat: float, lon: float) -> None:
         if self._popup is not None:
@@ -136,7 +168,7 @@ def small(figure: bqplot.Figure, height: int = 150) -> bqplot.Figure:
     figure.title_style = {"font-size": "12px"}
     for axis in figure.axes:
         axis.label = ""
-        axis.num_ticks = 5
+        axis.num_ticks = 5 if height >= 100 or axis.orientation == "horizontal" else 3
     return figure
 
 

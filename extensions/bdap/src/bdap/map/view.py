@@ -8,6 +8,8 @@ Box = tuple[float, float, float, float]
 """West, south, east, north in degrees."""
 SIZE = (900, 480)
 """Width and height in pixels that a first view is chosen for, before the browser has told the true ones."""
+NARROW = 600
+"""Pixels of width below which a popup and a chart have no room side by side."""
 LIMIT = 85.0511
 
 
@@ -18,6 +20,17 @@ def fitting(box: Box, size: tuple[int, int] = SIZE) -> tuple[tuple[float, float]
     across = math.log2(size[0] / 256 * 360 / max(east - west, 1e-6))
     along = math.log2(size[1] / 256 * 360 / max(tall, 1e-6))
     return ((south + north) / 2, (west + east) / 2), max(1, min(18, math.floor(min(across, along))))
+
+
+def pixels_down(zoom: float, top: float, lat: float) -> float:
+    """How many pixels a latitude lies below another."""
+    return (mercator(top) - mercator(lat)) * 256 * 2**zoom / 360
+
+
+def further_down(zoom: float, lat: float, pixels: float) -> float:
+    """The latitude so many pixels below another."""
+    square = math.radians(mercator(lat) - pixels * 360 / 256 / 2**zoom)
+    return math.degrees(2 * math.atan(math.exp(square)) - math.pi / 2)
 
 
 def seen(bounds: tuple[tuple[float, float], ...]) -> Box | None:
