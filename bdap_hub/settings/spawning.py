@@ -106,6 +106,12 @@ class SpawningSettings(Section):
         description="What a home may hold, such as 10G; empty: no limit. The file system enforces it where it counts "
         "by project (ext4 or XFS with prjquota); elsewhere people are told.",
     )
+    gitlab: str = Field(
+        "",
+        pattern=r"^(https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~-]+)*/?)?$",
+        description="Address of the GitLab that JupyterLab's GitLab panel shows, such as https://gitlab.example.org, "
+        "which servers must reach (`egress`); empty: no panel.",
+    )
     registry: str = Field(
         "",
         pattern=r"^([a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*)?$",

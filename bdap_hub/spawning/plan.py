@@ -175,6 +175,7 @@ def plan(settings: Settings, person: Person, choice: Choice, site: Site, server:
             # of this server alone: the home is that of all servers of the person
             "JUPYTER_RUNTIME_DIR": RUNTIME,
             **environment(settings, project, site.address, settings.store.mount),
+            **({"BDAP_GITLAB_URL": gitlab} if (gitlab := settings.spawning.gitlab) else {}),
             **({"BDAP_GPU_UNTIL": site.gpu_until} if site.gpu_until else {}),
         },
         labels={

@@ -1,5 +1,6 @@
 """Run inside the image: a person's server has JupyterLab and its tools, what notebooks import, and starts lean."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ LIBRARIES = (
     "itables",
     "jupyter_bokeh",
     "jupyterlab_git",
+    "jupyterlab_gitlab",
     "jupyterlab_lsp",
     "openeo",
     "plotly",
@@ -41,6 +43,9 @@ for command in (
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     print(*command, "->", (done.stdout + done.stderr).strip())
 
+servers = subprocess.run(["jupyter", "server", "extension", "list"], capture_output=True, text=True, check=True)
+assert re.search(r"jupyterlab_gitlab .*disabled", servers.stdout + servers.stderr), "the panel's own server part is on"
+
 # What a waiting container does before a claim, in a process of its own.
 WAIT = """
 import os
@@ -56,6 +61,13 @@ from jupyterlab.labapp import LabApp
 assert LabApp.user_settings_dir.default_value.startswith("/of/ana"), LabApp.user_settings_dir.default_value
 heavy = {"numpy", "pandas", "xarray", "dask", "plotly", "bokeh", "geopandas", "rasterio", "openeo"} & set(sys.modules)
 assert not heavy, f"a start of the server imports {heavy}, which it does not need"
+from bdap_server.gitlab_panel import turn_on
+from jupyterlab_server.config import get_static_page_config
+panel_is_off = lambda: get_static_page_config(level="all")["disabledExtensions"]["jupyterlab-gitlab"]
+assert panel_is_off(), "the GitLab panel is on by itself"
+os.environ |= {"BDAP_GITLAB_URL": "https://gitlab.example.org", "JUPYTER_RUNTIME_DIR": "/tmp/verify-runtime"}
+turn_on(os.environ)
+assert not panel_is_off(), "a claim does not turn the GitLab panel on"
 assert len(os.listdir("/proc/self/task")) == 1, "an extension starts threads at its import"
 print("waits with", len(kept), "settings of the person open")
 """

@@ -20,10 +20,14 @@ pytestmark = [pytest.mark.docker, pytest.mark.browser]
 
 TOKEN = "token-of-the-test"
 START = (
-    "cp /opt/bdap-verify/verify.ipynb /tmp/ && exec jupyter lab --ServerApp.ip=0.0.0.0 --ServerApp.port=8888 "
+    "cp /opt/bdap-verify/verify.ipynb /tmp/ && exec python -c 'import os; "
+    "from bdap_server.gitlab_panel import turn_on; turn_on(os.environ); from jupyterlab.labapp import main; main()' "
+    "--ServerApp.ip=0.0.0.0 --ServerApp.port=8888 "
     f"--no-browser --ServerApp.root_dir=/tmp --IdentityProvider.token={TOKEN}"
 )
+"""As a person's server begins."""
 MINUTE = 60_000
+GITLAB = ".jp-SideBar [data-id='gitlab-file-browser']"
 VIEW = {"width": 1280, "height": 4400}
 """All cells at once."""
 DRAWN = {
@@ -48,10 +52,11 @@ VOIS = {
 
 
 @contextmanager
-def jupyterlab(image: str) -> Iterator[str]:
+def jupyterlab(image: str, **environment: str) -> Iterator[str]:
     """The address of a JupyterLab in a container of the image, with the image's notebook."""
     name = f"bdaptest-widgets-{secrets.token_hex(4)}"
     limits = ["--user=23456:23456", "--cap-drop=ALL", "--env=HOME=/tmp"]
+    limits += [f"--env={key}={value}" for key, value in environment.items()]
     command = [images.docker_client(), "run", "-d", "--rm", f"--name={name}", *limits, image, "sh", "-c", START]
     subprocess.run(command, check=True, capture_output=True)
     try:
@@ -93,7 +98,7 @@ def looked_at(chromium: Browser, image: str, shot: Path) -> Iterator[Page]:
 
 
 def check(page: Page, drawn: dict[str, str], timeout: float = 2 * MINUTE) -> None:
-    """Each is drawn; a click reaches Python; language server and git panel are there."""
+    """Each is drawn; a click reaches Python; language server and git panel are there, no GitLab is."""
     for name, selector in drawn.items():
         expect(page.locator(selector).first, f"{name} is not drawn").to_be_visible(timeout=timeout)
     page.get_by_text("ipyevents: click here", exact=True).click()
@@ -101,6 +106,7 @@ def check(page: Page, drawn: dict[str, str], timeout: float = 2 * MINUTE) -> Non
     expect(answered, "an event did not reach Python").to_be_visible(timeout=MINUTE)
     expect(page.get_by_text("Fully initialized"), "the language server").to_be_visible(timeout=MINUTE)
     expect(page.locator(".jp-SideBar [data-id='jp-git-sessions']"), "the git panel").to_be_visible()
+    expect(page.locator(GITLAB)).to_have_count(0)
 
 
 def run(page: Page) -> None:

@@ -93,6 +93,16 @@ def test_a_named_server_has_its_own_container_and_the_same_home(settings: Settin
     assert (other.mounts, other.uid, other.environment) == (one.mounts, one.uid, one.environment)
 
 
+@pytest.mark.parametrize("address", ["", "https://gitlab.example.org/code"])
+def test_the_gitlab_of_the_platform_is_told_where_there_is_one(
+    settings: Settings, people: dict[str, Person], address: str
+) -> None:
+    settings.spawning.gitlab = address
+    found = plan(settings, people["ana"], choice(settings, "agriculture", "lab"), Site("h", 1, {"agriculture": 2}))
+    assert found.environment.get("BDAP_GITLAB_URL", "") == address
+    assert ("BDAP_GITLAB_URL" in found.environment) == bool(address)
+
+
 @pytest.mark.parametrize(
     ("name", "gpus", "expected"),
     [

@@ -5,9 +5,12 @@ and an entry point for JupyterHub 1; verify.py holds this to the version that it
 """
 
 import ctypes
+import os
 import sys
 import types
 from collections.abc import Callable
+
+from .gitlab_panel import turn_on
 
 PR_SET_NAME = 15
 
@@ -50,4 +53,5 @@ def main() -> None:
     """Run it."""
     server = import_server()
     call_it("jupyterhub-singleuser")
+    turn_on(os.environ)
     server()

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import markers
+from .gitlab_panel import turn_on
 from .slim import call_it, import_server
 
 FOLDER = Path("/run/bdap")
@@ -117,4 +118,5 @@ def main() -> None:
     markers.replace(found, os.environ)
     sys.argv = claim["command"]
     call_it(sys.argv[0])
+    turn_on(os.environ)
     serve()
