@@ -123,6 +123,16 @@ def for_node(settings: Settings, address: str, believes: str = "hub-ca") -> Pair
     return Pair(key, certificate, Path(files(settings, believes)[1]).read_bytes())
 
 
+def to_nodes(settings: Settings, pair: str) -> ssl.SSLContext:
+    """How a part of this host that has that pair calls nodes, of which it believes the nodes' authority alone."""
+    ensure(settings)
+    found = ssl.create_default_context(cafile=files(settings, NODES)[1])
+    found.minimum_version = ssl.TLSVersion.TLSv1_3
+    key, certificate = files(settings, pair)
+    found.load_cert_chain(certificate, key)
+    return found
+
+
 def serves_node(settings: Settings, address: str, certificate: Path) -> bool:
     """Whether that certificate is of this platform, for that address, and does not end soon."""
     if not certificate.is_file():

@@ -78,9 +78,9 @@ def publisher(settings: Settings) -> Iterator[Publisher]:
 
 
 @contextlib.contextmanager
-def _processing(port: int) -> Iterator[None]:
+def processing(port: int, bind: str = "0.0.0.0") -> Iterator[None]:
     """Stands where the processing service listens, as a release sees it."""
-    server = ThreadingHTTPServer(("0.0.0.0", port), SimpleHTTPRequestHandler)
+    server = ThreadingHTTPServer((bind, port), SimpleHTTPRequestHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield
@@ -121,7 +121,7 @@ def test_the_specification_whole(settings: Settings):
 
 def test_the_walls(publisher: Publisher):
     bundle = read_bundle("index.ipynb", notebook(PROBE), 2**20)
-    with _processing(publisher.settings.processing.port):
+    with processing(publisher.settings.processing.port):
         publisher.publish(wish("walls"), bundle, "ana")
         address = publisher.runtime.address("agriculture--walls--v1")
         page = html.unescape(httpx.get(f"http://{address}/", timeout=60).text)

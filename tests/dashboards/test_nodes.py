@@ -16,11 +16,9 @@ import ssl
 import subprocess
 import sys
 import tarfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +45,7 @@ from tests.conftest import free_port, make_settings
 from tests.serving import Services
 
 from .conftest import SLIDER, notebook
-from .test_docker import PROBE
+from .test_docker import PROBE, processing
 from .test_outages import HOST, Shown, moved
 
 NAME = f"{HOST}--v1"
@@ -614,7 +612,7 @@ def test_a_container_on_another_machine(contained: Cluster, settings: Settings):
     folder = store_bundle(bundle, order.bundles(settings))
     launch = Launch(NAME, folder, "index.ipynb", 60_001, {"BDAP_TOKEN": "t"}, Means(own.image, own.memory, own.cpus))
     far = FarRuntime(settings, contained.machines[0].where)
-    with _service(settings.processing.port):
+    with processing(settings.processing.port, "127.0.0.1"):
         far.start(launch)
         deadline = time.monotonic() + 90
         while not answers(far.address(NAME) or "") and time.monotonic() < deadline:
@@ -632,15 +630,3 @@ def test_a_container_on_another_machine(contained: Cluster, settings: Settings):
     assert container.attrs["Config"]["Image"] == brought
     container.kill()
     assert far.address(NAME) is None
-
-
-@contextlib.contextmanager
-def _service(port: int) -> Iterator[None]:
-    """Stands where the processing service listens on the hub's host: for that host alone."""
-    server = ThreadingHTTPServer(("127.0.0.1", port), SimpleHTTPRequestHandler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -101,12 +101,7 @@ async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, i
 
 def hub_side(settings: Settings) -> ssl.SSLContext:
     """The services' own certificate, and belief in the nodes' authority alone."""
-    certificates.ensure(settings)
-    found = ssl.create_default_context(cafile=certificates.files(settings, certificates.NODES)[1])
-    found.minimum_version = ssl.TLSVersion.TLSv1_3
-    key, certificate = certificates.files(settings, "services")
-    found.load_cert_chain(certificate, key)
-    return found
+    return certificates.to_nodes(settings, "services")
 
 
 def node_side(folder: Path) -> ssl.SSLContext:

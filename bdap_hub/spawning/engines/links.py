@@ -213,9 +213,4 @@ class Parts:
 
 def trust(settings: Settings) -> ssl.SSLContext:
     """The hub's own certificate, and belief in the machines' authority alone."""
-    certificates.ensure(settings)
-    found = ssl.create_default_context(cafile=certificates.files(settings, certificates.NODES)[1])
-    found.minimum_version = ssl.TLSVersion.TLSv1_3
-    key, certificate = certificates.files(settings, "hub-internal")
-    found.load_cert_chain(certificate, key)
-    return found
+    return certificates.to_nodes(settings, "hub-internal")
