@@ -40,10 +40,13 @@ def hub_of(settings: Settings) -> str:
 
 
 class Pool:
-    """The pool of `settings.batch`. `close` ends the process that talks to it."""
+    """The pool of `settings.batch`. `close` ends the process that talks to it.
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings, self.batch, self.hub = settings, settings.batch, hub_of(settings)
+    `mark` keeps work apart from the rest of this install's.
+    """
+
+    def __init__(self, settings: Settings, mark: str = "") -> None:
+        self.settings, self.batch, self.hub = settings, settings.batch, hub_of(settings) + mark
         settings.secret(TOKEN)  # BadSettings where there is none
         self.process: subprocess.Popen[str] | None = None
         self.lock = threading.Lock()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from .hosts import recap
 
 pytestmark = [
     pytest.mark.docker,
@@ -29,20 +30,14 @@ print([reaches(int(sys.argv[2])), reaches(22)])
 """
 
 
-def recap(output: str) -> dict[str, int]:
-    """The counts of the recap's one line."""
-    line = next(line for line in output.splitlines() if line.startswith("bdap-demo "))
-    return {name: int(count) for name, count in re.findall(r"(\w+)=(\d+)", line)}
-
-
-def test_the_whole_platform_on_a_fresh_host(host: Any) -> None:
-    first = recap(host.play("site.yml"))
+def test_the_whole_platform_on_a_fresh_host(site: Any, host: Any) -> None:
+    first = recap(site.play("site.yml"))
     assert (first["failed"], first["unreachable"]) == (0, 0)
     assert first["changed"] > 20
 
-    assert recap(host.play("site.yml"))["changed"] == 0
-    assert recap(host.play("site.yml", "--check", "--diff"))["changed"] == 0
-    assert recap(host.play("verify.yml"))["failed"] == 0
+    assert recap(site.play("site.yml"))["changed"] == 0
+    assert recap(site.play("site.yml", "--check", "--diff"))["changed"] == 0
+    assert recap(site.play("verify.yml"))["failed"] == 0
 
     secret = host.shell("cat", "/var/lib/bdap/secrets/proxy-auth-token").strip()
     assert len(secret) == 64
@@ -88,17 +83,17 @@ print(asyncio.run(link.ask("hello"))["lacks"] == "")
 """
 
 
-def test_the_machines_of_a_swarm_have_roots_part(host: Any) -> None:
-    assert recap(host.play("nodes.yml"))["failed"] == 0
-    assert recap(host.play("nodes.yml"))["changed"] == 0
-    assert recap(host.play("nodes.yml", "--check", "--diff"))["changed"] == 0
+def test_the_machines_of_a_swarm_have_roots_part(site: Any, host: Any) -> None:
+    assert recap(site.play("nodes.yml"))["failed"] == 0
+    assert recap(site.play("nodes.yml"))["changed"] == 0
+    assert recap(site.play("nodes.yml", "--check", "--diff"))["changed"] == 0
     command = ("setpriv", "--reuid=bdap", "--regid=bdap", "--init-groups", "env", "BDAP_CONFIG=/etc/bdap/bdap.yaml")
     assert host.shell(*command, "/opt/bdap-hub/venv/bin/python", "-c", ASK, host.address) == "True\n"
 
 
-def test_it_comes_back_after_parts_die_and_the_persons_server_lives_on(host: Any) -> None:
+def test_it_comes_back_after_parts_die_and_the_persons_server_lives_on(site: Any, host: Any) -> None:
     before = host.shell(*SERVERS)
     assert before
     host.shell("systemctl", "kill", "--signal=KILL", "bdap-hub.service", "bdap-processing.service")
-    assert recap(host.play("verify.yml"))["failed"] == 0
+    assert recap(site.play("verify.yml"))["failed"] == 0
     assert host.shell(*SERVERS) == before

@@ -141,6 +141,32 @@ def test_the_command_tells_machines_and_jobs(
     settings.batch.collector = condor.address
 
 
+@pytest.mark.parametrize(
+    ("changed", "code", "said"),
+    [
+        ({}, 0, r"a job ran on condor\.\S+, with Python 3\.\d+\.\d+\n$"),
+        ({"requirements": "Site == 9"}, 1, "no machine has taken the job"),
+        ({"python": "/nowhere/python"}, 1, "the job is held: .*/nowhere/python"),
+        ({"python": "/bin/false"}, 1, "the job ended with 1: it said nothing"),
+    ],
+)
+def test_the_command_tries_a_job(
+    settings: Settings,
+    condor: CondorPool,
+    monkeypatch: pytest.MonkeyPatch,
+    changed: dict[str, str],
+    code: int,
+    said: str,
+) -> None:
+    tree = settings.model_copy(update={"batch": settings.batch.model_copy(update=changed)})
+    monkeypatch.setattr("bdap_hub.settings.load", lambda: tree)
+    seconds = "3" if "requirements" in changed else str(DEADLINE)
+    told = CliRunner().invoke(main, ["batch", "try", "--seconds", seconds])
+    assert told.exit_code == code and re.search(said, told.output), told.output
+    assert condor.queue('BdapHub =!= undefined && regexp("-trial$", BdapHub) && JobStatus != 3') == []
+    assert list((settings.store.results / "_trial").iterdir()) == []
+
+
 @pytest.mark.parametrize("how", ["nobody listens", "another's token", "no such schedd"])
 def test_a_pool_that_does_not_answer_is_away(condor: CondorPool, tmp_path: Path, caplog: Any, how: str) -> None:
     changed = {
