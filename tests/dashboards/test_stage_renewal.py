@@ -137,3 +137,32 @@ def test_who_seeds_shows_everybody_the_same_numbers(tmp_path: Path):
     assert of_ana[0] == of_ben[0]
     assert of_ana[0][0] == [plain.random(), plain.random()][1]  # as if this visitor's process had run the notebook
     assert [a for a, b in zip(of_ana[1], of_ben[1], strict=True) if a == b] == []
+
+
+LARGE = """
+import ipywidgets as widgets, numpy as np
+grown = np.ones(2**20)
+del grown  # by it glibc learns to keep up to 16 MiB of what is freed
+ask, answer, kept = widgets.Text(description="ask"), widgets.HTML(value="nothing"), []
+def asked(_):
+    parts = [np.ones(2**18) for _ in range(6)] if ask.value in ("use", "keep") else []
+    kept.extend(parts if ask.value == "keep" else [])
+    answer.value = f"{ask.value} {len(parts)}"
+ask.observe(asked, "value")
+widgets.VBox([ask, answer])
+"""
+
+
+def test_memory_that_a_gesture_needs_for_a_moment_is_given_back(tmp_path: Path):
+    with staged(tmp_path, LARGE) as stage:
+        ask, answer = stage.widget(description="ask"), stage.widget(value="nothing")
+        with Visitor(stage) as ana:
+
+            def after(gesture: str) -> tuple[str, float]:
+                said = ana.set(ask, value=gesture)[answer]["value"]
+                return said, stage.state()["memory_kib"]["visitors"][0] / 1024
+
+            held = dict(after(gesture) for gesture in ("look", "use", "keep"))
+    assert list(held) == ["look 0", "use 6", "keep 6"]
+    assert held["use 6"] - held["look 0"] < 3  # MiB, of the 12 that it used
+    assert held["keep 6"] - held["look 0"] > 11

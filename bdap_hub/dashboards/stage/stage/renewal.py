@@ -19,6 +19,8 @@ from . import seeds
 
 _LIBC = ctypes.CDLL(None, use_errno=True)  # loaded before the fork
 _PR_SET_PDEATHSIG = 1
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+_SMALL, _LARGE = 128 * 2**10, 2**20
 
 
 def die_with_parent(parent: int) -> None:
@@ -26,6 +28,17 @@ def die_with_parent(parent: int) -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def give_back() -> None:
+    """What a gesture needs for a moment goes back to the operating system, and is not taken from pages that are shared.
+
+    glibc learns from the notebook's first large arrays to keep up to 64 MiB of what is freed: right for one process,
+    not for a hundred. What is larger than 1 MiB now gets, and gives back, pages of its own.
+    """
+    if adjust := getattr(_LIBC, "mallopt", None):  # there is none in musl
+        adjust(_M_MMAP_THRESHOLD, _LARGE)
+        adjust(_M_TRIM_THRESHOLD, _SMALL)
 
 
 class Renewal:
@@ -37,6 +50,7 @@ class Renewal:
 
     def renew(self, ours: Iterable[int]) -> None:
         """Everything that the module's first line promises."""
+        give_back()
         self._seeds.renew()
         _descriptors(set(ours))
         for engine in self._engines:  # a pool's connections are forgotten, not closed: they are the original's
