@@ -26,7 +26,7 @@ from bdap_hub.errors import BdapError
 from tests.browser import FLAGS, deaf_chromium
 
 from .common import RESULTS, machine
-from .dashboards import gateway_of, settings_of
+from .dashboards.sides import gateway_of, settings_of
 
 SETTLED = """() => {
  const seen = document.body.querySelectorAll('*').length, before = window.__seen || 0;

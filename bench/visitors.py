@@ -32,7 +32,7 @@ from bdap_hub.dashboards.releases.publish import Publisher, Wish
 
 from . import processes
 from .common import Row, write
-from .dashboards import gateway_of, settings_of
+from .dashboards.sides import gateway_of, settings_of
 
 COMMAND = "python -m bench.visitors --visitors {} --minutes {:g}"
 PATIENCE, AGAIN = 60.0, 70.0

@@ -1,0 +1,1 @@
+"""Dashboards through our gateway beside Voilà, plain and preheated."""
