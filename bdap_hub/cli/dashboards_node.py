@@ -12,7 +12,7 @@ import click
 
 from .. import settings
 from ..errors import BadSettings
-from .private import write_private
+from .private import write_changed
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 PORT = 7430
@@ -49,10 +49,9 @@ def files(address: str, folder: Path, port: int) -> None:
         pair = certificates.for_node(tree, address, "services-ca")
         found = {"key.pem": pair.key, "certificate.pem": pair.certificate}
         wanted |= {name: content.decode() for name, content in found.items()}
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name, text in wanted.items():
-        write_private(folder / name, text)
-    click.echo(f"written: {', '.join(wanted)}; put {address}:{port} into dashboards.nodes")
+    changed = write_changed(folder, wanted)
+    click.echo(f"{', '.join(changed)} written" if changed else "all is up to date")
+    click.echo(f"dashboards.nodes is to name {f'[{address}]' if ':' in address else address}:{port}")
 
 
 @node.command("serve")

@@ -13,7 +13,7 @@ import click
 
 from .. import settings
 from ..errors import BadSettings, NotAllowed
-from .private import write_private
+from .private import write_changed, write_private
 
 
 @click.group()
@@ -65,12 +65,4 @@ def write_files(tree: settings.Settings, address: str, folder: Path, there: str 
         pair = certificates.for_node(tree, address)
         found = {"key.pem": pair.key, "certificate.pem": pair.certificate, "hub.pem": pair.trusted}
         wanted |= {name: content.decode() for name, content in found.items()}
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = [name for name, text in wanted.items() if not _is(folder / name, text)]
-    for name in new:
-        write_private(folder / name, wanted[name])
-    return new
-
-
-def _is(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_text() == text
+    return write_changed(folder, wanted)

@@ -13,6 +13,7 @@ import click
 from .. import __version__, proxy, settings, telemetry
 from ..errors import BadRequest, BdapError
 from ..settings import reference
+from ..settings.hub import ANYWHERE
 from . import access, audit, batch, dashboards, demo, firewall, gpus, images, node, people, projects, publish, store
 
 SERVICES = ("proxy", "processing", "catalogue", "dashboards", "gateway", "admin", "provider")
@@ -81,13 +82,19 @@ def _service(tree: settings.Settings, name: str) -> tuple[Any, list[str], int]:
     from importlib import import_module
 
     section = getattr(tree, name)
-    binds = list(dict.fromkeys(filter(None, (section.bind, section.also_bind))))
     given: dict[str, Any] = {}
     if name == "dashboards":
         from ..spawning.images.building.packages import with_packages
 
         given["layers"] = with_packages
-    return import_module(f"bdap_hub.{name}.app").create_app(tree, **given), binds, section.port
+    return import_module(f"bdap_hub.{name}.app").create_app(tree, **given), listens(tree, name), section.port
+
+
+def listens(tree: settings.Settings, name: str) -> list[str]:
+    """The addresses of a service; those that dashboards use are there for the dashboards' further machines, too."""
+    section, own = getattr(tree, name), tree.dashboards
+    far = own.node_hub if own.nodes and name in settings.DASHBOARDS_USE and section.bind not in ANYWHERE else ""
+    return list(dict.fromkeys(filter(None, (section.bind, section.also_bind, far))))
 
 
 @main.group()

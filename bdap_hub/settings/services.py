@@ -184,7 +184,11 @@ class DashboardsSettings(ServiceSettings):
     nodes: tuple[str, ...] = Field(
         (), description="Further machines that run dashboards, as address:port of `bdap dashboards node serve` there."
     )
-    node_hub: str = Field("", description="This host as those machines see it: they listen to it alone.")
+    node_hub: str = Field(
+        "",
+        description="This host's IP address as those machines see it: they listen to it alone, and the services that "
+        "dashboards use listen there, too.",
+    )
     image: str = "bdap/dashboard:latest"
     runtime: Literal["fork", "voila"] = Field(
         "fork", description="fork: executed once, a copy a visitor where the notebook allows it; voila: as plain Voilà."
