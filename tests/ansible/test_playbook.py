@@ -23,7 +23,7 @@ def _read(path: Path) -> Any:
 
 
 @pytest.mark.parametrize("inventory", ["demo", "production"])
-@pytest.mark.parametrize("playbook", ["site.yml", "verify.yml", "nodes.yml"])
+@pytest.mark.parametrize("playbook", ["site.yml", "verify.yml", "nodes.yml", "dashboards.yml"])
 def test_syntax(ansible_playbook: str, inventory: str, playbook: str, run: Any) -> None:
     run(
         ansible_playbook,
