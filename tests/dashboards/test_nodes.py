@@ -549,7 +549,7 @@ def test_an_archive_that_engines_may_read_otherwise(tmp_path: Path):
 
 def test_the_files_that_the_documentation_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     page = (Path(__file__).parents[2] / "docs/how-to/dashboards-on-many-nodes.md").read_text()
-    node, hub = (part.split("```")[0] for part in page.split("```yaml\n")[1:])
+    _, hub, node = (part.split("```")[0] for part in page.split("```yaml\n")[1:])  # the first is an inventory
     monkeypatch.setenv("BDAP_CONFIG", str(tmp_path / "bdap.yaml"))
     (tmp_path / "bdap.yaml").write_text(node)
     found = load()
