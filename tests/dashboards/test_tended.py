@@ -42,6 +42,8 @@ class Engine:
     def ended(self) -> dict[str, Any]:
         return {}
 
+    def tidy(self) -> None: ...
+
     def memory(self, _name: str) -> int:
         return 2**20
 
