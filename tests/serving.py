@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import uvicorn
+
+
+@contextmanager
+def standing(address: str, port: int, handler: type[BaseHTTPRequestHandler]) -> Iterator[None]:
+    """Something plain answers there, in the place of a service."""
+    server = ThreadingHTTPServer((address, port), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 class Services:

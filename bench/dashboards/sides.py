@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +23,7 @@ from bdap_hub.dashboards.running.runtime import make_runtime
 from bdap_hub.database import connect
 from bdap_hub.settings import ProjectSettings, Settings
 from bdap_hub.web import HubLogin
+from tests.conftest import free_port
 
 from .. import processes
 
@@ -34,19 +34,13 @@ _REFILL = 1.3
 """Seconds after which preheated Voilà has begun to fill its pool again; one of them is its own default."""
 
 
-def _port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def settings_of(folder: Path, engine: str, **dashboards: object) -> Settings:
     """Of an install of its own in that folder."""
     vault = folder / "secrets"
     vault.mkdir(parents=True)
     for name in ("signing", "service-dashboards"):
         (vault / name).write_text(name * 8)
-    port = _port()
+    port = free_port()
     return Settings(
         environment="demo",
         var=folder,
@@ -155,7 +149,7 @@ def _voila(
 ) -> Side:
     folder.mkdir()
     (folder / "index.ipynb").write_bytes(content)
-    port = _port()
+    port = free_port()
     command = [sys.executable, "-m", "voila", "index.ipynb", "--no-browser", f"--port={port}", *options]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     stack.callback(process.wait, 60)

@@ -9,11 +9,9 @@ import json
 import os
 import shutil
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from bdap_hub.dashboards.nodes.client import FarRuntime
 from bdap_hub.errors import Unavailable
 from bdap_hub.settings import Settings
 from tests.conftest import free_port
+from tests.serving import standing
 
 from . import hosts
 from .hosts import Host, Site, recap
@@ -200,7 +199,7 @@ FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], t
 @slow
 def test_its_dashboards_reach_the_hubs_services(machine: Machine) -> None:
     port = machine.hub.written["processing"]["port"]
-    with _service(machine.hub.address, port):
+    with standing(machine.hub.address, port, _Says):
         found = machine.host.shell("python3", "-c", FETCH, f"http://{DASHBOARDS}:{port}/services/processing/health")
     assert found == "/services/processing/health\n"
 
@@ -212,15 +211,3 @@ class _Says(SimpleHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
         self.wfile.write(self.path.encode())
-
-
-@contextmanager
-def _service(address: str, port: int) -> Iterator[None]:
-    """Stands where the processing service listens for further machines."""
-    server = ThreadingHTTPServer((address, port), _Says)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()

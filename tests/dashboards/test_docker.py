@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
 import json
 import os
 import re
-import threading
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractContextManager
+from http.server import SimpleHTTPRequestHandler
 
 import docker
 import httpx
@@ -28,6 +27,7 @@ from bdap_hub.database import connect
 from bdap_hub.errors import BadRequest, NotAllowed
 from bdap_hub.settings import Settings
 from bdap_hub.web import HubLogin
+from tests.serving import standing
 
 from .conftest import notebook, zipped
 
@@ -77,16 +77,9 @@ def publisher(settings: Settings) -> Iterator[Publisher]:
             network.remove()
 
 
-@contextlib.contextmanager
-def processing(port: int, bind: str = "0.0.0.0") -> Iterator[None]:
+def processing(port: int, bind: str = "0.0.0.0") -> AbstractContextManager[None]:
     """Stands where the processing service listens, as a release sees it."""
-    server = ThreadingHTTPServer((bind, port), SimpleHTTPRequestHandler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
+    return standing(bind, port, SimpleHTTPRequestHandler)
 
 
 def wish(slug: str, visibility: Visibility = "public") -> Wish:

@@ -1,7 +1,7 @@
 """A node: starts, finds and ends releases on its machine for the hub's dashboards, and lets their visitors' words in.
 
-It does what a release needs and nothing else: see `ASKED`. It listens to one address alone, with a certificate of the
-hub's services.
+It does what a release needs and nothing else: see `Node._asked`. It listens to one address alone, with a certificate
+of the hub's services.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from ...settings import DASHBOARDS_USE, Settings
 from ..bundles.bundle import UNPACKED_FACTOR, Bundle, store_bundle
 from ..running.runtime import Runtime, local_runtime
 from . import images, order, wire
+from .several import room
 
 log = logging.getLogger("bdap.dashboards.node")
 MOST_CALLERS, MOST_VISITORS, THREADS, DESCRIPTORS = 500, 5000, 8, 65_536
@@ -160,11 +161,11 @@ class Node:
             while line := await reader.readline():
                 if not await self._answer(line, reader, writer):
                     break
-        except (OSError, ssl.SSLError, asyncio.IncompleteReadError, ValueError):  # the caller is gone, or says too much
+        except (OSError, asyncio.IncompleteReadError, ValueError):  # the caller is gone, or says too much
             pass
         finally:
             self._callers -= 1
-            with contextlib.suppress(OSError, ssl.SSLError):
+            with contextlib.suppress(OSError):
                 writer.close()
 
     async def _answer(self, line: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -257,12 +258,6 @@ class Node:
                 self._of_releases += Counter()  # forgets those with none
 
         return handed_on
-
-
-def room() -> int:
-    """Bytes of memory that could be given out on this machine."""
-    lines = dict(row.split(":", 1) for row in Path("/proc/meminfo").read_text().splitlines())
-    return int(lines["MemAvailable"].split()[0]) * 1024
 
 
 def _closed(settings: Settings) -> Settings:

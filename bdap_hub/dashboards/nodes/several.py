@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from ...errors import Unavailable
@@ -30,6 +31,12 @@ class Place:
     name: str
     runtime: Runtime
     room: Callable[[], int]
+
+
+def room() -> int:
+    """Bytes of memory that could be given out on this machine."""
+    lines = dict(row.split(":", 1) for row in Path("/proc/meminfo").read_text().splitlines())
+    return int(lines["MemAvailable"].split()[0]) * 1024
 
 
 def ranked(release: str, names: Sequence[str]) -> list[str]:

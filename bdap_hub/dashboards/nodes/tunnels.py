@@ -57,7 +57,7 @@ class Tunnels:
                     )
                     far[1].write(wire.line({"ask": "join", "name": release}))
                     wire.value_of(await far[0].readline(), self._host)
-            except (OSError, ssl.SSLError, TimeoutError, ValueError, BdapError):
+            except (OSError, ValueError, BdapError):
                 with contextlib.suppress(OSError):
                     writer.close()
                 return

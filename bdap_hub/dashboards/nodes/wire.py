@@ -83,11 +83,11 @@ async def join(
         async with asyncio.TaskGroup() as both:
             both.create_task(_hand_on(a, to_b, idle))
             both.create_task(_hand_on(b, to_a, idle))
-    except* (OSError, ssl.SSLError, TimeoutError):
+    except* OSError:
         pass
     finally:
         for writer in (to_a, to_b):
-            with contextlib.suppress(OSError, ssl.SSLError):
+            with contextlib.suppress(OSError):
                 writer.close()
 
 

@@ -77,8 +77,7 @@ def make_runtime(settings: Settings, publishes: bool = False) -> Runtime:
     if not settings.dashboards.nodes:
         return local_runtime(settings)
     from ..nodes.client import FarRuntime
-    from ..nodes.serve import room
-    from ..nodes.several import Later, Place, SeveralRuntime
+    from ..nodes.several import Later, Place, SeveralRuntime, room
 
     here = cast(Runtime, Later(lambda: local_runtime(settings)))
     far = [FarRuntime(settings, address) for address in settings.dashboards.nodes]
