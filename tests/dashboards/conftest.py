@@ -16,13 +16,17 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from bdap_hub.dashboards.app import create_app
+from bdap_hub.dashboards.bundles.bundle import bundles_of, read_bundle, store_bundle
 from bdap_hub.dashboards.gateway.serving import Gateway, create_gateway
-from bdap_hub.dashboards.running.runtime import stop_all
+from bdap_hub.dashboards.releases.means import Means
+from bdap_hub.dashboards.running.runtime import Launch, stop_all
 from bdap_hub.settings import Settings
 from tests.conftest import Hub
 
 API = "/services/dashboards/api/dashboards"
 
+FAR = "agriculture--outage--v1"
+"""A release on another machine."""
 SLIDER = """
 import ipywidgets as widgets
 slider = widgets.IntSlider(value=3, min=0, max=10, description="n")
@@ -140,3 +144,13 @@ def comm_message(kind: str, **content: Any) -> str:
     """A JSON websocket message to a kernel."""
     header = {"msg_id": "1", "username": "", "session": "s", "msg_type": kind, "version": "5.3", "date": ""}
     return json.dumps({"channel": "shell", "header": header, "parent_header": {}, "metadata": {}, "content": content})
+
+
+@pytest.fixture
+def launch(settings: Settings) -> Launch:
+    """A release of one notebook, as the hub's host would start it."""
+    bundle = read_bundle("index.ipynb", notebook(SLIDER, text="# Far"), 2**20)
+    folder = store_bundle(bundle, bundles_of(settings))
+    own = settings.dashboards
+    environment = {"BDAP_TOKEN": "t", "BDAP_PROJECT": "agriculture"}
+    return Launch(FAR, folder, "index.ipynb", 60_001, environment, Means(own.image, own.memory, own.cpus))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import html
-import io
 import json
 import os
 import re
@@ -15,9 +14,8 @@ import socket
 import ssl
 import subprocess
 import sys
-import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,24 +29,22 @@ from websockets.exceptions import ConnectionClosed
 
 from bdap_hub import certificates
 from bdap_hub.cli import main
-from bdap_hub.dashboards.bundles.bundle import read_bundle, store_bundle
+from bdap_hub.dashboards.bundles.bundle import bundles_of, read_bundle, store_bundle
 from bdap_hub.dashboards.gateway.serving import create_gateway
-from bdap_hub.dashboards.nodes import images, line, order, serve, several, wire
+from bdap_hub.dashboards.nodes import line, order, serve, wire
 from bdap_hub.dashboards.nodes.client import FarRuntime, _zipped
-from bdap_hub.dashboards.nodes.several import Place, SeveralRuntime, ranked
+from bdap_hub.dashboards.nodes.several import SeveralRuntime, ranked
 from bdap_hub.dashboards.releases.means import Means
-from bdap_hub.dashboards.running.runtime import Ending, Launch, Runtime, make_runtime, service_addresses
+from bdap_hub.dashboards.running.runtime import Launch, make_runtime
 from bdap_hub.dashboards.snapshots.reading import answers
-from bdap_hub.errors import BadRequest, BadSettings, NotFound, Unavailable
-from bdap_hub.settings import Settings, load
+from bdap_hub.errors import BadRequest, NotFound, Unavailable
+from bdap_hub.settings import Settings
 from tests.conftest import free_port, make_settings
 from tests.serving import Services
 
-from .conftest import SLIDER, notebook
+from .conftest import FAR, notebook
 from .test_docker import PROBE, processing
 from .test_outages import HOST, Shown, moved
-
-NAME = f"{HOST}--v1"
 
 
 @dataclass
@@ -152,25 +148,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         found.end()
 
 
-@pytest.fixture
-def launch(settings: Settings) -> Launch:
-    """A release of one notebook, as the hub's host would start it."""
-    bundle = read_bundle("index.ipynb", notebook(SLIDER, text="# Far"), 2**20)
-    folder = store_bundle(bundle, order.bundles(settings))
-    own = settings.dashboards
-    environment = {"BDAP_TOKEN": "t", "BDAP_PROJECT": "agriculture"}
-    return Launch(NAME, folder, "index.ipynb", 60_001, environment, Means(own.image, own.memory, own.cpus))
-
-
-def test_the_order_of_machines_is_the_same_everywhere_and_spreads_releases() -> None:
-    names = ["this host", "10.0.0.2:7430", "10.0.0.3:7430"]
-    first = [ranked(f"p--d{number}--v1", names)[0] for number in range(300)]
-    assert all(first.count(name) > 60 for name in names)
-    for number in range(300):
-        if first[number] != names[1]:  # who goes moves its own releases alone
-            assert ranked(f"p--d{number}--v1", [names[0], names[2]])[0] == first[number]
-
-
 async def test_visitors_of_a_release_on_another_machine_and_what_happens_when_that_goes(cluster: Cluster):
     settings = cluster.settings
     shown, services = Shown(settings), Services()
@@ -179,14 +156,14 @@ async def test_visitors_of_a_release_on_another_machine_and_what_happens_when_th
     keeper = gateway.state.gateway.keeper
     try:
         assert await asyncio.to_thread(shown.publish, "# Far away") == 1
-        assert cluster.runs(NAME) == [] and NAME in shown.runtime.running()  # looked at on the hub's own host
-        await asyncio.to_thread(shown.runtime.stop, NAME)
-        best = next(one for one in ranked(NAME, ["this host", *settings.dashboards.nodes]) if one != "this host")
+        assert cluster.runs(FAR) == [] and FAR in shown.runtime.running()  # looked at on the hub's own host
+        await asyncio.to_thread(shown.runtime.stop, FAR)
+        best = next(one for one in ranked(FAR, ["this host", *settings.dashboards.nodes]) if one != "this host")
         keep_off_this_host(keeper, settings)
         services.serve(gateway, settings.dashboards.gateway_port)
         visitor = await shown.joined(await asyncio.to_thread(shown.path))
         assert await moved(visitor, 4)
-        assert cluster.runs(NAME) == [best]
+        assert cluster.runs(FAR) == [best]
         page = await asyncio.to_thread(shown.platform.eventual, HOST, 200)
         assert "Far away" in page.text
 
@@ -199,13 +176,13 @@ async def test_visitors_of_a_release_on_another_machine_and_what_happens_when_th
                     await visitor.recv()
         again = await shown.joined(await asyncio.to_thread(shown.path))
         assert await moved(again, 5)
-        assert sorted(cluster.runs(NAME)) == sorted([best, other.where])  # the one that was cut off runs on
+        assert sorted(cluster.runs(FAR)) == sorted([best, other.where])  # the one that was cut off runs on
 
         machine.start()
         await asyncio.to_thread(machine.wait)
         await asyncio.sleep(line.SILENT_SECONDS + 0.2)
         await asyncio.to_thread(keeper._engine().tidy)
-        assert cluster.runs(NAME) == [other.where]
+        assert cluster.runs(FAR) == [other.where]
         assert await moved(again, 6), "who looks goes on"
         await again.close()
     finally:
@@ -223,67 +200,17 @@ def keep_off_this_host(keeper: Any, settings: Settings) -> None:
 
 def test_what_is_asked_of_a_node(cluster: Cluster, launch: Launch):
     far = FarRuntime(cluster.settings, cluster.machines[0].where)
-    assert far.running() == {} and far.address(NAME) is None and far.room() > 0
+    assert far.running() == {} and far.address(FAR) is None and far.room() > 0
     far.start(launch)  # its bundle is brought first
-    assert list(far.running()) == [NAME]
-    kept = order.bundles(cluster.machines[0].settings) / launch.bundle.name
+    assert list(far.running()) == [FAR]
+    kept = bundles_of(cluster.machines[0].settings) / launch.bundle.name
     assert (kept / "index.ipynb").read_bytes() == (launch.bundle / "index.ipynb").read_bytes()
     deadline = time.monotonic() + 60
-    while not far.memory(NAME) and time.monotonic() < deadline:
+    while not far.memory(FAR) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert far.memory(NAME) > 0 and isinstance(far.logs(NAME), str) and far.ended() == {}
-    far.stop(NAME)
-    assert far.running() == {} and far.address(NAME) is None
-
-
-WRONG: list[tuple[str, Any]] = [
-    ("name", "../x"),
-    ("name", "agriculture--outage"),
-    ("bundle", "../../etc"),
-    ("entry", "../index.ipynb"),
-    ("entry", "/etc/passwd"),
-    ("uid", 0),
-    ("uid", 1000),
-    ("uid", "60001"),
-    ("kind", "static"),
-    ("kind", "shell"),
-    ("environment", {"LD_PRELOAD": "/x"}),
-    ("environment", {"BDAP_TOKEN": 5}),
-    ("environment", ["BDAP_TOKEN"]),
-    ("image", "bdap/lab:latest"),
-    ("memory", "999T"),
-    ("memory", 5),
-    ("cpus", 0),
-    ("cpus", 1000),
-    ("data", ["/etc"]),
-    ("data", ["/eos/data/../../etc"]),
-    ("data", ["/eos/files/ana/x"]),
-    ("data", ["/run/secrets/key"]),
-    ("data", "/eos/data/x"),
-]
-
-
-@pytest.mark.parametrize(("what", "value"), WRONG)
-def test_an_order_for_more_than_a_dashboard_may_have(settings: Settings, launch: Launch, what: str, value: Any):
-    good = order.written(launch, "")
-    assert replace(order.read(good, settings), means=None) == replace(launch, means=None)  # the positive control
-    with pytest.raises(BadRequest):
-        order.read({**good, what: value}, settings)
-
-
-def test_data_that_a_node_lacks_is_looked_for_on_another(settings: Settings, launch: Launch):
-    good = order.written(launch, "")
-    (settings.store.data / "there").mkdir(parents=True)
-    mounts = order.read({**good, "data": ["/eos/data/there"]}, settings).means
-    assert mounts is not None and mounts.mounts == ((settings.store.data / "there", "/eos/data/there"),)
-    with pytest.raises(Unavailable, match="no '/eos/data/missing' on this machine"):
-        order.read({**good, "data": ["/eos/data/missing"]}, settings)
-
-
-def test_secrets_stay_on_the_hubs_host(launch: Launch):
-    assert launch.means is not None and order.can_travel(launch)
-    secret = replace(launch.means, mounts=((Path("/x"), "/run/secrets/key"),))
-    assert not order.can_travel(replace(launch, means=secret))
+    assert far.memory(FAR) > 0 and isinstance(far.logs(FAR), str) and far.ended() == {}
+    far.stop(FAR)
+    assert far.running() == {} and far.address(FAR) is None
 
 
 def test_a_bundle_that_is_another_than_announced(cluster: Cluster, launch: Launch):
@@ -291,7 +218,7 @@ def test_a_bundle_that_is_another_than_announced(cluster: Cluster, launch: Launc
     said = {"ask": "bundle", "sha256": "0" * 64, "entry": "index.ipynb"}
     with pytest.raises(BadRequest, match="not the one that was announced"):
         far.line.tell(said, [_zipped(launch.bundle), b""], 10)
-    kept = order.bundles(cluster.machines[0].settings)
+    kept = bundles_of(cluster.machines[0].settings)
     assert not (kept / ("0" * 64)).exists()
     shutil.rmtree(kept / launch.bundle.name, ignore_errors=True)
     said["sha256"] = launch.bundle.name  # the positive control
@@ -302,7 +229,7 @@ def test_a_bundle_that_is_another_than_announced(cluster: Cluster, launch: Launc
 def test_a_release_that_does_not_run_there_has_no_door(cluster: Cluster):
     far = FarRuntime(cluster.settings, cluster.machines[0].where)
     with pytest.raises(NotFound, match="does not run here"):
-        far.line.ask("join", object, name=NAME)
+        far.line.ask("join", object, name=FAR)
     with pytest.raises(BadRequest, match="not asked 'shell'"):
         far.line.ask("shell", object)
 
@@ -342,109 +269,6 @@ def test_nobody_else_is_heard(cluster: Cluster):
     assert b"done" not in _knock(machine, None)  # no TLS at all
 
 
-class Fake:
-    """A machine that keeps names alone: what is tested is which one is asked."""
-
-    def __init__(self, away: bool = False) -> None:
-        self.started: dict[str, float] = {}
-        self.away, self.now = away, 0.0
-
-    def __getattribute__(self, name: str) -> Any:
-        if name in vars(Runtime) and object.__getattribute__(self, "away"):
-            raise Unavailable("away")
-        return object.__getattribute__(self, name)
-
-    def start(self, launch: Launch) -> None:
-        self.now += 1
-        self.started[launch.name] = self.now
-
-    def address(self, name: str) -> str | None:
-        return "127.0.0.1:1" if name in self.started else None
-
-    def logs(self, name: str) -> str:
-        return ""
-
-    def memory(self, name: str) -> int:
-        return 0
-
-    def ended(self) -> dict[str, Ending]:
-        return {}
-
-    def stop(self, name: str) -> None:
-        self.started.pop(name, None)
-
-    def running(self) -> dict[str, float]:
-        return dict(self.started)
-
-    def stop_all(self) -> None:
-        self.started.clear()
-
-    def tidy(self) -> None: ...
-
-
-@pytest.fixture
-def fakes() -> dict[str, Fake]:
-    return {name: Fake() for name in ("this host", "a", "b")}
-
-
-def of(fakes: dict[str, Fake], room: Callable[[str], int] = lambda name: 2**40, **more: Any) -> SeveralRuntime:
-    runtimes: dict[str, Runtime] = dict(fakes)
-    return SeveralRuntime([Place(name, one, lambda name=name: room(name)) for name, one in runtimes.items()], **more)
-
-
-def test_where_a_release_is_started(fakes: dict[str, Fake], launch: Launch):
-    order_of = ranked(NAME, sorted(fakes))
-    of(fakes).start(launch)
-    assert [name for name, one in fakes.items() if one.started] == [order_of[0]]
-    of(fakes).start(launch)  # another process finds it
-    assert [name for name, one in fakes.items() if one.started] == [order_of[0]]
-    of(fakes).stop(NAME)
-    assert not any(one.started for one in fakes.values())
-    of(fakes, room=lambda name: 0 if name == order_of[0] else 2**40).start(launch)
-    assert [name for name, one in fakes.items() if one.started] == [order_of[1]]
-    of(fakes).stop(NAME)
-    of(fakes, publishes=True).start(launch)
-    assert [name for name, one in fakes.items() if one.started] == ["this host"]
-
-
-def test_a_machine_that_is_away(fakes: dict[str, Fake], launch: Launch, monkeypatch: pytest.MonkeyPatch):
-    first, second = ranked(NAME, sorted(fakes))[:2]
-    fakes[first].away = True
-    runtime = of(fakes)
-    runtime.start(launch)
-    assert list(fakes[second].started) == [NAME] and runtime.address(NAME)
-    fakes[first].away, fakes[second].away = False, True
-    with pytest.raises(Unavailable, match="does not answer just now"):  # it may be back in a moment
-        runtime.address(NAME)
-    fakes[second].away = False
-    assert runtime.address(NAME)
-    fakes[second].away = True
-    monkeypatch.setattr(several, "GONE_SECONDS", 0.0)
-    with contextlib.suppress(Unavailable):
-        runtime.address(NAME)
-    time.sleep(0.01)
-    runtime.start(launch)
-    assert list(fakes[first].started) == [NAME]
-    for one in fakes.values():
-        one.away = True
-    for ask in (runtime.running, lambda: of(fakes).address(NAME), lambda: of(fakes).start(launch)):
-        with pytest.raises(Unavailable):
-            ask()
-
-
-def test_what_publishes_asks_this_host_and_believes_no_other_instead(fakes: dict[str, Fake], launch: Launch):
-    publishes = of(fakes, publishes=True)
-    publishes.start(launch)
-    fakes["this host"].away = True
-    for ask in (lambda: publishes.address(NAME), lambda: publishes.stop(NAME)):
-        with pytest.raises(Unavailable):
-            ask()
-    fakes["this host"].away = False
-    assert publishes.address(NAME)
-    publishes.stop(NAME)
-    assert publishes.address(NAME) is None
-
-
 def test_a_machine_that_does_not_take_a_release(cluster: Cluster, launch: Launch):
     far = FarRuntime(cluster.settings, cluster.machines[0].where)
     assert launch.means is not None
@@ -452,19 +276,6 @@ def test_a_machine_that_does_not_take_a_release(cluster: Cluster, launch: Launch
     with pytest.raises(Unavailable, match="memory: '900G'"):  # as one that does not answer: the next is asked
         far.start(large)
     assert far.running() == {}
-
-
-NONSENSE = (b"", b"no JSON\n", b"[]\n", b'{"done": {"../x": 1}}\n', b'{"done": {"a--b--v1": "x"}}\n', b'{"done": 5}\n')
-
-
-@pytest.mark.parametrize("answer", NONSENSE)
-def test_what_nobody_understands(settings: Settings, answer: bytes, monkeypatch: pytest.MonkeyPatch):
-    far = FarRuntime(settings, "127.0.0.1:1")
-    monkeypatch.setattr(far.line, "_new", lambda *_: answer)
-    with pytest.raises(Unavailable, match=r"understands|ended the connection"):
-        far.running()
-    monkeypatch.setattr(far.line, "_new", lambda *_: b'{"done": {"a--b--v1": 5.5}}\n')
-    assert far.running() == {"a--b--v1": 5.5}  # the positive control
 
 
 async def test_connections_of_one_dashboard_to_the_services_are_bounded(
@@ -505,82 +316,6 @@ async def test_connections_of_one_dashboard_to_the_services_are_bounded(
                 writer.close()
 
 
-def _archive(file: Path, members: dict[str, Any]) -> Path:
-    with tarfile.open(file, "w") as archive:
-        for name, said in members.items():
-            content = json.dumps(said).encode()
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return file
-
-
-NAMING: list[dict[str, Any]] = [
-    {"manifest.json": [{"RepoTags": ["bdap/lab:latest"]}]},
-    {"manifest.json": [{"RepoTags": None}], "repositories": {"bdap/lab": {"latest": "x"}}},
-    {"index.json": {"manifests": [{"annotations": {"io.containerd.image.name": "docker.io/bdap/lab:latest"}}]}},
-    {"./index.json": {"manifests": [{"annotations": {"org.opencontainers.image.ref.name": "latest"}}]}},
-]
-
-
-@pytest.mark.parametrize("members", NAMING)
-def test_an_image_that_brings_a_name_along(tmp_path: Path, members: dict[str, Any]):
-    assert images.named(_archive(tmp_path / "named.tar", members))
-    plain = {"manifest.json": [{"RepoTags": None}], "index.json": {"manifests": [{"digest": "x"}]}}
-    assert images.named(_archive(tmp_path / "plain.tar", plain)) == ""  # the positive control
-    with pytest.raises(BadRequest, match="brings the name"):
-        images.load(tmp_path / "named.tar", "0" * 64)
-
-
-def test_an_archive_that_engines_may_read_otherwise(tmp_path: Path):
-    with tarfile.open(tmp_path / "x.tar", "w") as archive:
-        for name in ("manifest.json", "./manifest.json"):
-            info = tarfile.TarInfo(name)
-            info.size = 2
-            archive.addfile(info, io.BytesIO(b"[]"))
-    with tarfile.open(tmp_path / "y.tar", "w") as archive:
-        link = tarfile.TarInfo("manifest.json")
-        link.type, link.linkname = tarfile.SYMTYPE, "another.json"
-        archive.addfile(link)
-    for name in ("x.tar", "y.tar"):
-        with pytest.raises(BadRequest, match="cannot be read"):
-            images.named(tmp_path / name)
-
-
-def test_the_files_that_the_documentation_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    page = (Path(__file__).parents[2] / "docs/how-to/dashboards-on-many-nodes.md").read_text()
-    _, hub, node = (part.split("```")[0] for part in page.split("```yaml\n")[1:])  # the first is an inventory
-    monkeypatch.setenv("BDAP_CONFIG", str(tmp_path / "bdap.yaml"))
-    (tmp_path / "bdap.yaml").write_text(node)
-    found = load()
-    assert (found.environment, found.var, found.dashboards.most_memory) == (
-        "production",
-        Path("/srv/bdap-dashboards"),
-        "8G",
-    )
-    more = 'hub: {public_url: "https://hub.example.org"}\nidentity: {issuer: "https://login.example.org"}\n'
-    (tmp_path / "bdap.yaml").write_text(hub + more)
-    assert load().dashboards.nodes == ("192.0.2.11:7430",)
-
-
-def test_where_services_listen_elsewhere_is_nothing_to_dashboards_here(settings: Settings):
-    settings.processing.bind, settings.processing.also_bind = "192.0.2.10", "172.30.0.1"
-    own = serve._closed(settings)
-    assert service_addresses(own, "172.19.0.1")["BDAP_PROCESSING_URL"].startswith("http://172.19.0.1:")
-    assert service_addresses(settings, "172.19.0.1")["BDAP_PROCESSING_URL"].startswith("http://192.0.2.10:")
-
-
-def test_the_settings_name_machines_by_address_and_port():
-    for wrong in ("node2", "node2:7430", "192.0.2.11", "192.0.2.11:0", "192.0.2.11:x"):
-        with pytest.raises(BadSettings, match=r"dashboards.nodes"):
-            load(environment="demo", dashboards={"nodes": [wrong]})
-    with pytest.raises(BadSettings, match=r"dashboards.node_hub: 'hub.example' is no IP address"):
-        load(environment="demo", dashboards={"node_hub": "hub.example"})
-    assert load(environment="demo", dashboards={"node_hub": "2001:DB8::10"}).dashboards.node_hub == "2001:db8::10"
-    good = ("192.0.2.11:7430", "[2001:db8::1]:7430")
-    assert load(environment="demo", dashboards={"nodes": good}).dashboards.nodes == good
-
-
 @pytest.fixture
 def contained(settings: Settings, tmp_path: Path) -> Iterator[Cluster]:
     """One node, with containers."""
@@ -609,24 +344,24 @@ def test_a_container_on_another_machine(contained: Cluster, settings: Settings):
     """Its image is brought, too; from inside it reaches the hub's services, and nothing else."""
     bundle = read_bundle("index.ipynb", notebook(PROBE), 2**20)
     own = settings.dashboards
-    folder = store_bundle(bundle, order.bundles(settings))
-    launch = Launch(NAME, folder, "index.ipynb", 60_001, {"BDAP_TOKEN": "t"}, Means(own.image, own.memory, own.cpus))
+    folder = store_bundle(bundle, bundles_of(settings))
+    launch = Launch(FAR, folder, "index.ipynb", 60_001, {"BDAP_TOKEN": "t"}, Means(own.image, own.memory, own.cpus))
     far = FarRuntime(settings, contained.machines[0].where)
     with processing(settings.processing.port, "127.0.0.1"):
         far.start(launch)
         deadline = time.monotonic() + 90
-        while not answers(far.address(NAME) or "") and time.monotonic() < deadline:
+        while not answers(far.address(FAR) or "") and time.monotonic() < deadline:
             time.sleep(0.2)
-        page = html.unescape(httpx.get(f"http://{far.address(NAME)}/", timeout=90).text)
+        page = html.unescape(httpx.get(f"http://{far.address(FAR)}/", timeout=90).text)
     found = json.loads(re.search(r"PROBE(\{.*?\})END", page)[1])  # type: ignore[index]
     assert (found["uid"], int(found["capabilities"], 16), found["no_new"]) == (60_001, 0, "1")
     for allowed in ("bundle_read", "tmp_write", "service"):
         assert found[allowed], allowed
     for refused in ("bundle_write", "root_write", "store", "socket", "internet", "metadata"):
         assert not found[refused], refused
-    assert far.memory(NAME) > 0 and list(far.running()) == [NAME]
-    [container] = docker.from_env().containers.list(filters={"label": f"bdap.release={NAME}"})
+    assert far.memory(FAR) > 0 and list(far.running()) == [FAR]
+    [container] = docker.from_env().containers.list(filters={"label": f"bdap.release={FAR}"})
     brought = f"{order.REPOSITORY}:{docker.from_env().images.get(own.image).id.removeprefix('sha256:')}"
     assert container.attrs["Config"]["Image"] == brought
     container.kill()
-    assert far.address(NAME) is None
+    assert far.address(FAR) is None

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 import nbformat
 
 from ...errors import BadRequest, TooMuch
+from ...settings import Settings
 from . import kinds, manifest
 from .manifest import NOTHING, Manifest
 from .scan import find_secret
@@ -68,6 +69,11 @@ def read_bundle(name: str, content: bytes, max_bytes: int, entry: str = "", kind
         _check_notebook(bundle)
     _refuse_secrets(files)
     return bundle
+
+
+def bundles_of(settings: Settings) -> Path:
+    """Where this machine keeps bundles, by their addresses."""
+    return settings.var / "dashboards" / "bundles"
 
 
 def store_bundle(bundle: Bundle, root: Path) -> Path:

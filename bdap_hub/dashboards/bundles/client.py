@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from ...errors import BadRequest, BdapError, Unavailable
-from ..releases.progress import NDJSON, Tell, silent
+from ..steps import NDJSON, Tell, silent
 from .manifest import NAME, NOTHING, Manifest, read
 from .scan import find_secret
 

@@ -21,7 +21,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ...settings import Settings
 from ..records import Records
-from .bundle import STAGING
+from .bundle import STAGING, bundles_of
 from .remote import STAGING as FETCHED
 from .uploads import DAY
 from .uploads_api import uploads_of
@@ -44,7 +44,7 @@ def tidy(settings: Settings, records: Records) -> list[str]:
     for path in (settings.var / "dashboards" / FETCHED).glob("*"):
         if _untouched(path):
             shutil.rmtree(path, ignore_errors=True)
-    old = [path for path in (settings.var / "dashboards" / "bundles").glob("*") if _untouched(path)]
+    old = [path for path in bundles_of(settings).glob("*") if _untouched(path)]
     needed = records.bundles() if old else set()
     unneeded = [path for path in old if path.name not in needed]
     return [path.name for path in unneeded if _removed(path, path.name, records.bundles)]

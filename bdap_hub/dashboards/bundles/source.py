@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...errors import BadRequest
 from ...telemetry import redact
-from ..releases.progress import Tell, silent
+from ..steps import Tell, silent
 
 SECONDS = 300
 REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,200}")

@@ -30,6 +30,7 @@ from ...database import connect
 from ...errors import BdapError, Busy, NotAllowed, NotFound, Unavailable
 from ...settings import Settings
 from ...web import HubLogin
+from ..bundles.bundle import bundles_of
 from ..bundles.kinds import APPS
 from ..bundles.kinds import STATIC as STATIC_PAGE
 from ..records import Live, Records
@@ -188,7 +189,7 @@ class Gateway(Answers):
 
     async def _file_of_page(self, request: Request, live: Live) -> Response:
         """A file of a static page. Who opens its first page visits it."""
-        bundle = self.settings.var / "dashboards" / "bundles" / live.bundle
+        bundle = bundles_of(self.settings) / live.bundle
         answer = await page_file(self.assets, bundle, live, request)
         if request.scope["path"] == "/" and request.method == "GET":
             answer.background = BackgroundTask(self.keeper.visited, live, self._who(request, live))

@@ -13,10 +13,10 @@ from typing import Any
 from ...errors import BadRequest, BadSettings, Unavailable
 from ...settings import Settings
 from ...units import bytes_of
+from ..bundles.bundle import bundles_of
 from ..bundles.kinds import KINDS, STATIC
 from ..releases.means import SECRETS, Means, groups_of
-from ..releases.publish import FIRST_UID, UIDS
-from ..running.runtime import Launch
+from ..running.runtime import FIRST_UID, UIDS, Launch
 from ..running.told import KEY
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,120}--v[0-9]{1,9}")
@@ -68,7 +68,7 @@ def read(order: Mapping[str, Any], settings: Settings) -> Launch:
     assert isinstance(cpus, (int, float)) and isinstance(data, list)
     return Launch(
         name=name,
-        bundle=bundles(settings) / digest(order.get("bundle")),
+        bundle=bundles_of(settings).resolve() / digest(order.get("bundle")),
         entry=str(order["entry"]),
         uid=uid,
         kind=str(order["kind"]),
@@ -81,11 +81,6 @@ def read(order: Mapping[str, Any], settings: Settings) -> Launch:
             groups=tuple(sorted({group for path in data for group in groups_of(settings, path)})),
         ),
     )
-
-
-def bundles(settings: Settings) -> Path:
-    """Where a machine keeps bundles, by their addresses."""
-    return settings.var.resolve() / "dashboards" / "bundles"
 
 
 def named(name: Any) -> str:

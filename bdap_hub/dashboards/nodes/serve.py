@@ -27,7 +27,7 @@ from typing import Any
 
 from ...errors import BadRequest, BdapError, NotFound, Unavailable
 from ...settings import DASHBOARDS_USE, Settings
-from ..bundles.bundle import UNPACKED_FACTOR, Bundle, store_bundle
+from ..bundles.bundle import UNPACKED_FACTOR, Bundle, bundles_of, store_bundle
 from ..running.runtime import Runtime, local_runtime
 from . import images, order, wire
 from .several import room
@@ -135,11 +135,11 @@ class Node:
         bundle = Bundle(files, entry)
         if bundle.sha256 != sha256:
             raise BadRequest("the bundle is not the one that was announced", "send it again")
-        store_bundle(bundle, order.bundles(self.settings))
+        store_bundle(bundle, bundles_of(self.settings))
 
     def forget_bundles(self) -> None:
         """Those of which nothing was started for a month (the hub brings them again), and what was left half."""
-        oldest, home = time.time() - KEPT_DAYS * 86400, order.bundles(self.settings)
+        oldest, home = time.time() - KEPT_DAYS * 86400, bundles_of(self.settings)
         for folder in home.glob("*"):
             with contextlib.suppress(OSError):
                 if folder.name.startswith(FORGOTTEN):
@@ -223,7 +223,7 @@ class Node:
             content = b"".join([piece async for piece in wire.pieces(reader, most)])
             await asyncio.to_thread(self.take_bundle, order.digest(said.get("sha256")), str(said.get("entry")), content)
             return
-        tag, folder = order.digest(said.get("digest")), order.bundles(self.settings).parent
+        tag, folder = order.digest(said.get("digest")), bundles_of(self.settings).parent
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=IMAGE) as out:
             async for piece in wire.pieces(reader, MOST_IMAGE):

@@ -1,6 +1,7 @@
 """Ports of this machine, for itself alone, that lead to releases on a node: the gateway speaks to all in one way.
 
-A port belongs to one release as long as the process lives, and the node finds the release anew for each connection.
+A port belongs to one release, and the node finds the release anew for each connection. Which nobody asked for within
+an hour is closed; who is connected stays so.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ import asyncio
 import contextlib
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 from ...errors import BdapError
 from . import wire
 
-CONNECTS = 5.0  # seconds
-OPENS = 10.0
+CONNECTS, OPENS, FORGOTTEN = 5.0, 10.0, 3600.0  # seconds
 
 
 class Tunnels:
@@ -24,29 +25,35 @@ class Tunnels:
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext) -> None:
         self._host, self._port, self._tls = host, port, tls
-        self._ports: dict[str, int] = {}
+        self._open: dict[str, tuple[asyncio.Server, float]] = {}  # and when it was asked for last
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._servers: list[asyncio.Server] = []
 
     def to(self, release: str) -> str:
         """`127.0.0.1:port` that leads to the release of that name."""
+        now = time.monotonic()
         with self._lock:
-            if release not in self._ports:
-                opened = asyncio.run_coroutine_threadsafe(self._open(release), self._running())
-                self._ports[release] = opened.result(OPENS)
-            return f"127.0.0.1:{self._ports[release]}"
+            server, _ = self._open.pop(release, (None, now))
+            if server is None:
+                self._forget(now)
+                opening = asyncio.start_server(self._to(release), "127.0.0.1", 0)
+                server = asyncio.run_coroutine_threadsafe(opening, self._running()).result(OPENS)
+            self._open[release] = server, now
+            return f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+    def _forget(self, now: float) -> None:
+        """Those that nobody asked for lately: the first ones, since who is asked for goes to the end."""
+        for release, (server, asked) in list(self._open.items()):
+            if now - asked < FORGOTTEN:
+                return
+            del self._open[release]
+            self._running().call_soon_threadsafe(server.close)
 
     def _running(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             threading.Thread(target=self._loop.run_forever, name=f"to node {self._host}", daemon=True).start()
         return self._loop
-
-    async def _open(self, release: str) -> int:
-        server = await asyncio.start_server(self._to(release), "127.0.0.1", 0)
-        self._servers.append(server)
-        return int(server.sockets[0].getsockname()[1])
 
     def _to(self, release: str) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]:
         async def handed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -18,8 +18,9 @@ from ..bundles.manifest import read as read_manifest
 from ..bundles.manifest import schema
 from ..bundles.uploads_api import uploads_of
 from ..records import check_slug
+from ..steps import NDJSON, Tell, silent
 from ..tables import Dashboard, Release
-from .progress import NDJSON, Tell, lines, silent
+from .progress import lines
 from .publish import Wish, completed, present
 from .review_api import model as review_model
 

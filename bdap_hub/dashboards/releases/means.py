@@ -13,7 +13,7 @@ from ...errors import BadRequest, NotAllowed
 from ...settings import Settings
 from ...units import bytes_of
 from ..bundles.manifest import Manifest
-from .progress import Tell
+from ..steps import Tell
 from .vault import Vault
 
 SECRETS = "/run/secrets"

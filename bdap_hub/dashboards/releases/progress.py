@@ -10,15 +10,10 @@ from typing import Any
 
 from ...errors import BdapError
 from ...web import LOST, lost_database
+from ..steps import Tell
 
 log = logging.getLogger("bdap.dashboards")
-NDJSON = "application/x-ndjson"
 QUIET_SECONDS = 15.0  # an empty line after so long keeps proxies from taking the silence for an end
-Tell = Callable[[str], None]
-
-
-def silent(_step: str) -> None:
-    """Tells nobody."""
 
 
 async def lines(name: str, carry_out: Callable[[Tell], Awaitable[dict[str, Any]]]) -> AsyncIterator[bytes]:

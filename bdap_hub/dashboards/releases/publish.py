@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -12,23 +11,20 @@ from ...access import Visibility
 from ...errors import BadRequest, Conflict, Unavailable
 from ...settings import Settings
 from ...web import HubLogin
-from ..bundles.bundle import Bundle, store_bundle
+from ..bundles.bundle import Bundle, bundles_of, store_bundle
 from ..bundles.kinds import APPS, NOTEBOOK, STATIC, check_needs
 from ..bundles.manifest import NAME, NOTHING, Manifest, check
 from ..bundles.site import open_once
 from ..records import Live, Records, check_slug, release_name, wider
-from ..running.runtime import TOKEN_SECONDS, Launch, Runtime
+from ..running.runtime import TOKEN_SECONDS, Launch, Runtime, uid_of
 from ..running.told import KEY, visitor_key
 from ..snapshots.kept import snapshots_of
 from ..snapshots.painter import make_painter, portray, portray_page
+from ..steps import Tell, silent
 from ..tables import Dashboard, Release
 from .means import Layers, means, without_packages
-from .progress import Tell, silent
 from .review import settle
 from .tryout import how, try_out
-
-FIRST_UID = 60_000
-UIDS = 5_000
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,7 @@ class Publisher:
     ) -> None:
         self.settings, self.records, self.runtime, self.login = settings, records, runtime, login
         self.layers = layers
-        self.bundles = settings.var / "dashboards" / "bundles"
+        self.bundles = bundles_of(settings)
 
     def publish(
         self,
@@ -264,8 +260,3 @@ def _release(wish: Wish, version: int, bundle: Bundle, person: str, manifest: Ma
         manifest=manifest.said(),
         image=image,
     )
-
-
-def uid_of(dashboard: str) -> int:
-    """The user id of a dashboard's container: apart from people's and, but for rare collisions, from its siblings'."""
-    return FIRST_UID + zlib.crc32(dashboard.encode()) % UIDS

@@ -14,9 +14,9 @@ from ..bundles.site import loaded
 from ..running.logs import plain, tail
 from ..running.runtime import Launch, Runtime
 from ..snapshots.reading import Answer, TooMuchSaid, answers, read
+from ..steps import Tell, silent
 from .failures import FailedCell, failed_cell
 from .means import secret_shown
-from .progress import Tell, silent
 
 START_SECONDS = 90.0
 RUN_SECONDS = 180.0

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from ...errors import BadRequest, BdapError, NotAllowed, NotFound, Unavailable
 from ...settings import Settings
 from ...web import HubLogin
+from ..bundles.bundle import bundles_of
 from ..bundles.kinds import APPS, STATIC
 from ..records import Live, Records
 from ..releases.publish import Publisher
@@ -250,7 +251,7 @@ class Keeper:
     def _look_at(self, live: Live) -> None:
         """How much memory it needs, and whether it wrote an error."""
         self.usage.memory(live.id, self._engine().memory(live.release))
-        bundle = self.settings.var / "dashboards" / "bundles" / live.bundle
+        bundle = bundles_of(self.settings) / live.bundle
         self.faults.in_log(live, self._engine().logs(live.release), bundle)
 
     def _warm(self, lives: dict[str, Live]) -> dict[str, Live]:
