@@ -73,7 +73,7 @@ def test_its_style_sheets_are_put_on_before_it_is_drawn(platform: Platform, kept
     page.context.close()
 
 
-@pytest.mark.parametrize("lost", ["**/lab/index.css", "**/libembed-amd.js"])
+@pytest.mark.parametrize("lost", ["**/lab/index.css", "**/html-manager/dist/manager.js"])
 def test_a_file_that_does_not_come_holds_nothing_else_up(kept: str, chromium: Browser, lost: str):
     context = chromium.new_context()
     page = context.new_page()

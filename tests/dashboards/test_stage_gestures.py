@@ -210,7 +210,7 @@ def test_a_click_on_what_is_only_painted_counts_once_it_is_drawn(
     """Where it cannot be found again, the page works all the same. Either way it takes the values of this run."""
     with _run(tmp_path, FIRST.replace("Monday", "Tuesday")) as stage:
         stage.state()
-        page, held = _open(chromium, stage, embed(kept, [clean(painted)]), "**/libembed-amd.js")
+        page, held = _open(chromium, stage, embed(kept, [clean(painted)]), "**/html-manager/dist/manager.js")
         box = page.locator("[inert] button, [inert] b").last.bounding_box()
         assert box
         page.wait_for_function("window.bdapStage")

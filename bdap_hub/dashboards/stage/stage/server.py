@@ -104,12 +104,12 @@ class Static(Handler):
 
     def get(self, digest: str, path: str) -> None:
         """The file, for a year."""
-        found = self.stage.statics.find(path) if digest == self.stage.statics.hash else None
-        if found is None:
+        content = self.stage.statics.read(path) if digest == self.stage.statics.hash else None
+        if content is None:
             raise tornado.web.HTTPError(404)
-        self.set_header("Content-Type", mimetypes.guess_type(found.name)[0] or "application/octet-stream")
+        self.set_header("Content-Type", mimetypes.guess_type(path)[0] or "application/octet-stream")
         self.set_header("Cache-Control", YEAR)
-        self.finish(found.read_bytes())
+        self.finish(content)
 
 
 class Picture(Handler):

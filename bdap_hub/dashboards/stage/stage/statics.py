@@ -10,12 +10,16 @@ from pathlib import Path
 
 from jupyter_core.paths import jupyter_path
 
+from . import slim
 from .surroundings import NPM
 
 OURS = Path(__file__).parent / "static"
 _LEFT_OUT = (".map", ".ts", ".d.ts", ".md", ".py")
 _HTML_MANAGER = "@jupyter-widgets/html-manager/dist"
 _MATHJAX = "mathjax/es5"
+_BUNDLE, MANAGER = (f"npm/{_HTML_MANAGER}/{name}.js" for name in ("libembed-amd", "manager"))
+_PARTS = frozenset(f"@jupyter-widgets/{name}" for name in ("base", "controls", "html-manager"))
+"""The bundle's modules that anybody asks for: those of ipywidgets 7 are in `html-manager` once more."""
 
 
 class Statics:
@@ -50,8 +54,17 @@ class Statics:
         needed = (f"npm/{_HTML_MANAGER}", "npm/requirejs", "lab")
         return next((name for name in needed if not self._folders[name].is_dir()), "")
 
-    def find(self, path: str) -> Path | None:
-        """The file of an address below `/_stage/static/<hash>/`."""
+    def read(self, path: str) -> bytes | None:
+        """What is at an address below `/_stage/static/<hash>/`."""
+        found = self._find(_BUNDLE if path == MANAGER else path)
+        if found is None:
+            return None
+        content = found.read_bytes()
+        if path == MANAGER:
+            content = slim.only(content, _PARTS)
+        return slim.without_style_maps(content) if path.endswith(".js") else content
+
+    def _find(self, path: str) -> Path | None:
         for prefix, folder in self._folders.items():
             if path.startswith(f"{prefix}/"):
                 found = (folder / path[len(prefix) + 1 :]).resolve()
@@ -59,7 +72,7 @@ class Statics:
         return None
 
     def _hash(self) -> str:
-        found = hashlib.sha256()
+        found = hashlib.sha256(Path(slim.__file__).read_bytes())
         for prefix, folder in sorted(self._folders.items()):
             if prefix.endswith(_MATHJAX):  # 24 MB that the version of the package tells
                 package = folder.parent / "package.json"

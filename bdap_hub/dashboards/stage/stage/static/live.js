@@ -365,15 +365,15 @@
     const fetched = (path) => first.fetched(`${told.static}${path}.js`);
     const named = models.flatMap((model) => [model.model_module, (model.state || {})._view_module]);
     const more = [...new Set(named)].map((name) => told.modules[name]).filter(Boolean);
-    fetched(`${DIST}libembed-amd`).then(() => more.forEach(fetched)); // embed-amd.js is the same, but draws by itself
-    return script(`${DIST}libembed-amd.js`);
+    fetched(`${DIST}manager`).then(() => more.forEach(fetched));
+    return script(`${DIST}manager.js`);
   }
 
   async function begin() {
     window.__jupyter_widgets_assets_path__ = told.static + DIST;
     // The bundle looks for its fonts beside where its modules would lie.
-    const parts = ["base", "controls", "base7", "controls7", "html-manager", "html-manager/dist/libembed-amd"];
-    const bundled = Object.fromEntries(parts.map((name) => [`@jupyter-widgets/${name}`, DIST + name.split("/").pop()]));
+    const parts = ["base", "controls", "html-manager"];
+    const bundled = Object.fromEntries(parts.map((name) => [`@jupyter-widgets/${name}`, DIST + name]));
     window.requirejs.config({ baseUrl: told.static, paths: { ...told.modules, ...bundled }, waitSeconds: 120 });
     if (told.math) typeset(document.getElementById("rendered_cells"));
     await first.painted();
@@ -390,8 +390,7 @@
     if (connection.awake) connection.open();
     await drawing;
     const { HTMLManager } = await new Promise((resolve, reject) =>
-      window.requirejs(["@jupyter-widgets/html-manager", "@jupyter-widgets/html-manager/dist/libembed-amd"],
-        (html) => resolve(html), reject));
+      window.requirejs(["@jupyter-widgets/html-manager"], resolve, reject));
     await first.dressed(); // not before: the whole page is laid out anew
     const made = makeManager(HTMLManager, connection);
     await made.draw(snapshot);
