@@ -23,7 +23,7 @@ IDENTITY = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """The hub, its proxy and the provider, started once for all tests of this folder."""
     folder = tmp_path_factory.mktemp("attacks")

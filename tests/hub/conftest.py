@@ -253,14 +253,14 @@ def with_docker(
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """With whom most tests share it."""
     with with_docker(tmp_path_factory.mktemp("platform"), warm={"most": 0}) as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def process_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """The hub with servers as plain processes."""
     folder = tmp_path_factory.mktemp("processes")

@@ -239,7 +239,7 @@ class Platform:
         self.provider.change(statement, *values)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def started() -> dict[str, Platform]:
     """The platforms that run, by kind."""
     return {}
@@ -257,7 +257,7 @@ def nobody_stays(request: pytest.FixtureRequest, started: dict[str, Platform]) -
         sessions.end(place.store, list(place.live() - before.get(kind, set())), "the test is over")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platforms(
     tmp_path_factory: pytest.TempPathFactory, started: dict[str, Platform]
 ) -> Iterator[Callable[[str], Platform]]:
@@ -312,7 +312,7 @@ def launch(kind: str, folder: Path, stack: ExitStack, config: str = "", **identi
     return Platform(settings, provider, folder / "hub.log")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform(request: pytest.FixtureRequest, platforms: Callable[[str], Platform]) -> Platform:
     """The hub and its provider: the demo's, unless a test names the kind (`parametrize(..., indirect=True)`)."""
     return platforms(getattr(request, "param", "demo"))

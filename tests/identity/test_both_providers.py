@@ -21,7 +21,7 @@ from bdap_hub.identity.tables import Session
 
 from .conftest import Browser, Platform, eventually, with_query
 
-pytestmark = pytest.mark.parametrize("platform", ["demo", "eulogin-like"], indirect=True, scope="session")
+pytestmark = pytest.mark.parametrize("platform", ["demo", "eulogin-like"], indirect=True, scope="package")
 NewBrowser = Callable[[], Browser]
 BOUND = 4.0
 # What a loaded machine may take beyond the bound, which test_revocation measures.

@@ -201,3 +201,36 @@ def test_a_pipe_in_the_store_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(FileUnavailable, match=r"/eos/data/near/B04.tif is not a file"):
         engine.cube(made, GRID)
     engine.close()
+
+
+def test_nobody_looks_while_nobody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service at rest costs no processor time; a call that comes after that is looked after as any other."""
+    looks: list[float] = []
+
+    class Looked(dict[int, Any]):
+        def values(self) -> Any:
+            looks.append(time.monotonic())
+            return super().values()
+
+    monkeypatch.setattr(watch, "LOOK", 0.01)
+    made, release = Watch(patience=0.2), threading.Event()
+    made._calls = Looked()
+    pool = Pool(1, made, "test")
+    release.wait(0.2)
+    assert looks == []
+    with made.on("/eos/data/a"):
+        release.wait(0.2)
+    assert len(looks) > 2  # the positive control
+    release.wait(0.1)
+    seen = len(looks)
+    release.wait(0.2)
+    assert len(looks) == seen
+
+    def ask() -> Any:
+        with made.on("/eos/data/b"):
+            return release.wait(60)
+
+    with pytest.raises(StoreAway):
+        pool.submit(ask).done.result(30)
+    release.set()
+    pool.close()

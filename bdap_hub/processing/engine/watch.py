@@ -101,6 +101,7 @@ class Watch:
         self._hanging = 0
         self._here, self._lock = threading.local(), threading.Lock()
         self._looks: threading.Thread | None = None
+        self._called = threading.Event()  # since it was last looked
 
     @contextmanager
     def on(self, place: str) -> Iterator[None]:
@@ -154,6 +155,8 @@ class Watch:
     def _call(self, call: _Call) -> Iterator[None]:
         me = threading.get_ident()
         around, self._calls[me] = self._calls.get(me), call
+        if not self._called.is_set():
+            self._called.set()
         try:
             yield
         finally:
@@ -181,10 +184,12 @@ class Watch:
             return self._hanging >= MOST
 
     def _look(self) -> None:
-        while True:
+        while self._called.wait():
+            self._called.clear()
             time.sleep(LOOK)
             for call in list(self._calls.values()):
                 self._judge(call)
+                self._called.set()  # it may go on
 
     def _judge(self, call: _Call) -> None:
         if call.other is not None:

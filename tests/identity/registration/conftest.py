@@ -13,13 +13,13 @@ from ..conftest import Browser, Platform
 from .steps import FOREST_LEAD, accept_terms, ask, newcomer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def place(platforms: Callable[[str], Platform]) -> Platform:
     """The platform on which people have to register."""
     return platforms("registration")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def store(place: Platform) -> people.Store:
     """Its database."""
     return database.connect(place.settings.database)
@@ -39,13 +39,13 @@ def browsers(place: Platform) -> Iterator[Callable[[], Browser]]:
         browser.client.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lead(place: Platform, store: people.Store) -> Iterator[Browser]:
     """A browser in which a lead of forest is logged in."""
     yield from _one_of(place, store, "fay", FOREST_LEAD)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def admin(place: Platform, store: people.Store) -> Iterator[Browser]:
     """A browser in which an administrator is logged in."""
     yield from _one_of(place, store, "ada", "bdap-admins")
@@ -60,7 +60,7 @@ def _one_of(place: Platform, store: people.Store, name: str, group: str) -> Iter
     browser.client.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def deciders(place: Platform, store: people.Store, lead: Browser, admin: Browser) -> Iterator[dict[str, Browser]]:
     """A lead of forest, an admin, a lead of agriculture, and a mere member of forest."""
     others: dict[str, Browser] = {}
