@@ -20,6 +20,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+import tests.tls_once  # noqa: F401
 from bdap_hub.settings import ProjectSettings, Settings
 from tests.browser import FLAGS, deaf_chromium
 from tests.postgres import database_url, postgres  # noqa: F401  fixtures

@@ -3,6 +3,7 @@
 # Nothing is done twice: each step leaves a stamp with the hash of its inputs, and is skipped while that is true.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+unset PYTHONDONTWRITEBYTECODE # where it is set, each process of the platform compiles all that it imports anew
 
 profile=${1:?usage: bootstrap.sh demo|unit|test|check COMMAND...}
 shift

@@ -93,6 +93,13 @@ def test_a_changed_lock_is_installed_anew(checkout: Path) -> None:
     assert done.returncode != 0
 
 
+def test_what_is_compiled_is_kept(checkout: Path) -> None:
+    """Where the environment says otherwise, each of the platform's processes would compile all that it imports anew."""
+    pretend_installed(checkout)
+    done = run(checkout, "demo", "sh", "-c", "echo =$PYTHONDONTWRITEBYTECODE=", PYTHONDONTWRITEBYTECODE="1")
+    assert done.stdout.strip() == "=="
+
+
 @pytest.mark.parametrize(("exists", "expected"), [(True, "{ca}"), (False, "")], ids=["kept", "unset"])
 def test_a_ca_file_that_is_not_there_is_unset(checkout: Path, exists: bool, expected: str) -> None:
     pretend_installed(checkout)

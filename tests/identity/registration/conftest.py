@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from bdap_hub import database
-from bdap_hub.identity import people
+from bdap_hub.identity import people, sessions
 
 from ..conftest import Browser, Platform
 from .steps import FOREST_LEAD, accept_terms, ask, newcomer
 
 
 @pytest.fixture(scope="package")
-def place(platforms: Callable[[str], Platform]) -> Platform:
+def place(platforms: Callable[[str], Platform]) -> Iterator[Platform]:
     """The platform on which people have to register."""
-    return platforms("registration")
+    found = platforms("registration")
+    yield found
+    sessions.end(found.store, list(found.live()), "the tests are over")  # nobody is asked about them again
 
 
 @pytest.fixture(scope="package")
