@@ -1,7 +1,7 @@
 """Ports of this machine, for itself alone, that lead to releases on a node: the gateway speaks to all in one way.
 
-A port belongs to one release, and the node finds the release anew for each connection. Which nobody asked for within
-an hour is closed; who is connected stays so.
+A port belongs to one release, and the node finds the release anew for each connection. One that nobody asked for
+within an hour is closed; who is connected stays so.
 """
 
 from __future__ import annotations

@@ -56,13 +56,12 @@ class Statics:
 
     def read(self, path: str) -> bytes | None:
         """What is at an address below `/_stage/static/<hash>/`."""
-        found = self._find(_BUNDLE if path == MANAGER else path)
-        if found is None:
-            return None
-        content = found.read_bytes()
         if path == MANAGER:
-            content = slim.only(content, _PARTS)
-        return slim.without_style_maps(content) if path.endswith(".js") else content
+            bundle = self.read(_BUNDLE)
+            return bundle and slim.only(bundle, _PARTS)
+        found = self._find(path)
+        content = found and found.read_bytes()
+        return slim.without_style_maps(content) if content and path.endswith(".js") else content
 
     def _find(self, path: str) -> Path | None:
         for prefix, folder in self._folders.items():
