@@ -44,6 +44,7 @@ c.DummyAuthenticator.password = "test"
 c.Authenticator.allow_all = True
 c.JupyterHub.load_groups = {"project-agriculture": {"users": os.environ["B_PEOPLE"].split(",")}}
 c.JupyterHub.services = [dict(name="bench", api_token=os.environ["B_TOKEN"])]
+c.JupyterHub.trust_user_provided_tokens = True
 c.JupyterHub.load_roles = [r for r in (c.JupyterHub.load_roles or []) if r["name"] == "user"] + [
     dict(name="bench", services=["bench"], scopes=["admin:users", "admin:servers", "access:servers"])]
 """

@@ -120,7 +120,9 @@ class Recheck(TellsEnds, HasTraits):
         size = size_of(policy, found.project, wanted.size) or found.size
         # what was meant by no options is known from now on, so that it can be decided again while the server runs
         options = {"project": wanted.project, "image": wanted.image, "size": wanted.size}
-        self.user_options = self.orm_spawner.user_options = {key: value for key, value in options.items() if value}
+        self.user_options = {key: value for key, value in options.items() if value}
+        if self.orm_spawner.user_options != self.user_options:  # the same again would count as a change for ever
+            self.orm_spawner.user_options = dict(self.user_options)
         self.admitted = True  # from here on it counts for the project's quota
         if self.db is not None:
             self.db.commit()  # another request would roll it back

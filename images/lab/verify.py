@@ -44,7 +44,11 @@ for command in (
     print(*command, "->", (done.stdout + done.stderr).strip())
 
 servers = subprocess.run(["jupyter", "server", "extension", "list"], capture_output=True, text=True, check=True)
-assert re.search(r"jupyterlab_gitlab .*disabled", servers.stdout + servers.stderr), "the panel's own server part is on"
+told = servers.stdout + servers.stderr
+assert re.search(r"jupyterlab_gitlab .*disabled", told), "the panel's own server part is on"
+for name in ("nbdime", "jupyter_lsp"):
+    assert re.search(rf"\b{name} .*disabled", told), f"{name} is loaded at the start: {told}"
+assert re.search(r"bdap_server.extensions .*enabled", told), f"what loads nbdime later is off: {told}"
 
 # What a waiting container does before a claim, in a process of its own.
 WAIT = """
@@ -59,8 +63,19 @@ markers.replace(kept, {name: "/of/ana" for name in markers.NAMES})
 assert not markers.find(), "a marker stays"
 from jupyterlab.labapp import LabApp
 assert LabApp.user_settings_dir.default_value.startswith("/of/ana"), LabApp.user_settings_dir.default_value
-heavy = {"numpy", "pandas", "xarray", "dask", "plotly", "bokeh", "geopandas", "rasterio", "openeo"} & set(sys.modules)
+there = {name for name, module in list(sys.modules.items()) if vars(module).get("__file__")}
+heavy = {"numpy", "pandas", "xarray", "dask", "plotly", "bokeh", "geopandas", "rasterio", "openeo"} & there
+heavy |= {"aiodns", "git", "httpx", "isoduration", "requests", "rfc3986_validator"} & there
 assert not heavy, f"a start of the server imports {heavy}, which it does not need"
+import importlib.metadata
+from jupyterlab.extensions import get_pypi_manager
+from jupyterlab_server.listings_handler import requests as stand_in
+assert "requests" not in sys.modules, "the server's stand-in is there for everybody"
+import requests.adapters
+assert stand_in.Session is requests.Session, "what stands for requests is not it"
+assert type(get_pypi_manager()).__module__ == "jupyterlab.extensions.pypi", "nobody can turn PyPI on"
+groups = {each.name for each in importlib.metadata.entry_points(group="jupyterlab.extension_manager_v1")}
+assert groups == {"readonly", "pypi"}, groups
 from bdap_server.gitlab_panel import turn_on
 from jupyterlab_server.config import get_static_page_config
 panel_is_off = lambda: get_static_page_config(level="all")["disabledExtensions"]["jupyterlab-gitlab"]

@@ -109,6 +109,17 @@ def check(page: Page, drawn: dict[str, str], timeout: float = 2 * MINUTE) -> Non
     expect(page.locator(GITLAB)).to_have_count(0)
 
 
+def compare(page: Page) -> None:
+    """nbdime, which no start loads, answers the first who asks, and only those who are logged in."""
+    parts = urlsplit(page.url)
+    url, login = f"{parts.scheme}://{parts.netloc}/nbdime/api", {"Authorization": f"token {TOKEN}"}
+    with httpx.Client(trust_env=False, timeout=30) as http:
+        assert http.post(f"{url}/isgit", json={"path": "verify.ipynb"}).status_code == 403
+        answer = http.post(f"{url}/isgit", json={"path": "verify.ipynb"}, headers=login)
+        assert (answer.status_code, answer.json()) == (200, {"is_git": False})
+        assert http.post(f"{url}/nothing", json={}, headers=login).status_code == 404
+
+
 def run(page: Page) -> None:
     """All cells, from the menu, once the kernel is there."""
     expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=2 * MINUTE)
@@ -121,6 +132,7 @@ def test_every_widget_is_drawn_in_lab(chromium: Browser, artifacts: Path) -> Non
     images.build(["lab"])
     with looked_at(chromium, "bdap/lab", artifacts / "widgets-lab.png") as page:
         check(page, DRAWN)
+        compare(page)
         with pytest.raises(AssertionError, match="nobody's is not drawn"):  # the positive control
             check(page, {"nobody's": ".verify-nobody"}, timeout=500)
 

@@ -7,9 +7,10 @@ import json
 import os
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
+if TYPE_CHECKING:
+    import httpx
 
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 SLUG_LENGTH = 40
@@ -151,6 +152,8 @@ async def publish(place: Place, wish: Wish, content: bytes) -> dict[str, Any]:
     if wish.folder:
         files = {"bundle": (f"{folders[-1] if folders else 'folder'}.zip", content, "application/zip")}
     headers = {"Authorization": f"Bearer {place.token}", "Accept": "application/json"}
+    import httpx  # who never publishes does not wait for it at the start
+
     try:
         # The service is inside the platform: no proxy of the environment may see the token.
         async with httpx.AsyncClient(timeout=SECONDS, trust_env=place.url.startswith("https:")) as client:

@@ -5,11 +5,13 @@ and an entry point for JupyterHub 1; verify.py holds this to the version that it
 """
 
 import ctypes
+import gc
 import os
 import sys
 import types
 from collections.abc import Callable
 
+from . import later
 from .gitlab_panel import turn_on
 
 PR_SET_NAME = 15
@@ -30,16 +32,25 @@ MEANWHILE = {"sqlalchemy": {"func": None}, "sqlalchemy.exc": {"SQLAlchemyError":
 
 
 def import_server() -> Callable[[], None]:
-    """The normal server's main function."""
+    """The normal server's main function. Nothing that this imports ever becomes garbage: none is looked for."""
+    gc.disable()
+    later.remember_entry_points()
+    later.no_pypi()
     for name, content in (UNUSED | MEANWHILE).items():
         module = types.ModuleType(name, "Not part of a person's server.")
         module.__path__ = []
         module.__dict__.update(content)
         sys.modules[name] = module
-    from jupyterhub.singleuser.extension import main as server
+    with later.seldom():
+        import jupyterlab_server.listings_handler  # noqa: F401  which alone imports requests
+        from jupyterhub.singleuser.extension import JupyterHubSingleUser
+        from jupyterhub.singleuser.extension import main as server
 
     for name in MEANWHILE:
         del sys.modules[name]
+    later.reports(JupyterHubSingleUser)
+    gc.freeze()
+    gc.enable()
     return server
 
 

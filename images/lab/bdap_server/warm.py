@@ -25,7 +25,14 @@ SOCKET, SECRET = FOLDER / "claim", FOLDER / "secret"
 LARGEST, DAY = 1_000_000, 86_400
 PR_CAPBSET_DROP, PR_SET_DUMPABLE = 24, 4
 # What a server imports only once it runs.
-LATER = ("tornado.platform.asyncio", "jupyter_server.services.contents.largefilemanager", "zmq.eventloop.zmqstream")
+LATER = (
+    "tornado.platform.asyncio",
+    "jupyter_server.services.contents.largefilemanager",
+    "zmq.eventloop.zmqstream",
+    "jinja2.ext",
+    "jupyterlab_git.handlers",
+    "jupyter_lsp.virtual_documents_shadow",
+)
 
 
 def import_everything() -> Callable[[], None]:
