@@ -36,7 +36,6 @@ async def _fields(spawner: Any) -> Any:
 class Recheck(TellsEnds, HasTraits):
     """Mixin: form, options and the last check before a start. A subclass's `start` begins with `self.decide()`."""
 
-    db: Any = None
     settings = Instance(Settings, help="The platform's settings tree.").tag(config=True)
     host_address = Unicode("127.0.0.1", help="This host as servers see it.").tag(config=True)
 
@@ -120,12 +119,10 @@ class Recheck(TellsEnds, HasTraits):
         size = size_of(policy, found.project, wanted.size) or found.size
         # what was meant by no options is known from now on, so that it can be decided again while the server runs
         options = {"project": wanted.project, "image": wanted.image, "size": wanted.size}
-        self.user_options = {key: value for key, value in options.items() if value}
-        if self.orm_spawner.user_options != self.user_options:  # the same again would count as a change for ever
-            self.orm_spawner.user_options = dict(self.user_options)
+        self.user_options = self.orm_spawner.user_options = {key: value for key, value in options.items() if value}
         self.admitted = True  # from here on it counts for the project's quota
-        if self.db is not None:
-            self.db.commit()  # another request would roll it back
+        if (db := getattr(self.user, "db", None)) is not None:
+            db.commit()  # the next request that ends would roll it back
         return replace(found, size=size)
 
     def remember(self) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import sqlite3
 from typing import Any
 
 import httpx
@@ -107,6 +110,16 @@ def test_the_form_starts_what_is_allowed_and_progress_is_told(platform: Platform
     assert (model["ready"], model["user_options"]) == (True, LAB)
     newest = audit.latest(database.connect(platform.settings.database), 1)[0]
     assert (newest.person, newest.subject, newest.outcome) == ("ana", "agriculture/lab", "allowed")
+    platform.stop("ana")
+
+
+def test_what_a_start_decided_is_in_the_hubs_database(platform: Platform) -> None:
+    """The requests of the server that starts end meanwhile, and with each what nobody has written yet."""
+    platform.start("ana", {**LAB, "size": ""})
+    asked = "SELECT spawners.user_options FROM spawners JOIN users ON users.id = user_id WHERE users.name = 'ana'"
+    with contextlib.closing(sqlite3.connect(platform.settings.var / "hub.sqlite")) as hub:
+        written = [json.loads(options) for (options,) in hub.execute(asked)]
+    assert written == [LAB]
     platform.stop("ana")
 
 

@@ -153,6 +153,7 @@ def test_a_claimed_server_is_what_a_cold_one_is(warm: Platform) -> None:
     assert claimed(container) and container.id == slot.id
     one = inside(warm, "ana", container)
     assert one["running as"] == {"Uid:\t20000\t20000\t20000\t20000", "CapBnd:\t0000000000000000"}
+    assert warm.at_server("ana", "GET", "nbdime/difftool").status_code == 200  # which no start loads
     warm.stop("ana")
     for _ in range(5):  # until none waits any more: those who come then start cold
         for other in waiting(warm):
@@ -164,6 +165,7 @@ def test_a_claimed_server_is_what_a_cold_one_is(warm: Platform) -> None:
     assert not claimed(container)
     cold = inside(warm, "ana", container)
     assert cold == one
+    assert warm.at_server("ana", "GET", "nbdime/difftool").status_code == 200
     warm.stop("ana")
 
 

@@ -110,14 +110,15 @@ def check(page: Page, drawn: dict[str, str], timeout: float = 2 * MINUTE) -> Non
 
 
 def compare(page: Page) -> None:
-    """nbdime, which no start loads, answers the first who asks, and only those who are logged in."""
+    """nbdime, which no start loads, answers those who are logged in, and shows all others the login."""
     parts = urlsplit(page.url)
-    url, login = f"{parts.scheme}://{parts.netloc}/nbdime/api", {"Authorization": f"token {TOKEN}"}
+    url, login = f"{parts.scheme}://{parts.netloc}/nbdime", {"Authorization": f"token {TOKEN}"}
     with httpx.Client(trust_env=False, timeout=30) as http:
-        assert http.post(f"{url}/isgit", json={"path": "verify.ipynb"}).status_code == 403
-        answer = http.post(f"{url}/isgit", json={"path": "verify.ipynb"}, headers=login)
+        assert "/login" in http.get(f"{url}/difftool").headers["location"]
+        assert http.get(f"{url}/difftool", headers=login).status_code == 200
+        answer = http.post(f"{url}/api/isgit", json={"path": "verify.ipynb"}, headers=login)
         assert (answer.status_code, answer.json()) == (200, {"is_git": False})
-        assert http.post(f"{url}/nothing", json={}, headers=login).status_code == 404
+        assert http.post(f"{url}/api/nothing", json={}, headers=login).status_code == 404
 
 
 def run(page: Page) -> None:

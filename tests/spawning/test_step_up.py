@@ -78,7 +78,7 @@ class Spawner(Recheck):
     """A start without JupyterHub around it; `handler` is the age of the login that asks, in seconds."""
 
     user, name = User(), ""
-    orm_spawner = SimpleNamespace(user_options=None)
+    orm_spawner = SimpleNamespace()
 
     def __init__(self, settings: Settings, image: str, handler: float | None, authenticator: Any) -> None:
         super().__init__(settings=settings)

@@ -30,8 +30,13 @@ def seldom() -> Iterator[None]:
 
 
 def _stand_in(name: str) -> types.ModuleType:
+    def real(asked: str) -> object:
+        if sys.modules.get(name) is module:
+            raise AttributeError(f"{name} is used before the server runs: it has no {asked!r} yet")
+        return getattr(importlib.import_module(name), asked)
+
     module = types.ModuleType(name, "Imports the real one at its first use.")
-    module.__getattr__ = lambda asked: getattr(importlib.import_module(name), asked)
+    module.__getattr__ = real
     return module
 
 

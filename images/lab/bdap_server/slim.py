@@ -32,7 +32,7 @@ MEANWHILE = {"sqlalchemy": {"func": None}, "sqlalchemy.exc": {"SQLAlchemyError":
 
 
 def import_server() -> Callable[[], None]:
-    """The normal server's main function. Nothing that this imports ever becomes garbage: none is looked for."""
+    """The normal server's main function. Imports leave next to no garbage: none is looked for meanwhile."""
     gc.disable()
     later.remember_entry_points()
     later.no_pypi()

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from . import markers
@@ -24,13 +25,14 @@ FOLDER = Path("/run/bdap")
 SOCKET, SECRET = FOLDER / "claim", FOLDER / "secret"
 LARGEST, DAY = 1_000_000, 86_400
 PR_CAPBSET_DROP, PR_SET_DUMPABLE = 24, 4
-# What a server imports only once it runs.
+# What a server imports only once it runs; further images may lack some.
 LATER = (
     "tornado.platform.asyncio",
     "jupyter_server.services.contents.largefilemanager",
     "zmq.eventloop.zmqstream",
     "jinja2.ext",
     "jupyterlab_git.handlers",
+    "jupyter_lsp.serverextension",
     "jupyter_lsp.virtual_documents_shadow",
 )
 
@@ -44,8 +46,11 @@ def import_everything() -> Callable[[], None]:
     from jupyter_server.extension.config import ExtensionConfigManager
 
     known = ExtensionConfigManager(read_config_path=jupyter_config_path()).get_jpserver_extensions()
-    for name in (*(name for name, enabled in known.items() if enabled), *LATER):
+    for name in (name for name, enabled in known.items() if enabled):
         importlib.import_module(name)
+    for name in LATER:
+        with suppress(ImportError):
+            importlib.import_module(name)
     for name in set(serverapp.JUPYTER_SERVICE_HANDLERS):
         for module in serverapp.JUPYTER_SERVICE_HANDLERS[name] or ():
             importlib.import_module(module)

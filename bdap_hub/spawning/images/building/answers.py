@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -46,7 +47,8 @@ given = {
     "JUPYTERHUB_OAUTH_CALLBACK_URL": f"{PREFIX}oauth_callback",
 }
 start = time.monotonic()
-server = subprocess.Popen(["jupyterhub-singleuser"], env={**os.environ, **given})
+command = "bdap-server" if shutil.which("bdap-server") else "jupyterhub-singleuser"  # as a start does
+server = subprocess.Popen([command], env={**os.environ, **given})
 while True:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{PORT}{PREFIX}api", timeout=5) as answer:
@@ -54,7 +56,7 @@ while True:
         break
     except OSError as error:
         if server.poll() is not None or time.monotonic() - start > 120:
-            sys.exit(f"jupyterhub-singleuser does not answer: {error}")
+            sys.exit(f"{command} does not answer: {error}")
         time.sleep(0.2)
-print(f"jupyterhub-singleuser answers after {time.monotonic() - start:.1f} s: {told}")
+print(f"{command} answers after {time.monotonic() - start:.1f} s: {told}")
 server.kill()  # it has nothing to put in order
