@@ -83,5 +83,5 @@ def test_with_it_and_without_it_everything_is_answered_alike(
     hidden()
     for before, after in zip(with_it, answers(service, headers), strict=True):
         assert before == after
-    assert not [path for path, _, text in with_it if "2031" in text and "2031" not in path]
+    assert not [path for path, _, text in with_it if "2031-05" in text]
     assert not [path for path, status, _ in with_it if status >= 500]

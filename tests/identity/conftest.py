@@ -16,7 +16,6 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
-import pyotp
 import pytest
 from sqlalchemy import select
 
@@ -25,6 +24,7 @@ from bdap_hub.identity import sessions
 from bdap_hub.identity.tables import Session
 from bdap_hub.settings import Settings
 from tests.conftest import PROXY, ROOT, free_port, make_settings
+from tests.totp import code_of
 
 from .drivers import DemoProvider, Driver, EULoginLike
 from .processes import Process, running, wait_until_healthy
@@ -195,12 +195,8 @@ class Platform:
         return name
 
     def code(self, name: str) -> str:
-        """What that person's authenticator app shows now, with at least two seconds left to type it."""
-        totp = pyotp.TOTP(self.accounts[name]["totp_secret"])
-        left = totp.interval - time.time() % totp.interval
-        if left < 2:
-            time.sleep(left)
-        return totp.now()
+        """What that person's authenticator app shows now."""
+        return code_of(self.accounts[name]["totp_secret"])
 
     def unused_code(self, name: str) -> str:
         """A code that has not served yet: who logs in twice within 30 seconds gets a new authenticator app."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyotp
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from bdap_hub import audit, database
 from bdap_hub.identity import sessions
 from bdap_hub.identity.tables import Session
+from tests.totp import code_of
 
 from .conftest import Platform
 
@@ -34,7 +34,7 @@ def test_a_gpu_image_asks_for_a_fresh_login(
     page.goto(f"{platform.url}/hub/spawn")
     _password(page, platform, name)
     secret = page.locator("code.secret").inner_text()
-    _code(page, pyotp.TOTP(secret).now())
+    _code(page, code_of(secret))
     page.wait_for_url(f"{platform.url}/hub/spawn")
     expect(page.get_by_role("radio")).to_have_count(2)  # fresh enough for both images
     _look(page, artifacts, "spawn", width)
