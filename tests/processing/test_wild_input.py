@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 from bdap_hub.errors import BadRequest
-from bdap_hub.processing.cubes.extent import box
+from bdap_hub.processing.cubes.extent import WORLD, box
 from bdap_hub.processing.cubes.geometry import parts
 from bdap_hub.processing.engine.inquiry import binned
 from bdap_hub.processing.graphs.expand import expand
 from bdap_hub.processing.graphs.graph import GraphError
+from bdap_hub.processing.graphs.interpret import NOWHERE, Context, run
 from bdap_hub.processing.graphs.needs import margin, queries
 from bdap_hub.processing.graphs.parse import parse
+from bdap_hub.processing.graphs.plan import Plan
 from bdap_hub.processing.processes import REGISTRY
 from bdap_hub.processing.results.formats import wanted
 from bdap_hub.processing.results.values import summary
@@ -213,3 +215,11 @@ def test_a_reach_that_cannot_be_computed_is_told(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(REGISTRY, "focal_statistics", broken)
     with pytest.raises(GraphError, match=r"node 'b' \(focal_statistics\): .* how far it looks"):
         margin(graph)
+
+
+def test_data_are_not_loaded_within_a_callback() -> None:
+    loading = {"process_graph": {"inner": {**load(), "result": True}}}
+    raw = {"data": load(), "each": node("array_apply", True, data=[1, 2], process=loading)}
+    graph, nothing = parse(raw, REGISTRY), Plan("none", (), (), WORLD)
+    with pytest.raises(GraphError, match="loaded within a callback"):
+        run(graph, Context(NOWHERE, nothing.load))

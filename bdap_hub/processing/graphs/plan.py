@@ -78,8 +78,13 @@ class Plan:
     given: tuple[Given, ...] = ()
 
     def load(self, node: str) -> Load:
-        """What the load_collection node of that id reads."""
-        return next(load for load in self.loads if load.node == node)
+        """What the load node of that id reads. GraphError for one in a callback, which nothing is read for."""
+        for load in self.loads:
+            if load.node == node:
+                return load
+        raise GraphError(
+            "ProcessUnsupported", "data cannot be loaded within a callback", "load before it, and hand the values on"
+        )
 
     def sources(self) -> Iterable[Source]:
         """Every file band that the plan may read."""
