@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,10 +72,19 @@ class Store:
         command = ["xrootd", "-c", str(self.folder / "config"), "-R", "nobody", "-l", f"{self.folder}/admin/log"]
         self.server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         self.allow_back(True)
+        self._until(self._listens)  # a client that comes before its server waits for two minutes
+        self._until(self.come_back)
+
+    def _until(self, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 30
-        while not self.come_back():
-            assert time.monotonic() < deadline, (self.folder / "admin/log").read_text()[-2000:]
-            time.sleep(0.2)
+        while not ready():
+            assert self.server.poll() is None and time.monotonic() < deadline, (self.folder / "admin/log").read_text()
+            time.sleep(0.05)
+
+    def _listens(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            return True
+        return False
 
     def open_to_all(self) -> None:
         """The client acts as nobody: it knows nothing of people's uids."""
