@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -268,11 +269,12 @@ patches = st.tuples(
 @st.composite
 def documents(draw: st.DrawFn) -> Any:
     """A sound STAC item or collection with a few of its parts replaced by anything."""
+    own = anything.map(deepcopy)  # the next replacement may be within this one; `anything` draws from shared constants
     sound = item(
         "a", "x", DATES[0], (14.6, 46.7, 14.8, 46.9), 0, {"B04": asset("/eos/data/fields/2024-05-01/B04.tif", "B04")}
     )
     if draw(st.booleans()):
-        sound = {**collection("a", "public", "", (14.6, 46.7, 14.8, 46.9)), "item_assets": draw(anything), "links": [
+        sound = {**collection("a", "public", "", (14.6, 46.7, 14.8, 46.9)), "item_assets": draw(own), "links": [
             {"rel": draw(st.sampled_from(RELATIONS)), "href": draw(st.sampled_from(HREFS))}
             for _ in range(draw(st.integers(0, 4)))]}  # fmt: skip
     for _ in range(draw(st.integers(0, 3))):
@@ -280,7 +282,7 @@ def documents(draw: st.DrawFn) -> Any:
         while isinstance(at, (dict, list)) and at:
             key = draw(st.sampled_from(sorted(at) if isinstance(at, dict) else range(len(at))))
             if not isinstance(at[key], (dict, list)) or not at[key] or not draw(st.integers(0, 3)):
-                at[key] = draw(anything | st.sampled_from([float("nan"), float("inf"), 10**400, "", *TEXTS]))
+                at[key] = draw(own | st.sampled_from([float("nan"), float("inf"), 10**400, "", *TEXTS]))
                 break
             at = at[key]
     return sound
