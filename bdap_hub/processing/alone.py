@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2]
-KEPT = ("PATH", "LANG", "TMPDIR", "PROJ_DATA", "GDAL_DATA")
+KEPT = ("PATH", "LANG", "TMPDIR", "PROJ_DATA", "GDAL_DATA", "NUMBA_CACHE_DIR")
 SET = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",

@@ -1,7 +1,8 @@
 """How far the service grows with processors: the same tiles on one core and on two, server and clients together.
 
 On a machine of two cores the clients must share them. So they do on one core, too: what they take of a tile's time is
-stated, and is the same share of both figures.
+stated, and is the same share of both figures. Beside it stands what the machine itself gains by a second core: two
+processes that share nothing evaluate the same tiles.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from bench.common import Row
 from tests.conftest import make_settings
 
+from . import apart
 from .chains import CHAINS
 from .driver import ask
 from .places import Place
@@ -64,17 +66,28 @@ def rows(place: Place) -> list[Row]:
 
 def _cases(place: Place, what: str, cache_mb: int) -> list[Row]:
     found = []
+    warm = what.startswith("adjacent")
     with _running(place, cache_mb) as servers:
         for number, chain in enumerate(CHAINS):
             urls = {kind: _url(place, folder, number) for kind, (folder, _) in servers.items()}
-            warm = what.startswith("adjacent")
             seeds = iter(range(10_000))
             tiles: Callable[[], Sequence[Tile]] = (
                 (lambda: _viewport(place)) if warm else lambda seeds=seeds: place.random("native", next(seeds))  # type: ignore[misc]
             )
             done = _measured(servers, urls, tiles)
             found += _rows(f"{chain.name} of {place.name}, {what}, {CLIENTS} clients", done)
+            if warm:
+                found.append(_machine(f"{chain.name} of {place.name}, {what}", number))
     return found
+
+
+def _machine(case: str, chain: int) -> Row:
+    """Two processes against one, each on a core of its own; the median of some turns."""
+    first, second, *_ = sorted(os.sched_getaffinity(0))
+    turns = [(apart.rate(chain, [first]), apart.rate(chain, [first, second])) for _ in range(ROUNDS)]
+    one, two = (statistics.median(turn) for turn in zip(*turns, strict=True))
+    return row(f"{case}, no service: 2 cores, 2 processes that share nothing", two, "1 core", one, "tiles/s", None,
+               "higher")  # fmt: skip
 
 
 def _rows(case: str, done: Mapping[Kind, Round]) -> list[Row]:

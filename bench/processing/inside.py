@@ -57,7 +57,7 @@ def _measured(place: Place, chain: Chain) -> tuple[dict[str, float], float]:
         )
         engine = evaluate.Engine(settings)
         engine.pool.map = map  # type: ignore[assignment,method-assign]  # all in this thread
-        compiled = evaluate.Compiled.of(*_planned(place, chain))
+        compiled = evaluate.Compiled.of(*planned(place, chain))
         tiles = place.random("native", 5)
         for tile in place.random("native", 6, 4):
             engine.tile(compiled, *tile)
@@ -76,7 +76,8 @@ def _measured(place: Place, chain: Chain) -> tuple[dict[str, float], float]:
     return {part: value * 1000 / len(tiles) for part, value in spent.items()}, total * 1000 / len(tiles)
 
 
-def _planned(place: Place, chain: Chain) -> tuple[Any, Any]:
+def planned(place: Place, chain: Chain) -> tuple[Any, Any]:
+    """The graph of a chain and its plan."""
     graph = parse(json.loads(json.dumps(chain.graph("bench", place.dates))), REGISTRY)
     asked = queries(graph)
     described = collection("bench", "public", "", (-180, -90, 180, 90))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from isal import isal_zlib
 
+from ..kernels import summed
 from .memory import room
 from .tiff import Image, Place, Read
 
@@ -76,6 +77,7 @@ class Tile:
     def __init__(self, image: Image, place: Place, shape: tuple[int, int], read: Read, unfinished: Unfinished) -> None:
         self._image, self._place, self._read, self._unfinished = image, place, read, unfinished
         self._pixels, self._done = room(shape, image.kind), 0
+        self._whole = np.dtype(f"u{image.kind.itemsize}")  # differences wrap around, whatever the sign
         self._key, self._lock = object(), threading.Lock()
 
     def __len__(self) -> int:
@@ -101,7 +103,7 @@ class Tile:
             return False
         values = np.frombuffer(found, self._image.kind).reshape(end - done, width)[:, : self._pixels.shape[1]]
         if self._image.differences:
-            np.add.accumulate(values, axis=1, dtype=self._image.kind, out=self._pixels[done:end])
+            summed(values.view(self._whole), self._pixels[done:end].view(self._whole))
         else:
             self._pixels[done:end] = values
         self._done = end

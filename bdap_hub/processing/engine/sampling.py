@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels import mixed, smoothed
 from .grid import Grid
 from .positions import Raster, positions
 
@@ -92,27 +93,16 @@ class Sampler:
             return np.divide(self._mix(self._blurred(values)), self._mix(self._blurred(valid)), out=into), holes
 
     def _mix(self, window: Any, into: Any = None) -> Any:
-        corner, fx, fy = self.corner
-        flat, width = window.reshape(-1), window.shape[1]
-        upper, right = _at(flat, corner, into), _at(flat[1:], corner)
-        lower, other = _at(flat[width:], corner), _at(flat[width + 1 :], corner)
-        right -= upper
-        right *= fx
-        upper += right
-        other -= lower
-        other *= fx
-        lower += other
-        lower -= upper
-        lower *= fy
-        upper += lower
-        return upper
+        corner, across, down = self.corner
+        into = np.empty(corner.shape, window.dtype) if into is None else into
+        mixed(window, corner, across, down, into)
+        return into
 
     def _blurred(self, window: Any) -> Any:
-        """Each pixel mixed with those beside it, along both axes."""
+        """Each pixel mixed with those beside it, along both axes; the window itself is changed."""
         times = passes(self.blur)
         for _ in range(times):
-            for part in (window, window.T):  # the second is the same array, seen from the side
-                _mix_rows(part, window.dtype.type(self.blur / 2 / times))
+            smoothed(window, self.blur / 2 / times)
         return window
 
     def _neighbours(self, positions: Any, size: int) -> tuple[Any, Any]:
@@ -196,17 +186,6 @@ def _variance(scale: float) -> float:
     return (scale**2 - 1) / 12 if scale > 1.05 else 0.0
 
 
-def _mix_rows(window: Any, weight: Any) -> None:
-    """Each row mixed with the one before and after it, in place."""
-    beside = np.empty_like(window)
-    np.add(window[:-2], window[2:], out=beside[1:-1])
-    np.add(window[0], window[1], out=beside[0])
-    np.add(window[-1], window[-2], out=beside[-1])
-    beside *= weight
-    window *= 1 - 2 * weight
-    window += beside
-
-
 def _at(flat: Any, indices: Any, into: Any = None) -> Any:
     """The values at indices that are known to be inside, which numpy need not check: "wrap" is its fastest mode."""
     return flat.take(indices, mode="wrap", out=into)
@@ -226,11 +205,18 @@ def _flat(rows: Any, columns: Any, shape: tuple[int, int]) -> Any:
     return rows.astype(np.intp, copy=False)
 
 
+def _may_be(nodata: float, kind: Any) -> bool:
+    """Whether a number of that kind can be equal to it."""
+    if kind.kind == "f":
+        return not np.isnan(nodata)
+    return bool(np.isfinite(nodata) and nodata == int(nodata) and np.iinfo(kind).min <= nodata <= np.iinfo(kind).max)
+
+
 def _missing(values: Any, nodata: float | None, hidden: Any) -> Any:
     """Where there is no data, or what there is is hidden; None if nowhere."""
     missing = np.isnan(values) if values.dtype.kind == "f" else None
-    if nodata is not None and not np.isnan(nodata):
-        equal = values == nodata
+    if nodata is not None and _may_be(nodata, values.dtype):
+        equal = values == values.dtype.type(nodata)  # in the numbers' own width: others would be converted, all of them
         missing = equal if missing is None else missing | equal
     if hidden is not None:
         missing = hidden if missing is None else missing | hidden

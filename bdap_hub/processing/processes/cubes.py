@@ -12,6 +12,7 @@ from ..cubes.cube import SPATIAL, Cube, ordered
 from ..cubes.values import Series, fits, number, series
 from ..graphs.graph import GraphError
 from ..graphs.spec import Sees, process
+from ..kernels import replaced
 from .filters import filter_bbox, filter_spatial
 
 FORMATS = ("GTiff", "netCDF", "Zarr", "PNG", "WEBP", "JPEG", "JSON", "GeoJSON", "Parquet", "CSV", "XYZ")
@@ -156,10 +157,8 @@ def mask(data: Any, mask: Any, replacement: Any = None) -> Any:
                 f"the mask's labels of {dimension!r} are not the data's",
                 "reduce that dimension of the mask, or filter both alike",
             )
-    where = mask.aligned(data.dims)
-    hit, masked = (where != 0) & ~np.isnan(where), data.data.copy()
-    np.copyto(masked, np.asarray(number(replacement), masked.dtype), where=hit)
-    return replace(data, data=masked)
+    instead = np.asarray(number(replacement), data.data.dtype)
+    return replace(data, data=replaced(data.data, mask.aligned(data.dims), instead))
 
 
 @process

@@ -9,6 +9,7 @@ import numpy as np
 from ..cubes.values import has_layers, items, number, plain, series
 from ..graphs.graph import GraphError
 from ..graphs.spec import process
+from ..kernels import both, either
 from .lifted import logical
 
 
@@ -16,15 +17,14 @@ from .lifted import logical
 @logical
 def and_(x: Any, y: Any) -> Any:
     """True if both are true."""
-    return _where_known((x != 0) & (y != 0), (x == 0) | (y == 0), x, y)
+    return both(x, y)
 
 
 @process
 @logical
 def or_(x: Any, y: Any) -> Any:
     """True if one is true."""
-    known_true = ((x != 0) & (x == x)) | ((y != 0) & (y == y))
-    return _where_known(known_true, known_true, x, y)
+    return either(x, y)
 
 
 @process
@@ -64,15 +64,6 @@ def all_(data: Any, ignore_nodata: Any = True) -> Any:
 def any_(data: Any, ignore_nodata: Any = True) -> Any:
     """Whether one value is true."""
     return _pairwise(data, ignore_nodata, stops=1)
-
-
-def _where_known(result: Any, known: Any, x: Any, y: Any) -> Any:
-    """The result as 1 and 0; no data where an operand has none, unless what is known decides."""
-    out = np.array(result, np.float32)
-    missing = np.isnan(x) | np.isnan(y)
-    if missing.any():
-        out[missing & np.logical_not(known)] = np.nan  # plain numbers compare to plain booleans
-    return out
 
 
 def _pairwise(data: Any, ignore_nodata: bool, stops: int) -> Any:

@@ -1,0 +1,122 @@
+"""Loops over pixels, compiled: where a profile says that numpy's passes over whole arrays cost most of a tile.
+
+They are compiled once for each kind of processor and version of this file; what comes of it is kept in the folder that
+the variable NUMBA_CACHE_DIR names, beside the file or in the account's cache. Where none can be written, each process
+that imports this compiles anew, for some seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numba
+import numpy as np
+from numba import types
+
+FLOATS = ("f4", "f8")
+WHOLE = ("u1", "u2", "u4", "u8")
+
+
+def _array(kind: str, dimensions: int, layout: Literal["C", "A"] = "C", readonly: bool = True) -> Any:
+    return types.Array(numba.from_dtype(np.dtype(kind)), dimensions, layout, readonly=readonly)
+
+
+def _kept(make: Callable[..., Any], signatures: Sequence[Any], function: Any, **options: Any) -> Any:
+    """The function compiled for arguments of these types, now, and kept for the next process."""
+    try:
+        return make(list(signatures), cache=True, **options)(function)
+    except RuntimeError:  # nothing can be kept anywhere
+        return make(list(signatures), **options)(function)
+
+
+def _loop[F](*signatures: Any) -> Callable[[F], F]:
+    """Compiled; it runs without the interpreter's lock."""
+
+    def compiled(function: F) -> F:
+        return _kept(numba.njit, signatures, function, nogil=True, error_model="numpy")  # type: ignore[no-any-return]
+
+    return compiled
+
+
+def _ufunc[F](*signatures: str) -> Callable[[F], F]:
+    """Compiled as a function of numpy on arrays of any shapes that fit, from one of numbers."""
+
+    def compiled(function: F) -> F:
+        return _kept(numba.vectorize, signatures, function)  # type: ignore[no-any-return]
+
+    return compiled
+
+
+@_loop(*(types.void(_array(kind, 2, "A"), _array(kind, 2, "A", readonly=False)) for kind in WHOLE))
+def summed(differences: Any, out: Any) -> None:
+    """Undoes TIFF's horizontal differences: each number of a row and all before it, added up in its own width."""
+    for i in range(differences.shape[0]):
+        total = differences[i, 0]
+        out[i, 0] = total
+        for j in range(1, differences.shape[1]):
+            total = out.dtype.type(total + differences[i, j])
+            out[i, j] = total
+
+
+@_loop(*(types.void(_array(kind, 2, readonly=False), types.float64) for kind in FLOATS))
+def smoothed(window: Any, weight: float) -> None:
+    """Each pixel is mixed with those beside it, each of which gets this weight, along both axes, in place.
+
+    There are at least two rows and columns; the first and the last stand for those beyond.
+    """
+    height, width = window.shape
+    own, beside = window.dtype.type(1 - 2 * weight), window.dtype.type(weight)
+    before, this = window[0].copy(), np.empty(width, window.dtype)
+    for i in range(height):
+        row, after = window[i], window[min(i + 1, height - 1)]
+        for j in range(width):
+            this[j] = row[j]
+        for j in range(width):
+            row[j] = this[j] * own + (before[j] + after[j]) * beside
+        before, this = this, before
+        for j in range(width):
+            this[j] = row[j]
+        row[0] = this[0] * own + (this[0] + this[1]) * beside
+        for j in range(1, width - 1):
+            row[j] = this[j] * own + (this[j - 1] + this[j + 1]) * beside
+        row[width - 1] = this[width - 1] * own + (this[width - 1] + this[width - 2]) * beside
+
+
+@_loop(
+    *(
+        types.void(_array(kind, 2), _array("i8", 2), _array("f4", 2), _array("f4", 2), _array(kind, 2, readonly=False))
+        for kind in FLOATS
+    )
+)
+def mixed(window: Any, corner: Any, across: Any, down: Any, out: Any) -> None:
+    """Between four neighbours: `corner` is the flat index of the upper left, the others the right and lower weights."""
+    flat, to_lower, to_right = window.reshape(-1), np.uint64(window.shape[1]), np.uint64(1)
+    corners, rights, lowers, values = corner.reshape(-1), across.reshape(-1), down.reshape(-1), out.reshape(-1)
+    for i in range(values.size):
+        at = np.uint64(corners[i])
+        a, b, c, d = flat[at], flat[at + to_right], flat[at + to_lower], flat[at + to_lower + to_right]
+        upper, lower = a + (b - a) * rights[i], c + (d - c) * rights[i]
+        values[i] = upper + (lower - upper) * lowers[i]
+
+
+@_ufunc("f4(f4,f4)", "f4(f8,f8)")
+def both(x: Any, y: Any) -> Any:
+    """1 where both are true (neither 0 nor NaN), 0 where one is 0, else NaN."""
+    if x == 0 or y == 0:
+        return np.float32(0)
+    return np.float32(1) if x == x and y == y else np.float32(np.nan)
+
+
+@_ufunc("f4(f4,f4)", "f4(f8,f8)")
+def either(x: Any, y: Any) -> Any:
+    """1 where one is true (neither 0 nor NaN), 0 where both are 0, else NaN."""
+    if (x != 0 and x == x) or (y != 0 and y == y):
+        return np.float32(1)
+    return np.float32(0) if x == x and y == y else np.float32(np.nan)
+
+
+@_ufunc("f4(f4,f4,f4)", "f4(f4,f8,f4)", "f8(f8,f8,f8)")
+def replaced(value: Any, where: Any, replacement: Any) -> Any:
+    """The replacement where `where` is neither 0 nor NaN, else the value."""
+    return replacement if where != 0 and where == where else value

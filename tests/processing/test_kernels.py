@@ -1,0 +1,90 @@
+"""The compiled loops say what numpy, scipy and three-valued logic do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from bdap_hub.processing import kernels
+
+RANDOM = np.random.default_rng(3)
+
+
+@pytest.mark.parametrize("kind", ["u1", "u2", "u4", "u8"])
+@pytest.mark.parametrize("width", [1, 7, 256])
+def test_sums_of_a_row_wrap_around_in_their_own_width(kind: str, width: int) -> None:
+    differences = RANDOM.integers(0, 2 ** (8 * np.dtype(kind).itemsize) - 1, (5, 300), kind)
+    differences.flags.writeable = False
+    out = np.zeros((9, width), kind)
+    kernels.summed(differences[:, :width], out[2:7])
+    assert np.array_equal(out[2:7], np.add.accumulate(differences[:, :width], axis=1, dtype=kind))
+    assert not out[:2].any() and not out[7:].any()
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+@pytest.mark.parametrize("shape", [(2, 2), (3, 50), (64, 2), (40, 41)])
+def test_smoothing_mixes_with_the_neighbours_along_both_axes(kind: str, shape: tuple[int, int]) -> None:
+    window = RANDOM.random(shape).astype(kind)
+    weights = [0.15, 0.7, 0.15]
+    expected = ndimage.convolve1d(ndimage.convolve1d(window, weights, 0, mode="nearest"), weights, 1, mode="nearest")
+    kernels.smoothed(window, 0.15)
+    assert window == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_mixing_is_bilinear_interpolation(kind: str) -> None:
+    window = RANDOM.random((30, 50)).astype(kind)
+    rows, columns = RANDOM.random((20, 25)) * 28.99, RANDOM.random((20, 25)) * 48.99
+    corner = rows.astype(np.intp) * 50 + columns.astype(np.intp)
+    out = np.empty((20, 25), kind)
+    kernels.mixed(window, corner, (columns % 1).astype("f4"), (rows % 1).astype("f4"), out)
+    assert out == pytest.approx(ndimage.map_coordinates(window, [rows, columns], order=1), abs=1e-5)
+
+
+NONE = np.nan
+TRUTHS = [(x, y) for x in (0, 1, 7, NONE) for y in (0, 1, -2, NONE)]
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8", "?"])
+def test_logic_with_three_values(kind: str) -> None:
+    def known(value: float) -> bool | None:
+        return None if np.isnan(value) else value != 0
+
+    def told(value: float) -> bool | None:
+        return None if np.isnan(value) else {0.0: False, 1.0: True}[value]
+
+    pairs = [pair for pair in TRUTHS if kind != "?" or not np.isnan(pair).any()]
+    x, y = np.array(pairs).astype(kind).T
+    both, either = kernels.both(x, y), kernels.either(x, y)
+    assert both.dtype == either.dtype == np.float32
+    for (a, b), all_, any_ in zip(pairs, both, either, strict=True):
+        values = [known(a), known(b)]
+        assert told(all_) is (False if False in values else None if None in values else True)
+        assert told(any_) is (True if True in values else None if None in values else False)
+
+
+def test_what_is_replaced_keeps_its_kind_and_shape() -> None:
+    for kind, mask_kind in [("f4", "f4"), ("f4", "f8"), ("f8", "f4"), ("f8", "?")]:
+        values, mask = RANDOM.random((3, 2, 4, 5)).astype(kind), np.zeros((1, 1, 4, 5), mask_kind)
+        mask[..., 1, :] = 1
+        if mask_kind != "?":
+            mask[..., 2, :], mask[..., 3, :] = np.nan, -3
+        found = kernels.replaced(values, mask, np.asarray(np.nan, kind))
+        hit = [False, True, False, mask_kind != "?"]
+        assert found.dtype == kind and found.shape == values.shape
+        assert np.array_equal(found, np.where(np.array(hit)[:, np.newaxis], np.nan, values), equal_nan=True)
+
+
+def test_they_are_compiled_where_nothing_can_be_kept() -> None:
+    asked = []
+
+    def make(signatures: Any, **options: Any) -> Any:
+        asked.append(options)
+        if options.pop("cache", False):
+            raise RuntimeError("no locator available")
+        return lambda function: function
+
+    assert kernels._kept(make, ["f4(f4)"], abs, nogil=True) is abs and len(asked) == 2
