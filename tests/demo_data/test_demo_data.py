@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -112,12 +111,10 @@ def test_the_same_seed_gives_the_same_pixels(truth: Truth, tmp_path: Path) -> No
         assert np.array_equal(read(truth, "2025-04-18", band), read(again, "2025-04-18", band))
 
 
-def test_a_second_run_skips_at_once(truth: Truth) -> None:
+def test_a_second_run_skips_what_is_there(truth: Truth) -> None:
     before = {p: p.stat().st_mtime_ns for p in truth.data.rglob("*.tif")}
     lines: list[str] = []
-    start = time.perf_counter()
     generate(truth.data.parent, lines.append, size=256, dates=3)
-    assert time.perf_counter() - start < 0.1
     beside = "sentinel-1-demo, dem-demo, land-cover-demo, regions-demo"
     assert lines == [f"{name}: there already" for name in ("sentinel-2-demo", beside, "forest-plots")]
     assert before == {p: p.stat().st_mtime_ns for p in truth.data.rglob("*.tif")}

@@ -237,7 +237,7 @@ async def test_the_event_loop_does_not_wait(settings: Settings) -> None:
     begun = time.monotonic()
     mail.in_background(tree, database.connect(settings.database), [LETTER])
     await asyncio.sleep(0.2)
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 5  # half of what a letter waits for
     silent.close()
     silent.close_clients()  # the letter's thread ends, too
 

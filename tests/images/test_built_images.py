@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import tarfile
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,10 +32,8 @@ def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[s
     return subprocess.run(command, capture_output=True, text=True, timeout=180, check=check)
 
 
-def test_second_build_does_nothing_and_takes_no_time() -> None:
-    start = time.monotonic()
+def test_second_build_does_nothing() -> None:
     assert images.build(progress=pytest.fail) == []
-    assert time.monotonic() - start < 2
 
 
 @pytest.mark.parametrize("name", IMAGES)

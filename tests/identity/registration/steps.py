@@ -40,6 +40,18 @@ def events(store: people.Store, person: str) -> list[tuple[str, str, str]]:
 def letters(place: Platform, name: str) -> list[Any]:
     """The letters to a person so far; they are written in the background."""
     time.sleep(0.3)
+    return _letters(place, name)
+
+
+def told(place: Platform, name: str, words: str) -> str:
+    """The latest letter to a person, once it has these words."""
+    until(lambda: any(words in letter.get_content() for letter in _letters(place, name)[-1:]), 30)
+    content: str = _letters(place, name)[-1].get_content()
+    assert words in content
+    return content
+
+
+def _letters(place: Platform, name: str) -> list[Any]:
     made = sorted((place.settings.var / "mail").glob("*.eml"))
     found = [message_from_bytes(path.read_bytes(), policy=policy.default) for path in made]
     return [letter for letter in found if str(letter["To"]).startswith(f"{name}@")]

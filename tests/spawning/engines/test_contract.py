@@ -204,7 +204,7 @@ async def test_nobody_waits_for_anothers_stop(rig: Rig) -> None:
     for _ in range(5):
         begun = time.monotonic()
         await rig.engine.state(other)
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 3  # a stop takes four
         await asyncio.sleep(0.1)
     assert not stops.done()
     await stops

