@@ -44,6 +44,7 @@ class Kind:
 
 
 ONE, SHARED, SEVERAL = Kind("1 core", 1, 0), Kind(THREADS, 2, 0), Kind(PROCESSES, 2, 2)
+SAME = Kind(f"1 core, the same {PROCESSES}", 1, 2)
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,10 @@ def _machine(case: str, chain: int) -> Row:
 
 
 def _rows(case: str, done: Mapping[Kind, Round]) -> list[Row]:
-    one, shared, several = (done[kind] for kind in (ONE, SHARED, SEVERAL))
+    one, shared, several, same = (done[kind] for kind in (ONE, SHARED, SEVERAL, SAME))
     return [
         row(f"{case}: 2 cores, {PROCESSES}", several.rate, "1 core", one.rate, "tiles/s", GOAL, "higher"),
+        row(f"{case}: 2 cores, {PROCESSES}", several.rate, SAME.name, same.rate, "tiles/s", None, "higher"),
         row(f"{case}: 2 cores, {THREADS}", shared.rate, "1 core", one.rate, "tiles/s", None, "higher"),
         row(f"{case}: CPU a tile, {PROCESSES}", several.server, "1 core", one.server, "ms"),
         row(f"{case}: CPU a tile, {THREADS}", shared.server, "1 core", one.server, "ms"),
@@ -153,7 +155,7 @@ def _running(place: Place, cache_mb: int) -> Iterator[dict[Kind, tuple[Any, Serv
     try:
         with ExitStack() as stack:
             servers = {}
-            for number, kind in enumerate((ONE, SHARED, SEVERAL)):
+            for number, kind in enumerate((ONE, SHARED, SEVERAL, SAME)):
                 limits = {"tile_cache_mb": 0, "block_cache_mb": cache_mb, "processes": kind.processes}
                 settings = make_settings(folder / str(number), processing=limits, store={"data_root": place.data})
                 with confined(kind.cores):
