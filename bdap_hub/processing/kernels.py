@@ -120,3 +120,12 @@ def either(x: Any, y: Any) -> Any:
 def replaced(value: Any, where: Any, replacement: Any) -> Any:
     """The replacement where `where` is neither 0 nor NaN, else the value."""
     return replacement if where != 0 and where == where else value
+
+
+@_ufunc("u1(f4,f4,f4,f4)", "u1(f8,f4,f4,f4)")
+def graded(value: Any, low: Any, factor: Any, top: Any) -> Any:
+    """How far the value lies above `low`, times the factor, rounded and clipped to 0 … `top`; of NaN 0."""
+    share = (value - low) * factor + np.float32(0.5)
+    if share >= top:
+        return np.uint8(top)
+    return np.uint8(share) if share > 0 else np.uint8(0)

@@ -88,3 +88,10 @@ def test_they_are_compiled_where_nothing_can_be_kept() -> None:
         return lambda function: function
 
     assert kernels._kept(make, ["f4(f4)"], abs, nogil=True) is abs and len(asked) == 2
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_grades_are_rounded_and_clipped(kind: str) -> None:
+    values = np.array([-1e30, -np.inf, np.nan, -1, 0, 1, 2.4, 2.6, 5, 6, 1e30, np.inf], kind)
+    found = kernels.graded(values, np.float32(0), np.float32(51), np.float32(255))
+    assert found.dtype == np.uint8 and found.tolist() == [0, 0, 0, 0, 0, 51, 122, 133, 255, 255, 255, 255]

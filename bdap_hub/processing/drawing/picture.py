@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels import graded
 from .colours import Colour
 from .expression import Expression
 from .style import Bivariate, Classes, Composite, Intervals, Kind, Ramp, Shade, Style, Trivariate
@@ -81,9 +82,7 @@ def _flat(bands: Any, kind: Kind) -> Picture:
 def scaled(band: Any, low: float, high: float, top: int) -> Any:
     """`low` … `high` as 0 … `top`, clipped and rounded, a byte each. Nobody shows what comes of no number."""
     with np.errstate(invalid="ignore", over="ignore"):
-        share = (band - np.float32(low)) * np.float32(top / (high - low))
-        share += np.float32(0.5)
-        return np.clip(share, 0, top, out=share).astype(np.uint8)
+        return graded(band, np.float32(low), np.float32(top / (high - low)), np.float32(top))
 
 
 def _index(band: Any, step: Any) -> Any:

@@ -48,7 +48,7 @@ class Sampler:
     @property
     def nbytes(self) -> int:
         """What it will hold in memory at most."""
-        return 40 * int(self.columns.size)
+        return 33 * int(self.columns.size)
 
     @cached_property
     def nearest(self) -> Any:

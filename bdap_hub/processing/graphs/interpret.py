@@ -72,7 +72,7 @@ class Context:
 
     def hold(self, value: Any, sign: int = 1) -> None:
         """Count a result's bytes as long as it is needed; TooMuch where a graph needs too many at once."""
-        self.held += sign * sum(int(getattr(getattr(v, "data", v), "nbytes", 0)) for v in _each(value))
+        self.held += sign * sum(map(_nbytes, _each(value)))
         if self.held > MOST_BYTES:
             raise TooMuch(
                 f"the graph needs more than {MOST_BYTES >> 20} MB at once",
@@ -148,6 +148,13 @@ def result_of(node: Node, values: Mapping[str, Any], ctx: Context) -> Any:
     ctx.check()
     with np.errstate(all="ignore"):
         return _call(node, values, ctx, {})
+
+
+def _nbytes(value: Any) -> int:
+    array = (
+        value if isinstance(value, np.ndarray) else getattr(value, "data", None)
+    )  # an array's `data` is slow to make
+    return int(getattr(array, "nbytes", 0))
 
 
 def _each(value: Any) -> list[Any]:
