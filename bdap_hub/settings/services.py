@@ -196,6 +196,16 @@ class DashboardsSettings(ServiceSettings):
     visitors: int = Field(
         100, ge=1, description="Visitors of one release who have a process at once, beyond that they wait."
     )
+    copies: int = Field(
+        0,
+        ge=0,
+        le=9,
+        description="Copies of one release at most, each on another machine as far as there are; 0: one for each "
+        "machine (`nodes` and this host).",
+    )
+    visitors_per_copy: int = Field(
+        50, ge=1, description="Where more look at a release than its copies are good for, a further one is started."
+    )
     images: tuple[DashboardImageSettings, ...] = Field(
         (), description="Further images that a manifest may name: name, reference, and projects."
     )

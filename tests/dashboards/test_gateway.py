@@ -191,6 +191,7 @@ def test_leaving_the_group_ends_the_right(platform: Platform, published):
 
 @pytest.mark.parametrize(("method", "path"), [
     ("POST", "/voila/api/shutdown/00000000-0000-0000-0000-000000000000"), ("GET", "/api/contents"),
+    ("GET", "/_stage/kernels/00000000-0000-0000-0000-000000000000"), ("GET", "/_stage/state"),
     ("GET", "/api/kernels"),
     ("DELETE", "/api/kernels/00000000-0000-0000-0000-000000000000"), ("GET", "/api/terminals"),
     ("GET", "/terminals/websocket/1"), ("GET", "/voila/tree"), ("GET", "/voila/render/index.ipynb"),

@@ -18,6 +18,7 @@ _KERNEL = r"api/kernels/([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})"
 _STAGE = r"_stage/(?:page|static/[0-9a-f]{16}/.+)"
 _PATHS = re.compile(rf"/(?:|{_KERNEL}|{_STAGE}|voila/(?:static|templates|labextensions|api/themes|files)/.+)")
 _CHANNELS = re.compile(rf"/{_KERNEL}/channels")
+_MODEL = re.compile(rf"/{_KERNEL}")
 _TO_RELEASE = {
     "accept",
     "accept-language",
@@ -48,6 +49,12 @@ def app_path(path: str) -> bool:
 def kernel_of(path: str) -> str:
     """The kernel whose websocket the path is, '' for every other path."""
     found = _CHANNELS.fullmatch(path)
+    return found[1] if found else ""
+
+
+def kernel_asked(path: str) -> str:
+    """The kernel that is asked about, '' for every other path."""
+    found = _MODEL.fullmatch(path)
     return found[1] if found else ""
 
 

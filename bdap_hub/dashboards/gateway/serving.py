@@ -46,7 +46,7 @@ from .crowd import Crowd
 from .entrance import Caller, Entrance
 from .files import page_file
 from .paths import answered, opens_page, socket_at
-from .proxy import fetch, forward
+from .proxy import fetch, forward, kernel_asked
 
 log = logging.getLogger("bdap.gateway")
 MOST_KERNELS = 20_000  # whose releases are remembered
@@ -231,7 +231,8 @@ class Gateway(Answers):
             await self.entrance.check(socket, live, caller)
             if not live.preview:
                 live = await self._of_kernel(live, kernel)
-            target = await self.keeper.address(live)
+            copy = await self.keeper.copy_for(live, kernel)
+            target = await self.keeper.address(live, copy)
         except Unavailable:
             await socket.close(1013)  # the page tries again
             return
@@ -245,7 +246,8 @@ class Gateway(Answers):
         visit = Visit(live.release, kernel, web.client_address(socket), caller.name, live.kind in APPS)
         page = await run_in_threadpool(self.snapshots.page, live.release)
         try:
-            with self._place(live, caller), self.channels.seat(visit, page is not None), self.keeper.watching(live):
+            seat = self.channels.seat(visit, page is not None)
+            with self._place(live, caller), seat, self.keeper.watching(live, copy, kernel):
                 if target is None and page is not None:
                     target = await self.channels.waiting(socket, self.keeper.until(live, WAIT_SECONDS))
                 if target is None:
@@ -326,7 +328,8 @@ class Gateway(Answers):
         return self._own(response)
 
     async def _answer(self, request: Request, live: Live, is_page: bool, person: str) -> Response:
-        address = await self.keeper.address(live)
+        copy = await self.keeper.copy_for(live, kernel_asked(request.scope["path"]))
+        address = await self.keeper.address(live, copy)
         if address is None and STATIC.fullmatch(request.scope["path"]):  # of a page that is shown already
             address = await self.keeper.until(live, WAIT_SECONDS)
         if address is None:
@@ -345,7 +348,7 @@ class Gateway(Answers):
                 scheme = {} if app else {"x-forwarded-proto": self.origin.scheme}
                 response = await forward(self.client, request, address, {**told, **scheme}, zipped=app)
         except httpx.HTTPError:
-            self.keeper.lost(live)
+            self.keeper.lost(live, copy)
             return await self._starting(live) if is_page else self._plain(503, "the dashboard is starting")
         return self._dressed(response)
 

@@ -19,7 +19,7 @@ from ..releases.means import SECRETS, Means, groups_of
 from ..running.runtime import FIRST_UID, UIDS, Launch
 from ..running.told import KEY
 
-NAME = re.compile(r"[a-z][a-z0-9-]{0,120}--v[0-9]{1,9}")
+NAME = re.compile(r"[a-z][a-z0-9-]{0,120}--v[0-9]{1,9}(-r[2-9])?")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 ENTRY = re.compile(r"(?!.*(^|/)\.\.?(/|$))[^/\\\x00-\x1f\x7f][^\\\x00-\x1f\x7f]{0,500}")
 TOLD = frozenset({"BDAP_TOKEN", "BDAP_PROJECT", "BDAP_DASHBOARD", "BDAP_TITLE", KEY})

@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from ...errors import Unavailable
 from ...units import bytes_of
+from ..running import copies
 from ..running.runtime import Ending, Launch, Runtime
 from .order import can_travel
 
@@ -152,13 +153,19 @@ class SeveralRuntime:
             pass
 
     def _choice(self, launch: Launch) -> list[Place]:
-        """Where it may run, the best first: those that have room for it before those that have not."""
+        """Where it may run, the best first: who has room before who has not, then who has fewer of its copies."""
         if self.publishes or not can_travel(launch):
             return [self.here]
-        order = [self.places[name] for name in ranked(launch.name, sorted(self.places))]
-        room = {place.name: left for place, left in self._all(lambda place: place.room(), order)}
+        release, _ = copies.split(launch.name)
+        order = [self.places[name] for name in ranked(release, sorted(self.places))]
+        found = {place.name: told for place, told in self._all(lambda at: (at.room(), at.runtime.running()), order)}
         needs = bytes_of(launch.means.memory) if launch.means else 0
-        return sorted((place for place in order if place.name in room), key=lambda place: room[place.name] < needs)
+
+        def worse(place: Place) -> tuple[bool, int]:
+            room, running = found[place.name]
+            return room < needs, sum(copies.split(name)[0] == release for name in running)
+
+        return sorted((place for place in order if place.name in found), key=worse)
 
     def _is_gone(self, name: str) -> bool:
         since = self._silent_since.get(name)

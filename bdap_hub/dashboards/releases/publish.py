@@ -16,6 +16,7 @@ from ..bundles.kinds import APPS, NOTEBOOK, STATIC, check_needs
 from ..bundles.manifest import NAME, NOTHING, Manifest, check
 from ..bundles.site import open_once
 from ..records import Live, Records, check_slug, release_name, wider
+from ..running import copies
 from ..running.runtime import TOKEN_SECONDS, Launch, Runtime, uid_of
 from ..running.told import KEY, visitor_key
 from ..snapshots.kept import snapshots_of
@@ -180,14 +181,14 @@ class Publisher:
         except Unavailable:
             _left.add(name)
 
-    def start(self, live: Live) -> None:
-        """Start the live release if it is not running."""
+    def start(self, live: Live, name: str = "") -> None:
+        """Start the live release, or its copy of that name, if it is not running."""
         folder = self.bundles / live.bundle
         manifest = check(live.manifest).replaced({"entry": live.entry})
         launch = self._launch(live.release, live.name, live.project, folder, manifest)
         if live.image and launch.means:
             launch = replace(launch, means=replace(launch.means, image=live.image))
-        self.runtime.start(launch)
+        self.runtime.start(replace(launch, name=name or launch.name))
 
     def stop_all(self, dashboard: Dashboard) -> None:
         """End its versions, and forget what is kept of their pages."""
@@ -195,6 +196,11 @@ class Publisher:
         for release in self.records.releases(dashboard):
             name = release_name(dashboard.project, dashboard.slug, release.version)
             kept.drop(name)
+            self._stop(name)
+
+    def _stop(self, release: str) -> None:
+        """The release, and all of its copies."""
+        for name in {release, *(name for name in self.runtime.running() if copies.split(name)[0] == release)}:
             self.runtime.stop(name)
 
     def _portray(self, launch: Launch, tell: Tell) -> str:

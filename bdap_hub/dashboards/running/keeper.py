@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
@@ -20,8 +20,9 @@ from ..bundles.kinds import APPS, STATIC
 from ..records import Live, Records
 from ..releases.publish import Publisher
 from ..snapshots.kept import snapshots_of
-from ..snapshots.reading import answers
+from ..snapshots.reading import alike, answers, has_kernel
 from ..usage import Usage
+from . import copies
 from .faults import Faults, last_trace
 from .logs import tail
 from .runtime import TOKEN_SECONDS, Runtime, make_runtime
@@ -35,6 +36,8 @@ AWAY_SECONDS = 5.0  # where the engine does not answer, it is no fault of the re
 READY_SECONDS = 90.0
 ROUND_SECONDS = 30.0
 PUBLISH_SECONDS = 600.0
+DIFFERS_SECONDS = 3600.0
+COPY_SECONDS = 120.0  # a further copy goes on so long without visitors: they may come back
 
 
 @contextlib.contextmanager
@@ -62,6 +65,8 @@ class Keeper:
         self._failed: dict[str, tuple[float, str]] = {}
         self._watched: Counter[str] = Counter()
         self._lives: dict[str, Live] = {}
+        self.copies = copies.Copies()
+        self._left: dict[str, float] = {}
 
     def known(self, project: str, slug: str, version: int | None = None) -> Live | None:
         """What `live` found within the last two seconds; None when it has to be asked."""
@@ -80,26 +85,43 @@ class Keeper:
         self._known[key] = (now + LOOK_SECONDS, found)
         return found
 
-    async def address(self, live: Live) -> str | None:
-        """Where the release answers, None while it does not. One that runs already is found, none is started.
+    async def address(self, live: Live, copy: str = "") -> str | None:
+        """Where the release, or that copy of it, answers; None while it does not. What runs is found, none is started.
 
         The engine gives the address of one that ended to the next: what is known is asked again, or a visitor of
         this dashboard would see another.
         """
-        known = self._ready.get(live.release)
+        name = copy or live.release
+        known = self._ready.get(name)
         if known and known[0] > time.monotonic():
             return known[1]
         sure = time.monotonic() + SURE_SECONDS
-        found = await run_in_threadpool(lambda: self._engine().address(live.release))
+        found = await run_in_threadpool(lambda: self._engine().address(name))
         if found and ((known and known[1] == found) or await run_in_threadpool(answers, found)):
-            self._ready[live.release] = (sure, found)
+            self._ready[name] = (sure, found)
             return found
-        self._ready.pop(live.release, None)
+        self._ready.pop(name, None)
         return None
 
-    def lost(self, live: Live) -> None:
-        """The release does not answer any more."""
-        self._ready.pop(live.release, None)
+    async def copy_for(self, live: Live, kernel: str = "") -> str:
+        """The copy of the release that has the kernel; where none has it, the one with the fewest visitors.
+
+        Its name, or that of the release, where there is no other.
+        """
+        names = self.copies.of(live.release)
+        if len(names) == 1:
+            return live.release
+        if (known := self.copies.home(live.release, kernel)) in names and await self.address(live, known):
+            return known
+        at = {name: found for name in names if (found := await self.address(live, name))}
+        for name, address in at.items() if kernel else ():
+            if await run_in_threadpool(has_kernel, address, kernel):
+                return self.copies.settle(live.release, kernel, name)
+        return min(at, key=lambda name: self._watched[name], default=live.release)
+
+    def lost(self, live: Live, copy: str = "") -> None:
+        """The release, or that copy of it, does not answer any more."""
+        self._ready.pop(copy or live.release, None)
 
     def visited(self, live: Live, who: str = "") -> None:
         """Count a visit, and remember that somebody looks. `who` tells visitors apart; it is not kept."""
@@ -114,16 +136,57 @@ class Keeper:
             self.usage.session(live.id)
 
     @contextlib.contextmanager
-    def watching(self, live: Live) -> Iterator[None]:
-        """While it lasts, somebody looks at the release."""
-        self._watched[live.release] += 1
-        self._lives[live.release] = live
+    def watching(self, live: Live, copy: str = "", kernel: str = "") -> Iterator[None]:
+        """While it lasts, somebody looks at the release, by a kernel of that copy; a further copy starts where it is
+        needed."""
+        name = copy or live.release
+        self._watched[name] += 1
+        self._lives[name] = live
+        if kernel:
+            self.copies.settle(live.release, kernel, name)
+            self._grow(live)
         try:
             yield
         finally:
-            self._watched[live.release] -= 1
+            self._watched[name] -= 1
+            self._left[name] = time.time()
             with contextlib.suppress(SQLAlchemyError):  # counts for when it is stopped
                 self.records.seen(live)
+
+    def _grow(self, live: Live) -> None:
+        """Begin to start a further copy where more look at the release than those that there are are good for."""
+        own = self.settings.dashboards
+        if live.preview or live.kind in (*APPS, STATIC) or live.manifest.get("secrets"):
+            return  # an app's visitors are known to one process alone, and secrets to one machine
+        names = self.copies.of(live.release)
+        visitors, most = sum(self._watched[name] for name in names), own.copies or 1 + len(own.nodes)
+        if copies.wanted(visitors, own.visitors_per_copy, min(most, copies.MOST)) <= len(names):
+            return
+        name = next(one for n in range(2, most + 1) if (one := copies.named(live.release, n)) not in names)
+        if self._failed.get(name, (0.0, ""))[0] < time.monotonic() and name not in self._starting:
+            log.info("starting %s: %d look at the release", name, visitors)
+            self._starting[name] = asyncio.create_task(self._start_copy(live, name))
+
+    async def _start_copy(self, live: Live, name: str) -> None:
+        seconds = FAILED_SECONDS
+        try:
+            publisher = await run_in_threadpool(self._publisher)
+            await run_in_threadpool(publisher.start, live, name)
+            if (address := await self._until_ready(name)) is None:
+                raise BdapError("it did not start")
+            first = await self.address(live)
+            if first is None or not await run_in_threadpool(alike, first, address):
+                await run_in_threadpool(self._engine().stop, name)
+                seconds = DIFFERS_SECONDS
+                raise BdapError("the notebook makes other widgets at each run: pages of one copy are none of another")
+            self._ready[name] = (0.0, address)
+            self._left[name] = time.time()
+            self.copies.add(name)
+        except BdapError as error:
+            log.warning("the copy %s: %s", name, error.message)
+            self._failed[name] = (time.monotonic() + seconds, error.message)
+        finally:
+            self._starting.pop(name, None)
 
     async def start(self, live: Live) -> str:
         """Begin to start the release, or go on waiting; a sentence if that failed within the last minute."""
@@ -191,7 +254,7 @@ class Keeper:
 
     def _look_at_ended(self, lives: dict[str, Live]) -> None:
         for name, ending in self._engine().ended().items():
-            if live := lives.get(name):
+            if live := lives.get(copies.split(name)[0]):
                 with _tended(name):
                     reason = "memory" if ending.memory else "ended"
                     self.faults.keep(live, reason, tail(self._engine().logs(name)), ending.key)
@@ -231,28 +294,33 @@ class Keeper:
         self._engine().tidy()
         running = self._engine().running()
         self._look_at_ended(lives)
-        for name in running.keys() & lives.keys():
-            with _tended(name):
-                self._look_at(lives[name])
+        for name in self.copies.find(set(running) - set(self._starting)):  # also from before this process began
+            self._left.setdefault(name, now)
+        self._left = {name: left for name, left in list(self._left.items()) if name in running}
+        for name in running:
+            if live := lives.get(copies.split(name)[0]):
+                with _tended(name):
+                    self._look_at(live, name)
         self.usage.forget(self.settings.dashboards.usage_days)
         warm = self._warm(lives)
         for name, started in running.items():
             if self._watched.get(name, 0) > 0:
                 continue
-            idle = now - max(started, seen.get(name, 0))
-            limit = self.settings.dashboards.idle_timeout if name in lives else self._limit_of_others(name, seen)
+            idle = now - max(started, self._left.get(name, 0), seen.get(name, 0))
+            limit = self._idle_limit(name, lives, seen)
             if (idle > limit and name not in warm) or now - started > TOKEN_SECONDS * 0.8:
                 log.info("stopping the release %s, idle for %d s", name, idle)
                 self._ready.pop(name, None)
+                self.copies.drop(name)
                 with _tended(name):
                     self._engine().stop(name)
         return [live for name, live in warm.items() if name not in running]
 
-    def _look_at(self, live: Live) -> None:
-        """How much memory it needs, and whether it wrote an error."""
-        self.usage.memory(live.id, self._engine().memory(live.release))
+    def _look_at(self, live: Live, name: str) -> None:
+        """How much memory the release, or a copy, needs, and whether it wrote an error."""
+        self.usage.memory(live.id, self._engine().memory(name))
         bundle = bundles_of(self.settings) / live.bundle
-        self.faults.in_log(live, self._engine().logs(live.release), bundle)
+        self.faults.in_log(live, self._engine().logs(name), bundle)
 
     def _warm(self, lives: dict[str, Live]) -> dict[str, Live]:
         """Those that go on without visitors, the oldest dashboards first, as many as the platform allows."""
@@ -275,8 +343,12 @@ class Keeper:
             if not any(told):
                 await run_in_threadpool(self.faults.untold, dashboard)
 
-    def _limit_of_others(self, name: str, seen: dict[str, float]) -> float:
+    def _idle_limit(self, name: str, lives: Mapping[str, Live], seen: Mapping[str, float]) -> float:
         """An older version goes once nobody looks at it; one never made live gets the time a publication takes."""
+        if copies.split(name)[1] > 1:
+            return COPY_SECONDS
+        if name in lives:
+            return self.settings.dashboards.idle_timeout
         return 60.0 if name in seen else PUBLISH_SECONDS
 
     def _engine(self) -> Runtime:

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 MOST = 64 * 2**20
-LOOK_SECONDS = 5.0
+LOOK_SECONDS, RUN_SECONDS = 5.0, 300.0
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # releases are read without; the usual one takes 30 ms to make
 
 
@@ -85,6 +85,32 @@ def answers(address: str) -> bool:
             connection.sendall(f"GET /_ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
             return connection.recv(16).startswith(b"HTTP/")
     except (OSError, ValueError):
+        return False
+
+
+def alike(*addresses: str) -> bool:
+    """Whether pages of the releases that answer there serve for all of them: their widgets have the same names."""
+    try:
+        return len({str(_done(address)["names"]) for address in addresses}) == 1
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _done(address: str) -> Any:
+    """What the release's stage says of itself once the notebook has run."""
+    until = time.monotonic() + RUN_SECONDS
+    while (told := read(f"http://{address}/_stage/state", LOOK_SECONDS).json())["status"] == "running":
+        if time.monotonic() > until:
+            raise ValueError("it runs too long")
+        time.sleep(0.2)
+    return told
+
+
+def has_kernel(address: str, kernel: str) -> bool:
+    """Whether the release that answers there has that kernel: a visitor's process, or one of Voilà's."""
+    try:
+        return read(f"http://{address}/_stage/kernels/{kernel}", LOOK_SECONDS, most=1024).status == 204
+    except httpx.HTTPError:
         return False
 
 

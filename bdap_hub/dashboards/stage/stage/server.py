@@ -30,6 +30,7 @@ def make_app(stage: Stage) -> tornado.web.Application:
             (r"/_stage/state", State, told),
             (r"/_stage/static/([0-9a-f]{16})/(.+)", Static, told),
             (r"/_ready", Ready),
+            (rf"/_stage/kernels/{KERNEL}", Kernel, told),
             (rf"/api/kernels/{KERNEL}/channels", Channels, told),
             (r"/voila/files/(.+)", Picture, told),
             (r"/.*", Other, told),
@@ -59,6 +60,15 @@ class Ready(tornado.web.RequestHandler):
     def get(self) -> None:
         """Nothing to say."""
         self.set_status(204)
+
+
+class Kernel(Handler):
+    """Whether a kernel is here, for the gateway, where a release runs in several copies."""
+
+    async def get(self, uuid: str) -> None:
+        """204, or 404."""
+        here = uuid in self.stage.children.alive or await self.stage.voila.has_kernel(uuid)
+        self.set_status(204 if here else 404)
 
 
 class State(Handler):

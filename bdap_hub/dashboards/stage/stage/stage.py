@@ -266,6 +266,7 @@ class Stage:
             "failure": self.failure,
             "static": self.statics.hash,
             "page": self.digest,
+            "names": self.names,
             "visitors": len(self.children.alive),
         }
         if memory:
