@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -49,13 +50,21 @@ GROUPS = {
 }
 
 
+_given: deque[int] = deque(maxlen=1000)
+
+
 def free_port() -> int:
-    """A port nobody listens on right now, below those that outgoing connections get by themselves."""
+    """A port nobody listens on right now, below those that outgoing connections get by themselves.
+
+    None of the last thousand: two services that begin later would have the same.
+    """
     while True:
         port = draw(range(15000, 32000))
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            return port
+            if port not in _given:
+                _given.append(port)
+                return port
 
 
 def make_settings(folder: Path, **sections: dict[str, Any]) -> Settings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,8 @@ from websockets.asyncio.client import ClientConnection
 from bdap_hub.dashboards.gateway.serving import create_gateway
 from bdap_hub.dashboards.running import keeper as keeping
 from bdap_hub.dashboards.running.keeper import Keeper
+from bdap_hub.dashboards.snapshots import reading
+from bdap_hub.dashboards.snapshots.reading import Answer
 from bdap_hub.settings import Settings
 from tests.serving import Services
 
@@ -21,6 +24,7 @@ from .test_nodes import Cluster, cluster, keep_off_this_host  # noqa: F401  a fi
 from .test_outages import Shown, moved
 
 COPY = f"{FAR}-r2"
+NOBODYS = "00000000-0000-0000-0000-000000000000"
 OTHER_AT_EACH_RUN = "import time\nprint(time.time_ns())"
 
 
@@ -110,18 +114,18 @@ async def test_each_visitor_stays_with_the_copy_that_has_their_process(served: S
     assert await moved(visitors[0][0], 5) and await moved(third, 6)
     assert served.running == {FAR, COPY}
     assert await value(visitors[0][0]) == 5, "what one does is nobody else's"
-    homes = {
-        kernel(way): await served.keeper.copy_for(served.live(), kernel(way)) for _, way in (*visitors, ("", path))
-    }
-    assert homes == {kernel(visitors[0][1]): FAR, kernel(visitors[1][1]): FAR, kernel(path): COPY}
+    for way, at in ((visitors[0][1], FAR), (path, COPY)):
+        assert await served.keeper.copy_for(served.live(), kernel(way)) == at
     await third.close()
     again = await served.shown.joined(path)
     assert await value(again) == 6, "the same process, of the second copy"
 
     begun_anew = create_gateway(served.settings).state.gateway.keeper
-    await asyncio.to_thread(begun_anew.clean_up)
     for way, at in ((path, COPY), (visitors[0][1], FAR)):  # by asking the copies: it remembers nobody
         assert await begun_anew.copy_for(served.live(), kernel(way)) == at
+    assert begun_anew.copies.fit(FAR) == [FAR], "nobody has looked yet whether the other is fit for new visitors"
+    await asyncio.to_thread(begun_anew.clean_up)
+    assert begun_anew.copies.fit(FAR) == [FAR, COPY]
     for socket in (again, *(one for one, _ in visitors)):
         await socket.close()
 
@@ -142,7 +146,7 @@ async def test_a_copy_without_visitors_ends_and_the_release_goes_on(
     await until(lambda: served.keeper._watched[COPY] == 0)
     await asyncio.to_thread(served.keeper.clean_up)
     assert served.running == {FAR}
-    assert await served.keeper.copy_for(served.live(), "0" * 8) == FAR
+    assert await served.keeper.copy_for(served.live(), NOBODYS) == FAR
     assert await moved(visitors[0][0], 7), "who looks goes on"
     for socket, _ in visitors:
         await socket.close()
@@ -158,6 +162,53 @@ async def test_who_was_at_a_copy_that_died_is_led_to_another(served: Served) -> 
     assert await moved(again, 2) and await moved(visitors[0][0], 3)
     for socket in (again, *(one for one, _ in visitors)):
         await socket.close()
+
+
+async def test_a_release_that_died_is_started_again_beside_its_copy(served: Served) -> None:
+    await asyncio.to_thread(served.shown.publish, "# Twice")
+    visitors = await two(served)
+    await asyncio.to_thread(served.shown.runtime.stop, FAR)
+    assert await served.keeper.copy_for(served.live(), NOBODYS) == COPY, "newcomers need not wait"
+    await until(lambda: served.running == {FAR, COPY})
+    for socket, _ in visitors:
+        await socket.close()
+
+
+async def test_few_visitors_gather_at_the_first_copy(served: Served) -> None:
+    await asyncio.to_thread(served.shown.publish, "# Twice")
+    visitors = await two(served)
+    assert await served.keeper.copy_for(served.live(), NOBODYS) == COPY
+    for socket, _ in visitors:
+        await socket.close()
+    await until(lambda: served.keeper._watched[FAR] == 0)
+    assert await served.keeper.copy_for(served.live(), NOBODYS) == FAR, "so that the other one ends"
+
+
+@pytest.mark.parametrize(
+    ("told", "fit"),
+    [
+        ({}, True),
+        ({"names": "b"}, False),
+        ({"mode": "plain"}, False),
+        ({"static": "x"}, False),
+        ({"status": "failed"}, False),
+        ({"status": "running"}, None),
+    ],
+)
+def test_which_copies_pages_of_a_release_serve_for(
+    monkeypatch: pytest.MonkeyPatch, told: Any, fit: bool | None
+) -> None:
+    first = {"status": "ready", "mode": "fork", "names": "a", "static": "s"}
+    says = {"one": first, "other": {**first, **told}}
+    answer = lambda url, *_: Answer(200, json.dumps(says[url.split("/")[2]]).encode())  # noqa: E731
+    monkeypatch.setattr(reading, "read", answer)
+    assert reading.alike("one", "other", 0) is fit
+
+
+def test_a_release_may_say_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    for said in (b"[" * 100_000, b"{}", b"\xff", b"[1]", b'{"status": []}'):
+        monkeypatch.setattr(reading, "read", lambda *_, said=said: Answer(200, said))
+        assert reading.alike("one", "other", 0) is False
 
 
 async def test_what_is_taken_down_ends_with_its_copies(served: Served) -> None:
@@ -179,7 +230,8 @@ async def test_pages_of_a_notebook_that_differs_at_each_run_serve_for_one_copy_a
     await asyncio.to_thread(served.shown.publish, "# Differs")
     visitors = [await served.visitor(), await served.visitor()]
     await until(lambda: COPY in served.keeper._failed)
-    assert "other widgets at each run" in served.keeper._failed[COPY][1] and served.running == {FAR}
+    assert "other widgets at each run" in served.keeper._failed[COPY][1]
+    await until(lambda: served.running == {FAR})
     third, _ = await served.visitor()
     assert await moved(third, 3)
     for socket in (third, *(one for one, _ in visitors)):

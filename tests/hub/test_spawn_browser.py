@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -125,10 +126,14 @@ def taken(chosen: Platform) -> Iterator[Any]:
     """Olga's server has the one GPU: a container in its place, as this machine has none. Who comes next is in line."""
     chosen.start("olga", {"project": "forest", "image": "lab"})
     engine, name = docker.from_env(), container_name(chosen.settings, "olga")
-    before = engine.containers.get(name)
-    before.remove(force=True)
-    labels = {**before.labels, "bdap.gpus": "0"}
-    holder = engine.containers.run("bdap/lab:latest", ["sleep", "300"], detach=True, labels=labels, name=name)
+    chosen.processes["hub"].send_signal(signal.SIGSTOP)  # else it may look in between, and tidy up
+    try:
+        before = engine.containers.get(name)
+        before.remove(force=True)
+        labels = {**before.labels, "bdap.gpus": "0"}
+        holder = engine.containers.run("bdap/lab:latest", ["sleep", "300"], detach=True, labels=labels, name=name)
+    finally:
+        chosen.processes["hub"].send_signal(signal.SIGCONT)
     yield holder
     chosen.stop("olga")
     engine.close()

@@ -9,6 +9,8 @@ import pytest
 from scipy import ndimage
 
 from bdap_hub.processing import kernels
+from bdap_hub.processing.engine.sampling import _missing
+from bdap_hub.processing.processes.logic import and_, or_
 
 RANDOM = np.random.default_rng(3)
 
@@ -95,3 +97,29 @@ def test_grades_are_rounded_and_clipped(kind: str) -> None:
     values = np.array([-1e30, -np.inf, np.nan, -1, 0, 1, 2.4, 2.6, 5, 6, 1e30, np.inf], kind)
     found = kernels.graded(values, np.float32(0), np.float32(51), np.float32(255))
     assert found.dtype == np.uint8 and found.tolist() == [0, 0, 0, 0, 0, 51, 122, 133, 255, 255, 255, 255]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "nodata", "missing"),
+    [
+        ("u1", [255, 3], 255.0, [True, False]),
+        ("u1", [255, 3], -9999.0, None),
+        ("i2", [-9999, 3], -9999.0, [True, False]),
+        ("u2", [3, 4], 3.5, None),
+        ("f4", [np.nan, 0.1], np.float64(0.1), [True, True]),
+        ("f4", [1, 2], np.nan, None),
+        ("i4", [-(2**31), 3], float(-(2**31)), [True, False]),
+        ("u8", [2**64 - 1, 0], float(2**64 - 1), [True, False]),
+        ("i8", [2**63 - 1, 0], float(2**63 - 1), [True, False]),
+    ],
+)
+def test_no_data_are_found_in_the_numbers_own_width(kind: str, values: Any, nodata: float, missing: Any) -> None:
+    found = _missing(np.array(values, kind), nodata, None)
+    assert (None if found is None else found.tolist()) == missing
+
+
+def test_a_small_constant_is_true_for_layers_too() -> None:
+    layers = np.array([0, 1, np.nan], np.float32)
+    both, either = and_(layers, 1e-50), or_(layers, 10**30)
+    assert np.array_equal(both, [0, 1, np.nan], equal_nan=True) and either.tolist() == [1, 1, 1]
+    assert and_(True, 10**400) is True and or_(False, None) is None
