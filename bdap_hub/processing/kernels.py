@@ -26,7 +26,7 @@ def _kept(make: Callable[..., Any], signatures: Sequence[Any], function: Any, **
     """The function compiled for arguments of these types, now, and kept for the next process."""
     try:
         return make(list(signatures), cache=True, **options)(function)
-    except RuntimeError:  # nothing can be kept anywhere
+    except Exception:  # nothing can be kept anywhere, or what was kept is damaged; a fault of ours comes up again
         return make(list(signatures), **options)(function)
 
 

@@ -247,7 +247,7 @@ class Gateway(Answers):
         page = await run_in_threadpool(self.snapshots.page, live.release)
         try:
             seat = self.channels.seat(visit, page is not None)
-            with self._place(live, caller), seat, self.keeper.watching(live, copy, kernel):
+            with self._place(live, caller), seat, self.keeper.watching(live, copy):
                 if target is None and page is not None:
                     target = await self.channels.waiting(socket, self.keeper.until(live, WAIT_SECONDS))
                 if target is None:
@@ -270,7 +270,7 @@ class Gateway(Answers):
             known is not None
             and known.release != live.release
             and not live.preview
-            and await self.keeper.address(known)
+            and await self.keeper.address(known, await self.keeper.copy_for(known, kernel))
         ):
             live = known
         return live
@@ -337,20 +337,24 @@ class Gateway(Answers):
             if (address := await self.keeper.address(live)) is None:
                 return waiting
         try:
-            if is_page:  # with a kernel of its own
-                self.channels.seats.page(live.release, web.client_address(request), person, time.monotonic())
-                await run_in_threadpool(self.keeper.visited, live, self._who(request, live))
-            app = live.kind in APPS
-            if Assets.wants(request) and not app:
-                response = await self._file(request, live, address)
-            else:
-                told = visitor_headers(visitor_key(self.key, live.release), person, time.time())
-                scheme = {} if app else {"x-forwarded-proto": self.origin.scheme}
-                response = await forward(self.client, request, address, {**told, **scheme}, zipped=app)
+            with self.keeper.used(live, copy):
+                if is_page:  # with a kernel of its own
+                    self.channels.seats.page(live.release, web.client_address(request), person, time.monotonic())
+                    await run_in_threadpool(self.keeper.visited, live, self._who(request, live))
+                response = await self._said(request, live, address, person)
         except httpx.HTTPError:
             self.keeper.lost(live, copy)
             return await self._starting(live) if is_page else self._plain(503, "the dashboard is starting")
         return self._dressed(response)
+
+    async def _said(self, request: Request, live: Live, address: str, person: str) -> Response:
+        """What the release answers there."""
+        app = live.kind in APPS
+        if Assets.wants(request) and not app:
+            return await self._file(request, live, address)
+        told = visitor_headers(visitor_key(self.key, live.release), person, time.time())
+        scheme = {} if app else {"x-forwarded-proto": self.origin.scheme}
+        return await forward(self.client, request, address, {**told, **scheme}, zipped=app)
 
     async def _file(self, request: Request, live: Live, address: str) -> Response:
         """One of Voilà's own files: from memory, or fetched and kept."""

@@ -200,7 +200,9 @@ class Publisher:
 
     def _stop(self, release: str) -> None:
         """The release, and all of its copies."""
-        for name in {release, *(name for name in self.runtime.running() if copies.split(name)[0] == release)}:
+        most = copies.most(self.settings.dashboards)
+        running = {name for name in self.runtime.running() if copies.split(name)[0] == release}
+        for name in running | {copies.named(release, number) for number in range(1, most + 1)}:
             self.runtime.stop(name)
 
     def _portray(self, launch: Launch, tell: Tell) -> str:

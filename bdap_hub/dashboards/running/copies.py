@@ -1,17 +1,14 @@
-"""Copies of a release, for more visitors than one is good for: what they are called, how many are wanted, who is where.
-
-PURE.
-"""
+"""Copies of a release, for more visitors than one is good for: what they are called, how many are wanted. PURE."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Iterable
+
+from ...settings.services import DashboardsSettings
 
 MOST = 9
-MOST_HOMES = 20_000  # kernels of which it is remembered which copy has them
 _COPY = re.compile(rf"(?P<release>.+--v[0-9]+)-r(?P<number>[2-{MOST}])")
 
 
@@ -43,43 +40,50 @@ def wanted(visitors: int, each: int, most: int) -> int:
     return max(1, min(most, math.ceil(visitors / each)))
 
 
+def most(settings: DashboardsSettings) -> int:
+    """How many copies of a release there may be."""
+    return min(settings.copies or 1 + len(settings.nodes), MOST)
+
+
 class Copies:
-    """Which further copies run, and which copy has which visitor's kernel. Threads may share it."""
+    """Which further copies run, and which of them new visitors may be led to. Threads may share it."""
 
     def __init__(self) -> None:
-        self._further: dict[str, frozenset[str]] = {}
-        self._homes: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._running: frozenset[str] = frozenset()
+        self._fit: frozenset[str] = frozenset()
 
     def of(self, release: str) -> list[str]:
         """The release itself, and its further copies that run."""
-        return [release, *sorted(self._further.get(release, ()))]
+        return [release, *sorted(name for name in self._running if split(name)[0] == release)]
 
-    def find(self, running: Collection[str]) -> list[str]:
-        """Those that run are all that there are; their names."""
-        found: dict[str, frozenset[str]] = {}
-        for release, number in map(split, running):
-            if number > 1:
-                found[release] = found.get(release, frozenset()) | {named(release, number)}
-        self._further = found
-        return [name for names in found.values() for name in names]
+    def fit(self, release: str) -> list[str]:
+        """The release itself, and those of its copies whose pages are as its own."""
+        return [name for name in self.of(release) if name == release or name in self._fit]
+
+    def unknown(self) -> list[str]:
+        """Copies of which nobody has looked yet whether they are fit."""
+        return sorted(self._running - self._fit)
+
+    def find(self, running: Iterable[str]) -> None:
+        """Those that run are all that there are."""
+        self._running = frozenset(name for name in running if split(name)[1] > 1)
+        self._fit &= self._running
+
+    @property
+    def running(self) -> frozenset[str]:
+        """All further copies."""
+        return self._running
 
     def add(self, name: str) -> None:
-        """One more runs."""
-        release, _ = split(name)
-        self._further = {**self._further, release: self._further.get(release, frozenset()) | {name}}
+        """It runs, and is fit."""
+        self._running |= {name}
+        self._fit |= {name}
+
+    def doubt(self, release: str) -> None:
+        """The release was started anew: whether its copies are as it is has to be looked at again."""
+        self._fit = frozenset(name for name in self._fit if split(name)[0] != release)
 
     def drop(self, name: str) -> None:
         """It ends."""
-        self._further = {release: names - {name} for release, names in self._further.items()}
-
-    def home(self, release: str, kernel: str) -> str:
-        """The copy that had the kernel when somebody last asked; '' where nobody did."""
-        return self._homes.get((release, kernel), "")
-
-    def settle(self, release: str, kernel: str, name: str) -> str:
-        """The kernel is that copy's; its name."""
-        self._homes[release, kernel] = name
-        self._homes.move_to_end((release, kernel))
-        if len(self._homes) > MOST_HOMES:
-            self._homes.popitem(last=False)
-        return name
+        self._running -= {name}
+        self._fit -= {name}

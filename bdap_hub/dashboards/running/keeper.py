@@ -36,8 +36,9 @@ AWAY_SECONDS = 5.0  # where the engine does not answer, it is no fault of the re
 READY_SECONDS = 90.0
 ROUND_SECONDS = 30.0
 PUBLISH_SECONDS = 600.0
+RUN_SECONDS = 300.0
 DIFFERS_SECONDS = 3600.0
-COPY_SECONDS = 120.0  # a further copy goes on so long without visitors: they may come back
+COPY_SECONDS = 300.0  # a further copy goes on so long without visitors: they may come back
 
 
 @contextlib.contextmanager
@@ -65,7 +66,7 @@ class Keeper:
         self._failed: dict[str, tuple[float, str]] = {}
         self._watched: Counter[str] = Counter()
         self._lives: dict[str, Live] = {}
-        self.copies = copies.Copies()
+        self.copies, self._found = copies.Copies(), False
         self._left: dict[str, float] = {}
 
     def known(self, project: str, slug: str, version: int | None = None) -> Live | None:
@@ -104,20 +105,44 @@ class Keeper:
         return None
 
     async def copy_for(self, live: Live, kernel: str = "") -> str:
-        """The copy of the release that has the kernel; where none has it, the one with the fewest visitors.
+        """The copy of the release that has the kernel; where none has it, of those needed the one with fewest visitors.
 
-        Its name, or that of the release, where there is no other.
+        Its name, or that of the release, where there is no other. Unavailable where one that may have it is silent.
         """
+        own = self.settings.dashboards
+        if copies.most(own) == 1:
+            return live.release
+        if not self._found:
+            await run_in_threadpool(lambda: self._find_copies(self._engine().running()))
         names = self.copies.of(live.release)
         if len(names) == 1:
             return live.release
-        if (known := self.copies.home(live.release, kernel)) in names and await self.address(live, known):
-            return known
-        at = {name: found for name in names if (found := await self.address(live, name))}
-        for name, address in at.items() if kernel else ():
-            if await run_in_threadpool(has_kernel, address, kernel):
-                return self.copies.settle(live.release, kernel, name)
-        return min(at, key=lambda name: self._watched[name], default=live.release)
+        at, silent = await self._addresses(live, names)
+        having = [run_in_threadpool(has_kernel, address, kernel) for address in at.values()] if kernel else []
+        for name, has in zip(at, await asyncio.gather(*having), strict=False):
+            if has:
+                return name
+        if silent and (kernel or not at):
+            raise Unavailable(f"{silent[0]} does not answer just now", "try again in a moment")
+        if live.release not in at and live.release not in silent:
+            self._begin(live)  # meanwhile the others do
+        fit = [name for name in self.copies.fit(live.release) if name in at]
+        needed = copies.wanted(self._visitors(names) + 1, own.visitors_per_copy, copies.most(own))
+        return min(fit[:needed], key=lambda name: self._watched[name], default=live.release)
+
+    async def _addresses(self, live: Live, names: list[str]) -> tuple[dict[str, str], list[str]]:
+        """Where they answer, and the names of those of which nobody can say."""
+        at, silent = {}, []
+        for name in names:
+            try:
+                if (found := await self.address(live, name)) is not None:
+                    at[name] = found
+            except Unavailable:
+                silent.append(name)
+        return at, silent
+
+    def _visitors(self, names: list[str]) -> int:
+        return sum(self._watched[name] for name in names)
 
     def lost(self, live: Live, copy: str = "") -> None:
         """The release, or that copy of it, does not answer any more."""
@@ -136,66 +161,79 @@ class Keeper:
             self.usage.session(live.id)
 
     @contextlib.contextmanager
-    def watching(self, live: Live, copy: str = "", kernel: str = "") -> Iterator[None]:
-        """While it lasts, somebody looks at the release, by a kernel of that copy; a further copy starts where it is
-        needed."""
+    def used(self, live: Live, copy: str = "") -> Iterator[None]:
+        """While it lasts, that copy of the release is not stopped."""
         name = copy or live.release
         self._watched[name] += 1
         self._lives[name] = live
-        if kernel:
-            self.copies.settle(live.release, kernel, name)
-            self._grow(live)
         try:
             yield
         finally:
             self._watched[name] -= 1
             self._left[name] = time.time()
-            with contextlib.suppress(SQLAlchemyError):  # counts for when it is stopped
-                self.records.seen(live)
+
+    @contextlib.contextmanager
+    def watching(self, live: Live, copy: str = "") -> Iterator[None]:
+        """While it lasts, somebody looks at that copy of the release; a further one starts where it is needed."""
+        with self.used(live, copy):
+            self._grow(live)
+            try:
+                yield
+            finally:
+                with contextlib.suppress(SQLAlchemyError):  # counts for when it is stopped
+                    self.records.seen(live)
 
     def _grow(self, live: Live) -> None:
         """Begin to start a further copy where more look at the release than those that there are are good for."""
         own = self.settings.dashboards
-        if live.preview or live.kind in (*APPS, STATIC) or live.manifest.get("secrets"):
-            return  # an app's visitors are known to one process alone, and secrets to one machine
-        names = self.copies.of(live.release)
-        visitors, most = sum(self._watched[name] for name in names), own.copies or 1 + len(own.nodes)
-        if copies.wanted(visitors, own.visitors_per_copy, min(most, copies.MOST)) <= len(names):
+        alone = live.preview or live.kind in (*APPS, STATIC) or live.manifest.get("secrets") or own.runtime != "fork"
+        if alone:  # an app's visitors are known to one process, secrets to one machine
+            return
+        names, most = self.copies.of(live.release), copies.most(own)
+        if copies.wanted(self._visitors(names), own.visitors_per_copy, most) <= len(names):
             return
         name = next(one for n in range(2, most + 1) if (one := copies.named(live.release, n)) not in names)
         if self._failed.get(name, (0.0, ""))[0] < time.monotonic() and name not in self._starting:
-            log.info("starting %s: %d look at the release", name, visitors)
+            log.info("starting %s: %d look at the release", name, self._visitors(names))
             self._starting[name] = asyncio.create_task(self._start_copy(live, name))
 
     async def _start_copy(self, live: Live, name: str) -> None:
-        seconds = FAILED_SECONDS
+        seconds, fit = FAILED_SECONDS, False
         try:
             publisher = await run_in_threadpool(self._publisher)
             await run_in_threadpool(publisher.start, live, name)
-            if (address := await self._until_ready(name)) is None:
+            address, first = await self._until_ready(name), await self.address(live)
+            same = await run_in_threadpool(alike, first, address, RUN_SECONDS) if address and first else None
+            if same is None:
                 raise BdapError("it did not start")
-            first = await self.address(live)
-            if first is None or not await run_in_threadpool(alike, first, address):
-                await run_in_threadpool(self._engine().stop, name)
+            if not same:
                 seconds = DIFFERS_SECONDS
                 raise BdapError("the notebook makes other widgets at each run: pages of one copy are none of another")
-            self._ready[name] = (0.0, address)
-            self._left[name] = time.time()
+            self._ready[name], self._left[name], fit = (0.0, str(address)), time.time(), True
             self.copies.add(name)
-        except BdapError as error:
-            log.warning("the copy %s: %s", name, error.message)
-            self._failed[name] = (time.monotonic() + seconds, error.message)
+        except Exception as error:  # of the engine, the database, or of what the release says
+            log.warning("the copy %s: %s", name, error)
+            self._failed[name] = (time.monotonic() + seconds, str(error))
         finally:
+            if not fit:
+                with contextlib.suppress(Exception):
+                    await run_in_threadpool(self._engine().stop, name)
             self._starting.pop(name, None)
 
     async def start(self, live: Live) -> str:
         """Begin to start the release, or go on waiting; a sentence if that failed within the last minute."""
+        if said := self._begin(live):
+            return said
+        await asyncio.wait({self._starting[live.release]}, timeout=PATIENCE_SECONDS)
+        return ""
+
+    def _begin(self, live: Live) -> str:
+        """Begin to start it where nobody does; a sentence if that failed within the last minute."""
         name = live.release
         if (failed := self._failed.get(name)) and failed[0] > time.monotonic():
             return failed[1]
         if name not in self._starting:
             self._starting[name] = asyncio.create_task(self._start(live))
-        await asyncio.wait({self._starting[name]}, timeout=PATIENCE_SECONDS)
         return ""
 
     async def until(self, live: Live, seconds: float) -> str | None:
@@ -233,6 +271,7 @@ class Keeper:
                 await run_in_threadpool(self.snapshots.take, live.release, address)
             self._ready[live.release] = (0.0, address)
             self._failed.pop(live.release, None)
+            self.copies.doubt(live.release)
             if not live.preview:
                 await run_in_threadpool(self.usage.started, live.id, time.monotonic() - begun)
         except BdapError as error:
@@ -258,6 +297,9 @@ class Keeper:
                 with _tended(name):
                     reason = "memory" if ending.memory else "ended"
                     self.faults.keep(live, reason, tail(self._engine().logs(name)), ending.key)
+            if copies.split(name)[1] > 1:  # nobody starts it by that name again, perhaps
+                with _tended(name):
+                    self._engine().stop(name)
 
     async def _until_ready(self, name: str) -> str | None:
         deadline = time.monotonic() + READY_SECONDS
@@ -293,10 +335,11 @@ class Keeper:
         lives, seen, now = self.records.live_releases(), self.records.last_seen(), time.time()
         self._engine().tidy()
         running = self._engine().running()
+        self._find_copies(running)
         self._look_at_ended(lives)
-        for name in self.copies.find(set(running) - set(self._starting)):  # also from before this process began
-            self._left.setdefault(name, now)
-        self._left = {name: left for name, left in list(self._left.items()) if name in running}
+        for name in self.copies.unknown():
+            with _tended(name):
+                self._judge(name)
         for name in running:
             if live := lives.get(copies.split(name)[0]):
                 with _tended(name):
@@ -315,6 +358,32 @@ class Keeper:
                 with _tended(name):
                     self._engine().stop(name)
         return [live for name, live in warm.items() if name not in running]
+
+    def _find_copies(self, running: Mapping[str, float]) -> None:
+        """Those that run, also from before this process began, and those of machines that are silent just now."""
+        silent = {name for name in self.copies.running - set(running) if not self._gone(name)}
+        self.copies.find((set(running) | silent) - set(self._starting))
+        for name in self.copies.running:
+            self._left.setdefault(name, time.time())
+        self._left = {name: left for name, left in list(self._left.items()) if name in {*running, *silent}}
+        self._found = True
+
+    def _gone(self, name: str) -> bool:
+        try:
+            return self._engine().address(name) is None
+        except Unavailable:
+            return False
+
+    def _judge(self, name: str) -> None:
+        """Whether new visitors may be led to a copy of which that is not known; it ends where not, and nobody looks."""
+        first, own = self._engine().address(copies.split(name)[0]), self._engine().address(name)
+        if first is None or own is None or (same := alike(first, own, 0)) is None:
+            return
+        if same:
+            self.copies.add(name)
+        elif not self._watched.get(name, 0):
+            self._engine().stop(name)
+            self.copies.drop(name)
 
     def _look_at(self, live: Live, name: str) -> None:
         """How much memory the release, or a copy, needs, and whether it wrote an error."""

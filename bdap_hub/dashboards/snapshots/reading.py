@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 MOST = 64 * 2**20
-LOOK_SECONDS, RUN_SECONDS = 5.0, 300.0
+LOOK_SECONDS = 5.0
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # releases are read without; the usual one takes 30 ms to make
 
 
@@ -88,20 +88,26 @@ def answers(address: str) -> bool:
         return False
 
 
-def alike(*addresses: str) -> bool:
-    """Whether pages of the releases that answer there serve for all of them: their widgets have the same names."""
+def alike(one: str, other: str, seconds: float) -> bool | None:
+    """Whether the releases there have run, and pages of one serve for the other: widgets have the same names.
+
+    None where nobody can say, because one of them still runs after so many seconds, or does not answer.
+    """
     try:
-        return len({str(_done(address)["names"]) for address in addresses}) == 1
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        told = [_done(address, time.monotonic() + seconds) for address in (one, other)]
+        same = len({tuple(str(each[part]) for part in ("mode", "names", "static")) for each in told}) == 1
+        return same and all(each["status"] == "ready" for each in told)
+    except (httpx.HTTPError, TimeoutError):
+        return None
+    except (ValueError, KeyError, TypeError, RecursionError):
         return False
 
 
-def _done(address: str) -> Any:
+def _done(address: str, until: float) -> Any:
     """What the release's stage says of itself once the notebook has run."""
-    until = time.monotonic() + RUN_SECONDS
     while (told := read(f"http://{address}/_stage/state", LOOK_SECONDS).json())["status"] == "running":
-        if time.monotonic() > until:
-            raise ValueError("it runs too long")
+        if time.monotonic() >= until:
+            raise TimeoutError
         time.sleep(0.2)
     return told
 

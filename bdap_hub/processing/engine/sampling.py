@@ -207,7 +207,7 @@ def _flat(rows: Any, columns: Any, shape: tuple[int, int]) -> Any:
 
 def _may_be(nodata: float, kind: Any) -> bool:
     """Whether a number of that kind can be equal to it."""
-    if kind.kind == "f":
+    if kind.kind == "f" or kind.itemsize > 4:
         return not np.isnan(nodata)
     return bool(np.isfinite(nodata) and nodata == int(nodata) and np.iinfo(kind).min <= nodata <= np.iinfo(kind).max)
 
@@ -216,7 +216,8 @@ def _missing(values: Any, nodata: float | None, hidden: Any) -> Any:
     """Where there is no data, or what there is is hidden; None if nowhere."""
     missing = np.isnan(values) if values.dtype.kind == "f" else None
     if nodata is not None and _may_be(nodata, values.dtype):
-        equal = values == values.dtype.type(nodata)  # in the numbers' own width: others would be converted, all of them
+        own = nodata if values.dtype.itemsize > 4 else values.dtype.type(nodata)
+        equal = values == own  # in the numbers' own width, or they would be converted, all of them
         missing = equal if missing is None else missing | equal
     if hidden is not None:
         missing = hidden if missing is None else missing | hidden

@@ -17,14 +17,14 @@ from .lifted import logical
 @logical
 def and_(x: Any, y: Any) -> Any:
     """True if both are true."""
-    return both(x, y)
+    return both(_known(x), _known(y))
 
 
 @process
 @logical
 def or_(x: Any, y: Any) -> Any:
     """True if one is true."""
-    return either(x, y)
+    return either(_known(x), _known(y))
 
 
 @process
@@ -64,6 +64,11 @@ def all_(data: Any, ignore_nodata: Any = True) -> Any:
 def any_(data: Any, ignore_nodata: Any = True) -> Any:
     """Whether one value is true."""
     return _pairwise(data, ignore_nodata, stops=1)
+
+
+def _known(value: Any) -> Any:
+    """A plain number as 1, 0 or NaN: one that is not 0 may be 0 in the layers' precision."""
+    return value if isinstance(value, np.ndarray) else np.float32(np.nan if value != value else value != 0)
 
 
 def _pairwise(data: Any, ignore_nodata: bool, stops: int) -> Any:
