@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,10 +13,12 @@ from websockets.asyncio.client import ClientConnection
 from bdap_hub.dashboards.gateway.serving import create_gateway
 from bdap_hub.dashboards.running import keeper as keeping
 from bdap_hub.dashboards.running.keeper import Keeper
+from bdap_hub.dashboards.running.runtime import Ending
 from bdap_hub.dashboards.snapshots import reading
 from bdap_hub.dashboards.snapshots.reading import Answer
 from bdap_hub.settings import Settings
 from tests.serving import Services
+from tests.until import until
 
 from .conftest import FAR, notebook
 from .talking import states
@@ -51,15 +53,6 @@ class Served:
     def live(self) -> Any:
         """As the gateway knows it."""
         return self.shown.records.live("agriculture", "outage")
-
-
-async def until(met: Callable[[], bool]) -> None:
-    """Blocking questions, until they are answered so."""
-    for _ in range(600):
-        if await asyncio.to_thread(met):
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError("not within a minute")
 
 
 async def value(socket: ClientConnection) -> Any:
@@ -209,6 +202,19 @@ def test_a_release_may_say_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     for said in (b"[" * 100_000, b"{}", b"\xff", b"[1]", b'{"status": []}'):
         monkeypatch.setattr(reading, "read", lambda *_, said=said: Answer(200, said))
         assert reading.alike("one", "other", 0) is False
+
+
+async def test_a_copy_that_ended_is_removed_once_its_fault_is_kept(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asyncio.to_thread(served.shown.publish, "# Twice")
+    keeper, stopped = served.keeper, list[str]()
+    monkeypatch.setattr(keeper._engine(), "ended", lambda: {COPY: Ending("one", memory=True)})
+    monkeypatch.setattr(keeper._engine(), "stop", stopped.append)
+    keeper._look_at_ended({})  # as where another release starts: nobody is there to tell of it
+    assert not stopped and keeper.faults.last(served.live().id) is None
+    keeper._look_at_ended({FAR: served.live()})
+    assert stopped == [COPY] and keeper.faults.last(served.live().id).reason == "memory"  # type: ignore[union-attr]
 
 
 async def test_what_is_taken_down_ends_with_its_copies(served: Served) -> None:

@@ -297,9 +297,8 @@ class Keeper:
                 with _tended(name):
                     reason = "memory" if ending.memory else "ended"
                     self.faults.keep(live, reason, tail(self._engine().logs(name)), ending.key)
-            if copies.split(name)[1] > 1:  # nobody starts it by that name again, perhaps
-                with _tended(name):
-                    self._engine().stop(name)
+                    if name != live.release:  # nobody starts the copy by that name again, perhaps
+                        self._engine().stop(name)
 
     async def _until_ready(self, name: str) -> str | None:
         deadline = time.monotonic() + READY_SECONDS
