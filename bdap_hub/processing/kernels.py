@@ -18,8 +18,8 @@ FLOATS = ("f4", "f8")
 WHOLE = ("u1", "u2", "u4", "u8")
 
 
-def _array(kind: str, dimensions: int, layout: Literal["C", "A"] = "C", readonly: bool = True) -> Any:
-    return types.Array(numba.from_dtype(np.dtype(kind)), dimensions, layout, readonly=readonly)
+def _array(kind: str, layout: Literal["C", "A"] = "C", readonly: bool = True) -> Any:
+    return types.Array(numba.from_dtype(np.dtype(kind)), 2, layout, readonly=readonly)
 
 
 def _kept(make: Callable[..., Any], signatures: Sequence[Any], function: Any, **options: Any) -> Any:
@@ -48,7 +48,7 @@ def _ufunc[F](*signatures: str) -> Callable[[F], F]:
     return compiled
 
 
-@_loop(*(types.void(_array(kind, 2, "A"), _array(kind, 2, "A", readonly=False)) for kind in WHOLE))
+@_loop(*(types.void(_array(kind, "A"), _array(kind, "A", readonly=False)) for kind in WHOLE))
 def summed(differences: Any, out: Any) -> None:
     """Undoes TIFF's horizontal differences: each number of a row and all before it, added up in its own width."""
     for i in range(differences.shape[0]):
@@ -59,7 +59,7 @@ def summed(differences: Any, out: Any) -> None:
             out[i, j] = total
 
 
-@_loop(*(types.void(_array(kind, 2, readonly=False), types.float64) for kind in FLOATS))
+@_loop(*(types.void(_array(kind, readonly=False), types.float64) for kind in FLOATS))
 def smoothed(window: Any, weight: float) -> None:
     """Each pixel is mixed with those beside it, each of which gets this weight, along both axes, in place.
 
@@ -85,7 +85,7 @@ def smoothed(window: Any, weight: float) -> None:
 
 @_loop(
     *(
-        types.void(_array(kind, 2), _array("i8", 2), _array("f4", 2), _array("f4", 2), _array(kind, 2, readonly=False))
+        types.void(_array(kind), _array("i8"), _array("f4"), _array("f4"), _array(kind, readonly=False))
         for kind in FLOATS
     )
 )

@@ -18,7 +18,6 @@ _KERNEL = r"api/kernels/([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})"
 _STAGE = r"_stage/(?:page|static/[0-9a-f]{16}/.+)"
 _PATHS = re.compile(rf"/(?:|{_KERNEL}|{_STAGE}|voila/(?:static|templates|labextensions|api/themes|files)/.+)")
 _CHANNELS = re.compile(rf"/{_KERNEL}/channels")
-_MODEL = re.compile(rf"/{_KERNEL}")
 _TO_RELEASE = {
     "accept",
     "accept-language",
@@ -54,8 +53,7 @@ def kernel_of(path: str) -> str:
 
 def kernel_asked(path: str) -> str:
     """The kernel that is asked about, '' for every other path."""
-    found = _MODEL.fullmatch(path)
-    return found[1] if found else ""
+    return kernel_of(f"{path}/channels")
 
 
 async def forward(

@@ -158,14 +158,11 @@ class SeveralRuntime:
             return [self.here]
         release, _ = copies.split(launch.name)
         order = [self.places[name] for name in ranked(release, sorted(self.places))]
-        found = {place.name: told for place, told in self._all(lambda at: (at.room(), at.runtime.running()), order)}
+        room = {place.name: left for place, left in self._all(lambda place: place.room(), order)}
         needs = bytes_of(launch.means.memory) if launch.means else 0
-
-        def worse(place: Place) -> tuple[bool, int]:
-            room, running = found[place.name]
-            return room < needs, sum(copies.split(name)[0] == release for name in running)
-
-        return sorted((place for place in order if place.name in found), key=worse)
+        others = [at for name, at in self._at.items() if copies.split(name)[0] == release]
+        there = [place for place in order if place.name in room]
+        return sorted(there, key=lambda place: (room[place.name] < needs, others.count(place.name)))
 
     def _is_gone(self, name: str) -> bool:
         since = self._silent_since.get(name)

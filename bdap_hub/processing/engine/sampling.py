@@ -186,9 +186,9 @@ def _variance(scale: float) -> float:
     return (scale**2 - 1) / 12 if scale > 1.05 else 0.0
 
 
-def _at(flat: Any, indices: Any, into: Any = None) -> Any:
+def _at(flat: Any, indices: Any) -> Any:
     """The values at indices that are known to be inside, which numpy need not check: "wrap" is its fastest mode."""
-    return flat.take(indices, mode="wrap", out=into)
+    return flat.take(indices, mode="wrap")
 
 
 def _whole(values: Any, most: int) -> Any:

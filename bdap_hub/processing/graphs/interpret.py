@@ -151,10 +151,9 @@ def result_of(node: Node, values: Mapping[str, Any], ctx: Context) -> Any:
 
 
 def _nbytes(value: Any) -> int:
-    array = (
-        value if isinstance(value, np.ndarray) else getattr(value, "data", None)
-    )  # an array's `data` is slow to make
-    return int(getattr(array, "nbytes", 0))
+    if not isinstance(value, np.ndarray):  # which has `data` of its own: a view that takes time to make
+        value = getattr(value, "data", None)
+    return int(getattr(value, "nbytes", 0))
 
 
 def _each(value: Any) -> list[Any]:
