@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 import tests.tls_once  # noqa: F401
 from bdap_hub.settings import ProjectSettings, Settings
@@ -50,6 +50,8 @@ GROUPS = {
 }
 
 
+EXPECT = 30_000
+"""Milliseconds for which a test waits for what a page shall show."""
 _given: deque[int] = deque(maxlen=1000)
 
 
@@ -181,7 +183,7 @@ c.JupyterHub.spawner_class = "simple"
 c.SimpleLocalProcessSpawner.home_dir_template = os.environ["T_VAR"] + "/home-{username}"
 c.Spawner.cmd = [os.environ["T_BIN"] + "/jupyterhub-singleuser", "--allow-root"]
 c.Spawner.default_url = "/api"
-c.ConfigurableHTTPProxy.command = [os.environ["T_PROXY"]]
+c.ConfigurableHTTPProxy.command = [os.environ["T_PROXY"], "--keep-alive-timeout", "330000"]
 c.ConfigurableHTTPProxy.api_url = os.environ["T_PROXY_API"]
 c.ConfigurableHTTPProxy.pid_file = os.environ["T_VAR"] + "/proxy.pid"
 c.JupyterHub.load_groups = {groups}
@@ -277,6 +279,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         pytest.fail("there is no Chromium: run `make test` once, it installs it")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        expect.set_options(timeout=EXPECT)
         yield browser
         browser.close()
 

@@ -26,7 +26,7 @@ import pytest
 from bdap_hub.demo import mounts
 from bdap_hub.settings import Settings
 from tests.conftest import make_settings
-from tests.side_by_side import draw
+from tests.side_by_side import draw_network
 
 IMAGE = "bdaptest/gpu:latest"
 UUIDS = ("GPU-00000000-0000-0000-0000-00000000000a", "GPU-00000000-0000-0000-0000-00000000000b")
@@ -66,7 +66,7 @@ class OwnEngine:
         hook.write_text(HOOK)
         hook.chmod(0o755)
         _ip("link", "add", self.bridge, "type", "bridge")
-        _ip("addr", "add", f"10.214.{draw(range(200))}.1/24", "dev", self.bridge)
+        _ip("addr", "add", f"10.214.{draw_network(214)}.1/24", "dev", self.bridge)
 
     def start(self) -> Any:
         """A client of it, once it answers."""
@@ -207,7 +207,7 @@ def import_image(client: Any, folder: Path) -> None:
 @contextlib.contextmanager
 def network_of(client: Any) -> Iterator[tuple[str, str]]:
     """(name, gateway) of a network for servers; what is on it goes with it."""
-    third = draw(range(200))
+    third = draw_network(213)
     gateway = f"10.213.{third}.1"
     network = client.networks.create(
         f"bdaptest-{secrets.token_hex(3)}",

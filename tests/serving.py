@@ -11,6 +11,8 @@ from typing import Any
 
 import uvicorn
 
+from bdap_hub.proxy import IDLE_SECONDS
+
 
 @contextmanager
 def standing(address: str, port: int, handler: type[BaseHTTPRequestHandler]) -> Iterator[None]:
@@ -33,7 +35,8 @@ class Services:
     def serve(self, app: Any, port: int) -> None:
         """Run one, instead of what another test ran there; returns when it answers."""
         self.stop(port)
-        config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=2)
+        waits = {"timeout_graceful_shutdown": 2, "timeout_keep_alive": IDLE_SECONDS}  # as the platform's own
+        config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", **waits)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()

@@ -8,6 +8,7 @@ import secrets
 import signal
 from typing import Any
 
+import psutil
 import pytest
 
 # The long ones, the longest first: what is left at the end is short, and both workers are ready at about the same time.
@@ -68,3 +69,10 @@ def share(numbers: range, environment: Any = os.environ) -> range:
 def draw(numbers: range) -> int:
     """One of this worker's share."""
     return secrets.choice(share(numbers))
+
+
+def draw_network(second: int) -> int:
+    """x of a network 10.second.x.0/24 that is this worker's alone, and that none of a run that was killed still has."""
+    taken = {one.address for found in psutil.net_if_addrs().values() for one in found}
+    numbers = [number for number in share(range(200)) if f"10.{second}.{number}.1" not in taken]
+    return secrets.choice(numbers)

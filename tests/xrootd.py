@@ -112,8 +112,8 @@ class Store:
         subprocess.run(["umount", "-l", self.mount], check=True)
 
     def hang(self, hanging: bool) -> None:
-        """The client answers nobody, or again."""
-        self.allow_back(not hanging)
+        """The client answers nobody, or again. None is mounted beside it: `allow_back` lets one come where it died."""
+        self.allow_back(False)
         os.kill(self.client, signal.SIGSTOP if hanging else signal.SIGCONT)
 
     def stop(self) -> None:

@@ -6,11 +6,12 @@ parts (`random` is of `speed`), and leaves the figures of the others as they are
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,16 +26,17 @@ from tests.processing.conftest import collection
 from . import cores, fuse, inside, scaling
 from .chains import CHAINS, Chain
 from .compare import agreeing, refuse_unless_alike
-from .driver import Asked, ask
+from .driver import ask
 from .floor import blocks_of, measure
 from .places import Place, generated, real
 from .rows import COMMAND, row
+from .scenes import Tile
 from .servers import CODECS, add_service, openeo, ours, post_to_openeo, titiler
 
 MINUTES = float(os.environ.get("MINUTES", "1"))
 ONLY = os.environ.get("ONLY", "speed,cold,real,fuse,dates,memory,parts,scaling").split(",")
-SECONDS = 1.5
-"""Fast services are asked again and again for at least so long."""
+SECONDS = 3.0
+"""Each service is asked without a pause for so long: what the first and the last tiles wait for is no part of it."""
 FLOORS = 5
 """Turns of ours and the floor; the best of each counts, as both meet the same machine."""
 
@@ -128,7 +130,7 @@ def adjacent(place: Place, levels: Any) -> list[Row]:
                     f"{chain.name} of {place.name}, {level} (z{place.zooms[level]}), {len(tiles)} adjacent tiles, warm"
                 )
                 refuse_unless_alike(case, shares)
-                rows += compare_two(case, on, on.urls(chain), lambda tiles=tiles: tiles, warm=True)
+                rows += compare_two(case, on, on.urls(chain), itertools.cycle(tiles), before=tiles)
     return rows
 
 
@@ -137,9 +139,8 @@ def random_tiles(place: Place) -> list[Row]:
     rows, python = [], environment("floor", *CODECS)
     with stage(place, cache_mb=24) as on:
         for chain in CHAINS:
-            seeds = iter(range(1000))
             case = f"{chain.name} of {place.name}, native (z{place.zooms['native']}), random tiles"
-            rows += compare_two(case, on, on.urls(chain), lambda seeds=seeds: place.random("native", next(seeds)))
+            rows += compare_two(case, on, on.urls(chain), place.anywhere("native"))
             tiles = [tile for seed in range(900, 903) for tile in place.random("native", seed)]
             paths = files(place, chain)
             blocks, url = [blocks_of(paths, tile) for tile in tiles], on.urls(chain)["ours"]
@@ -170,15 +171,15 @@ def cold(place: Place) -> list[Row]:
 
 
 def compare_two(
-    case: str, on: Stage, urls: Mapping[str, str], tiles: Callable[[], Any], warm: bool = False
+    case: str, on: Stage, urls: Mapping[str, str], tiles: Iterator[Tile], before: Sequence[Tile] = ()
 ) -> list[Row]:
-    """One client and eight; each service in turn."""
+    """One client and eight; each service in turn. `tiles` has no end; `before`: asked for first, for warm caches."""
     one, eight, pids = {}, {}, on.pids()
     for name, url in urls.items():
-        if warm:
-            ask(url, tiles(), 2, pids[name])
-        one[name] = _long_enough(lambda url=url, name=name: ask(url, tiles(), 1, pids[name]))
-        eight[name] = _long_enough(lambda url=url, name=name: ask(url, tiles(), 8, pids[name]))
+        if before:
+            ask(url, before, 2, pids[name])
+        one[name] = ask(url, tiles, 1, pids[name], SECONDS)
+        eight[name] = ask(url, tiles, 8, pids[name], SECONDS)
     rows = []
     for peer in [name for name in urls if name != "ours"]:
         goal = 20 if peer.startswith("titiler-openeo") else 10
@@ -193,15 +194,6 @@ def compare_two(
     if urls and case.startswith("masked"):
         rows.append(row(f"{case}: p95, 1 client", one["ours"].p95, "what is asked for", 50, "ms", 1))
     return rows
-
-
-def _long_enough(act: Callable[[], Asked]) -> Asked:
-    runs = [act()]
-    while sum(run.seconds for run in runs) < SECONDS:
-        runs.append(act())
-    tiles = sum(len(run.waits) for run in runs)
-    cpu = sum(run.cpu * len(run.waits) for run in runs) / tiles
-    return Asked(tuple(wait for run in runs for wait in run.waits), sum(run.seconds for run in runs), cpu)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from queue import Empty, SimpleQueue
+from threading import Lock
 from urllib.parse import urlsplit
 
 import psutil
@@ -41,16 +42,13 @@ class Asked:
         return sorted(self.waits)[min(len(self.waits) - 1, int(0.95 * len(self.waits)))]
 
 
-def ask(template: str, tiles: Sequence[Tile], clients: int, pid: int) -> Asked:
-    """Each tile once, by so many clients at a time, each with one connection."""
-    queue: SimpleQueue[Tile] = SimpleQueue()
-    for tile in tiles:
-        queue.put(tile)
-    before, started = cpu_seconds(pid), time.perf_counter()
+def ask(template: str, tiles: Iterable[Tile], clients: int, pid: int, seconds: float = math.inf) -> Asked:
+    """One tile after the other by so many clients at a time, each with one connection: all, or those begun in time."""
+    row, before, started = _Row(tiles, time.perf_counter() + seconds), cpu_seconds(pid), time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:
-        waits = [wait for part in pool.map(lambda _: _client(template, queue), range(clients)) for wait in part]
-    seconds = time.perf_counter() - started
-    return Asked(tuple(waits), seconds, (cpu_seconds(pid) - before) * 1000 / len(tiles))
+        waits = [wait for part in pool.map(lambda _: _client(template, row), range(clients)) for wait in part]
+    taken = time.perf_counter() - started
+    return Asked(tuple(waits), taken, (cpu_seconds(pid) - before) * 1000 / len(waits))
 
 
 def get(template: str, tile: Tile) -> bytes:
@@ -72,17 +70,25 @@ def memory_mib(pid: int) -> float:
     return max(float(part.memory_info().rss) for part in (process, *process.children(recursive=True))) / 2**20
 
 
-def _client(template: str, queue: SimpleQueue[Tile]) -> list[float]:
+class _Row:
+    """What all clients take their next tile from, until a time."""
+
+    def __init__(self, tiles: Iterable[Tile], until: float) -> None:
+        self._tiles, self._until, self._lock = iter(tiles), until, Lock()
+
+    def next(self) -> Tile | None:
+        with self._lock:
+            return next(self._tiles, None) if time.perf_counter() < self._until else None
+
+
+def _client(template: str, row: _Row) -> list[float]:
     waits = []
     with _Connection(template) as connection:
-        while True:
-            try:
-                tile = queue.get_nowait()
-            except Empty:
-                return waits
+        while (tile := row.next()) is not None:
             started = time.perf_counter()
             connection.get(tile)
             waits.append((time.perf_counter() - started) * 1000)
+    return waits
 
 
 class _Connection:

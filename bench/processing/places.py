@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,10 @@ class Place:
     def random(self, level: str, seed: int, count: int = RANDOM) -> list[Tile]:
         """Tiles anywhere in the place."""
         return scattered(self.zooms[level], self.core, count, seed)
+
+    def anywhere(self, level: str, first: int = 0) -> Iterator[Tile]:
+        """The same without an end, from that seed on."""
+        return (tile for seed in itertools.count(first) for tile in self.random(level, seed))
 
     def nearest(self) -> list[dict[str, Any]]:
         """The items with all bands taken by nearest neighbour, as peers do."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -41,15 +40,13 @@ def ended(platform: Platform) -> dict[str, list[str]]:
     for person, browser in browsers.items():
         let_in(platform, browser, person)
     platform.provider.bends |= {case.person: case.bend for case in CASES}
-    began = time.monotonic()
     bound = platform.settings.identity.revocation_seconds
 
     def all_out() -> bool:
         return {person for person, browser in browsers.items() if browser.whoami()} == {"stays-refreshed"}
 
     try:
-        platform.wait(all_out, bound + 2, "the end of all bent sessions")
-        assert time.monotonic() - began < bound + 1  # and the time that asking everybody here takes
+        platform.wait(all_out, bound, "the end of all bent sessions")
         assert browsers["stays-refreshed"].whoami()  # the control, asked about as often as they
         found = [event for event in platform.events(before) if event.action in ("refresh", "revoke")]
         return {person: [event.reason for event in found if event.person == person] for person in browsers}

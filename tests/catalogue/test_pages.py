@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from bdap_hub.catalogue.footprints import HEIGHT, WIDTH, drawing, view_of
 from tests.catalogue.samples import item
@@ -28,7 +28,8 @@ def test_from_the_list_to_an_item(service: httpx.Client, chromium: Browser, arti
     page.goto(f"{service.base_url}")
     page.get_by_role("link", name="Demo scenes", exact=True).click()
     shapes = page.locator("svg.footprints a")
-    assert shapes.count() == 3 and page.locator("svg .land").count() > 0
+    expect(shapes).to_have_count(3)
+    expect(page.locator("svg .land").first).to_be_attached()
 
     def look(name: str) -> None:
         for device, size in (("laptop", LAPTOP), ("phone", PHONE)):

@@ -41,15 +41,16 @@ def test_without_the_processing_service_it_is_the_small_picture(
 
 
 @pytest.fixture
-def processing(hub: Any, installed: Settings) -> Iterator[None]:
-    """It runs beside the catalogue, for these tests alone."""
+def processing(hub: Any, installed: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """It runs beside the catalogue, for these tests alone. It begins: its first answer may take long."""
+    monkeypatch.setattr("bdap_hub.catalogue.preview.SECONDS", 50)
     hub.serve(create_app(installed), installed.processing.port)
     yield
     hub.services.stop(installed.processing.port)
 
 
 def test_it_is_drawn_by_the_processing_service(service: httpx.Client, hub: Any, processing: None) -> None:
-    drawn = service.get(f"{PUBLIC}/preview")
+    drawn = service.get(f"{PUBLIC}/preview", timeout=60)
     assert drawn.status_code == 200 and drawn.headers["content-type"] == "image/png"
     picture = colours(drawn.content)
     assert picture.shape[1:] == (128, 128) and picture.shape[0] in (3, 4)

@@ -186,6 +186,7 @@ def _listens(stage: Staged) -> None:
 def _below(pid: int) -> list[int]:
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*"):
-        for child in (task / "children").read_text().split():
-            found += [int(child), *_below(int(child))]
+        with contextlib.suppress(OSError):  # of one that has just ended
+            for child in (task / "children").read_text().split():
+                found += [int(child), *_below(int(child))]
     return found

@@ -49,7 +49,7 @@ def explorer(platform: Platform) -> Iterator[str]:
     made = publish(f"{platform.hub.url}/services/dashboards", token, FOLDER, project="forest", visibility="public")
     yield str(made["url"])
     bearer = {"Authorization": f"Bearer {token}"}
-    httpx.delete(f"{platform.hub.url}{API}/{made['id']}", headers=bearer)  # other tests find nothing of forest's
+    httpx.delete(f"{platform.hub.url}{API}/{made['id']}", headers=bearer, timeout=60)  # nor do other tests find it
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.until import BUSY_SECONDS
+
 from .conftest import Platform, comm_message
 from .sockets import kernel_of
 from .visitors import HOST, cookie_of, session_of, visitor_of
@@ -73,7 +75,7 @@ async def test_logging_out_of_the_hub_ends_dashboards_and_open_websockets(
         await asyncio.sleep(soon)
         await closed.ping()  # the control: while the login goes on, so does the dashboard
         browser.get(f"{platform.hub.url}/hub/logout", headers={"Sec-Fetch-Site": "same-origin"})
-        async with asyncio.timeout(soon):
+        async with asyncio.timeout(soon + BUSY_SECONDS):
             await closed.wait_closed()
         assert platform.open(host, headers=gone).status_code == 302
         with pytest.raises(InvalidStatus):

@@ -48,7 +48,8 @@ import uvicorn
 from bdap_hub import settings
 from bdap_hub.dashboards.gateway.serving import create_gateway
 tree = settings.load()
-uvicorn.run(create_gateway(tree), host="127.0.0.1", port=tree.dashboards.gateway_port, log_level="warning")
+uvicorn.run(create_gateway(tree), host="127.0.0.1", port=tree.dashboards.gateway_port, log_level="warning",
+            timeout_keep_alive=330)
 """
 
 
@@ -114,7 +115,7 @@ async def moved(socket: Any, value: int) -> bool:
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cuttable]:
     found = Cuttable(tmp_path / "engine.sock")
     monkeypatch.setenv("DOCKER_HOST", f"unix://{found.path}")
-    monkeypatch.setattr(runtime_docker, "LOOK_SECONDS", 2.0)
+    monkeypatch.setattr(runtime_docker, "LOOK_SECONDS", 5.0)
     monkeypatch.setattr(silence, "SILENT_SECONDS", 1.0)
     try:
         yield found

@@ -125,7 +125,7 @@ def test_taking_down(platform: Platform):
     assert httpx.delete(url).status_code == 401
     assert httpx.delete(url, headers=platform.hub.bearer("ben")).status_code == 403
     assert httpx.get(url).status_code == 200
-    assert httpx.delete(url, headers=platform.hub.bearer("ana")).status_code == 204
+    assert httpx.delete(url, headers=platform.hub.bearer("ana"), timeout=60).status_code == 204
     assert httpx.get(url, headers=platform.hub.bearer("ana")).status_code == 404
     assert not [name for name in make_runtime(platform.settings).running() if "short-lived" in name]
 

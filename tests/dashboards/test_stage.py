@@ -66,7 +66,7 @@ def test_outputs_go_to_the_widget_that_captures_them(stage: Staged):
 
 
 def test_what_needs_no_process_is_answered_from_the_snapshot(stage: Staged):
-    before = len(stage.processes())
+    before = set(stage.processes())
     with Visitor(stage) as ana:
         assert ana.hello["alive"] is False
         ana.say("kernel_info_request")
@@ -77,7 +77,7 @@ def test_what_needs_no_process_is_answered_from_the_snapshot(stage: Staged):
         ana.say("comm_msg", comm_id="c1", data={"method": "request_states"})
         states = ana.receive()["content"]["data"]["states"]
         assert stage.widget(value="nobody") in states
-        assert len(stage.processes()) == before
+        assert set(stage.processes()) <= before  # those of visitors who left a moment ago may end meanwhile
 
 
 @pytest.mark.parametrize("frame", ["no json", "[]", '{"header": {}}', '{"header": {"msg_type": "execute_request"}}'])

@@ -65,7 +65,7 @@ def test_what_keeps_dying_ends_the_demo(supervisor):
     doomed.command = [sys.executable, "-c", "raise SystemExit('again')"]
     doomed.process.kill()
     with pytest.raises(Unavailable, match="keeps stopping"):
-        for _ in range(100):
+        for _ in range(500):
             supervisor.watch()
             time.sleep(0.1)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,8 @@ from pathlib import Path
 
 import httpx
 from nbformat import v4, write
+
+from tests.conftest import free_port
 
 EXTENSION = Path(__file__).parents[2] / "extensions" / "jupyterlab-bdap"
 TOKEN = "lab-token-of-the-test"
@@ -109,9 +110,7 @@ def jupyterlab(tmp: Path, **environment: str) -> Iterator[Lab]:
     (quiet / "page_config.json").write_text(
         '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}'
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     env = {
         **{key: value for key, value in os.environ.items() if not key.startswith(("BDAP_", "JUPYTER"))},
         "HOME": str(home),

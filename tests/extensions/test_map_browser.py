@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Request, expect
 
+from tests.conftest import EXPECT, free_port
 from tests.extensions.conftest import EXTENSIONS
 from tests.extensions.lab import end
 from tests.extensions.season import DATES, Season, season
@@ -67,9 +69,7 @@ def address(running: Season, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "BDAP_PROCESSING_URL": f"{settings.processing.url}/services/processing",
         "BDAP_CATALOGUE_URL": f"{settings.catalogue.url}/services/catalogue",
     }
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "voila", "maps.ipynb", f"--port={port}", "--no-browser"]
     with (folder / "voila.log").open("w") as log:
         process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
@@ -103,7 +103,7 @@ def page(chromium: Browser, address: str) -> Iterator[Page]:
     _drawn(page)
     yield page
     page.close()
-    expect.set_options(timeout=5_000)
+    expect.set_options(timeout=EXPECT)
 
 
 def _note(page: Page, request: Request) -> None:
@@ -136,6 +136,12 @@ def inside(one: Locator, other: Locator) -> bool:
     assert a and b
     across = b["x"] <= a["x"] and a["x"] + a["width"] <= b["x"] + b["width"]
     return across and b["y"] <= a["y"] and a["y"] + a["height"] <= b["y"] + b["height"]
+
+
+def laid_out(found: Locator, card: Locator, chart: Locator, values: Locator, marked: Locator) -> bool:
+    """Whether a map's card is whole, with its chart and values beside one another, and its mark seen beside it."""
+    whole = inside(card, found) and inside(values, card) and inside(chart, card)
+    return whole and apart(values, chart) and apart(marked, card) and inside(marked, found)
 
 
 def until(page: Page, true: Callable[[], Any]) -> None:
@@ -263,9 +269,8 @@ def test_on_a_phone(chromium: Browser, address: str, artifacts: Path) -> None:
             expect(values).to_contain_text(re.compile(r"(NDVI|days)\s*-?[\d.]+"))
             expect(chart).to_be_visible()
             page.wait_for_timeout(1500)  # the map moves, the chart grows
+            until(page, partial(laid_out, found, card, chart, values, marked))
             page.screenshot(path=artifacts / f"maps-phone-{number}-{place}.png")
-            assert inside(card, found) and inside(values, card) and inside(chart, card)
-            assert apart(values, chart) and apart(marked, card) and inside(marked, found)
             expect(found.locator(".leaflet-popup")).to_have_count(0)
             expect(legend).to_have_count(0)  # the card is in its place
             found.get_by_title("Close the chart").click()

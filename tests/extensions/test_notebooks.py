@@ -25,6 +25,7 @@ from bdap_hub.catalogue.app import create_app as create_catalogue
 from bdap_hub.catalogue.ingest import ingest
 from bdap_hub.demo.data import generate
 from bdap_hub.processing.app import create_app as create_processing
+from tests.conftest import free_port
 from tests.emptied import emptied
 from tests.extensions.conftest import environment
 from tests.extensions.lab import end
@@ -119,9 +120,7 @@ def test_a_notebook_runs(name: str, services: dict[str, str], tmp_path: Path) ->
 @pytest.fixture(scope="module")
 def dashboard(services: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The dashboard notebook served by Voilà."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     folder = tmp_path_factory.mktemp("voila")
     command = [sys.executable, "-m", "voila", str(NOTEBOOKS / "ndvi-dashboard.ipynb"), f"--port={port}", "--no-browser"]
     with (folder / "voila.log").open("w") as log:

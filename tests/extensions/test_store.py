@@ -174,10 +174,14 @@ def test_tiles_that_did_not_come_are_asked_for_again(
         page = context.new_page()
         page.goto(lab.open("field-notes.ipynb"))
         page.locator(".jp-NotebookPanel-toolbar").wait_for(timeout=60_000)
-        page.wait_for_timeout(1000)  # the extension's parts are there
+        page.wait_for_function("performance.getEntriesByType('resource').some((one) => one.name.endsWith('tiles.js'))")
+        page.wait_for_timeout(1000)  # and is run
         page.route("**/tiles/**", answer)
         page.evaluate(TILE)
-        page.wait_for_timeout(7500)
+        deadline = time.monotonic() + 60
+        while (len(requests), page.evaluate("window.heard")) != (asked, heard) and time.monotonic() < deadline:
+            page.wait_for_timeout(200)
+        page.wait_for_timeout(2000)  # nor is it asked for once more
         assert (len(requests), page.evaluate("window.heard")) == (asked, heard)
 
 

@@ -97,8 +97,8 @@ def test_a_server_ends_at_its_greatest_age_whatever_it_does(tmp_path: Path) -> N
     hours = 15 / 3600
     with with_docker(tmp_path, idle_timeout=0, server_hours=hours, warm={"most": 0}) as platform:
         for _ in range(2):  # a new start has the whole time again
-            platform.start("ana", LAB)
             begun = time.monotonic()
+            platform.start("ana", LAB)
             Kernel(platform, "ana")
             still_there(platform, "ana", max(0.0, begun + 10 - time.monotonic()))
             platform.wait(lambda: not platform.api("GET", "/users/ana").json()["servers"], 60, "the end of its time")

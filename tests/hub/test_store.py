@@ -64,7 +64,7 @@ def platform(store: xrootd.Store, total: str, tmp_path_factory: pytest.TempPathF
     record = folder / "var" / "catalogue" / "plots" / "collection.json"
     record.parent.mkdir(parents=True)
     record.write_text(json.dumps({"bdap:visibility": "project", "bdap:project": "forest"}))
-    section = {"root": str(store.mount), "file_system": "fuse", "look_seconds": 0.5, "patience": 3.0}
+    section = {"root": str(store.mount), "file_system": "fuse", "look_seconds": 0.5, "patience": 8.0}
     with with_docker(folder, {**section, "remount": [str(store.remount)]}, warm={"most": 0}) as found:
         yield found
 

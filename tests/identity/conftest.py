@@ -25,6 +25,7 @@ from bdap_hub.identity.tables import Session
 from bdap_hub.settings import Settings
 from tests.conftest import PROXY, ROOT, free_port, make_settings
 from tests.totp import code_of
+from tests.until import BUSY_SECONDS
 
 from .drivers import DemoProvider, Driver, EULoginLike
 from .processes import Process, running, wait_until_healthy
@@ -54,7 +55,7 @@ c.Spawner.default_url = "/api"
 c.JupyterHub.log_level = "DEBUG"
 services = ("processing", "catalogue", "dashboards")
 c.JupyterHub.services = [dict(name=name, api_token=settings.secret(f"service-{name}")) for name in services]
-c.ConfigurableHTTPProxy.command = [os.environ["T_PROXY"]]
+c.ConfigurableHTTPProxy.command = [os.environ["T_PROXY"], "--keep-alive-timeout", "330000"]
 c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.hub.proxy_api_port}"
 c.ConfigurableHTTPProxy.pid_file = f"{settings.var}/proxy.pid"
 """
@@ -157,11 +158,6 @@ class Browser:
             headers={"Accept": "application/json", "Referer": f"{self.platform.url}/hub/home"},
         )
         return dict(answer.json()) if answer.status_code == 200 else {}
-
-
-# The tests' bound is 4 s, so that they take seconds. On a machine that runs hub, provider, servers and tests on two
-# cores, a pause of some seconds is the machine's; `python -m bench.outage` holds a bound of a minute to the letter.
-BUSY_SECONDS = 4.0
 
 
 @dataclass

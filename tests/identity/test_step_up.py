@@ -12,7 +12,7 @@ from bdap_hub import database
 from bdap_hub.identity import sessions
 from bdap_hub.identity.tables import Session
 
-from .conftest import Browser, Platform, with_query
+from .conftest import Browser, Platform, eventually, with_query
 
 BOTH = pytest.mark.parametrize("platform", ["demo", "eulogin-like"], indirect=True)
 EU_LOGIN = pytest.mark.parametrize("platform", ["eulogin-like"], indirect=True)
@@ -146,7 +146,7 @@ def test_somebody_else_comes_back(platform: Platform, browser: Browser) -> None:
     event = platform.last_event("step-up")
     assert (event.action, event.person, event.reason) == ("step-up", name, "other-person")
     # the provider has ended the first person's session, and said so: there is none here either, of nobody
-    assert login_of(browser) is None and browser.whoami() == {}
+    eventually(lambda: login_of(browser) is None and browser.whoami() == {})
     browser.client.cookies.clear()
     browser.log_in(name)
     age(platform, name)

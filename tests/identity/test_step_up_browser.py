@@ -28,7 +28,7 @@ def test_a_gpu_image_asks_for_a_fresh_login(
     whose = "user_id = (SELECT id FROM auth_user WHERE username = ?)"
     platform.change_provider(f"DELETE FROM mfa_authenticator WHERE {whose}", name)
     page = chromium.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(60_000)
 
     # enrol, which logs in
     page.goto(f"{platform.url}/hub/spawn")

@@ -345,7 +345,7 @@ def test_an_outage_of_the_provider_throws_nobody_out_before_its_grace(
         answer = browser.log_in(late, until="/hub/oauth_callback")
         with stopped(stubborn.provider.process):
             down = time.monotonic()
-            while time.monotonic() - down < GRACE - 1:
+            while time.monotonic() - down < GRACE - 3:
                 assert all(person.holds().values()), person.holds()
                 time.sleep(0.2)
             newcomer = browser.client.get(str(answer.next_request.url))  # all but the provider's word

@@ -77,6 +77,7 @@ class Person:
         self.page.get_by_label("Account name").fill(ANA)
         self.page.get_by_label("Password").fill(self.platform.accounts[ANA]["password"])
         self.page.get_by_role("button", name="Next").click()
+        self.page.get_by_label("Authenticator code").wait_for()  # a code is short-lived
         self.page.get_by_label("Authenticator code").fill(self.platform.unused_code(ANA))
         self.page.get_by_role("button", name="Log in").click()
         self.page.wait_for_load_state()

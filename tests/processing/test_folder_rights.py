@@ -123,13 +123,13 @@ def test_a_record_that_cannot_be_read_is_nobodys(tmp_path: Path) -> None:
 
 
 async def test_an_address_that_was_read_before_expires_all_the_same(tmp_path: Path) -> None:
-    settings = make_settings(tmp_path, processing={"tile_url_hours": 2 / 3600})
+    settings = make_settings(tmp_path, processing={"tile_url_hours": 5 / 3600})
     rights = Rights(settings, HubLogin(settings, "processing"))
     signature = rights.sign("plan", Principal(Person("dashboard:a", frozenset({"g"})), "release"))
     for _ in range(2):
         assert (await rights.signed_person("plan", signature)).groups == {"g"}
     with pytest.raises(NotAllowed, match="another service"):
         await rights.signed_person("other", signature)
-    await asyncio.sleep(2.1)
+    await asyncio.sleep(5.1)
     with pytest.raises(NotLoggedIn, match="expired"):
         await rights.signed_person("plan", signature)

@@ -153,18 +153,18 @@ async def test_work_ends_at_its_next_read_when_its_caller_goes(goes: bool) -> No
     assert work.read == (1 if goes else 3) and running.done()
 
 
-@pytest.mark.parametrize("seconds", [0.1, 60])
+@pytest.mark.parametrize("seconds", [2, 60])
 async def test_work_ends_after_the_deadline(seconds: float) -> None:
     gate, work = Gate(workers=1, queue=5, deadline=seconds), Work()
     running = asyncio.create_task(gate.run(work.run))
     await begun(work)
-    if seconds < 1:
-        with pytest.raises(TooLate, match=r"longer than 0\.1 s") as error:
+    if seconds < 60:
+        with pytest.raises(TooLate, match="longer than 2 s") as error:
             await running
         assert error.value.code == "RequestTimeout" and error.value.status == 503
     work.go.set()
     assert await gate.run(lambda: "next") == "next"
-    assert work.read == (1 if seconds < 1 else 3)
+    assert work.read == (1 if seconds < 60 else 3)
 
 
 async def test_who_waits_and_goes_is_dropped_and_keeps_nobody_up() -> None:

@@ -185,9 +185,9 @@ def test_proj_would_open_the_pipe(own: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", code, own]) as opening:
         try:
             until = time.monotonic() + 60
-            while not has_reader(pipe) and time.monotonic() < until:
+            while not (found := has_reader(pipe)) and time.monotonic() < until:
                 time.sleep(0.1)
-            assert has_reader(pipe)
+            assert found
         finally:
             opening.kill()
 

@@ -265,6 +265,23 @@ def test_what_an_earlier_run_says_does_not_count_for_the_next(settings: Settings
     assert (published / "result.tif").read_text() == second.claimed and state.size == len(second.claimed)
 
 
+def test_a_job_has_ended_once_its_log_says_why(settings: Settings) -> None:
+    """Who sees that it failed asks the log at once."""
+
+    def full(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    jobs, outcome = Jobs(connect(settings.database)), Outcome("error", "Internal", "as told")
+    jobs.queue(jobs.add("ana", {}).id, "{}", "{}")
+    row = jobs.claim()
+    assert row is not None
+    with pytest.raises(OSError, match="full"):
+        Dispatcher(settings, jobs, Fake(outcome), _allowed, full)._end(row, outcome)
+    assert (now := jobs.get(row.id)) is not None and now.status == "running"
+    Dispatcher(settings, jobs, Fake(outcome), _allowed, lambda *said: None)._end(row, outcome)
+    assert (now := jobs.get(row.id)) is not None and now.status == "error"
+
+
 def test_a_job_taken_for_lost_is_published_once(settings: Settings) -> None:
     """Two services run the same job, since one was silent for long: the later claim counts."""
     settings, said = on_own_store(settings), list[str]()

@@ -233,7 +233,8 @@ async def test_jobs_are_queued_until_they_start_and_survive_the_service(
             row = await until(jobs, job, lambda row: row.status not in ("queued", "running"), told)
             assert row.status == "finished" and json.loads(row.usage)["cpu"]["value"] > 0, told
             assert (folder_of(settings, row) / "collection.json").is_file()
-    assert condor.queue() == [] and not list(settings.store.results_of("ana").glob("*.batch"))
+    wait(lambda: not condor.queue())
+    assert not list(settings.store.results_of("ana").glob("*.batch"))
 
 
 async def test_what_is_cancelled_leaves_the_pool_whether_the_service_runs_or_not(

@@ -72,7 +72,7 @@ async def test_a_hanging_mount_holds_up_only_those_who_need_it(
     far = scene(remote.served / "data", "remote", 7)
     remote.open_to_all()
     near = scene(tmp_path / "data/near", "near", 5)
-    engine = Engine(Settings(environment="demo", store={"root": tmp_path, "patience": 1}, processing={"port": 1}))
+    engine = Engine(Settings(environment="demo", store={"root": tmp_path, "patience": 3}, processing={"port": 1}))
     gate = Gate(1, 100, watch=engine.watch)
     assert (await gate.run(engine.cube, far, GRID)).data.max() == 7
     remote.hang(True)
@@ -96,7 +96,7 @@ def test_a_worker_that_meets_a_hanging_mount_draws_the_rest(tmp_path: Path, remo
     far, near = band("B04", "remote"), band("B04", "near")
     plans = {"far": scene(remote.served / "data", "remote", 7), "near": scene(tmp_path / "data/near", "near", 5)}
     remote.open_to_all()
-    settings = Settings(environment="demo", store={"root": tmp_path, "patience": 1}, processing={"port": 1})
+    settings = Settings(environment="demo", store={"root": tmp_path, "patience": 3}, processing={"port": 1})
     team, slow = Team(2, Limits(settings.store, settings.processing), lambda: slow.append(1)), list[int]()
     team.start()
 
@@ -218,10 +218,14 @@ def test_nobody_looks_while_nobody_asks(monkeypatch: pytest.MonkeyPatch) -> None
     pool = Pool(1, made, "test")
     release.wait(0.2)
     assert looks == []
+    deadline = time.monotonic() + 60
     with made.on("/eos/data/a"):
-        release.wait(0.2)
+        while len(looks) < 3 and time.monotonic() < deadline:
+            release.wait(0.01)
     assert len(looks) > 2  # the positive control
-    release.wait(0.1)
+    while made._called.is_set() and time.monotonic() < deadline:  # the last look is still to come
+        release.wait(0.01)
+    release.wait(0.5)
     seen = len(looks)
     release.wait(0.2)
     assert len(looks) == seen

@@ -17,6 +17,7 @@ import pytest
 from bdap_hub.errors import BdapError
 from bdap_hub.processing.engine.cancel import CallerGone, Cancel
 from bdap_hub.processing.graphs.graph import GraphError
+from bdap_hub.processing.udf import pool
 from bdap_hub.processing.udf.container import FIRST_UID, container_spec
 from bdap_hub.processing.udf.messages import Arrays
 from bdap_hub.processing.udf.pool import Owner, Udfs
@@ -28,7 +29,7 @@ from .udf_codes import DOUBLE, MEDIAN, OLDER, OVER_DATA, code, tried
 
 pytestmark = pytest.mark.docker
 ANA, BEN = Owner("ana", "1"), Owner("ben", "2")
-UDF = {"workers": 3, "warm": 1, "memory": "256M", "seconds": 15, "array_mb": 16}
+UDF = {"workers": 3, "warm": 1, "memory": "256M", "seconds": 60, "array_mb": 16}
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +189,7 @@ ENDS: dict[str, tuple[str, str]] = {
 def test_what_does_not_end_well_is_stopped_and_others_are_served(udf_settings: Settings, udfs: Udfs, what: str) -> None:
     body, expected = ENDS[what]
     hasty = udf_settings.model_copy(deep=True)
-    hasty.processing.udf.seconds = 3
+    hasty.processing.udf.seconds = 5 if expected == "UdfTimeout" else 60
     hasty.processing.udf.warm = 0
     own = Udfs(hasty)
     wire = "import fcntl\nWIRE = max(f for f in map(int, os.listdir('/proc/self/fd')) if f < 12 and f != 0 and "
@@ -243,7 +244,7 @@ def test_calls_of_several_share_what_there_is(udfs: Udfs) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(180)
     assert found == [7.0] * 8
     assert len(udfs._workers) <= 3
 
@@ -264,12 +265,14 @@ def left(udfs: Udfs, text: str, owner: Owner) -> None:
         cancel.run(lambda: udfs.run(owner, text, SMALL, {}))
 
 
-def test_when_the_viewer_leaves_code_is_killed_unless_it_ends_soon(udf_settings: Settings, udfs: Udfs) -> None:
+def test_when_the_viewer_leaves_code_is_killed_unless_it_ends_soon(udfs: Udfs, monkeypatch: pytest.MonkeyPatch) -> None:
     """The evaluation ends at once. Who wrote the code is not to blame: it may be called again at once."""
     slow, quick = Owner("ana", "slow"), Owner("ana", "quick")
     for owner in (slow, quick):
         assert one(udfs, code("open('/tmp/left', 'w')\nreturn cube * 0 + 1"), owner) == 1
-    left(udfs, code("import time; time.sleep(2)\nreturn cube"), quick)
+    with monkeypatch.context() as patch:
+        patch.setattr(pool, "GRACE", 30.0)
+        left(udfs, code("import time; time.sleep(2)\nreturn cube"), quick)
     left(udfs, code("while True: pass"), slow)
     until = time.monotonic() + 30
     while any(worker.busy for worker in udfs._workers) and time.monotonic() < until:

@@ -279,7 +279,7 @@ def test_a_worker_that_stands_still_is_replaced(
     order = drawing.order(ndvi_median(), X + 1)
     asked, pid = stopped(drawing, order, thread)
     monkeypatch.setattr(member, "PING", 0.1)
-    monkeypatch.setattr(team, "STUCK", 3.0)
+    monkeypatch.setattr(team, "STUCK", 10.0)
     assert asked.result(60) == drawing.here(order)
     until(lambda: pid not in drawing.pids())
 

@@ -154,9 +154,9 @@ def test_what_stands_beside_a_secret_stays() -> None:
 )
 def test_nobody_makes_redacting_slow(piece: str) -> None:
     hostile = piece * (LONGEST // len(piece) + 10)
-    begun = time.perf_counter()
+    begun = time.thread_time()
     redact(hostile)
-    assert time.perf_counter() - begun < 1
+    assert time.thread_time() - begun < 1
 
 
 def test_long_records_are_cut() -> None:

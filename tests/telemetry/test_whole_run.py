@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from bdap_hub import audit, database
+from bdap_hub.proxy import IDLE_SECONDS
 from bdap_hub.settings import Settings
 from tests.conftest import PROXY, make_settings
 from tests.identity.conftest import Browser, Platform, with_query
@@ -124,6 +125,7 @@ def _proxy(settings: Settings, folder: Path) -> Process:
     """At the level at which the platform runs it: its own "debug" writes addresses with their queries."""
     hub = settings.hub
     command = [str(PROXY), "--ip", hub.bind, "--port", str(urlsplit(hub.public_url).port)]
+    command += ["--keep-alive-timeout", str(IDLE_SECONDS * 1000)]
     command += ["--api-ip", "127.0.0.1", "--api-port", str(hub.proxy_api_port)]
     command += ["--error-target", f"http://127.0.0.1:{hub.api_port}/hub/error"]
     token = f"export CONFIGPROXY_AUTH_TOKEN=$(cat {settings.var}/secrets/proxy-auth-token); exec "

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -32,6 +33,7 @@ from .runtime import (
 )
 
 LOG_BYTES = 60_000
+PORTS = range(20_000, 32_000)  # below those that the kernel gives away by itself
 STOP_SECONDS = 5
 
 
@@ -195,6 +197,9 @@ def _members(group: int) -> set[int]:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody is given meanwhile who asks for any: the release listens there in a second or two."""
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ...database import together
 from ...errors import BdapError
 from ...settings import Settings
 from .contract import Event, Outcome, Runner, Task, Wish
@@ -129,14 +130,12 @@ class Dispatcher:
     def _recover(self) -> None:
         for row in self.jobs.orphans(self.lost):
             if self.runner.survives:
-                if self.jobs.end(row, "queued"):
-                    self.write(row, "the service ended while the job ran: it is looked for again", "warning")
+                self._put(row, "queued", "the service ended while the job ran: it is looked for again", "warning")
             elif row.attempts < ATTEMPTS:
-                if self.jobs.end(row, "queued"):
+                if self._put(row, "queued", "the service ended while the job ran: it starts again", "warning"):
                     self._clear(row)
-                    self.write(row, "the service ended while the job ran: it starts again", "warning")
-            elif self.jobs.end(row, "error"):
-                self.write(row, f"the service ended {row.attempts} times while the job ran", "error", "JobLost")
+            else:
+                self._put(row, "error", f"the service ended {row.attempts} times while the job ran", "error", "JobLost")
 
     async def _run(self, row: StoredJob) -> None:
         try:
@@ -206,25 +205,26 @@ class Dispatcher:
         if outcome.status == "canceled":
             return  # the state says so already
         if outcome.status in GOES_ON:
-            if self.jobs.end(row, "queued"):
-                self.write(row, GOES_ON[outcome.status], "warning")
-            return
-        fields: dict[str, Any] = {}
-        if outcome.status == "finished":
-            if (size := self._publish(row)) is None:
-                return self._clear(row)
-            fields = {"usage": json.dumps(outcome.usage), "progress": 100.0, "size": size}
-        if self.jobs.end(row, outcome.status, **fields):
-            if outcome.status == "finished":
-                self._finished(row)
-            else:
-                self.write(row, outcome.message, "error", outcome.code)
+            self._put(row, "queued", GOES_ON[outcome.status], "warning")
+        elif outcome.status != "finished":
+            self._put(row, outcome.status, outcome.message, "error", outcome.code)
+        elif (size := self._publish(row)) is None:
+            self._clear(row)
+        else:
+            self._put(row, "finished", "finished", "info", usage=json.dumps(outcome.usage), progress=100.0, size=size)
 
-    def _finished(self, row: StoredJob) -> None:
-        self.write(row, "finished", "info")
-        now = self.jobs.get(row.id)
-        if now is not None and (end := expires(now, self.settings.processing.jobs.keep_days)) is not None:
-            self.write(row, f"the results are deleted after {moment_text(end)}: load down what you need longer", "info")
+    def _put(self, row: StoredJob, status: str, message: str, level: str, code: str = "", **fields: Any) -> bool:
+        """The job in that state, and why in its log, both at once: who sees the one looks for the other."""
+        with together(self.jobs.sessions) as store:
+            jobs = Jobs(store)
+            if not jobs.end(row, status, **fields):
+                return False
+            self.write(row, message, level, code, store)
+            now = jobs.get(row.id)
+            if now is not None and (end := expires(now, self.settings.processing.jobs.keep_days)) is not None:
+                kept = f"the results are deleted after {moment_text(end)}: load down what you need longer"
+                self.write(row, kept, "info", "", store)
+            return True
 
 
 def folder_of(settings: Settings, row: StoredJob) -> Path:

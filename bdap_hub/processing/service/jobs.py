@@ -137,10 +137,10 @@ async def mine(room: Room, request: Request, identifier: str) -> StoredJob:
     return row
 
 
-def write_log(room: Room, row: StoredJob, message: str, level: Any = "info", code: str = "") -> None:
-    """An entry of a job's log, if its level is wanted."""
+def write_log(room: Room, row: StoredJob, message: str, level: Any = "info", code: str = "", store: Any = None) -> None:
+    """An entry of a job's log, if its level is wanted. `store`: what it is kept with."""
     if LEVELS.index(level) <= LEVELS.index(next(known for known in LEVELS if known == row.log_level)):
-        room.logs.write(LOGS.format(row.id), row.owner, message, level, code)
+        room.logs.write(LOGS.format(row.id), row.owner, message, level, code, store)
 
 
 def document(row: StoredJob, keep_days: int) -> dict[str, Any]:

@@ -51,11 +51,19 @@ class Logs:
         self._recent: dict[tuple[str, str, str], float] = {}
         self._lock = threading.Lock()
 
-    def write(self, service: str, owner: str, message: str, level: Level = "info", code: str = "") -> None:
-        """Add an entry, and forget the oldest beyond KEPT."""
+    def write(
+        self,
+        service: str,
+        owner: str,
+        message: str,
+        level: Level = "info",
+        code: str = "",
+        store: sessionmaker[Any] | None = None,
+    ) -> None:
+        """Add an entry, and forget the oldest beyond KEPT. `store`: of acts that are kept as a whole, this one too."""
         mine = (StoredLog.service == service, StoredLog.owner == owner)
         entry = StoredLog(service=service, owner=owner, level=level, code=code, message=message, time=datetime.now(UTC))
-        with self.sessions.begin() as session:
+        with (store or self.sessions).begin() as session:
             session.add(entry)
             ids = select(StoredLog.id).where(*mine).order_by(StoredLog.id.desc())
             if (oldest := session.scalar(ids.offset(KEPT).limit(1))) is not None:

@@ -49,7 +49,7 @@ class WaitsForGpus:
         if not choice.image.gpu:
             return ()
         wish, begun = self.gpu_wish(choice), time.monotonic()
-        self._watchers, self._left = 0, None
+        self._left = None  # a page that is open already counts: it will be closed, too
         minutes = self.settings.spawning.gpu_wait_minutes
 
         def tell(now: Standing) -> None:

@@ -44,6 +44,7 @@ def log_in(place: Platform, page: Page, name: str, path: str = "/hub/home") -> N
     page.get_by_label("Account name").fill(name)
     page.get_by_label("Password").fill(place.accounts[name]["password"])
     page.get_by_role("button", name="Next").click()
+    page.get_by_label("Authenticator code").wait_for()  # a code is short-lived
     page.get_by_label("Authenticator code").fill(place.unused_code(name))
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url(f"{place.url}/hub/**")

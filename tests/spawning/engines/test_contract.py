@@ -33,6 +33,7 @@ async def test_a_servers_life(rig: Rig) -> None:
     assert state.node in {node.name for node in await engine.nodes()} and state.alive
     ip, port = await engine.address(plan.name, PORT)
     assert await answers(ip, port) == "hi"
+    await rig.writes(plan.name, "listening")
     assert await engine.logs(plan.name) == "listening\n"
 
     await engine.stop(plan.name)

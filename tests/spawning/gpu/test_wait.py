@@ -105,10 +105,29 @@ async def test_the_page_says_ones_position_and_stays_alive(make: Any) -> None:
     assert ben.gpu_line == "" and ben.pool.waiting == {}
 
 
+async def test_a_page_opened_before_one_stands_in_line_counts(make: Any) -> None:
+    """A start stops and removes what was there before it asks for a GPU; the page is open by then."""
+    ana, ben = make("ana"), make("ben")
+    await runs_with_gpu(ana)
+    early = ben.progress()
+    await anext(early)
+    start = asyncio.create_task(ben.gpus_for(gpu(ben)))
+    await until(lambda: ben.gpu_line)
+    await early.aclose()
+    again = ben.progress()
+    await anext(again)
+    await asyncio.sleep(gpu_wait.AWAY + 0.5)
+    assert not start.done()  # somebody looks
+    await again.aclose()
+    with pytest.raises(Busy, match="all GPUs are in use"):
+        await asyncio.wait_for(start, 20)
+
+
 async def test_a_page_that_is_loaded_again_keeps_the_place(make: Any) -> None:
     ana, ben = make("ana"), make("ben")
     await runs_with_gpu(ana)
     start = asyncio.create_task(ben.gpus_for(gpu(ben)))
+    await until(lambda: ben.gpu_line)
     for _ in range(3):
         page = ben.progress()
         await anext(page)

@@ -24,7 +24,7 @@ from bdap_hub.spawning.host import propagation_of
 from bdap_hub.spawning.images import debian
 from bdap_hub.spawning.images.platform import docker_client
 from tests.nested import RIGHTS
-from tests.side_by_side import draw
+from tests.side_by_side import draw_network
 
 HERE = Path(__file__).parent
 IMAGE = "bdaptest/node:latest"
@@ -41,7 +41,7 @@ class Machines:
 
     folder: Path
     prefix: str = field(default_factory=lambda: f"bdaptest-swarm-{secrets.token_hex(3)}")
-    third: int = field(default_factory=lambda: draw(range(200)))
+    third: int = field(default_factory=lambda: draw_network(215))
     clients: dict[str, Any] = field(default_factory=dict)
 
     @property
