@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 from scipy import ndimage
 
 from bdap_hub.processing import kernels
+from bdap_hub.processing.cubes.values import Series
 from bdap_hub.processing.engine.sampling import _missing
 from bdap_hub.processing.processes.logic import and_, or_
+from bdap_hub.processing.processes.statistics import median
 
 RANDOM = np.random.default_rng(3)
 
@@ -44,6 +47,24 @@ def test_mixing_is_bilinear_interpolation(kind: str) -> None:
     out = np.empty((20, 25), kind)
     kernels.mixed(window, corner, (columns % 1).astype("f4"), (rows % 1).astype("f4"), out)
     assert out == pytest.approx(ndimage.map_coordinates(window, [rows, columns], order=1), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+@pytest.mark.parametrize("count", [1, 2, 3, 6, 7, 32, 33])
+@pytest.mark.parametrize("shape", [(1,), (5, 205), (41, 61)])
+def test_medians_are_numpys(kind: str, count: int, shape: tuple[int, ...]) -> None:
+    values = RANDOM.integers(-40, 40, (count, *shape)).astype(kind)
+    values[RANDOM.random(values.shape) < 0.3] = np.nan
+    values[RANDOM.random(values.shape) < 0.1] = np.inf
+    values[:, 0] = np.nan
+    values[:, -1] = 7
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of columns of NaN, and of infinities
+        expected = np.nanmedian(values, axis=0)
+    found = median(Series(values, ("x",) * count))
+    assert found.dtype == values.dtype and np.array_equal(found, expected, equal_nan=True)
+    strict = median(Series(values[::-1], ("x",) * count), False)
+    assert np.array_equal(strict, np.where(np.isnan(values).any(axis=0), np.nan, expected), equal_nan=True)
 
 
 NONE = np.nan
