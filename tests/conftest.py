@@ -172,6 +172,7 @@ class Hub:
 
 HUB_CONFIG = """
 import json, os
+from bdap_hub.proxy import IDLE_SECONDS
 from bdap_hub.settings import Settings
 c.JupyterHub.bind_url = os.environ["T_URL"]
 c.JupyterHub.hub_bind_url = os.environ["T_HUB"]
@@ -183,7 +184,7 @@ c.JupyterHub.spawner_class = "simple"
 c.SimpleLocalProcessSpawner.home_dir_template = os.environ["T_VAR"] + "/home-{username}"
 c.Spawner.cmd = [os.environ["T_BIN"] + "/jupyterhub-singleuser", "--allow-root"]
 c.Spawner.default_url = "/api"
-c.ConfigurableHTTPProxy.command = [os.environ["T_PROXY"], "--keep-alive-timeout", "330000"]
+c.ConfigurableHTTPProxy.command = [os.environ["T_PROXY"], "--keep-alive-timeout", str(IDLE_SECONDS * 1000)]
 c.ConfigurableHTTPProxy.api_url = os.environ["T_PROXY_API"]
 c.ConfigurableHTTPProxy.pid_file = os.environ["T_VAR"] + "/proxy.pid"
 c.JupyterHub.load_groups = {groups}

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 SECONDS, STEP = 60.0, 0.01
-BUSY_SECONDS = 10.0
+BUSY_SECONDS = 6.0
 """What may be added to a bound that the tests set to some seconds. Where hub, provider, servers and tests share two
 cores, a pause of seconds is the machine's; `python -m bench.outage` holds a bound of a minute to the letter."""
 

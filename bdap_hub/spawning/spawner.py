@@ -93,7 +93,7 @@ class BdapDockerSpawner(WaitsForGpus, UsesStore, HasCredentials, Recheck, Certif
 
     async def start(self) -> tuple[str, int]:
         """Decide again, plan, create, start, and wait until the server listens."""
-        self.stage, self.engine_line, self.pulling = 0, "", None
+        self.stage, self.engine_line, self.pulling, self.page_left = 0, "", None, None
         lap = Laps()
         self.begun()
         choice = self.decide()

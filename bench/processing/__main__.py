@@ -36,7 +36,7 @@ from .servers import CODECS, add_service, openeo, ours, post_to_openeo, titiler
 MINUTES = float(os.environ.get("MINUTES", "1"))
 ONLY = os.environ.get("ONLY", "speed,cold,real,fuse,dates,memory,parts,scaling").split(",")
 SECONDS = 3.0
-"""Each service is asked without a pause for so long: what the first and the last tiles wait for is no part of it."""
+"""Each service is asked without a pause for so long; the last tiles that were begun are waited for, and count."""
 FLOORS = 5
 """Turns of ours and the floor; the best of each counts, as both meet the same machine."""
 

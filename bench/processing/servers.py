@@ -36,8 +36,6 @@ TUNED = {
     "GDAL_NUM_THREADS": "1",
     "RIO_TILER_MAX_THREADS": "1",
 }
-QUIET = "--no-access-log"
-"""As `bdap serve` has it; a line for each request costs all of them the same."""
 PLAIN = """
 from fastapi import FastAPI
 from titiler.core.factory import MultiBaseTilerFactory
@@ -57,7 +55,7 @@ def ours(settings: Settings, folder: Path) -> Iterator[Server]:
     """Our service as one process; settings travel in a file."""
     config = folder / "bdap.yaml"
     config.write_text(settings.model_dump_json())  # JSON is YAML
-    command = [sys.executable, "-m", "uvicorn", QUIET, "--factory", "bench.processing.servers:application"]
+    command = [sys.executable, "-m", "uvicorn", "--factory", "bench.processing.servers:application"]
     port, env = settings.processing.port, {**os.environ, "BDAP_CONFIG": str(config)}
     with process("ours", command, port, "/services/processing/health", env) as server:
         yield server
@@ -68,7 +66,7 @@ def titiler(folder: Path) -> Iterator[Server]:
     """TiTiler as one process, tuned as its documentation advises."""
     python = environment("titiler", TITILER, "pystac", SERVER)
     (folder / "plain_titiler.py").write_text(PLAIN)
-    command = [str(python), "-m", "uvicorn", QUIET, "--app-dir", str(folder), "plain_titiler:app"]
+    command = [str(python), "-m", "uvicorn", "--app-dir", str(folder), "plain_titiler:app"]
     with process("titiler.core 2.4.0", command, free_port(), "/openapi.json", {**os.environ, **TUNED}) as server:
         yield server
 
@@ -78,11 +76,11 @@ def openeo(folder: Path, described: Mapping[str, Any], items: Sequence[Mapping[s
     """titiler-openeo as one process. The STAC API beside it is not counted as its own work."""
     python = environment("openeo", OPENEO, SERVER)
     (folder / "stac.json").write_text(json.dumps({"collection": described, "items": items}))
-    catalogue = [sys.executable, "-m", "uvicorn", QUIET, "--factory", "bench.processing.stac:application"]
+    catalogue = [sys.executable, "-m", "uvicorn", "--factory", "bench.processing.stac:application"]
     with process("stac", catalogue, free_port(), "/", {**os.environ, "STAC_FILE": str(folder / "stac.json")}) as stac:
         (folder / "services.json").write_text("{}")
         env = {"TITILER_OPENEO_STAC_API_URL": stac.base, "TITILER_OPENEO_STORE_URL": str(folder / "services.json")}
-        command = [str(python), "-m", "uvicorn", QUIET, "titiler.openeo.main:app"]  # GDAL's threads as TiTiler's
+        command = [str(python), "-m", "uvicorn", "titiler.openeo.main:app"]  # GDAL's threads and cache as TiTiler's
         with process("titiler-openeo 0.19.0", command, free_port(), "/", {**os.environ, **TUNED, **env}) as server:
             yield server
 

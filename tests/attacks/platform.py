@@ -134,7 +134,8 @@ class Platform:
 
     def wait(self, check: Callable[[], object], seconds: float, what: str) -> None:
         """Until `check` is true; failures to connect count as not yet. A busy machine's own pauses are allowed for."""
-        deadline = time.monotonic() + seconds + BUSY_SECONDS
+        seconds += BUSY_SECONDS
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.processes["hub"].poll() is None:
             try:
                 if check():

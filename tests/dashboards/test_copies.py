@@ -132,11 +132,11 @@ async def test_a_copy_without_visitors_ends_and_the_release_goes_on(
     assert served.running == {FAR, COPY}, "its visitors may come back"
     monkeypatch.setattr(keeping, "COPY_SECONDS", 0.0)
     third, _ = await served.visitor()
-    await until(lambda: served.keeper._watched[COPY] == 1)
+    await until(lambda: served.keeper.looks.at(COPY) == 1)
     await asyncio.to_thread(served.keeper.clean_up)
     assert served.running == {FAR, COPY}, "somebody looks at it"
     await third.close()
-    await until(lambda: served.keeper._watched[COPY] == 0)
+    await until(lambda: served.keeper.looks.at(COPY) == 0)
     await asyncio.to_thread(served.keeper.clean_up)
     assert served.running == {FAR}
     assert await served.keeper.copy_for(served.live(), NOBODYS) == FAR
@@ -173,7 +173,7 @@ async def test_few_visitors_gather_at_the_first_copy(served: Served) -> None:
     assert await served.keeper.copy_for(served.live(), NOBODYS) == COPY
     for socket, _ in visitors:
         await socket.close()
-    await until(lambda: served.keeper._watched[FAR] == 0)
+    await until(lambda: served.keeper.looks.at(FAR) == 0)
     assert await served.keeper.copy_for(served.live(), NOBODYS) == FAR, "so that the other one ends"
 
 

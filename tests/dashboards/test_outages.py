@@ -45,11 +45,11 @@ from .talking import answered, comm, heard, kernel_in, said, states, to_gateway
 HOST, WISH = "agriculture--outage", Wish("agriculture", "outage", "Outage", "", "public")
 GATEWAY = """
 import uvicorn
-from bdap_hub import settings
+from bdap_hub import proxy, settings
 from bdap_hub.dashboards.gateway.serving import create_gateway
 tree = settings.load()
 uvicorn.run(create_gateway(tree), host="127.0.0.1", port=tree.dashboards.gateway_port, log_level="warning",
-            timeout_keep_alive=330)
+            timeout_keep_alive=proxy.IDLE_SECONDS)
 """
 
 

@@ -299,8 +299,7 @@ def _bearer(platform: Platform, person: str) -> dict[str, str]:
 
 def _watched(platform: Platform, slug: str) -> set[str]:
     """Versions of the dashboard that somebody looks at."""
-    counts = platform.gateway.keeper._watched
-    return {name for name, count in counts.items() if count > 0 and f"--{slug}--" in name}
+    return {name for name in platform.gateway.keeper.looks.lives() if f"--{slug}--" in name}
 
 
 async def _until_nobody_looks(platform: Platform, slug: str) -> None:

@@ -38,6 +38,7 @@ TERMS = "Be kind & careful.\n\nDo not <b>share</b> your account.\n" + "\nUse wha
 CONFIG = """
 import json, os
 from bdap_hub import hub, identity
+from bdap_hub.proxy import IDLE_SECONDS
 from bdap_hub.settings import Settings
 
 settings = Settings(**json.load(open(os.environ["T_SETTINGS"])))
@@ -55,7 +56,7 @@ c.Spawner.default_url = "/api"
 c.JupyterHub.log_level = "DEBUG"
 services = ("processing", "catalogue", "dashboards")
 c.JupyterHub.services = [dict(name=name, api_token=settings.secret(f"service-{name}")) for name in services]
-c.ConfigurableHTTPProxy.command = [os.environ["T_PROXY"], "--keep-alive-timeout", "330000"]
+c.ConfigurableHTTPProxy.command = [os.environ["T_PROXY"], "--keep-alive-timeout", str(IDLE_SECONDS * 1000)]
 c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.hub.proxy_api_port}"
 c.ConfigurableHTTPProxy.pid_file = f"{settings.var}/proxy.pid"
 """

@@ -19,6 +19,7 @@ from bdap_hub.database import connect
 from bdap_hub.processing.jobs.contract import Event, Outcome, Task, Wish
 from bdap_hub.processing.jobs.dispatcher import Dispatcher
 from bdap_hub.processing.jobs.tables import Jobs
+from bdap_hub.processing.service.logs import Logs
 from bdap_hub.settings import Settings
 
 from .client import Client
@@ -278,8 +279,15 @@ def test_a_job_has_ended_once_its_log_says_why(settings: Settings) -> None:
     with pytest.raises(OSError, match="full"):
         Dispatcher(settings, jobs, Fake(outcome), _allowed, full)._end(row, outcome)
     assert (now := jobs.get(row.id)) is not None and now.status == "running"
-    Dispatcher(settings, jobs, Fake(outcome), _allowed, lambda *said: None)._end(row, outcome)
-    assert (now := jobs.get(row.id)) is not None and now.status == "error"
+    logs, seen = Logs(jobs.sessions), list[str]()
+
+    def written(row: Any, message: str, level: Any, code: str, store: Any) -> None:
+        logs.write("log", "ana", message, level, code, store)
+        seen.append(jobs.get(row.id).status)  # type: ignore[union-attr]  # by others, who see neither yet
+
+    Dispatcher(settings, jobs, Fake(outcome), _allowed, written)._end(row, outcome)
+    assert (now := jobs.get(row.id)) is not None and now.status == "error" and seen == ["running"]
+    assert [line.message for line in logs.of("log", "ana", "debug", 0, 9)] == ["as told"]
 
 
 def test_a_job_taken_for_lost_is_published_once(settings: Settings) -> None:

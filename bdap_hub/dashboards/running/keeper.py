@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractContextManager
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
@@ -25,6 +25,7 @@ from ..usage import Usage
 from . import copies
 from .faults import Faults, last_trace
 from .logs import tail
+from .looks import Looks
 from .runtime import TOKEN_SECONDS, Runtime, make_runtime
 
 log = logging.getLogger("bdap.gateway")
@@ -64,10 +65,7 @@ class Keeper:
         self._ready: dict[str, tuple[float, str]] = {}
         self._starting: dict[str, asyncio.Task[None]] = {}
         self._failed: dict[str, tuple[float, str]] = {}
-        self._watched: Counter[str] = Counter()
-        self._lives: dict[str, Live] = {}
-        self.copies, self._found = copies.Copies(), False
-        self._left: dict[str, float] = {}
+        self.looks, self.copies, self._found = Looks(), copies.Copies(), False
 
     def known(self, project: str, slug: str, version: int | None = None) -> Live | None:
         """What `live` found within the last two seconds; None when it has to be asked."""
@@ -127,8 +125,8 @@ class Keeper:
         if live.release not in at and live.release not in silent:
             self._begin(live)  # meanwhile the others do
         fit = [name for name in self.copies.fit(live.release) if name in at]
-        needed = copies.wanted(self._visitors(names) + 1, own.visitors_per_copy, copies.most(own))
-        return min(fit[:needed], key=lambda name: self._watched[name], default=live.release)
+        needed = copies.wanted(self.looks.at(*names) + 1, own.visitors_per_copy, copies.most(own))
+        return min(fit[:needed], key=self.looks.at, default=live.release)
 
     async def _addresses(self, live: Live, names: list[str]) -> tuple[dict[str, str], list[str]]:
         """Where they answer, and the names of those of which nobody can say."""
@@ -140,9 +138,6 @@ class Keeper:
             except Unavailable:
                 silent.append(name)
         return at, silent
-
-    def _visitors(self, names: list[str]) -> int:
-        return sum(self._watched[name] for name in names)
 
     def lost(self, live: Live, copy: str = "") -> None:
         """The release, or that copy of it, does not answer any more."""
@@ -160,17 +155,9 @@ class Keeper:
         if not live.preview:
             self.usage.session(live.id)
 
-    @contextlib.contextmanager
-    def used(self, live: Live, copy: str = "") -> Iterator[None]:
+    def used(self, live: Live, copy: str = "") -> AbstractContextManager[None]:
         """While it lasts, that copy of the release is not stopped."""
-        name = copy or live.release
-        self._watched[name] += 1
-        self._lives[name] = live
-        try:
-            yield
-        finally:
-            self._watched[name] -= 1
-            self._left[name] = time.time()
+        return self.looks.one(copy or live.release, live)
 
     @contextlib.contextmanager
     def watching(self, live: Live, copy: str = "") -> Iterator[None]:
@@ -190,11 +177,11 @@ class Keeper:
         if alone:  # an app's visitors are known to one process, secrets to one machine
             return
         names, most = self.copies.of(live.release), copies.most(own)
-        if copies.wanted(self._visitors(names), own.visitors_per_copy, most) <= len(names):
+        if copies.wanted(self.looks.at(*names), own.visitors_per_copy, most) <= len(names):
             return
         name = next(one for n in range(2, most + 1) if (one := copies.named(live.release, n)) not in names)
         if self._failed.get(name, (0.0, ""))[0] < time.monotonic() and name not in self._starting:
-            log.info("starting %s: %d look at the release", name, self._visitors(names))
+            log.info("starting %s: %d look at the release", name, self.looks.at(*names))
             self._starting[name] = asyncio.create_task(self._start_copy(live, name))
 
     async def _start_copy(self, live: Live, name: str) -> None:
@@ -209,7 +196,8 @@ class Keeper:
             if not same:
                 seconds = DIFFERS_SECONDS
                 raise BdapError("the notebook makes other widgets at each run: pages of one copy are none of another")
-            self._ready[name], self._left[name], fit = (0.0, str(address)), time.time(), True
+            self._ready[name], fit = (0.0, str(address)), True
+            self.looks.began(name)
             self.copies.add(name)
         except Exception as error:  # of the engine, the database, or of what the release says
             log.warning("the copy %s: %s", name, error)
@@ -326,11 +314,8 @@ class Keeper:
 
         Those that are to be kept warm, and do not run.
         """
-        for name, count in list(self._watched.items()):
-            if count > 0:
-                self.records.seen(self._lives[name])
-            else:
-                self._watched.pop(name, None)
+        for live in self.looks.lives().values():
+            self.records.seen(live)
         lives, seen, now = self.records.live_releases(), self.records.last_seen(), time.time()
         self._engine().tidy()
         running = self._engine().running()
@@ -346,9 +331,9 @@ class Keeper:
         self.usage.forget(self.settings.dashboards.usage_days)
         warm = self._warm(lives)
         for name, started in running.items():
-            if self._watched.get(name, 0) > 0:
+            if self.looks.at(name):
                 continue
-            idle = now - max(started, self._left.get(name, 0), seen.get(name, 0))
+            idle = now - max(started, self.looks.left(name), seen.get(name, 0))
             limit = self._idle_limit(name, lives, seen)
             if (idle > limit and name not in warm) or now - started > TOKEN_SECONDS * 0.8:
                 log.info("stopping the release %s, idle for %d s", name, idle)
@@ -362,9 +347,8 @@ class Keeper:
         """Those that run, also from before this process began, and those of machines that are silent just now."""
         silent = {name for name in self.copies.running - set(running) if not self._gone(name)}
         self.copies.find((set(running) | silent) - set(self._starting))
-        for name in self.copies.running:
-            self._left.setdefault(name, time.time())
-        self._left = {name: left for name, left in list(self._left.items()) if name in {*running, *silent}}
+        self.looks.found(self.copies.running)
+        self.looks.keep({*running, *silent})
         self._found = True
 
     def _gone(self, name: str) -> bool:
@@ -380,7 +364,7 @@ class Keeper:
             return
         if same:
             self.copies.add(name)
-        elif not self._watched.get(name, 0):
+        elif not self.looks.at(name):
             self._engine().stop(name)
             self.copies.drop(name)
 

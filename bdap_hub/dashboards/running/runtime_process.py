@@ -33,7 +33,7 @@ from .runtime import (
 )
 
 LOG_BYTES = 60_000
-PORTS = range(20_000, 32_000)  # below those that the kernel gives away by itself
+PORTS = range(10_000, 15_000)  # below those that the kernel gives away by itself, unless it is told otherwise
 STOP_SECONDS = 5
 
 

@@ -75,7 +75,11 @@ class Watch:
 
 
 class Dispatcher:
-    """Runs at most `settings.processing.jobs.workers` jobs at once. `permit` raises where the owner may no longer."""
+    """Runs at most `settings.processing.jobs.workers` jobs at once. `permit` raises where the owner may no longer.
+
+    `write` gets a job, a sentence, a level, a code and, at a job's end, the store in which its state is changed: it
+    writes there, or it would wait for itself.
+    """
 
     def __init__(
         self, settings: Settings, jobs: Jobs, runner: Runner, permit: Permit, write: Write, lost: float = LOST
@@ -220,7 +224,7 @@ class Dispatcher:
             if not jobs.end(row, status, **fields):
                 return False
             self.write(row, message, level, code, store)
-            now = jobs.get(row.id)
+            now = jobs.get(row.id) if status == "finished" else None
             if now is not None and (end := expires(now, self.settings.processing.jobs.keep_days)) is not None:
                 kept = f"the results are deleted after {moment_text(end)}: load down what you need longer"
                 self.write(row, kept, "info", "", store)

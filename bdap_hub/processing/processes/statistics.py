@@ -59,7 +59,7 @@ def mean(data: Any, ignore_nodata: Any = True) -> Any:
 @reducer
 def median(data: Any, ignore_nodata: Any = True) -> Any:
     """The median; of an even number of values the mean of the two in the middle."""
-    if data.dtype in (np.float32, np.float64) and 0 < len(data) <= MOST_NETWORK:
+    if data.dtype in (np.float32, np.float64) and len(data) <= MOST_NETWORK:
         out = np.empty(data[0].size, data.dtype)
         middles(np.ascontiguousarray(data).reshape(len(data), -1), _pairs(len(data)), bool(ignore_nodata), out)
         return out.reshape(data.shape[1:])
@@ -175,7 +175,7 @@ def _network(size: int) -> tuple[tuple[int, int], ...]:
 
 @functools.lru_cache(maxsize=64)
 def _pairs(size: int) -> Any:
-    """The same as an array."""
+    """`_network` as an array, for `middles`."""
     return np.array(_network(size), np.int64).reshape(-1, 2)
 
 

@@ -23,7 +23,7 @@ class WaitsForGpus:
 
     gpu_line = ""
     _watchers = 0
-    _left: float | None = None
+    page_left: float | None = None
     _pools: ClassVar[dict[str, Pool]] = {}
 
     @classmethod
@@ -49,7 +49,6 @@ class WaitsForGpus:
         if not choice.image.gpu:
             return ()
         wish, begun = self.gpu_wish(choice), time.monotonic()
-        self._left = None  # a page that is open already counts: it will be closed, too
         minutes = self.settings.spawning.gpu_wait_minutes
 
         def tell(now: Standing) -> None:
@@ -123,8 +122,8 @@ class WaitsForGpus:
     def leave(self) -> None:
         """Somebody closed it."""
         self._watchers -= 1
-        self._left = time.monotonic()
+        self.page_left = time.monotonic()
 
     def _stays(self) -> bool:
         """Whether the start is still wanted: a program that watches no page waits as long as the settings say."""
-        return self._watchers > 0 or self._left is None or time.monotonic() - self._left < AWAY
+        return self._watchers > 0 or self.page_left is None or time.monotonic() - self.page_left < AWAY

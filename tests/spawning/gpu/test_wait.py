@@ -123,6 +123,16 @@ async def test_a_page_opened_before_one_stands_in_line_counts(make: Any) -> None
         await asyncio.wait_for(start, 20)
 
 
+async def test_who_closes_the_page_before_one_stands_in_line_gives_the_place_away(make: Any) -> None:
+    ana, ben = make("ana"), make("ben")
+    await runs_with_gpu(ana)
+    early = ben.progress()
+    await anext(early)
+    await early.aclose()
+    with pytest.raises(Busy, match="all GPUs are in use"):
+        await asyncio.wait_for(ben.gpus_for(gpu(ben)), 20)
+
+
 async def test_a_page_that_is_loaded_again_keeps_the_place(make: Any) -> None:
     ana, ben = make("ana"), make("ben")
     await runs_with_gpu(ana)
