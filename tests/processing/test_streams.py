@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,23 @@ def test_date_by_date_gives_what_all_at_once_gives(fields: Any, engine: Engine, 
     assert (got.dims, got.labels, got.aliases) == (want.dims, want.labels, want.aliases)
     assert got.data.dtype == want.data.dtype and np.isfinite(want.data).any()
     np.testing.assert_array_equal(got.data, want.data)
+
+
+@pytest.mark.parametrize("reducer", ["max", "median"])
+def test_no_dates_pixels_outlive_their_tile(fields: Any, engine: Engine, reducer: str) -> None:
+    """Whatever is in a cycle stays until Python looks for such: tiles' pixels would fill the memory meanwhile."""
+    made = compiled(over_time(reducer), [fields[1]], fields[2])
+
+    def cubes() -> set[int]:
+        return {id(one) for one in gc.get_objects() if type(one) is Cube}
+
+    gc.collect()
+    gc.disable()
+    try:
+        before, result = cubes(), engine.cube(made, TILE)
+        assert cubes() - before == {id(result)}
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("process", sorted(LOADS))

@@ -57,7 +57,8 @@ class _Date:
 
     def __post_init__(self) -> None:
         self.nodes = {node.id: node for node in self.dates.stream.steps}
-        self.context = self.dates.context(lambda node: self.dates.load(node, self.number))
+        load, number = self.dates.load, self.number  # not through `self`: a cycle would keep its pixels for long
+        self.context = self.dates.context(lambda node: load(node, number))
 
     def value(self, identifier: str) -> Any:
         """A node's result. Masks come first: of what they hide as a whole nothing is read."""
