@@ -129,6 +129,7 @@ class Watch:
         while (job := jobs.get()) is not None:
             if self._do(job):
                 return
+            del job  # and its result, while there is nothing to do
         jobs.put(None)  # for the other threads
 
     def spare(self) -> None:
