@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ...database import together
 from ...errors import BdapError
 from ...settings import Settings
 from .contract import Event, Outcome, Runner, Task, Wish
@@ -219,16 +218,15 @@ class Dispatcher:
 
     def _put(self, row: StoredJob, status: str, message: str, level: str, code: str = "", **fields: Any) -> bool:
         """The job in that state, and why in its log, both at once: who sees the one looks for the other."""
-        with together(self.jobs.sessions) as store:
-            jobs = Jobs(store)
-            if not jobs.end(row, status, **fields):
-                return False
-            self.write(row, message, level, code, store)
+
+        def tell(jobs: Jobs) -> None:
+            self.write(row, message, level, code, jobs.sessions)
             now = jobs.get(row.id) if status == "finished" else None
             if now is not None and (end := expires(now, self.settings.processing.jobs.keep_days)) is not None:
                 kept = f"the results are deleted after {moment_text(end)}: load down what you need longer"
-                self.write(row, kept, "info", "", store)
-            return True
+                self.write(row, kept, "info", "", jobs.sessions)
+
+        return self.jobs.explained(lambda jobs: jobs.end(row, status, **fields), tell)
 
 
 def folder_of(settings: Settings, row: StoredJob) -> Path:

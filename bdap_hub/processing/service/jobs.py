@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
 
-from ...database import together
 from ...errors import BadRequest, BdapError, NotAllowed
 from ...web import Principal
 from ..engine.evaluate import Compiled
@@ -139,12 +138,8 @@ async def mine(room: Room, request: Request, identifier: str) -> StoredJob:
 
 
 def moved(room: Room, row: StoredJob, message: str, move: Callable[[Jobs], bool]) -> bool:
-    """Change a job's state and say so in its log, both at once; False where another was quicker."""
-    with together(room.jobs.sessions) as store:
-        done = move(Jobs(store))
-        if done:
-            write_log(room, row, message, store=store)
-        return done
+    """Change a job's state and say so in its log."""
+    return room.jobs.explained(move, lambda jobs: write_log(room, row, message, store=jobs.sessions))
 
 
 def write_log(room: Room, row: StoredJob, message: str, level: Any = "info", code: str = "", store: Any = None) -> None:
