@@ -29,6 +29,11 @@ from .services import AdminSettings, CatalogueSettings, DashboardsSettings, Proc
 from .spawning import BuilderSettings, SpawningSettings
 from .store import StoreSettings
 
+GIVEN = "oidc-"
+"""How the names of secrets begin that the login provider chose; all others are drawn here."""
+SHORTEST = 32
+"""Characters that a secret has at least which is drawn here."""
+
 
 class Settings(BaseSettings):
     """The whole tree. Read from bdap.yaml (or $BDAP_CONFIG), overridden by BDAP_* variables."""
@@ -177,7 +182,12 @@ class Settings(BaseSettings):
         path = self.var / "secrets" / name
         if not path.is_file():
             raise BadSettings(f"the secret {name!r} is missing", f"put it in {path} with mode 600, or run `make demo`")
-        return path.read_text().strip()
+        found, given = path.read_text().strip(), name.startswith(GIVEN)
+        if len(found) < (least := 1 if given else SHORTEST):  # whoever guesses it may be the hub, or anybody
+            drawn = f"draw one, and start all parts anew: `openssl rand -hex -out {path} 32`"
+            sentence = f"the secret {name!r} has {len(found)} characters; it needs {least} or more"
+            raise BadSettings(sentence, f"put what the login provider gave you in {path}" if given else drawn)
+        return found
 
 
 def load(**overrides: object) -> Settings:

@@ -110,6 +110,28 @@ def test_a_missing_secret_says_where_it_belongs(settings):
     assert settings.secret("signing")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "good"),
+    [
+        ("signing", "s3cret", False),
+        ("service-admin", "\n", False),
+        ("proxy-auth-token", "x" * 31 + "\n", False),
+        ("proxy-auth-token", "x" * 32 + "\n", True),
+        ("oidc-client-secret", "s3cret", True),  # the login provider's choice
+        ("oidc-client-secret", "\n", False),
+    ],
+)
+def test_a_secret_that_could_be_guessed_is_refused(settings, name, content, good):
+    (settings.var / "secrets" / name).write_text(content)
+    if good:
+        assert settings.secret(name) == content.strip()
+        return
+    with pytest.raises(BadSettings, match=f"'{name}' has {len(content.strip())} characters") as refused:
+        settings.secret(name)
+    assert ("openssl rand" in refused.value.remedy) == (name != "oidc-client-secret")
+    assert "s3cret" not in str(refused.value)
+
+
 def test_hrefs_stay_in_the_store(tmp_path):
     store = StoreSettings(root=tmp_path)
     (tmp_path / "data").mkdir()
