@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +68,25 @@ def test_a_new_home_starts_with_the_skeleton_and_an_old_one_is_left_alone(settin
     copied.unlink()
     store.ensure_home(settings, "ana", 20000, 20001)
     assert not copied.exists()
+
+
+@as_root
+def test_two_first_servers_at_once_fill_one_home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go, fill = threading.Event(), threading.Event(), store.fill_home
+
+    def slowly(*arguments: Any) -> None:
+        begun.set()
+        go.wait(0.5)  # the other comes meanwhile
+        fill(*arguments)
+
+    monkeypatch.setattr(store, "fill_home", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(store.ensure_home, settings, "ana", 20000, 20001)
+        assert begun.wait(10)
+        second = pool.submit(store.ensure_home, settings, "ana", 20000, 20001)
+        homes = {first.result(10), second.result(10)}
+    assert len(homes) == 1 and (homes.pop() / "eos").is_symlink()
+    assert [path.name for path in (settings.var / "homes").iterdir()] == ["ana"]
 
 
 @as_root

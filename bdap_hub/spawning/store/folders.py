@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from stat import S_ISDIR
@@ -19,6 +20,8 @@ from ..names import safe_name
 from .mounts import AWAY
 
 log = logging.getLogger(__name__)
+_filling = threading.Lock()
+"""Two servers of one person may be the first at once."""
 
 
 def ensure_home(settings: Settings, person: str, uid: int, gid: int) -> Path:
@@ -26,8 +29,9 @@ def ensure_home(settings: Settings, person: str, uid: int, gid: int) -> Path:
     homes = settings.var.resolve() / "homes"
     homes.mkdir(mode=0o711, parents=True, exist_ok=True)
     home = homes / safe_name(person)
-    if not home.exists():
-        fill_home(settings, home, settings.store.mount, (uid, gid))
+    with _filling:
+        if not home.exists():
+            fill_home(settings, home, settings.store.mount, (uid, gid))
     if home.stat().st_uid != uid:
         _own(home, uid, gid)
     home.chmod(0o700)
