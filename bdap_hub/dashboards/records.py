@@ -215,11 +215,12 @@ class Records:
         except IntegrityError:
             raise Conflict(f"{dashboard.name} was published by somebody else just now", "publish again") from None
 
-    def make_live(self, dashboard: Dashboard, version: int) -> Dashboard:
+    def make_live(self, dashboard: Dashboard, version: int, beyond: str | None = None) -> Dashboard:
         """Visitors get that version from now on; who looks at another keeps it. New, promoted and earlier ones alike.
 
         The first time it also says who sees the dashboard, as far as its owners have not narrowed that since it was
-        published (see `show`); later that stays as it is.
+        published (see `show`); later that stays as it is. Conflict where more people come by links and groups than
+        `beyond`, which it was decided on for.
         """
         with self.sessions.begin() as session:
             row = session.get_one(Dashboard, dashboard.id, with_for_update=True)  # one step at a time
@@ -228,6 +229,8 @@ class Records:
             session.execute(update(Release).where(others).values(status="retired"))
             if row.status == "retired":
                 raise Conflict(f"{dashboard.name} was taken down just now", "publish it again")
+            if beyond is not None and wider(beyond, _beyond(session, dashboard)) != beyond:
+                raise Conflict(f"somebody shared {dashboard.name} with more people just now", "look again")
             if release.status == "rejected":
                 raise Conflict(f"version {version} was rejected meanwhile", "submit it again")
             if release.status not in ("live", "retired"):
@@ -290,13 +293,8 @@ class Records:
 
     def beyond(self, dashboard: Dashboard) -> str:
         """Who sees it besides those of its visibility: everybody by a link, people by a group; '' for nobody."""
-        counts = ShareLink.withdrawn.is_(None) & (ShareLink.expires > now())
         with self.sessions() as session:
-            linked = select(ShareLink.id).where(ShareLink.dashboard_id == dashboard.id, counts).limit(1)
-            if session.scalar(linked) is not None:
-                return "public"
-            groups = (DashboardGrant.dashboard_id == dashboard.id) & (DashboardGrant.kind == "group")
-            return "" if session.scalar(select(DashboardGrant.name).where(groups).limit(1)) is None else "people"
+            return _beyond(session, dashboard)
 
     def shared(self, dashboard: Dashboard, visibility: str) -> None:
         """Who may approve that has let those see the live version, by a link or as a group."""
@@ -354,6 +352,15 @@ def wider(one: str, other: str) -> str:
 def narrower(one: str, other: str) -> bool:
     """Whether fewer people have the first visibility than the second."""
     return WIDTH.index(one) < WIDTH.index(other)
+
+
+def _beyond(session: Any, dashboard: Dashboard) -> str:
+    counts = ShareLink.withdrawn.is_(None) & (ShareLink.expires > now())
+    linked = select(ShareLink.id).where(ShareLink.dashboard_id == dashboard.id, counts).limit(1)
+    if session.scalar(linked) is not None:
+        return "public"
+    groups = (DashboardGrant.dashboard_id == dashboard.id) & (DashboardGrant.kind == "group")
+    return "" if session.scalar(select(DashboardGrant.name).where(groups).limit(1)) is None else "people"
 
 
 def _version(dashboard: int, version: int) -> Any:

@@ -13,6 +13,7 @@ from bdap_hub.access import Grant
 from bdap_hub.dashboards.bundles.remote import Place
 from bdap_hub.dashboards.records import Records
 from bdap_hub.dashboards.releases.git_sources import GitSources
+from bdap_hub.dashboards.sharing.shares import Sharing
 from bdap_hub.dashboards.tables import Dashboard, DashboardGrant, Release
 from bdap_hub.errors import Conflict
 from bdap_hub.identity import people, sessions
@@ -114,6 +115,32 @@ def test_one_version_is_live_and_the_others_are_kept(store: Any) -> None:
     records.add(kept, version(3, "ben"))  # whoever publishes there anew owns it
     found = records.find("forest", "crops")
     assert found is not None and (found.owner, found.status) == ("ben", "draft")
+
+
+def test_who_shares_it_meanwhile_is_seen_or_refused(store: Any) -> None:
+    """Else a link shows what nobody approved, or is there for whoever publishes at that address next."""
+    records, sharing = Records(store), Sharing(store)
+    kept, first = crops("ana")
+    records.add(kept, first)
+    beyond = records.beyond(kept)
+    sharing.make_link(kept, "ana", "", 7)
+    with pytest.raises(Conflict, match="shared forest/crops with more people"):
+        records.make_live(kept, 1, beyond)
+    assert states(records) == ("draft", 0, [(1, "draft")])
+    kept = records.make_live(kept, 1, records.beyond(kept))
+    acts = (
+        lambda: sharing.grant(kept, "person", "ben", "owner"),
+        lambda: sharing.make_link(kept, "ana", "", 7),
+        lambda: sharing.take_alias(kept, "maize"),
+    )
+    for act in acts:
+        act()
+    records.retire(kept)
+    sharing.withdraw_all(kept)
+    for act in acts:
+        with pytest.raises(Conflict, match="taken down just now"):
+            act()
+    assert sharing.links(kept) == [] and sharing.aliases(kept) == []
 
 
 def test_no_version_undoes_what_its_owners_narrowed(store: Any) -> None:

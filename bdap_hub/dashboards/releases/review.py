@@ -35,8 +35,9 @@ HOUR = 3600.0
 
 def settle(records: Records, policy: Policy, dashboard: Dashboard, release: Release) -> None:
     """A version that works goes live, or to those who must approve it first."""
-    if approver(policy, dashboard.project, wider(release.visibility, records.beyond(dashboard))) == "nobody":
-        records.make_live(dashboard, release.version)
+    beyond = records.beyond(dashboard)
+    if approver(policy, dashboard.project, wider(release.visibility, beyond)) == "nobody":
+        records.make_live(dashboard, release.version, beyond)
     else:
         records.move(release, FROM["submit"], status="submitted", comment="", reviewer="")
 
@@ -67,6 +68,7 @@ class Act:
     who: str
     dashboard: Dashboard
     release: Release
+    beyond: str
     comment: str = ""
     live: bool = True
 
@@ -143,7 +145,7 @@ class Reviews:
             raise BadRequest(f"comment: {len(comment)} characters", f"use at most {MAX_COMMENT}")
         if verb == "reject" and not comment.strip():
             raise BadRequest("comment: a rejection without a reason", "say what its author should change")
-        act = Act(principal.person.name, row, release, comment.strip(), live)
+        act = Act(principal.person.name, row, release, beyond, comment.strip(), live)
         steps: dict[str, Callable[[Act], Awaitable[str]]] = {
             "submit": self._submit, "approve": self._approve, "reject": self._reject, "promote": self._promote,
         }  # fmt: skip
@@ -160,12 +162,11 @@ class Reviews:
         return f", for {act.release.visibility}"
 
     async def _approve(self, act: Act) -> str:
-        beyond = await run_in_threadpool(self.records.beyond, act.dashboard)
-        seen = wider(shown_to(act.dashboard, act.release), beyond)
+        seen = wider(shown_to(act.dashboard, act.release), act.beyond)
         values = {"status": "approved", "approved": seen, "comment": act.comment, "reviewer": act.who}
         await run_in_threadpool(lambda: self.records.move(act.release, FROM["approve"], **values))
         if act.live:
-            await run_in_threadpool(self.records.make_live, act.dashboard, act.release.version)
+            await run_in_threadpool(self.records.make_live, act.dashboard, act.release.version, act.beyond)
         return f" for {seen}{', live' if act.live else ''}"
 
     async def _reject(self, act: Act) -> str:
@@ -174,5 +175,5 @@ class Reviews:
         return ""
 
     async def _promote(self, act: Act) -> str:
-        await run_in_threadpool(self.records.make_live, act.dashboard, act.release.version)
+        await run_in_threadpool(self.records.make_live, act.dashboard, act.release.version, act.beyond)
         return ""

@@ -75,6 +75,7 @@ class Sharing:
         """Give somebody a part, instead of the one that they have."""
         check_grant(kind, name, role)
         with self.sessions.begin() as session:
+            _hold(session, dashboard)
             count = select(func.count()).where(DashboardGrant.dashboard_id == dashboard.id)
             if (session.scalar(count) or 0) >= MOST_GRANTS:
                 raise BadRequest(f"{dashboard.name} has {MOST_GRANTS} people and groups", "name a group instead")
@@ -103,6 +104,7 @@ class Sharing:
             raise BadRequest(f"{dashboard.name} has {len(mine)} short names", "take one away first")
         try:
             with self.sessions.begin() as session:
+                _hold(session, dashboard)
                 session.add(DashboardAlias(alias=alias, dashboard_id=dashboard.id))
         except IntegrityError:
             raise Conflict(f"alias: {alias!r} leads to another dashboard", "choose another name") from None
@@ -137,6 +139,7 @@ class Sharing:
         until = datetime.now(UTC) + timedelta(days=days)
         link = ShareLink(digest=digest(secret), dashboard_id=dashboard.id, made_by=person, note=note, expires=until)
         with self.sessions.begin() as session:
+            _hold(session, dashboard)
             session.add(link)
         return link, secret
 
@@ -170,3 +173,10 @@ class Sharing:
 def _counting(dashboard: int) -> Any:
     mine = select(ShareLink).where(ShareLink.dashboard_id == dashboard)
     return mine.where(ShareLink.withdrawn.is_(None), ShareLink.expires > now())
+
+
+def _hold(session: Any, dashboard: Dashboard) -> None:
+    """Nobody takes it down, or makes a version live, before this is kept; Conflict where it was taken down just now."""
+    there = (Dashboard.id == dashboard.id) & (Dashboard.status != "retired")
+    if not session.execute(update(Dashboard).where(there).values(status=Dashboard.status)).rowcount:
+        raise Conflict(f"{dashboard.name} was taken down just now", "publish it again")
