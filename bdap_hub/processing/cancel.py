@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from ...errors import BdapError, Busy, Unavailable
+from ..errors import BdapError, Busy, Unavailable
 
 
 class CallerGone(Busy):

@@ -19,7 +19,7 @@ from bdap_hub.processing.engine.evaluate import Engine
 from bench.common import RESULTS, machine
 
 from .addresses import schemathesis
-from .checks import Found, in_process, over_http
+from .checks import PATIENCE, Found, in_process, over_http
 from .graphs import graphs
 from .routes import Routes
 from .stage import stage
@@ -52,7 +52,7 @@ def some(inputs: st.SearchStrategy[Any], check: Callable[[Any], None], until: fl
 def main() -> int:
     """All parts; the number of kinds of failures."""
     found, seconds, started = Found(), MINUTES * 60 / len(ONLY), time.monotonic()
-    with stage() as on:
+    with stage(PATIENCE) as on:
         engine = Engine(on.settings)
         if "graphs" in ONLY:
             for_a_while(seconds, (graphs(), lambda graph: in_process(on, engine, graph, found)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 import traceback
 from collections import Counter
@@ -14,6 +15,7 @@ from typing import Any
 import httpx
 
 from bdap_hub.errors import BdapError
+from bdap_hub.processing.cancel import Cancel, TooLate
 from bdap_hub.processing.engine.evaluate import Compiled, Engine
 from bdap_hub.processing.engine.grid import Grid
 from bdap_hub.processing.graphs import plan
@@ -26,6 +28,8 @@ from tests.processing.conftest import X, Y, Z
 
 from .stage import Stage
 
+PATIENCE = 30.0
+"""Seconds after which an evaluation is ended, here and in the service."""
 DEADLINE = 60.0
 """Seconds that one answer may take: generous, for a busy machine."""
 MOST_MIB = 4096.0
@@ -68,8 +72,14 @@ class Found:
 def in_process(on: Stage, engine: Engine, raw: Any, found: Found) -> None:
     """Parsed, planned and evaluated on one tile: a result, or an error below 500 with a code."""
     found.counts["graphs in-process"] += 1
+    cancel = Cancel()
+    late = threading.Timer(PATIENCE, cancel.now, [TooLate(PATIENCE)])
+    late.start()
     try:
-        found.timed(lambda: _evaluated(on, engine, parsed(json.dumps(raw).encode()), found), raw)
+        evaluated = lambda: _evaluated(on, engine, parsed(json.dumps(raw).encode()), found)  # noqa: E731
+        found.timed(lambda: cancel.run(evaluated), raw)
+    except TooLate:
+        found.counts["ended in-process, for they took too long"] += 1
     except BdapError as error:
         if error.status >= 500 or not error.message or not error.code:
             found.fail(f"in-process: {error.code} {error.status} {error.message}", raw)
@@ -79,6 +89,8 @@ def in_process(on: Stage, engine: Engine, raw: Any, found: Found) -> None:
         ours = [one for one in traceback.extract_tb(error.__traceback__) if "/bdap_hub/" in one.filename]
         where = f"{ours[-1].filename.split('bdap_hub/')[-1]} {ours[-1].name}" if ours else "?"
         found.fail(f"in-process: {where}: {type(error).__name__}: {error!s:.160}", raw)
+    finally:
+        late.cancel()
 
 
 def _evaluated(on: Stage, engine: Engine, raw: Any, found: Found) -> None:

@@ -89,13 +89,13 @@ def stand_in() -> FastAPI:
 
 
 @contextmanager
-def stage() -> Iterator[Stage]:
-    """Everything, in a folder of its own that goes away."""
+def stage(patience: float) -> Iterator[Stage]:
+    """Everything, in a folder of its own that goes away. Evaluations end after `patience` seconds."""
     folder = Path(tempfile.mkdtemp(prefix="bdapbench-fuzz-"))
     services = Services()
     process = None
     try:
-        settings = make_settings(folder / "var")
+        settings = make_settings(folder / "var", processing={"deadline": patience, "result_deadline": patience})
         described, items = make_collection(settings.store.root, "fields", "public", "")
         write_catalogue(settings.var, described, items)
         services.serve(stand_in(), settings.hub.api_port)

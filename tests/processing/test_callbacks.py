@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bdap_hub.processing.cancel import CallerGone, Cancel, check
 from bdap_hub.processing.cubes.cube import Cube
+from bdap_hub.processing.graphs import interpret
 from bdap_hub.processing.graphs.graph import GraphError
 from bdap_hub.processing.graphs.interpret import NOWHERE, Context, run
 from bdap_hub.processing.graphs.parse import parse
@@ -66,3 +68,23 @@ def test_an_inner_parameter_hides_the_outer_one_of_its_name_and_only_inside() ->
 def test_a_parameter_that_nobody_hands_in_is_refused() -> None:
     with pytest.raises(GraphError, match="asks for the parameter 'y', which nobody hands in"):
         result(each(call("add", x=arg("x"), y=arg("y"))))
+
+
+def test_a_callback_for_each_of_many_elements_can_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it a loop in a loop goes on for hours after its caller has been told that it takes too long."""
+    count = {"process_graph": {"one": node("add", True, x=arg("index"), y=1)}}
+    many = node("array_apply", data=list(range(1000)), process=count)
+    reducer = {"process_graph": {"each": many, "sum": node("sum", True, data=of("each"))}}
+    assert Cancel().run(lambda: result(reducer)) == 1000 * 1001 / 2
+    cancel, calls = Cancel(), list[int]()
+
+    def counted() -> None:
+        calls.append(1)
+        if len(calls) == 10:
+            cancel.now(CallerGone())
+        check()
+
+    monkeypatch.setattr(interpret, "check", counted)
+    with pytest.raises(CallerGone):
+        cancel.run(lambda: result(reducer))
+    assert len(calls) == 10

@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
-from bdap_hub.processing.engine.cancel import current
+from bdap_hub.processing.cancel import current
 from bdap_hub.processing.engine.limits import workers
 
 from .client import Client, tile
 from .conftest import X, Y
-from .graphs import ndvi_median
+from .graphs import arg, call, ndvi_median, node, of
 
 
 class Slow:
@@ -71,6 +71,30 @@ def test_an_evaluation_that_takes_too_long_ends(ana: Client, slow: Slow, monkeyp
     assert "RequestTimeout" in [line.get("code") for line in logs]
     slow.go.set()
     assert tile(service, x=X + 1).status_code == 200
+
+
+def test_a_filter_that_works_for_hours_holds_up_nobody(ana: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is evaluated for each item while the plan is made: by a thread like a tile, and ended as late."""
+    each = node("array_apply", True, data=list(range(3000)), process=call("add", x=arg("x"), y=1))
+    inner = {"process_graph": {"each": each}}
+    looped = {"process_graph": {
+        "all": node("array_apply", data=list(range(3000)), process=inner),
+        "number": node("count", data=of("all")),
+        "is": node("gte", True, x=of("number"), y=arg("value")),
+    }}  # fmt: skip
+    raw = ndvi_median()
+    load = next(one for one in raw.values() if one["process_id"] == "load_collection")
+    load["arguments"]["properties"] = {"eo:cloud_cover": looped}
+    gate = ana.hub.processing.state.room.gate
+    with monkeypatch.context() as patch:
+        patch.setattr(gate, "deadline", 2.0)
+        for _ in range(workers() + 1):  # no thread is left with it
+            answer = ana.post(raw)
+            assert (answer.status_code, answer.json()["code"]) == (503, "RequestTimeout")
+    looped["process_graph"]["all"]["arguments"]["data"] = list(range(100))
+    each["arguments"]["data"] = [1]
+    answer = ana.post(raw)
+    assert answer.status_code == 201, answer.text
 
 
 def test_one_persons_many_tiles_do_not_delay_anothers_first(

@@ -14,7 +14,7 @@ import rasterio
 import rioxarray  # noqa: F401  the accessor .rio
 import xarray
 
-from bdap_hub.processing.engine.cancel import CallerGone, Cancel, under
+from bdap_hub.processing.cancel import CallerGone, Cancel, under
 from bdap_hub.processing.graphs.graph import GraphError
 from bdap_hub.processing.results import export as exports
 from bdap_hub.processing.results.export import Extent, block_side, check, export, extent_of

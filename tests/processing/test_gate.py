@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bdap_hub.errors import Busy
-from bdap_hub.processing.engine.cancel import CallerGone, TooLate, check
+from bdap_hub.processing.cancel import CallerGone, TooLate, check
 from bdap_hub.processing.engine.watch import Pool
 from bdap_hub.processing.service.drawn import Drawn
 from bdap_hub.processing.service.gate import Gate

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from bdap_hub.database import connect
 from bdap_hub.processing.jobs.contract import Event, Outcome, Task, Wish
 from bdap_hub.processing.jobs.dispatcher import Dispatcher
 from bdap_hub.processing.jobs.tables import Jobs
+from bdap_hub.processing.service import jobs as service_jobs
 from bdap_hub.processing.service.logs import Logs
 from bdap_hub.settings import Settings
 
@@ -321,6 +323,48 @@ def test_canceled_and_started_again_with_another_graph(ana: Client) -> None:
     assert list(ana.http.get(f"/jobs/{job}/results").json()["assets"]) == ["result.nc"]
     logs = [entry["message"] for entry in ana.http.get(f"/jobs/{job}/logs").json()["logs"]]
     assert logs.count("finished") == 1 and logs[-1] == "finished"
+
+
+def test_a_job_that_is_changed_while_it_is_planned_does_not_start(
+    ana: Client, platform: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, jobs, check = make(ana, saved("GTiff")), platform.processing.state.room.jobs, service_jobs._check_size
+
+    def changed(*arguments: Any) -> None:
+        check(*arguments)
+        assert jobs.change(job, process=json.dumps({"process_graph": saved("netCDF")}))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service_jobs, "_check_size", changed)
+        answer = ana.http.post(f"/jobs/{job}/results")
+    assert (answer.status_code, answer.json()["code"]) == (409, "Conflict")
+    assert ana.http.get(f"/jobs/{job}").json()["status"] == "created"
+    assert ana.http.post(f"/jobs/{job}/results").status_code == 202 and ended(ana, job) == "finished"
+    assert list(ana.http.get(f"/jobs/{job}/results").json()["assets"]) == ["result.nc"]
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_a_job_that_is_deleted_as_it_ends_leaves_no_results(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, deleted: bool
+) -> None:
+    settings = on_own_store(settings)
+    jobs = Jobs(connect(settings.database))
+    found = Dispatcher(settings, jobs, Fake(Outcome("error")), _allowed, lambda *said: None)
+    jobs.queue(jobs.add("ana", {}).id, "{}", "{}")
+    row = jobs.claim()
+    assert row is not None
+    run_folder(settings, row)
+    publish = found._publish
+
+    def meanwhile(row: Any) -> int | None:
+        size = publish(row)
+        if deleted:
+            jobs.remove(row.id)
+        return size
+
+    monkeypatch.setattr(found, "_publish", meanwhile)
+    found._end(row, Outcome("finished"))
+    assert (settings.store.results_of("ana") / row.id).exists() is not deleted
 
 
 def test_who_has_none_running_comes_first(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
-from bdap_hub.processing.engine.cancel import CallerGone, Cancel, under
+from bdap_hub.processing.cancel import CallerGone, Cancel, under
 from bdap_hub.processing.engine.cost import native_tile
 from bdap_hub.processing.engine.evaluate import Engine
 from bdap_hub.processing.engine.grid import Grid, crs_of

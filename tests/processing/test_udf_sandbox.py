@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from bdap_hub.errors import BdapError
-from bdap_hub.processing.engine.cancel import CallerGone, Cancel
+from bdap_hub.processing.cancel import CallerGone, Cancel
 from bdap_hub.processing.graphs.graph import GraphError
 from bdap_hub.processing.udf import pool
 from bdap_hub.processing.udf.container import FIRST_UID, container_spec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 from sqlalchemy import create_engine, inspect, text
 
 from bdap_hub.database import connect
+from bdap_hub.errors import Conflict
 from bdap_hub.processing.service import views
-from bdap_hub.processing.service.tables import Posted, Services, StoredPlan
+from bdap_hub.processing.service.tables import Posted, Services, StoredPlan, posted_of
 
 from .client import Client, tile
 from .conftest import DATES, X, Y, Z, make_collection, truth, write_catalogue
@@ -280,6 +282,27 @@ def test_a_plan_goes_with_the_last_service_that_shows_it(tmp_path: Path) -> None
     services.remove(row.id, "ana")
     services.change(row, Posted(), StoredPlan(id="r", graph="{}", plan="{}"))  # gone meanwhile
     assert services.plan("q") is None and services.plan("r") is None
+
+
+def test_two_changes_at_once_keep_both_or_one_is_refused(tmp_path: Path) -> None:
+    """A plan takes seconds: who switches the map off meanwhile finds it off, and no style is drawn on another graph."""
+    services = Services(connect(f"sqlite:///{tmp_path / 'state.db'}"))
+    begun = services.add("p", "{}", "{}", "ana", posted=Posted(title="map", style="s"))
+    services.change(begun, replace(posted_of(begun), enabled=False))
+    services.change(begun, replace(posted_of(begun), title="fields"))
+    services.change(begun, replace(posted_of(begun), style="t"), StoredPlan(id="q", graph="{}", plan="{}"))
+    found = services.get(begun.id, "ana")
+    assert found and (found.enabled, found.title, found.plan, found.style) == (False, "fields", "q", "t")
+    for posted, plan in (
+        (Posted(style="u", configuration="{1}"), None),
+        (Posted(), StoredPlan(id="r", graph="{}", plan="{}")),
+    ):
+        with pytest.raises(Conflict, match="changed meanwhile"):
+            services.change(begun, posted, plan)
+    found = services.get(begun.id, "ana")
+    assert found and (found.plan, found.style, found.title) == ("q", "t", "fields") and services.plan("r") is None
+    services.change(found, replace(posted_of(found), style="u"))  # who has seen it as it is
+    assert services.get(begun.id, "ana").style == "u"  # type: ignore[union-attr]
 
 
 def test_percentiles_are_computed_in_the_turn_of_who_asks(

@@ -19,9 +19,9 @@ import pytest
 
 from bdap_hub.errors import BdapError, Unavailable
 from bdap_hub.processing.alone import KEPT, SET
+from bdap_hub.processing.cancel import CallerGone, Cancel
 from bdap_hub.processing.drawing.drawable import drawable
 from bdap_hub.processing.drawing.formats import FORMATS
-from bdap_hub.processing.engine.cancel import CallerGone, Cancel
 from bdap_hub.processing.engine.dates import alone
 from bdap_hub.processing.engine.evaluate import Compiled
 from bdap_hub.processing.engine.grid import Grid

@@ -20,7 +20,6 @@ from ..graphs.streams import Stream, cut, streams
 from ..graphs.uploads import filled
 from ..graphs.zones import folded
 from ..udf.pool import Owner, Udfs
-from .cancel import check
 from .grid import Grid
 from .loading import blank
 from .models import Models
@@ -57,7 +56,7 @@ class Compiled:
         around, shapes = margin(graph), dict[str, Any]()
         fill = 1 if whole else np.nan  # where labels depend on what is missing, nothing is
         nowhere = Context(Grid.point(0, 0), lambda n: blank(plan.load(n), fill), seen=shapes, keep=True, whole=whole)
-        nowhere.models, nowhere.check = (models or NO_MODELS).get, check
+        nowhere.models = (models or NO_MODELS).get
         nowhere.udfs = code_of(plan, udfs)
         result = run(graph, nowhere)
         if not isinstance(result, Cube):

@@ -20,7 +20,6 @@ from ..graphs.plan import Load, Plan
 from ..graphs.streams import Stream
 from ..udf.pool import Udfs
 from . import cost
-from .cancel import check
 from .compiled import Compiled, code_of
 from .grid import Grid
 from .inquiry import Inquiry
@@ -101,7 +100,7 @@ class Engine:
         return self._evaluated + self.beside >= workers()
 
     def _context(self, grid: Grid, loader: Callable[[str], Cube]) -> Context:
-        return Context(grid, loader, models=self.models.get, check=check)
+        return Context(grid, loader, models=self.models.get)
 
     def point(self, compiled: Compiled, lon: float, lat: float) -> dict[str, Any]:
         """The values at a point, and those of each step before."""

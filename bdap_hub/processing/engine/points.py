@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...rasters.held import Unsuitable
-from .cancel import check
+from ..cancel import check
 
 FEWEST, MOST = 4, 500
 """Points of a file: with fewer nothing is known of how it bends; each position costs as much as there are points."""

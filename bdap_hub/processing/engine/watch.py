@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from ...errors import Unavailable
-from .cancel import check, current, under
+from ..cancel import check, current, under
 
 SLOW = 0.5
 """Seconds after which another thread takes the place of one that waits for the store."""

@@ -1,4 +1,4 @@
-"""Runs a validated graph node by node on numpy. PURE: what is loaded comes from a function handed in."""
+"""Runs a validated graph node by node on numpy until it is cancelled. PURE: what it loads a function gives it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from shapely.errors import ShapelyError
 
 from ...errors import BdapError, TooMuch
+from ..cancel import check
 from ..cubes.cube import Cube
 from ..cubes.extent import Box
 from ..processes import REGISTRY
@@ -46,9 +47,8 @@ class Context:
     """What processes that ask for it get: the grid, loading, and calling back.
 
     `whole`: the grid is all there is, so that statistics over y and x mean something; a tile or a point is a part.
-    `models` gives a stored model by name, `udfs` what some code gives for an array. `check` is asked before each step,
-    and raises where it is to end. While a callback runs, `around` is the cube that it is run for, and the dimension
-    that it works along.
+    `models` gives a stored model by name, `udfs` what some code gives for an array. While a callback runs, `around` is
+    the cube that it is run for, and the dimension that it works along.
     In an export each node has the grid that the graph chose (`grids`), and `resampler` leads from one to another.
     `handed` are the parameters of the callbacks that are being run; an inner one's hide those of the same name.
     What a node gives comes from `instead`, with the values known so far, where it is there.
@@ -64,7 +64,6 @@ class Context:
     grids: Mapping[str, Place] = field(default_factory=dict)
     resampler: Callable[[str, Cube, str], Cube] | None = None
     models: Callable[[str], Any] = lambda name: _no_model(name)
-    check: Callable[[], None] = lambda: None
     udfs: Callable[[str, Any, Any], Any] = lambda code, given, context: no_code(code, given, context)
     around: tuple[Cube, str] | None = None
     instead: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
@@ -101,6 +100,7 @@ class Context:
 
         It sees those of the callbacks around it, too.
         """
+        check()  # it may be called for each of many elements
         before = self.around, self.handed
         self.around, self.handed = None if cube is None else (cube, along), {**self.handed, **parameters}
         try:
@@ -130,7 +130,7 @@ def run(graph: Graph, ctx: Context, parameters: Mapping[str, Any] | None = None)
             ctx.grid = ctx.grids.get(node.id, ctx.grid)
         if node.id not in values:
             if parameters is None:
-                ctx.check()
+                check()
             with np.errstate(all="ignore"):
                 instead = ctx.instead.get(node.id) if parameters is None else None
                 values[node.id] = instead(values) if instead else _call(node, values, ctx, parameters or {})
@@ -145,7 +145,7 @@ def run(graph: Graph, ctx: Context, parameters: Mapping[str, Any] | None = None)
 
 def result_of(node: Node, values: Mapping[str, Any], ctx: Context) -> Any:
     """The result of one node, from those of the nodes that it refers to."""
-    ctx.check()
+    check()
     with np.errstate(all="ignore"):
         return _call(node, values, ctx, {})
 

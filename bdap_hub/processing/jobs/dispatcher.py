@@ -214,7 +214,9 @@ class Dispatcher:
         elif (size := self._publish(row)) is None:
             self._clear(row)
         else:
-            self._put(row, "finished", "finished", "info", usage=json.dumps(outcome.usage), progress=100.0, size=size)
+            done: dict[str, Any] = {"usage": json.dumps(outcome.usage), "progress": 100.0, "size": size}
+            if not self._put(row, "finished", "finished", "info", **done) and self.jobs.get(row.id) is None:
+                shutil.rmtree(folder_of(self.settings, row), True)  # deleted at this moment: the results are nobody's
 
     def _put(self, row: StoredJob, status: str, message: str, level: str, code: str = "", **fields: Any) -> bool:
         """The job in that state, and why in its log, both at once: who sees the one looks for the other."""

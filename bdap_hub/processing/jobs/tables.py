@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, defer, mapped_column, sessionmaker
 from ...database import Base, add_column, step, together
 from ...errors import NotFound
 
-ACTIVE = ("queued", "running")
+ACTIVE, AT_REST = ("queued", "running"), ("created", "finished", "error", "canceled")
 
 
 class JobNotFound(NotFound):
@@ -135,12 +135,16 @@ class Jobs:
 
     def change(self, identifier: str, **fields: Any) -> bool:
         """Other properties; False where the job is queued or running meanwhile, or gone."""
-        return self._move(identifier, ("created", "finished", "error", "canceled"), **fields)
+        return self._move(identifier, AT_REST, **fields)
 
-    def queue(self, identifier: str, graph: str, plan: str) -> bool:
-        """To be run as soon as there is a place; False where it is queued or running already."""
+    def queue(self, identifier: str, graph: str, plan: str, process: str | None = None) -> bool:
+        """To be run as soon as there is a place; False where it is queued or running already.
+
+        `process` is what the plan was made of; False, too, where it is another meanwhile.
+        """
+        same = () if process is None else (StoredJob.process == process,)
         fields = {"status": "queued", "graph": graph, "plan": plan, "progress": 0.0, "attempts": 0, "queued": _now()}
-        return self.change(identifier, size=0, usage="{}", **fields)
+        return self._move(identifier, AT_REST, *same, size=0, usage="{}", **fields)
 
     def cancel(self, identifier: str) -> bool:
         """Not to be run, or no longer; False where it is neither queued nor running."""
@@ -174,11 +178,11 @@ class Jobs:
 
     def beat(self, row: StoredJob, progress: float) -> bool:
         """Say that a claimed job is being run; False where it should not be any more, or another has claimed it."""
-        return self._move(row.id, ("running",), row.claimed, beat=_now(), progress=progress)
+        return self._move(row.id, ("running",), StoredJob.claimed == row.claimed, beat=_now(), progress=progress)
 
     def stand(self, row: StoredJob, ahead: int | None) -> bool:
         """Say how many wait before a claimed job that was handed over; None: it runs now."""
-        return self._move(row.id, ("running",), row.claimed, ahead=ahead)
+        return self._move(row.id, ("running",), StoredJob.claimed == row.claimed, ahead=ahead)
 
     def runs(self) -> set[str]:
         """The names of all starts of jobs that wait or run."""
@@ -187,7 +191,7 @@ class Jobs:
 
     def end(self, row: StoredJob, status: str, **fields: Any) -> bool:
         """A claimed job's end; False where it was canceled or deleted meanwhile, or another has claimed it."""
-        return self._move(row.id, ("running",), row.claimed, status=status, **fields)
+        return self._move(row.id, ("running",), StoredJob.claimed == row.claimed, status=status, **fields)
 
     def orphans(self, seconds: float) -> list[StoredJob]:
         """Jobs that are running by their state, though nobody has said so for some time."""
@@ -229,10 +233,9 @@ class Jobs:
         with self.sessions.begin() as session:
             session.execute(delete(StoredJob).where(StoredJob.id == identifier))
 
-    def _move(self, identifier: str, states: Iterable[str], claimed: str | None = None, **fields: Any) -> bool:
-        statement = update(StoredJob).where(StoredJob.id == identifier, StoredJob.status.in_(tuple(states)))
-        if claimed is not None:
-            statement = statement.where(StoredJob.claimed == claimed)
+    def _move(self, identifier: str, states: Iterable[str], *same: Any, **fields: Any) -> bool:
+        """Change it where it is in one of these states, and `same` holds."""
+        statement = update(StoredJob).where(StoredJob.id == identifier, StoredJob.status.in_(tuple(states)), *same)
         with self.sessions.begin() as session:
             return bool(session.execute(statement.values(updated=_now(), **fields)).rowcount)
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from .. import cancel
 from ..cubes.cube import SPATIAL, Cube
 from ..drawing.style import GRAY
-from ..engine import cancel
 from ..engine.grid import Grid
 from ..graphs.graph import Graph, GraphError, Node
 from ..graphs.spec import Sees

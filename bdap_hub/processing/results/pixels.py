@@ -15,7 +15,6 @@ from rasterio.windows import Window as Pixels
 from ...settings import StoreSettings
 from ..cubes.cube import SPATIAL, Cube
 from ..engine.cache import Cache
-from ..engine.cancel import check
 from ..engine.evaluate import Compiled, Engine, code_of
 from ..engine.files import File
 from ..engine.grid import Grid, crs_of
@@ -129,7 +128,6 @@ class Evaluator:
                 seen={} if seen is None else seen,
                 keep=seen is not None,
                 models=self.engine.models.get,
-                check=check,
                 udfs=code_of(plan, self.engine.udfs),
             ),
         )

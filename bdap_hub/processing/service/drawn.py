@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 
+from ..cancel import CallerGone, TooLate, check
 from ..engine.cache import Cache
-from ..engine.cancel import CallerGone, TooLate, check
 
 LOOK = 0.5
 """Seconds between two looks whether one who waits shall wait on."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ...errors import BdapError
-from ..engine.cancel import CallerGone, Cancel, TooLate
+from ..cancel import CallerGone, Cancel, TooLate
 from ..engine.watch import Pool, Watch
 from .turns import Turns, busy
 

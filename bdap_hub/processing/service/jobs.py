@@ -10,14 +10,12 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
 
-from ...errors import BadRequest, BdapError, NotAllowed
+from ...errors import BadRequest, BdapError, Conflict, NotAllowed
 from ...web import Principal
 from ..engine.evaluate import Compiled
 from ..graphs.graph import GraphError, holds_code
-from ..graphs.parse import parse
 from ..jobs.dispatcher import folder_of
 from ..jobs.tables import ACTIVE, JobNotFound, Jobs, StoredJob, expires, moment_text, status_of
-from ..processes import REGISTRY
 from ..results.export import check, extent_of
 from ..results.formats import wanted
 from ..results.pixels import Evaluator
@@ -108,9 +106,11 @@ def add_jobs(app: FastAPI, prefix: str, room: Room) -> None:
         compiled, raw = await _planned(room, request, principal, row)
         await room.heavy.run(_check_size, room, compiled, person=row.owner)
         planned = (json.dumps(raw), compiled.plan.dump())
-        if await asyncio.to_thread(moved, room, row, "queued", lambda jobs: jobs.queue(row.id, *planned)):
+        if await asyncio.to_thread(moved, room, row, "queued", lambda jobs: jobs.queue(row.id, *planned, row.process)):
             await asyncio.to_thread(shutil.rmtree, folder_of(room.settings, row), True)
             room.dispatcher.wake.set()
+        elif (await mine(room, request, identifier)).status not in ACTIVE:
+            raise Conflict("the job was changed while it was planned", "start it again")
         return Response(status_code=202)
 
     @app.delete(f"{prefix}/jobs/{{identifier}}/results", status_code=204)
@@ -188,7 +188,8 @@ async def _fields(room: Room, principal: Principal, body: dict[str, Any]) -> dic
             raise GraphError(
                 "ProcessGraphMissing", "the process is no object", 'post {"process": {"process_graph": {…}}}'
             )
-        wanted(parse(await room.expanded(principal, process.get("process_graph")), REGISTRY))
+        raw = await room.expanded(principal, process.get("process_graph"))
+        wanted(await room.parsed(raw, principal))
         made["process"] = process
     return made
 
@@ -196,7 +197,7 @@ async def _fields(room: Room, principal: Principal, body: dict[str, Any]) -> dic
 async def _planned(room: Room, request: Request, principal: Principal, row: StoredJob) -> tuple[Compiled, Any]:
     """The plan of a job's graph as things are now, and the graph with the owner's own processes put in."""
     raw = await room.expanded(principal, json.loads(row.process).get("process_graph"))
-    graph = parse(raw, REGISTRY)
+    graph = await room.parsed(raw, principal)
     if holds_code(graph):
         raise GraphError("UdfNotAvailable", "code does not run in batch jobs", "use POST /result, or a web service")
     return await refusals_audited(room, request, principal, graph, whole=True), raw

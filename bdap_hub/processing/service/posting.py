@@ -15,10 +15,7 @@ from ...errors import BadRequest, BdapError
 from ...web import Principal
 from ...web.audit_request import client_address
 from ..engine.evaluate import Compiled
-from ..graphs import needs
 from ..graphs.graph import Graph, GraphError
-from ..graphs.parse import parse
-from ..processes import REGISTRY
 from .bodies import graph_of
 from .configuration import read_configuration, read_kind
 from .resolve import resolved
@@ -50,7 +47,7 @@ async def draft_of(room: Room, request: Request, principal: Principal, body: Map
     """A new service of a posted body."""
     kind = read_kind(body.get("type", "XYZ"))
     raw = await room.expanded(principal, graph_of(dict(body)))
-    graph = parse(raw, REGISTRY)
+    graph = await room.parsed(raw, principal)
     posted = _properties(Posted(kind=kind), body)
     compiled = await refusals_audited(room, request, principal, graph)
     return Draft(await _styled(room, request, principal, compiled, posted), compiled, raw)
@@ -67,7 +64,7 @@ async def changed(
     posted, raw = _properties(posted_of(row), body), None
     if body.get("process") is not None:
         raw = await room.expanded(principal, graph_of(dict(body)))
-        compiled = await refusals_audited(room, request, principal, parse(raw, REGISTRY))
+        compiled = await refusals_audited(room, request, principal, await room.parsed(raw, principal))
     if raw is not None or "configuration" in body:
         posted = await _styled(room, request, principal, compiled, posted)
     return Draft(posted, compiled, raw)
@@ -114,12 +111,13 @@ async def refusals_audited(
         return await room.planned(graph, principal, caller_token(request, room.login), whole)
     except BdapError as error:
         if error.status in (403, 404):
+            asked = await room.queries(graph, principal.person.name)
             await asyncio.to_thread(
                 audit.record,
                 room.sessions,
                 person=principal.person.name,
                 action="read-collection",
-                subject=", ".join(query.collection for query in needs.queries(graph)),
+                subject=", ".join(query.collection for query in asked),
                 allowed=False,
                 reason=error.message,
                 address=client_address(request),

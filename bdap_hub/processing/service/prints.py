@@ -12,6 +12,7 @@ import numpy as np
 from fastapi import FastAPI, Request, Response
 
 from ...errors import BadRequest, TooMuch
+from ..cancel import check
 from ..cubes.extent import EARTH, MERCATOR, box
 from ..cubes.geometry import moved, parts
 from ..drawing import basemap
@@ -21,7 +22,6 @@ from ..drawing.drawable import picture
 from ..drawing.layout import laid_out
 from ..drawing.legend import Legend
 from ..drawing.sheets import measured
-from ..engine.cancel import check
 from ..engine.dates import alone
 from ..engine.grid import MAX_ZOOM, Grid
 from .bodies import body_of

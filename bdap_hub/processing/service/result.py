@@ -14,11 +14,9 @@ from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
 from ...errors import BadRequest
-from ..engine import cancel
+from .. import cancel
 from ..engine.evaluate import Compiled
 from ..graphs.graph import GraphError
-from ..graphs.parse import parse
-from ..processes import REGISTRY
 from ..results.export import check, export, extent_of
 from ..results.formats import FORMATS, wanted
 from ..results.pixels import Evaluator
@@ -37,7 +35,7 @@ def add_result(app: FastAPI, prefix: str, room: Room) -> None:
         principal = await room.login.require(request)
         body = await body_of(request)
         check_terms(body)
-        graph = parse(await room.expanded(principal, graph_of(body)), REGISTRY)
+        graph = await room.parsed(await room.expanded(principal, graph_of(body)), principal)
         wanted(graph)
         compiled = await refusals_audited(room, request, principal, graph, whole=True)
         folder = Path(tempfile.mkdtemp(prefix="result-", dir=room.scratch))

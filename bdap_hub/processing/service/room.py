@@ -138,20 +138,28 @@ class Room:
         `whole`: for a result over the whole extent, not for tiles.
         """
         given = await self.sources.uploads.given(graph, principal)
-        graph = filled(graph, given)
-        asked = needs.queries(graph)
+        graph, person = filled(graph, given), principal.person.name
+        asked = await self.queries(graph, person)
         found = {query.node: await self.sources.of(query, principal, token) for query in asked}
         collections = {str(one.collection["id"]): one.collection for one in found.values()}
         asked = tuple(replace(query, collection=str(found[query.node].collection["id"])) for query in asked)
         items = {node: one.items for node, one in found.items()}
         owned = [each for one in found.values() for each in one.owned]
         owned += [self.sources.uploads.owned(principal)] if given else []
-        most, person = self.settings.processing.max_items, principal.person.name
-        made = plan.build(graph, asked, collections, items, most, owned, person, given)
+        of_people = (self.settings.processing.max_items, owned, person, given)
+        made = await self.gate.run(plan.build, graph, asked, collections, items, *of_people, person=person)
         await self.rights.checked(made, principal.person)
-        return await self.gate.run(
-            Compiled.of, graph, made, whole, self.engine.models, self.engine.udfs, person=principal.person.name
-        )
+        return await self.gate.run(Compiled.of, graph, made, whole, self.engine.models, self.engine.udfs, person=person)
+
+    async def parsed(self, raw: Any, principal: Principal) -> Graph:
+        """A graph with the caller's own processes in it; GraphError where it is none. A long one takes a second."""
+        graph: Graph = await self.gate.run(parse, raw, REGISTRY, person=principal.person.name)
+        return graph
+
+    async def queries(self, graph: Graph, person: str) -> tuple[needs.Query, ...]:
+        """What a graph asks the catalogue for. It may make geometries for that, and filters may work long."""
+        found: tuple[needs.Query, ...] = await self.gate.run(needs.queries, graph, person=person)
+        return found
 
     def _restored(self, identifier: str) -> Compiled:
         graph, content = self.stored(identifier)

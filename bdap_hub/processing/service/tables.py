@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Connection, DateTime, ForeignKey, String, Text, delete, func, inspect, select
+from sqlalchemy import Boolean, Connection, DateTime, ForeignKey, String, Text, delete, func, inspect, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
 
 from ... import database
 from ...database import Base
+from ...errors import Conflict
 from .quotas import room_for_one
 
 UNNAMED = ("asked by a notebook", "")
@@ -108,15 +110,19 @@ class Services:
         raise AssertionError("unreachable")
 
     def change(self, row: StoredService, posted: Posted, plan: StoredPlan | None = None) -> None:
-        """Give a service other properties, and another plan where there is one."""
+        """Give a service, which was `row`, other properties, and another plan where there is one.
+
+        What another has changed since stays; Conflict where that is what this one is drawn by, too.
+        """
+        values = {name: value for name, value in _columns(posted).items() if value != getattr(row, name)}
+        if plan is not None:
+            values["plan"] = plan.id
         with self.sessions.begin() as session:
             if plan is not None:
                 self._keep(session, plan.id, plan.graph, plan.plan)
-            found = session.get(StoredService, (row.id, row.owner))
-            if found is not None:
-                for name, value in _columns(posted).items():
-                    setattr(found, name, value)
-                found.plan = plan.id if plan is not None else found.plan
+            done = not values or session.execute(_changing(row, values)).rowcount
+            if not done and session.get(StoredService, (row.id, row.owner)) is not None:
+                raise Conflict("the service was changed meanwhile", "look at it, and send your change again")
         for each in {row.plan, plan.id if plan is not None else row.plan}:
             self._tidy(each)
 
@@ -190,6 +196,15 @@ def _named(posted: Posted, before: StoredService) -> Posted:
     """The same with the better of both titles, the new one where both are names."""
     title = max(posted.title, before.title, key=lambda each: UNNAMED.index(each) if each in UNNAMED else len(UNNAMED))
     return replace(posted, title=title, description=posted.description or before.description)
+
+
+def _changing(row: StoredService, values: Mapping[str, Any]) -> Any:
+    """The change of those columns; a style was made of the plan and the configuration that were there."""
+    statement = update(StoredService).where(StoredService.id == row.id, StoredService.owner == row.owner)
+    if {"plan", "configuration", "style"} & set(values):
+        same = (StoredService.plan == row.plan, StoredService.configuration == row.configuration)
+        statement = statement.where(*same, StoredService.style == row.style)
+    return statement.values(**values)
 
 
 def _columns(posted: Posted) -> dict[str, Any]:

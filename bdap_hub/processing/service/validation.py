@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -31,12 +31,11 @@ async def errors(room: Room, principal: Principal, body: Mapping[str, Any], toke
     """Of the graph itself; where it has none, of the collections that it names."""
     try:
         raw = await room.expanded(principal, graph_of(dict(body)))
-        parameters = parameters_of(body)
-        if wrong := problems(raw, REGISTRY, parameters):
-            return list(wrong)
-        asked = needs.queries(parse(raw, REGISTRY, parameters))
+        wrong, asked = await room.gate.run(_seen, raw, parameters_of(body), person=principal.person.name)
     except GraphError as error:
         return [error]
+    if wrong:
+        return list(wrong)
     found: list[BdapError] = []
     for query in {(one.process, one.collection): one for one in asked}.values():
         try:
@@ -46,6 +45,12 @@ async def errors(room: Room, principal: Principal, body: Mapping[str, Any], toke
                 raise
             found.append(error)
     return found
+
+
+def _seen(raw: Any, parameters: Sequence[str]) -> tuple[Sequence[GraphError], Sequence[needs.Query]]:
+    """What is wrong with a graph, or else what it asks the catalogue for."""
+    wrong = problems(raw, REGISTRY, parameters)
+    return wrong, () if wrong else needs.queries(parse(raw, REGISTRY, parameters))
 
 
 def parameters_of(body: Mapping[str, Any]) -> list[str]:

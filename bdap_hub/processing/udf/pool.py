@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import BdapError, Busy, TooMuch
 from ...settings import Settings
-from ..engine.cancel import check
+from ..cancel import check
 from ..graphs.graph import GraphError
 from .deadline import Deadline
 from .messages import Arrays, Broken

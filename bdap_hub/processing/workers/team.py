@@ -16,7 +16,7 @@ from typing import Any
 
 from ...errors import Unavailable
 from ..alone import environment
-from ..engine.cancel import check
+from ..cancel import check
 from ..engine.limits import Limits
 from .frames import Line
 from .member import Asked, Died, Member

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import BdapError, Busy
+from ..cancel import CallerGone, Cancel
 from ..drawing.drawable import Drawable, drawable
 from ..drawing.formats import FORMATS
 from ..engine.cache import Cache
-from ..engine.cancel import CallerGone, Cancel
 from ..engine.dates import alone
 from ..engine.evaluate import Compiled, Engine
 from ..engine.grid import Grid
