@@ -97,6 +97,9 @@ def _of_raster(path: Path, band: str) -> Header:
     except (RasterioError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadRequest(f"{path.name} cannot be read: {reason}", "copy it again from its source") from None
+    except UnicodeDecodeError:
+        sentence = f"{path.name} has a band's description, or another text, that is not UTF-8"
+        raise BadRequest(sentence, "write its bands' descriptions anew") from None
 
 
 def driver_of(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,17 @@ def garbled(path: Path) -> None:
     path.write_bytes(content)
 
 
+def latin(path: Path) -> None:
+    """A reference system of one's own, with a name as older programs write it."""
+    with rasterio.open(path) as file:
+        profile, pixels = file.profile, file.read()
+    with rasterio.open(path, "w", **{**profile, "crs": "EPSG:32633"}) as file:
+        file.write(pixels)
+    code = struct.pack("<HHHH", 3072, 0, 1, 32633)  # of the GeoTIFF key that names it
+    content = path.read_bytes().replace(code, struct.pack("<HHHH", 3072, 0, 1, 32767))
+    path.write_bytes(content.replace(b"WGS 84 / UTM", b"WGS\x9484 / UTM"))
+
+
 DAMAGE: list[tuple[str, Callable[[Path], Any], str]] = [
     ("garbled", garbled, "is damaged or not a raster"),
     ("cut short", lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]), "is damaged"),
@@ -72,6 +84,7 @@ DAMAGE: list[tuple[str, Callable[[Path], Any], str]] = [
     ("empty", lambda path: path.write_bytes(b""), "is damaged"),
     ("text", lambda path: path.write_text("hello"), "is damaged"),
     ("random", lambda path: path.write_bytes(b"II*\0" + np.random.default_rng(0).bytes(5000)), "is damaged"),
+    ("in another encoding", latin, "has a band's description, or another text, that is not UTF-8"),
     ("gone", lambda path: path.unlink(), "cannot be opened"),
     ("a folder", lambda path: (path.unlink(), path.mkdir()), "is not a file"),
 ]
@@ -112,6 +125,24 @@ def test_what_a_damaged_file_leaves_behind_is_no_fault_of_the_next(tmp_path: Pat
     with rasterio.open(path) as damaged, pytest.raises(RasterioIOError):
         damaged.read(1)
     assert item_of_raster(engine.reader, "/eos/data/a/sound.tif")["assets"]["sound"]["roles"] == ["data"]
+    engine.close()
+
+
+def test_a_bands_name_in_another_encoding(tmp_path: Path) -> None:
+    path = written(tmp_path, noise())
+    with rasterio.open(path) as file:
+        profile, pixels = file.profile, file.read()
+    with rasterio.open(path, "w", **profile) as file:
+        file.write(pixels)
+        file.set_band_description(1, "temp?rature")
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"temp?rature", "température".encode("latin-1")))
+    engine, graph = made(tmp_path)
+    with pytest.raises(FileUnavailable, match=f"{HREF} has a band's description, or another text, that is not UTF-8"):
+        item_of_raster(engine.reader, HREF)
+    assert np.isfinite(engine.cube(graph, GRID).data).all()  # its pixels are read all the same
+    path.write_bytes(whole)
+    assert item_of_raster(engine.reader, HREF)["assets"]["x"]["raster:bands"][0]["name"] == "temp?rature"
     engine.close()
 
 

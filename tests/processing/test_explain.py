@@ -135,3 +135,12 @@ def test_an_item_without_the_band_adds_no_file(fields: Any) -> None:
     raw = {"data": load(bands=["B04"]), "all": node("save_result", True, data=of("data"), format="PNG")}
     made = compiled(raw, [fields[1]], [missing, *fields[2]])
     assert explained(engine_on(fields[0]).reader, made)["estimate"]["files"] == 3
+
+
+def test_items_without_bands_cost_nothing(fields: Any) -> None:
+    engine, bare = engine_on(fields[0]), [{**one, "assets": {}} for one in fields[2]]
+    made = compiled({"data": {**load(), "result": True}}, [fields[1]], bare)
+    found = explained(engine.reader, made)
+    assert found["files"] == [] and found["estimate"]["files"] == 0 and "tile" not in found["estimate"]
+    made = compiled({"data": {**load(), "result": True}}, [fields[1]], [*bare[:1], *fields[2][1:]])
+    assert explained(engine.reader, made)["estimate"]["tile"]["blocks"] > 0

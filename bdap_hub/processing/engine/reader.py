@@ -37,6 +37,9 @@ SAMPLERS = 32 * 2**20
 FRESH, MOST_PATHS = 2.0, 20_000
 
 
+NOT_UTF_8 = "has a band's description, or another text, that is not UTF-8"
+
+
 class FileUnavailable(Unavailable):
     """A file that the catalogue names is gone, damaged or unreadable."""
 
@@ -180,6 +183,8 @@ class Reader:
             raise FileUnavailable(f"{href} {error}", self._remedy(href)) from None
         except (RasterioError, CPLE_BaseError, OSError):  # GDAL's own words may hold the server's path
             raise FileUnavailable(f"{href} is damaged or not a raster", self._remedy(href)) from None
+        except UnicodeDecodeError:
+            raise FileUnavailable(f"{href} {NOT_UTF_8}", self._remedy(href)) from None
 
 
 def _content(version: Version) -> bytes:

@@ -16,7 +16,8 @@ from ..graphs.plan import Load, Plan
 def explained(reader: Reader, compiled: Compiled) -> dict[str, Any]:
     """Order of evaluation, dates, items, scales, files with their bytes, and estimates for a tile and the extent."""
     plan = compiled.plan
-    hrefs = sorted({source.href for source in plan.sources()} | {href for href, _, _ in plan.pinned()})
+    sources = list(plan.sources())
+    hrefs = sorted({source.href for source in sources} | {href for href, _, _ in plan.pinned()})
     sizes = {href: reader.version(href).size for href in hrefs}
     return {
         "id": plan.id,
@@ -31,7 +32,7 @@ def explained(reader: Reader, compiled: Compiled) -> dict[str, Any]:
             "files": len(hrefs),
             "bytes_of_files": sum(sizes.values()),
             "pixels_per_tile": sum(len(load.steps) * len(load.bands) for load in plan.loads) * 256 * 256,
-            **(_costs(plan, reader) if plan.loads else {}),
+            **(_costs(plan, reader) if sources else {}),
         },
     }
 
