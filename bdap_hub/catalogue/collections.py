@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..access import Visibility
+from ..errors import NotFound
 from ..settings import Settings
 from .disk import read_json, write_bytes, write_json
 from .items import EXTENSIONS, STAC_VERSION
@@ -30,8 +31,28 @@ class Head:
     folder: str
 
 
+def recorded(home: Path) -> dict[str, Any]:
+    """The collection.json as it is now, for who writes it: read while it is locked. NotFound where there is none."""
+    try:
+        return {**read_json(home / "collection.json"), "id": home.name}
+    except FileNotFoundError:
+        raise NotFound(f"there is no collection {home.name!r} any more", "look at the list of collections") from None
+
+
+def head_of(name: str, stac: Mapping[str, Any]) -> Head:
+    """What a collection.json says; what it does not say counts as most private."""
+    return Head(
+        name,
+        str(stac.get("title") or name),
+        stac.get("bdap:visibility") or "project",
+        str(stac.get("bdap:project") or ""),
+        str(stac.get("bdap:folder") or ""),
+    )
+
+
 def announce(home: Path, head: Head) -> None:
     """Write who may see the collection before any item of it appears."""
+    home.mkdir(parents=True, exist_ok=True)
     path = home / "collection.json"
     known = read_json(path) if path.is_file() else _empty(head)
     write_json(path, known | _access(head))

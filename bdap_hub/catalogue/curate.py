@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +17,18 @@ from fastapi.responses import JSONResponse, Response
 
 from ..access import CurateCollection, decide
 from ..database import shared
-from ..errors import BadRequest, Conflict, NotAllowed
+from ..errors import BadRequest, Busy, Conflict, NotAllowed
 from ..web import Principal, note
 from . import curated, ingest, stac
-from .collections import EDITED, Head, announce, summarise
+from .collections import EDITED, Head, announce, head_of, recorded, summarise
 from .disk import read_json, write_json
 from .reading import Readers
 from .store import Collection
 
 RECOUNT = 5000
 """Up to so many items the collection's extent and summaries follow at once; beyond, at the next ingest."""
+PATIENCE, PAUSE = 10.0, 0.1
+"""Seconds for which a request waits until nobody else changes its collection, and those between two tries."""
 BODY: Any = Body()
 
 
@@ -61,22 +67,20 @@ class Curation:
         name = str(body.get("id"))
         head = Head(name, str(body.get("title") or name), *(str(body.get(key) or "") for key in curated.ACCESS))
         await self._allow(request, "catalogue.create", CurateCollection(name, head.project, whole=True))
-        if name in await run_in_threadpool(self.catalogue.collections):
-            raise Conflict(f"there is a collection {name} already", "choose another id, or PUT to it")
-        await run_in_threadpool(self._write, head, curated.texts_of(body))
+        await self._in_turn(self._create, head, curated.texts_of(body))
         return await self._described(request, name, 201)
 
     async def describe(self, request: Request, collection: str, body: Any = BODY) -> Response:
         """Change what is said of it; who sees it and where its files lie are for administrators."""
         found = await self._found(request, collection)
         body = body if isinstance(body, Mapping) else {}
-        now = [str(found.stac.get(key) or "") for key in curated.ACCESS]
-        wanted = [str(body.get(key, was) or "") for key, was in zip(curated.ACCESS, now, strict=True)]
-        ask = CurateCollection(found.id, now[1], whole=wanted != now)
-        await self._allow(request, "catalogue.describe", ask)
-        texts = curated.texts_of(body)
-        head = Head(found.id, str(texts.get("title") or found.stac.get("title") or found.id), *wanted)
-        await run_in_threadpool(self._write, head, texts)
+        was = head_of(found.id, found.stac)
+        said: dict[str, Any] = {
+            key.removeprefix("bdap:"): str(body[key] or "") for key in curated.ACCESS if key in body
+        }
+        wanted = replace(was, **said)
+        await self._allow(request, "catalogue.describe", CurateCollection(found.id, was.project, whole=wanted != was))
+        await self._in_turn(self._describe, was, wanted, curated.texts_of(body))
         return await self._described(request, found.id, 200)
 
     async def remove(self, request: Request, collection: str) -> Response:
@@ -84,17 +88,13 @@ class Curation:
         found = await self._found(request, collection)
         project = str(found.stac.get("bdap:project") or "")
         await self._allow(request, "catalogue.remove", CurateCollection(found.id, project, whole=True))
-        await run_in_threadpool(self._remove, found.id)
+        await self._in_turn(self._remove, found.id)
         return Response(status_code=204)
 
     async def add(self, request: Request, collection: str, body: Any = BODY) -> Response:
         """Add an item, or all items of a FeatureCollection."""
         found = await self._curated(request, collection, "catalogue.items")
-        items = [curated.item_of(one, found.stac, self.settings.store) for one in curated.items_of(body)]
-        for item in items:
-            if await run_in_threadpool(self.catalogue.items.get, found.id, item["id"]):
-                raise Conflict(f"there is an item {item['id']} already", "PUT to it, or choose another id")
-        await run_in_threadpool(self._put, found, items)
+        items = await self._in_turn(self._add, found, curated.items_of(body))
         if len(items) > 1:
             return JSONResponse({"added": len(items)}, 201)
         return self._one(request, items[0])
@@ -102,28 +102,31 @@ class Curation:
     async def replace(self, request: Request, collection: str, item: str, body: Any = BODY) -> Response:
         """Write an item anew."""
         found = await self._curated(request, collection, "catalogue.items")
-        await self.readers.item(found, item)
-        return await self._rewritten(found, item, body)
+        await self._in_turn(self._rewrite, found, item, lambda _: body)
+        return Response(status_code=204)
 
     async def patch(self, request: Request, collection: str, item: str, body: Any = BODY) -> Response:
         """Change parts of an item, by a JSON merge patch."""
         found = await self._curated(request, collection, "catalogue.items")
-        known = await self.readers.item(found, item)
-        return await self._rewritten(found, item, curated.merged(known, body))
+        await self._in_turn(self._rewrite, found, item, lambda known: curated.merged(known, body))
+        return Response(status_code=204)
 
     async def drop(self, request: Request, collection: str, item: str) -> Response:
         """Take an item out of the catalogue, if it is there; its files stay."""
         found = await self._curated(request, collection, "catalogue.items")
-        await run_in_threadpool(self.catalogue.items.drop, found.id, [item])
-        await run_in_threadpool(self._recount, found)
+        await self._in_turn(self._drop, found, item)
         return Response(status_code=204)
 
-    async def _rewritten(self, found: Collection, identifier: str, body: Any) -> Response:
-        item = curated.item_of(body if isinstance(body, Mapping) else {}, found.stac, self.settings.store)
-        if item["id"] != identifier:
-            raise BadRequest(f"the item says that its id is {item['id']}", f"send {identifier}, or POST a new item")
-        await run_in_threadpool(self._put, found, [item])
-        return Response(status_code=204)
+    async def _in_turn(self, change: Callable[..., Any], *given: Any) -> Any:
+        """Carry a change out in a thread, once nobody else changes the collection: who waits for that holds none."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return await run_in_threadpool(change, *given)
+            except Busy:
+                if time.monotonic() > until:
+                    raise
+            await asyncio.sleep(PAUSE)
 
     async def _found(self, request: Request, name: str) -> Collection:
         """One that the caller may read: of others they do not even learn who might write."""
@@ -148,14 +151,29 @@ class Curation:
         if not decision:
             raise NotAllowed(f"you may not change it: {decision.reason}", "ask a lead of its project, or the operators")
 
-    def _write(self, head: Head, texts: dict[str, Any]) -> None:
+    def _create(self, head: Head, texts: dict[str, Any]) -> None:
         folder = self._folder(head)
         home = self.catalogue.folder / head.id
         with ingest.locked(home):
-            announce(home, head)
-            known = read_json(home / "collection.json")
-            write_json(home / "collection.json", {**known, EDITED: {**known.get(EDITED, {}), **texts}})
-            summarise(self.settings, home, head, folder, self.catalogue.items.every(head.id))
+            if (home / "collection.json").exists():
+                raise Conflict(f"there is a collection {head.id} already", "choose another id, or PUT to it")
+            self._write(home, head, folder, texts)
+
+    def _describe(self, was: Head, wanted: Head, texts: dict[str, Any]) -> None:
+        """Who may do that was decided by what it `was`: if that is no longer recorded, it has to be decided anew."""
+        folder = self._folder(wanted)
+        home = self.catalogue.folder / was.id
+        with ingest.locked(home):
+            now = head_of(was.id, recorded(home))
+            if now != replace(was, title=now.title):
+                raise _overtaken(was.id)
+            self._write(home, replace(wanted, title=str(texts.get("title") or now.title)), folder, texts)
+
+    def _write(self, home: Path, head: Head, folder: Path, texts: dict[str, Any]) -> None:
+        announce(home, head)
+        known = read_json(home / "collection.json")
+        write_json(home / "collection.json", {**known, EDITED: {**known.get(EDITED, {}), **texts}})
+        summarise(self.settings, home, head, folder, self.catalogue.items.every(head.id))
         self.catalogue.items.put(read_json(home / "collection.json"), [])
 
     def _folder(self, head: Head) -> Path:
@@ -168,27 +186,53 @@ class Curation:
             raise BadRequest(f"bdap:folder {head.folder!r:.120} is no folder of the store", "name it as in /eos/data/x")
         return ingest.checked(self.settings, folder, head.id, head.visibility, head.project)
 
-    def _put(self, found: Collection, items: list[dict[str, Any]]) -> None:
-        self.catalogue.items.put({**found.stac, "id": found.id}, items)
-        self._recount(found)
+    def _add(self, found: Collection, sent: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        with self._changing(found) as now:
+            items = [curated.item_of(one, now, self.settings.store) for one in sent]
+            for item in items:
+                if self.catalogue.items.get(found.id, item["id"]):
+                    raise Conflict(f"there is an item {item['id']} already", "PUT to it, or choose another id")
+            self.catalogue.items.put(now, items)
+        return items
 
-    def _recount(self, found: Collection) -> None:
-        if self.catalogue.items.counts().get(found.id, 0) > RECOUNT:
-            return
-        stac = found.stac
-        head = Head(found.id, stac.get("title") or found.id, *(str(stac.get(key) or "") for key in curated.ACCESS))
+    def _rewrite(self, found: Collection, identifier: str, change: Callable[[dict[str, Any]], Any]) -> None:
+        with self._changing(found) as now:
+            body = change(self.readers.item_now(found.id, identifier))
+            item = curated.item_of(body if isinstance(body, Mapping) else {}, now, self.settings.store)
+            if item["id"] != identifier:
+                raise BadRequest(f"the item says that its id is {item['id']}", f"send {identifier}, or POST a new item")
+            self.catalogue.items.put(now, [item])
+
+    def _drop(self, found: Collection, identifier: str) -> None:
+        with self._changing(found):
+            self.catalogue.items.drop(found.id, [identifier])
+
+    @contextmanager
+    def _changing(self, found: Collection) -> Iterator[dict[str, Any]]:
+        """What is recorded of a collection, while nobody else changes it or its items. It is recounted afterwards."""
         home = self.catalogue.folder / found.id
         with ingest.locked(home):
-            folder = self.settings.store.path_of(head.folder)
-            summarise(self.settings, home, head, folder, self.catalogue.items.every(found.id), picture=False)
+            now = recorded(home)
+            head = head_of(found.id, now)
+            if head.project != head_of(found.id, found.stac).project:
+                raise _overtaken(found.id)
+            yield now
+            self._recount(home, head)
+
+    def _recount(self, home: Path, head: Head) -> None:
+        if self.catalogue.items.counts().get(head.id, 0) > RECOUNT:
+            return
+        folder = self.settings.store.path_of(head.folder)
+        summarise(self.settings, home, head, folder, self.catalogue.items.every(head.id), picture=False)
 
     def _remove(self, name: str) -> None:
         """The record goes first: what it described is not to be seen meanwhile."""
         home = self.catalogue.folder / name
         with ingest.locked(home):
+            recorded(home)
             (home / "collection.json").unlink()
             self.catalogue.items.forget(name)
-        shutil.rmtree(home, ignore_errors=True)
+            shutil.rmtree(home, ignore_errors=True)
 
     async def _described(self, request: Request, name: str, status: int) -> Response:
         base = self.readers.base(request)
@@ -200,3 +244,7 @@ class Curation:
         found = stac.item(self.readers.base(request), item)
         headers = {"Location": found["links"][0]["href"]}
         return JSONResponse(found, 201, headers, media_type="application/geo+json")
+
+
+def _overtaken(name: str) -> Conflict:
+    return Conflict(f"who sees {name}, or where its files lie, has changed meanwhile", "look at it, and send it again")

@@ -10,12 +10,13 @@ import fcntl
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from .. import entitlements
 from ..access import Visibility
 from ..database import shared
-from ..errors import BadRequest
+from ..errors import BadRequest, Busy, Conflict
 from ..settings import Settings
 from . import collections, items, scan
 from .disk import read_json, write_json
@@ -51,7 +52,8 @@ def ingest(
     for bands that declare none,
     `checksum` reads each file whole for its SHA-256,
     `pattern` is a regular expression with the groups band and date, `prune` drops items whose files are gone.
-    `only_changes` leaves the collection's summary alone where no item came, changed or went.
+    `only_changes` is for a collection that is there: who sees it and its title stay as they are recorded, its summary
+    too where no item came, changed or went; NotFound or Conflict where it was taken away or has another folder by now.
     """
     folder = checked(settings, folder, collection_id, visibility, project)
     found = scan.find(folder, collection_id, pattern)
@@ -64,10 +66,10 @@ def ingest(
     given = {"datetime": datetime, "scale": scale, "offset": offset, "nodata": nodata, "pattern": pattern}
     given |= {"checksum": True} if checksum else {}
     home = settings.var.resolve() / "catalogue" / collection_id
+    head = collections.Head(collection_id, title or collection_id, visibility, project, settings.store.href_of(folder))
     with locked(home):
-        head = collections.Head(
-            collection_id, title or collection_id, visibility, project, settings.store.href_of(folder)
-        )
+        if only_changes:
+            head = _as_recorded(settings, home, folder)
         collections.announce(home, head)
         catalogue = open_catalogue(settings)
         catalogue.collections()  # takes over the items of earlier versions
@@ -133,13 +135,25 @@ def _date(found: list[scan.Acquisition], text: str | None) -> None:
             acquisition.when, acquisition.day_only = given[0], False
 
 
+def _as_recorded(settings: Settings, home: Path, folder: Path) -> collections.Head:
+    """What is said of the collection by now: it may have been changed while its folder was looked through."""
+    now = collections.head_of(home.name, collections.recorded(home))
+    if settings.store.path_of(now.folder) != folder:
+        raise Conflict(f"{home.name} has another folder by now", "look at it once more")
+    return replace(now, folder=settings.store.href_of(folder))
+
+
 @contextmanager
 def locked(home: Path) -> Iterator[None]:
-    """One ingest of a collection at a time."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / ".lock").open("w") as lock:
+    """One change of a collection at a time, in all processes; Busy while there is another, also of the same thread.
+
+    What is written must have been read within. The file lies beside the collection, so that it outlives it.
+    """
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with home.with_name(f".{home.name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BadRequest(f"another ingest of {home.name} is running", "wait until it has ended") from None
+            message = f"another ingest of {home.name} is running, or it is being changed"
+            raise Busy(message, "wait until that has ended") from None
         yield

@@ -68,10 +68,14 @@ class Readers:
 
     async def item(self, collected: Collection, identifier: str) -> dict[str, Any]:
         """One of a collection's items; NotFound where it has none of that id."""
-        found = await run_in_threadpool(self.catalogue.items.get, collected.id, identifier)
+        return await run_in_threadpool(self.item_now, collected.id, identifier)
+
+    def item_now(self, collection: str, identifier: str) -> dict[str, Any]:
+        """The same for who is in a thread already."""
+        found = self.catalogue.items.get(collection, identifier)
         if found is None:
             raise NotFound(
-                f"there is no item {identifier!r} in the collection {collected.id}", "look at its list of items"
+                f"there is no item {identifier!r} in the collection {collection}", "look at its list of items"
             )
         return found
 

@@ -9,10 +9,10 @@ import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from ..errors import BadRequest, BdapError
+from ..errors import BadRequest, BdapError, NotFound
 from ..settings import Settings
+from .collections import head_of, recorded
 from .disk import read_json
 from .ingest import OPTIONS, ingest
 from .store import open_catalogue
@@ -27,7 +27,9 @@ def look_once(settings: Settings, names: tuple[str, ...], say: Callable[[str], N
         if name not in found:
             raise BadRequest(f"there is no collection {name!r}", "ingest it once before it is watched")
         try:
-            report = _again(settings, catalogue.folder / name, found[name].stac, prune)
+            report = _again(settings, catalogue.folder / name, prune)
+        except NotFound:  # taken out of the catalogue since this look began
+            continue
         except (BdapError, OSError, ValueError) as error:
             say(f"{name}: {error}")
             continue
@@ -50,19 +52,19 @@ def watch(
         stop.wait(seconds)
 
 
-def _again(settings: Settings, home: Path, stac: dict[str, Any], prune: bool) -> Report:
+def _again(settings: Settings, home: Path, prune: bool) -> Report:
+    head = head_of(home.name, recorded(home))
     try:
         options = read_json(home / OPTIONS)
     except (OSError, json.JSONDecodeError):
         options = {}
-    folder = settings.store.path_of(str(stac.get("bdap:folder") or ""))
     return ingest(
         settings,
-        folder,
+        settings.store.path_of(head.folder),
         home.name,
-        title=str(stac.get("title") or home.name),
-        visibility=stac.get("bdap:visibility", "project"),
-        project=str(stac.get("bdap:project") or ""),
+        title=head.title,
+        visibility=head.visibility,
+        project=head.project,
         prune=prune,
         only_changes=True,
         **options,

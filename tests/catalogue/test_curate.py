@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from bdap_hub import audit
+from bdap_hub.catalogue import curate, ingest
+from bdap_hub.catalogue.disk import read_json, write_json
+from bdap_hub.catalogue.store import open_catalogue
 from bdap_hub.database import shared
+from bdap_hub.settings import Settings
+from tests.catalogue.meanwhile import then, together
 
 ITEMS = "/collections/forest-plots/items"
 
@@ -158,3 +165,182 @@ def test_collections_come_and_go_by_administrators(service: httpx.Client, header
         assert service.delete("/collections/new-plots", headers=headers["olga"]).status_code == 204
     assert service.get("/collections/new-plots", headers=headers["olga"]).status_code == 404
     assert service.get("/search", params={"ids": "made-by-hand"}, headers=headers["olga"]).json()["numberMatched"] == 0
+
+
+PLOTS = {"id": "plots"}
+AT = "/collections/plots"
+
+
+@pytest.fixture
+def record(service: httpx.Client, headers: Any, installed: Settings, item: dict[str, Any]) -> Iterator[Path]:
+    """The record of `plots`: of the forest, seen by everybody, with one item `plot`."""
+    about = {"bdap:visibility": "public", "bdap:project": "forest", "bdap:folder": "/eos/data/forest-plots"}
+    assert service.post("/collections", headers=headers["olga"], json=PLOTS | about).status_code == 201
+    assert service.post(f"{AT}/items", headers=headers["ben"], json=plot(item)).status_code == 201
+    yield installed.var.resolve() / "catalogue/plots/collection.json"
+    service.delete(AT, headers=headers["olga"])
+
+
+def plot(item: dict[str, Any], name: str = "plot", **properties: Any) -> dict[str, Any]:
+    """An item of `plots`."""
+    return item | {"id": name, "collection": "plots", "properties": item["properties"] | properties}
+
+
+def narrowed(record: Path, **more: str) -> None:
+    """What an administrator's PATCH, and another ingest, leave behind."""
+    write_json(record, read_json(record) | {"bdap:visibility": "people", "title": "Renamed", **more})
+
+
+def gone(record: Path, installed: Settings) -> None:
+    """What a DELETE leaves behind."""
+    shutil.rmtree(record.parent)
+    open_catalogue(installed).items.forget("plots")
+
+
+def ask(service: httpx.Client, headers: Any, item: dict[str, Any], change: str) -> httpx.Response:
+    """What a lead sends who changes items of `plots`, or what is said of it."""
+    method, _, path = change.partition(" ")
+    body = {
+        "POST /items": plot(item, "second"),
+        "PUT /items/plot": plot(item, note="anew"),
+        "PATCH /items/plot": {"properties": {"note": "hazy"}},
+        "PATCH ": {"description": "Ours"},
+    }
+    return service.request(method, f"{AT}{path}", headers=headers["ben"], json=body.get(change))
+
+
+ITEMWISE = {"POST /items": 201, "PUT /items/plot": 204, "PATCH /items/plot": 204, "DELETE /items/plot": 204}
+
+
+@pytest.mark.parametrize(("change", "status"), ITEMWISE.items())
+def test_who_writes_items_leaves_what_is_said_of_the_collection_meanwhile(
+    service: httpx.Client,
+    headers: Any,
+    item: Any,
+    record: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+    status: int,
+) -> None:
+    then(monkeypatch, curate, "decide", lambda: narrowed(record))
+    assert ask(service, headers, item, change).status_code == status
+    now = read_json(record)
+    assert (now["bdap:visibility"], now["bdap:project"], now["title"]) == ("people", "forest", "Renamed")
+    assert now["bdap:items"] == {"POST /items": 2, "DELETE /items/plot": 0}.get(change, 1)
+
+
+@pytest.mark.parametrize("change", [*ITEMWISE, "PATCH "])
+def test_a_collection_that_is_taken_away_meanwhile_stays_away(
+    service: httpx.Client,
+    headers: Any,
+    item: Any,
+    record: Path,
+    installed: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+) -> None:
+    then(monkeypatch, curate, "decide", lambda: gone(record, installed))
+    answer = ask(service, headers, item, change)
+    assert answer.status_code == 404 and "no collection 'plots' any more" in answer.json()["message"]
+    assert not record.parent.exists() and "plots" not in open_catalogue(installed).items.counts()
+
+
+def test_what_another_project_owns_by_now_is_not_written_to(
+    service: httpx.Client, headers: Any, item: Any, record: Path, installed: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    then(monkeypatch, curate, "decide", lambda: narrowed(record, **{"bdap:project": "agriculture"}))
+    assert ask(service, headers, item, "POST /items").status_code == 409
+    assert open_catalogue(installed).items.counts()["plots"] == 1
+    assert read_json(record)["bdap:project"] == "agriculture"
+
+
+def test_who_describes_decides_on_what_is_recorded(
+    service: httpx.Client, headers: Any, item: Any, record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    then(monkeypatch, curate, "decide", lambda: narrowed(record))
+    answer = ask(service, headers, item, "PATCH ")
+    assert answer.status_code == 409 and "has changed meanwhile" in answer.json()["message"]
+    now = read_json(record)
+    assert (now["bdap:visibility"], now["title"], now["description"]) == ("people", "Renamed", "plots")
+    then(monkeypatch, curate, "decide", lambda: narrowed(record, title="Ours"))
+    assert ask(service, headers, item, "PATCH ").status_code == 200
+    now = read_json(record)
+    assert (now["bdap:visibility"], now["title"], now["description"]) == ("people", "Ours", "Ours")
+
+
+def test_of_two_who_make_a_collection_one_does(
+    service: httpx.Client, headers: Any, record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = read_json(record)
+    assert service.delete(AT, headers=headers["olga"]).status_code == 204 and not record.parent.exists()
+    then(monkeypatch, ingest, "checked", lambda: (record.parent.mkdir(), write_json(record, said)))
+    body = PLOTS | {"bdap:visibility": "people", "bdap:folder": "/eos/data/forest-plots"}
+    answer = service.post("/collections", headers=headers["olga"], json=body)
+    assert answer.status_code == 409 and read_json(record)["bdap:visibility"] == "public"
+
+
+def test_who_sees_a_collection_changes_while_its_items_are_put(
+    service: httpx.Client, headers: Any, item: Any, record: Path, installed: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = together(
+        monkeypatch,
+        type(open_catalogue(installed).items),
+        "put",
+        lambda: ask(service, headers, item, "POST /items"),
+        lambda: service.patch(AT, headers=headers["olga"], json={"bdap:visibility": "people"}),
+    )
+    assert [answer.status_code for answer in found] == [201, 200]
+    now = read_json(record)
+    assert (now["bdap:visibility"], now["bdap:items"]) == ("people", 2)
+
+
+def test_two_who_change_an_item_at_once_both_do(
+    service: httpx.Client, headers: Any, record: Path, installed: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(name: str) -> httpx.Response:
+        return service.patch(f"{AT}/items/plot", headers=headers["ben"], json={"properties": {name: 1}})
+
+    kind = type(open_catalogue(installed).items)
+    found = together(monkeypatch, kind, "get", lambda: change("first"), lambda: change("second"))
+    assert [answer.status_code for answer in found] == [204, 204]
+    kept = service.get(f"{AT}/items/plot").json()["properties"]
+    assert kept["first"] == kept["second"] == 1
+
+
+def test_of_two_who_add_an_item_of_one_id_one_does(
+    service: httpx.Client, headers: Any, item: Any, record: Path, installed: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add(note: str) -> httpx.Response:
+        return service.post(f"{AT}/items", headers=headers["ben"], json=plot(item, "twice", note=note))
+
+    kind = type(open_catalogue(installed).items)
+    found = together(monkeypatch, kind, "get", lambda: add("first"), lambda: add("second"))
+    assert [answer.status_code for answer in found] == [201, 409]
+    assert service.get(f"{AT}/items/twice").json()["properties"]["note"] == "first"
+
+
+def test_a_collection_that_is_made_while_its_namesake_goes_stays(
+    service: httpx.Client, headers: Any, record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = PLOTS | {"bdap:visibility": "people", "bdap:folder": "/eos/data/forest-plots"}
+    found = together(
+        monkeypatch,
+        shutil,
+        "rmtree",
+        lambda: service.delete(AT, headers=headers["olga"]),
+        lambda: service.post("/collections", headers=headers["olga"], json=body),
+        before=True,
+    )
+    assert [answer.status_code for answer in found] == [204, 201]
+    assert service.get(AT, headers=headers["ana"]).json()["bdap:items"] == 0
+
+
+def test_who_waits_in_vain_has_written_nothing(
+    service: httpx.Client, headers: Any, item: Any, record: Path, installed: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curate, "PATIENCE", 0)
+    with ingest.locked(record.parent):
+        answer = ask(service, headers, item, "POST /items")
+    assert answer.status_code == 429 and "another ingest of plots" in answer.json()["message"]
+    assert open_catalogue(installed).items.counts()["plots"] == 1
+    assert ask(service, headers, item, "POST /items").status_code == 201

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bdap_hub.catalogue.disk import read_json
+from bdap_hub.catalogue import scan
+from bdap_hub.catalogue.disk import read_json, write_json
 from bdap_hub.catalogue.store import open_catalogue
 from bdap_hub.catalogue.watch import look_once, watch
 from bdap_hub.errors import BadRequest
 from bdap_hub.settings import Settings
+from tests.catalogue.meanwhile import then
 from tests.catalogue.test_ingest import DEMO, run, write_tif
 
 
@@ -95,3 +97,53 @@ def test_the_command(stocked: Settings, monkeypatch: pytest.MonkeyPatch) -> None
     shutil.copytree(stocked.store.data / DEMO / "2025-04-18", stocked.store.data / DEMO / "2025-09-20")
     done = CliRunner().invoke(root.main, ["catalogue", "watch", "--once"])
     assert done.exit_code == 0 and "1 added" in done.output
+
+
+def test_what_others_say_of_a_collection_meanwhile_stays(stocked: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An administrator's change, while its folder or that of a collection before it is looked through."""
+    write_tif(stocked.store.data / "a" / "2025-01-01_B04.tif")
+    run(stocked, "a", "a")
+    run(stocked)
+    records = [stocked.var / "catalogue" / name / "collection.json" for name in ("a", DEMO)]
+
+    def narrow() -> None:
+        for record in records:
+            write_json(record, read_json(record) | {"bdap:visibility": "people", "title": "Renamed"})
+
+    shutil.copytree(stocked.store.data / DEMO / "2025-04-18", stocked.store.data / DEMO / "2025-06-20")
+    then(monkeypatch, scan, "find", narrow)
+    assert look(stocked) == [f"{DEMO}: 1 added, 0 updated, 3 unchanged, 0 with errors"]
+    for record in records:
+        assert (read_json(record)["bdap:visibility"], read_json(record)["title"]) == ("people", "Renamed")
+    assert read_json(records[1])["bdap:items"] == 4
+
+
+def test_a_collection_that_is_taken_away_meanwhile_stays_away(
+    stocked: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        write_tif(stocked.store.data / name / "2025-01-01_B04.tif")
+        run(stocked, name, name)
+
+    def remove() -> None:
+        for name in ("a", "b"):
+            shutil.rmtree(stocked.var / "catalogue" / name)
+            open_catalogue(stocked).items.forget(name)
+
+    then(monkeypatch, scan, "find", remove)
+    assert look(stocked) == []
+    assert open_catalogue(stocked).collections() == {} and open_catalogue(stocked).items.counts() == {}
+
+
+def test_files_of_a_folder_that_it_had_before_are_left_out(stocked: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(stocked)
+    record = stocked.var / "catalogue" / DEMO / "collection.json"
+    shutil.copytree(stocked.store.data / DEMO / "2025-04-18", stocked.store.data / DEMO / "2025-06-20")
+
+    def move() -> None:
+        write_json(record, read_json(record) | {"bdap:folder": "/eos/data/forest-plots"})
+
+    then(monkeypatch, scan, "find", move)
+    assert look(stocked) == [f"{DEMO}: {DEMO} has another folder by now"]
+    assert read_json(record)["bdap:folder"] == "/eos/data/forest-plots" and len(days(stocked)) == 3
+    assert look(stocked)[0].startswith(f"{DEMO}: 1 added, 1 updated")
