@@ -90,8 +90,8 @@ class Approvals:
             account, comment = self._account(request.person, blocked=True), _comment(comment)
             with database.together(self.store) as store:
                 _take(store, request, "rejected", actor, comment)
-                if account.standing == "pending" and not requests.open_of(store, account.name):
-                    people.set_standing(store, account.name, "rejected", comment)
+                if not requests.open_of(store, account.name):
+                    people.set_standing(store, account.name, "rejected", comment, before="pending")
             return Done(account.name, (*self.letters.rejected(account, request.project, comment),))
 
     def add(self, actor: Actor, name: str, project: str, role: str = "member", until: date | None = None) -> Done:
@@ -135,7 +135,7 @@ class Approvals:
         with self._recorded(actor, "approve", name):
             self._check(actor, Administer(), name)
             account, ends = self._account(name), self._end(actor, until)
-            people.approve(self.store, name, ends)
+            _approve(self.store, name, ends)
             return Done(name, tuple(self.letters.let_in(account, ends)))
 
     def block(self, actor: Actor, name: str, comment: str) -> Done:
@@ -153,10 +153,9 @@ class Approvals:
         with self._recorded(actor, "unblock", name):
             self._check(actor, Administer(), name)
             account = self._account(name, blocked=True)
-            if account.standing != "blocked":
-                raise Refused("not-blocked", f"the account {name!r} is not blocked", status=409)
             had_one = account.expires is not None or not self.settings.registration.required
-            people.set_standing(self.store, name, "approved" if had_one else "pending")
+            if not people.unblock(self.store, name, "approved" if had_one else "pending"):
+                raise Refused("not-blocked", f"the account {name!r} is not blocked", status=409)
             return Done(name, tuple(self.letters.unblocked(account)))
 
     def _check(self, actor: Actor, wanted: ManageMembers | Administer, about: str) -> None:
@@ -194,7 +193,7 @@ class Approvals:
                 404,
             )
         if account.standing == "blocked" and not blocked:
-            raise Refused("account-blocked", f"the account {name!r} is blocked", "have it unblocked first", 409)
+            raise _blocked(name)
         return account
 
     def _open(self, request: JoinRequest | None, number: int) -> JoinRequest:
@@ -233,8 +232,18 @@ def _take(store: Store, request: JoinRequest, outcome: str, actor: Actor, commen
 
 
 def _let_in(store: Store, actor: Actor, account: Account, project: str, role: Role, ends: datetime) -> None:
-    people.approve(store, account.name, ends)
+    _approve(store, account.name, ends)
     members.grant(store, account.name, project, role, actor.name, ends)
+
+
+def _approve(store: Store, name: str, ends: datetime) -> None:
+    account = people.approve(store, name, ends)
+    if account is not None and account.standing == "blocked":  # since it was looked at
+        raise _blocked(name)
+
+
+def _blocked(name: str) -> Refused:
+    return Refused("account-blocked", f"the account {name!r} is blocked", "have it unblocked first", 409)
 
 
 def _subject(request: JoinRequest | None, number: int) -> str:

@@ -29,6 +29,7 @@ from .confirm import Confirmation
 from .discovery import Provider
 from .handlers import CallbackHandler, LoginHandler, address_of
 from .id_token import Expected, IdToken, LoginRefused
+from .kept import Login
 from .logout import LogoutHandler
 from .patience import age
 from .revocation import Revoker
@@ -182,7 +183,7 @@ class EULoginAuthenticator(GenericOAuthenticator):
         handler.proven = proven
         if refused := people.refusal_at_login(self.settings, people.admit(self.settings, self.store, account)):
             raise refused
-        return self.model(account, await self.confirmation.beside(kept, handler.find_user(account.name)))
+        return self.model(account, kept)
 
     async def check_allowed(self, username: str, auth_model: dict[str, Any] | None) -> bool:
         """Whoever has proven the lowest level and stands well; without a project they find nothing to start."""
@@ -190,24 +191,28 @@ class EULoginAuthenticator(GenericOAuthenticator):
         reached = self.levels.reaches(proven.get("level", ""), self.levels.lowest)
         return reached and people.refusal(self.settings, people.find(self.store, username)) is None
 
-    async def refresh_user(self, user: User, handler: RequestHandler | None = None, **kwargs: Any) -> Any:
-        """JupyterHub asks at every request: False where the person has to log in again, else True or the groups now."""
-        if handler is not None and not self._session_lives(user, handler):
-            return False
-        account = people.find(self.store, user.name)
-        if account is None or people.refusal(self.settings, account):
+    async def refresh_user(self, user: User, handler: RequestHandler | None = None, **kwargs: Any) -> bool:
+        """JupyterHub asks at every request: False where the person has to log in again, else True.
+
+        It is not told the groups of now but has them: it would keep the logins beside them as they were when it began.
+        """
+        if (account := self._stays(user, handler)) is None:
             return False
         if age(account) < self.settings.identity.recheck_seconds:
             return True
         try:
-            answer = await self.confirm(user, account)
+            groups = await self.confirm(user, account)
         except LoginRefused as refused:
             self.record(handler, "refresh", user.name, refused)
             return False
-        return answer if handler is None or self._session_lives(user, handler) else False
+        if self._stays(user, handler) is None:  # while the provider was asked, all may have been taken back
+            return False
+        if groups is not None:
+            user.sync_groups(groups)
+        return True
 
-    async def confirm(self, user: User, account: Account) -> Any:
-        """Ask the provider about a person now: their model, or True where it cannot say; LoginRefused for its no."""
+    async def confirm(self, user: User, account: Account) -> list[str] | None:
+        """Ask the provider about a person now: their groups, None where it cannot say; LoginRefused for its no."""
         return await self.confirmation.confirm(user, account)
 
     def assurance(self, name: str, handler: RequestHandler | None) -> Assurance | None:
@@ -225,6 +230,13 @@ class EULoginAuthenticator(GenericOAuthenticator):
                 f"log in as {name}, or log out first",
             )
 
+    def _stays(self, user: User, handler: RequestHandler | None) -> Account | None:
+        """Their account, if our own tables say at this moment that they and the login behind this request may go on."""
+        account = people.find(self.store, user.name)
+        if account is None or people.refusal(self.settings, account) or people.taken_back(account):
+            return None
+        return account if handler is None or self._session_lives(user, handler) else None
+
     def _session_lives(self, user: User, handler: RequestHandler) -> bool:
         """Whether the login behind this request goes on; a token that belongs to no login needs none."""
         token = handler.get_token()
@@ -239,16 +251,19 @@ class EULoginAuthenticator(GenericOAuthenticator):
         found = sessions.live(self.store, sessions.digest(session_id)) if session_id else None
         return found if found is not None and found.person == name else None
 
-    def model(self, account: Account, state: dict[str, Any]) -> dict[str, Any]:
-        """Somebody as JupyterHub wants to know them: nobody is its administrator.
+    def member_of(self, account: Account) -> list[str]:
+        """The groups that somebody is in now."""
+        return sorted(people.groups_now(self.settings, self.store, account))
+
+    def model(self, account: Account, login: Login) -> dict[str, Any]:
+        """Somebody who logs in, as JupyterHub wants to know them: nobody is its administrator.
 
         Its own admin role acts as anybody, unrecorded, whatever step-up demands: ours act through the admin panel.
         """
-        member_of = people.groups_now(self.settings, self.store, account)
         return {
             "name": account.name,
             "admin": False,
-            "groups": sorted(member_of),
+            "groups": self.member_of(account),
             "user_info": {"display_name": account.display_name},
-            "auth_state": state,
+            "auth_state": login,
         }

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import time
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tornado.web import RequestHandler
@@ -15,7 +16,7 @@ from .claims import groups
 from .id_token import LoginRefused
 from .introspection import Granted, bad
 from .patience import age
-from .tables import Account, aware
+from .tables import Account, aware, now
 
 if TYPE_CHECKING:
     from .authenticator import EULoginAuthenticator
@@ -47,7 +48,7 @@ class Bearer:
 
         Recorded are a token's first use, and every refusal of one that the provider honours.
         """
-        granted, is_new = await self._granted(token)
+        granted, asked, is_new = await self._granted(token)
         account = people.find_subject(self.store, self.settings.identity.issuer, granted.subject)
         refused = self._refusal(account, granted)
         if is_new or refused:
@@ -55,8 +56,8 @@ class Bearer:
             self.authenticator.record(handler, "access-token", name, refused)
         if refused or account is None:
             raise refused or bad("unknown-person", "there is no such account")
-        if granted.groups is not None:
-            account = people.stated_groups(self.store, account.name, granted.groups) or account
+        if granted.groups is not None and asked is not None:  # an earlier answer may be older than another's
+            account = people.stated_groups(self.store, account, granted.groups, asked) or account
         return Caller(account, people.groups_now(self.settings, self.store, account))
 
     def _refusal(self, account: Account | None, granted: Granted) -> LoginRefused | None:
@@ -79,21 +80,21 @@ class Bearer:
             return bad("not-confirmed", "the login provider has not confirmed you for too long; log in with a browser")
         return None
 
-    async def _granted(self, token: str) -> tuple[Granted, bool]:
-        """What it proves, and whether it is seen for the first time."""
+    async def _granted(self, token: str) -> tuple[Granted, datetime | None, bool]:
+        """(what it proves, when that was asked, whether it is new here); for when, None if an earlier answer serves."""
         if not self.settings.identity.public_client_id:
             raise bad("not-offered", "programs do not log in at the login provider here")
         if not token or len(token) > LONGEST or not token.isascii() or not token.isprintable():
             raise bad("malformed", "it is none")
         key = hashlib.sha256(token.encode()).hexdigest()
-        kept = before = self._kept.get(key)
-        if kept is None or kept[0] <= time.time():
-            self._kept.pop(key, None)
-            async with self._places:
-                granted = await self._asked(token)
-            kept = (min(time.time() + self.settings.identity.recheck_seconds, granted.until), granted)
-            self._keep(key, kept)
-        return kept[1], before is None
+        kept = self._kept.get(key)
+        if kept is not None and kept[0] > time.time():
+            return kept[1], None, False
+        self._kept.pop(key, None)
+        async with self._places:
+            asked, granted = now(), await self._asked(token)
+        self._keep(key, (min(time.time() + self.settings.identity.recheck_seconds, granted.until), granted))
+        return granted, asked, kept is None
 
     def _keep(self, key: str, value: tuple[float, Granted]) -> None:
         if len(self._kept) >= MOST_KEPT:

@@ -47,6 +47,7 @@ class Confirmation:
         self.identity = authenticator.settings.identity
         self.patience = Patience(self.identity, authenticator.store)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._writing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._failed: dict[str, float] = {}
 
     async def login(
@@ -59,13 +60,20 @@ class Confirmation:
         login = kept.new(proven, tokens, nonce, session=session, groups_by_token=by_token)
         return (proven if stated is None else self._with(proven, stated)), login
 
+    def keeping(self, name: str) -> asyncio.Lock:
+        """Held from when what is kept of somebody's logins is read until it is written.
+
+        A login and an answer of the provider come at the same time: none may write over what the other has just kept.
+        """
+        return self._writing.setdefault(name, asyncio.Lock())
+
     async def beside(self, login: Login, user: User | None) -> dict[str, Any]:
         """The authentication state of a new login, with those that the person has in other browsers."""
         earlier = kept.split(await user.get_auth_state()) if user is not None else []
         return kept.joined([login, *(other for other in earlier if self._session(other)[0])])
 
-    async def confirm(self, user: User, account: Account) -> dict[str, Any] | bool:
-        """Their model as of now, or True where the provider cannot say; LoginRefused for its no.
+    async def confirm(self, user: User, account: Account) -> list[str] | None:
+        """Their groups as of now, or None where the provider cannot say; LoginRefused for its no.
 
         It cannot say while it does not answer (for `provider_grace`), or where nothing can be asked, neither with a
         refresh token nor at UserInfo (for `unproven_hours`; `logged_out_hours` where the person has ended all logins).
@@ -76,10 +84,10 @@ class Confirmation:
         async with lock:
             latest = people.find(self.authenticator.store, account.name) or account
             if latest.checked != account.checked:
-                return True
+                return None
             return await self._ask(user, latest)
 
-    async def _ask(self, user: User, account: Account) -> dict[str, Any] | bool:
+    async def _ask(self, user: User, account: Account) -> list[str] | None:
         state = await user.get_auth_state()
         if not state:
             raise LoginRefused(_OVER, "nothing is known of this login any more")
@@ -92,17 +100,16 @@ class Confirmation:
         except Unavailable as error:
             self.authenticator.log.warning("%s", error.message)
             self.patience.silent(account)
-            return True
+            return None
         except LoginRefused:
             self.patience.answered(account)
             raise
         if found is None:
             self.patience.unproven(account, logged_out=not current)
-            return True
+            return None
         self.patience.answered(account)
-        account = people.confirmed(self.authenticator.store, account.name, found) or account
-        state = await user.get_auth_state() or state
-        return self.authenticator.model(account, state)
+        account = people.confirmed(self.authenticator.store, account, found) or account
+        return self.authenticator.member_of(account)
 
     async def _ask_each(self, user: User, account: Account, logins: list[Login]) -> frozenset[str] | None:
         """The groups of the latest login with a yes; None where none can say. LoginRefused if all that can say no."""
@@ -183,11 +190,12 @@ class Confirmation:
 
     async def _replace(self, user: User, login: Login, by: list[Login]) -> None:
         """In what is kept now: another login may have come in between, and stays."""
-        logins = kept.split(await user.get_auth_state())
-        same = [n for n, other in enumerate(logins) if kept.same(login, other)]
-        if same:
-            logins[same[0] : same[0] + 1] = by
-            await user.save_auth_state(kept.joined(logins))
+        async with self.keeping(user.name):
+            logins = kept.split(await user.get_auth_state())
+            same = [n for n, other in enumerate(logins) if kept.same(login, other)]
+            if same:
+                logins[same[0] : same[0] + 1] = by
+                await user.save_auth_state(kept.joined(logins))
 
     def _session(self, login: Login) -> tuple[bool, str]:
         """(whether the session of that login is live, why it ended); (False, '') where none is known."""

@@ -126,6 +126,14 @@ class CallbackHandler(BeginsSession, OAuthCallbackHandler):
 
     login_state = LoginState("", "", "", "")
 
+    async def auth_to_user(self, authenticated: dict[str, Any], user: Any = None) -> Any:
+        """As usual, but what is kept of logins in other browsers stays: their tokens may have changed just now."""
+        name, confirmation = authenticated["name"], self.authenticator.confirmation
+        async with confirmation.keeping(name):
+            known = self.find_user(name)
+            state = await confirmation.beside(authenticated["auth_state"], known)
+            return await super().auth_to_user({**authenticated, "auth_state": state}, user)
+
     async def get(self) -> None:
         """Let the person in, or show why not (403) and record it; a session that there is stays as it was then."""
         try:

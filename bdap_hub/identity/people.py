@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import case, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import sessionmaker
 
@@ -60,8 +60,6 @@ def admit(settings: Settings, store: Store, account: Account) -> Account:
     spoken_for = {settings.identity.admin_group, *(g for p in known for g in (p.group, p.leads))}
     if not (registration.required and registration.auto_approve and spoken_for & set(account.groups)):
         return account
-    if account.standing == "blocked":
-        return account
     return approve(store, account.name, now() + timedelta(days=registration.days)) or account
 
 
@@ -77,21 +75,30 @@ def find_subject(store: Store, issuer: str, subject: str) -> Account | None:
         return session.scalar(select(Account).where(Account.issuer == issuer, Account.subject == subject))
 
 
-def confirmed(store: Store, name: str, groups: Iterable[str]) -> Account | None:
-    """The provider has just said yes to this person, with these groups; the account as it is now."""
+def confirmed(store: Store, account: Account, groups: Iterable[str]) -> Account | None:
+    """The provider, asked about `account`, has said yes with these groups; the account as it is now.
+
+    Where a login has come in between, the provider has said more since: its groups stay.
+    """
     with store.begin() as session:
-        if (found := session.get(Account, name)) is not None:
-            found.groups, found.checked, found.unanswered = sorted(groups), now(), None
-    return found
+        session.execute(
+            update(Account)
+            .where(Account.name == account.name, Account.checked == account.checked)
+            .values(groups=sorted(groups), checked=now(), unanswered=None)
+        )
+        return session.get(Account, account.name)
 
 
-def stated_groups(store: Store, name: str, groups: Iterable[str]) -> Account | None:
-    """The provider has just named these groups, beside a login in a browser: what it last said of that one stays."""
+def stated_groups(store: Store, account: Account, groups: Iterable[str], asked: datetime) -> Account | None:
+    """The provider, asked about a program at that time, named these groups; the account as it is now.
+
+    What it has said since of a login in a browser stays.
+    """
     with store.begin() as session:
-        found = session.get(Account, name)
-        if found is not None and found.groups != (named := sorted(groups)):
-            found.groups = named
-    return found
+        if account.groups != (named := sorted(groups)):
+            older = update(Account).where(Account.name == account.name, Account.checked < asked)
+            session.execute(older.values(groups=named))
+        return session.get(Account, account.name)
 
 
 def unanswered(store: Store, name: str) -> float:
@@ -114,20 +121,39 @@ def answered(store: Store, account: Account) -> None:
 
 
 def approve(store: Store, name: str, until: datetime) -> Account | None:
-    """Let somebody in until then, or longer if they were let in for longer already."""
+    """Let somebody in until then, or longer if they were let in for longer already; the account as it is now.
+
+    Nobody blocked is let in.
+    """
+    sooner = or_(Account.standing != "approved", Account.expires < until)
     with store.begin() as session:
-        if (found := session.get(Account, name)) is not None:
-            if found.standing != "approved" or ((ends := aware(found.expires)) is not None and ends < until):
-                found.expires = until
-            found.standing, found.reason = "approved", ""
-    return found
+        session.execute(
+            update(Account)
+            .where(Account.name == name, Account.standing != "blocked")
+            .values(standing="approved", reason="", expires=case((sooner, until), else_=Account.expires))
+        )
+        return session.get(Account, name)
 
 
-def set_standing(store: Store, name: str, standing: str, reason: str = "") -> None:
-    """Change how somebody stands; `reason` is shown to them."""
+def set_standing(store: Store, name: str, standing: str, reason: str = "", *, before: str = "") -> None:
+    """Change how somebody stands, with `before` only where they still stand so; `reason` is shown to them.
+
+    A block stays: `unblock` undoes it.
+    """
+    change = update(Account).where(Account.name == name)
+    if standing != "blocked":
+        change = change.where(Account.standing != "blocked")
+    if before:
+        change = change.where(Account.standing == before)
     with store.begin() as session:
-        if (found := session.get(Account, name)) is not None:
-            found.standing, found.reason = standing, reason[:255]
+        session.execute(change.values(standing=standing, reason=reason[:255]))
+
+
+def unblock(store: Store, name: str, standing: str) -> bool:
+    """Somebody who is blocked stands so from now on; False where they are not."""
+    with store.begin() as session:
+        blocked = update(Account).where(Account.name == name, Account.standing == "blocked")
+        return bool(session.execute(blocked.values(standing=standing, reason="")).rowcount)
 
 
 def accept_terms(store: Store, name: str, version: str) -> None:
@@ -152,6 +178,12 @@ def refusal(settings: Settings, account: Account | None) -> LoginRefused | None:
     if (expires := aware(account.expires)) is not None and expires <= now():
         return LoginRefused("approval-expired", "the approval of your account has run out", "ask for it again")
     return None
+
+
+def taken_back(account: Account) -> bool:
+    """Whether all that somebody held was taken back, and there was no login since."""
+    revoked, logged_in = aware(account.revoked), aware(account.logged_in)
+    return revoked is not None and (logged_in is None or logged_in <= revoked)
 
 
 def refusal_at_login(settings: Settings, account: Account | None) -> LoginRefused | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import inspect, select, update
 
 from ..settings import Settings
 from . import people
@@ -25,9 +25,16 @@ def remind(settings: Settings, store: Store) -> int:
     for row, letters in _due(settings, store):
         if deliver(settings, store, letters):
             sent += 1
-            with store.begin() as session:
-                session.merge(row).reminded = row.expires
+            _remember(store, row)
     return sent
+
+
+def _remember(store: Store, row: Account | Membership) -> None:
+    """Of that end alone: while letters go out, a person may be blocked, a membership removed, an end moved."""
+    table, known = type(row), inspect(row)
+    same = [column == value for column, value in zip(known.mapper.primary_key, known.identity, strict=True)]
+    with store.begin() as session:
+        session.execute(update(table).where(*same, table.expires == row.expires).values(reminded=row.expires))
 
 
 def _due(settings: Settings, store: Store) -> list[tuple[Account | Membership, list[Letter]]]:

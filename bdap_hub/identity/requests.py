@@ -42,7 +42,7 @@ def submit(settings: Settings, store: Store, account: Account, project: str, pur
         found.purpose, found.asked = purpose, now()
         found.terms_version = settings.registration.terms_version if settings.registration.terms else ""
     if people.refusal(settings, account):  # rejected or run out: they wait anew
-        people.set_standing(store, account.name, "pending")
+        people.set_standing(store, account.name, "pending", before=account.standing)
     return found, is_new
 
 

@@ -109,21 +109,20 @@ class Sweeper:
             user = self.revoker.user(name)
             if user is None:
                 return
-            model, refused = True, None
+            refused = None
             try:
-                model = await self.authenticator.confirm(user, account)
+                await self.authenticator.confirm(user, account)
             except LoginRefused as error:
                 refused = error
             except Exception:
                 log.exception("the login provider could not be asked about %s", name)
-            later = people.find(self.store, name)
-            if later is None or later.logged_in != account.logged_in:
+            standing = self._standing(name)  # they may have been blocked since, or have logged out
+            if standing.account is None or standing.account.logged_in != account.logged_in:
                 return  # the answer is about a login before the latest
-            if refused:
+            if refused := refused or standing.refused:
                 self.revoker.revoke(name, refused.reason)
-            elif isinstance(model, dict):
-                await user.save_auth_state(model["auth_state"])
-                self._follow(user, frozenset(model["groups"]))
+            else:
+                self._follow(user, standing.groups)
 
     def _follow(self, user: User, groups: frozenset[str]) -> None:
         """Groups as they are now, as JupyterHub does at a login; servers that they do not allow end."""
@@ -141,7 +140,7 @@ class Sweeper:
         account = people.find(self.store, name)
         groups = people.groups_now(self.settings, self.store, account) if account else frozenset()
         refused = people.refusal(self.settings, account)
-        if refused is None and account and _revoked(account):
+        if refused is None and account and people.taken_back(account):
             refused = LoginRefused("revoked", "everything was taken back, and there was no login since")
         return Standing(account, refused, groups)
 
@@ -174,12 +173,6 @@ class Sweeper:
         if time.monotonic() - self._pruned > PRUNE_SECONDS:
             sessions.prune(self.store)
             self._pruned = time.monotonic()
-
-
-def _revoked(account: Account) -> bool:
-    """What is still there, such as a server that would not stop, was issued before everything was taken back."""
-    revoked, logged_in = aware(account.revoked), aware(account.logged_in)
-    return revoked is not None and (logged_in is None or logged_in <= revoked)
 
 
 def not_allowed(policy: Policy, name: str, groups: frozenset[str], options: Mapping[str, Any] | None) -> str:

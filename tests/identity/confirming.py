@@ -31,13 +31,18 @@ class Person:
 
     def __init__(self, *logins: dict[str, Any]) -> None:
         self.state: Any = {**logins[0], "others": list(logins[1:])} if logins else None
+        self.groups: Any = None
 
     async def get_auth_state(self) -> Any:
         await asyncio.sleep(0)
         return copy.deepcopy(self.state)
 
     async def save_auth_state(self, state: Any) -> None:
+        await asyncio.sleep(0)
         self.state = state
+
+    def sync_groups(self, groups: Any) -> None:
+        self.groups = groups
 
 
 class Provider:
@@ -100,9 +105,10 @@ class World:
         return await self.made.confirm(person, self.account)  # type: ignore[arg-type]
 
     async def refresh(self, name: str, access_token: str) -> Any:
+        """(whether their login stays, the groups that it brought)."""
         person = Person(login(access_token=access_token))
         person.name = name
-        return await self.made.refresh_user(person)  # type: ignore[arg-type]
+        return await self.made.refresh_user(person), person.groups  # type: ignore[arg-type]
 
     def session(self, name: str) -> dict[str, Any]:
         """A login in another browser, with a refresh token of that name."""

@@ -130,6 +130,62 @@ def test_an_answer_is_given_as_a_whole_or_not_at_all(
     assert done == (("rejected", "rejected") if act == "reject" else ("approved", "approved"))
 
 
+@pytest.mark.parametrize(
+    ("act", "outcome"), [("approve", ""), ("add", ""), ("admit", "rejected"), ("reject", "rejected")]
+)
+def test_a_block_while_an_answer_is_given_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str, outcome: str
+) -> None:
+    desk, actors, request = cast_of(tmp_path)
+    fay, find = actors["fay"], people.find
+    acts = {
+        "approve": lambda: desk.approve(fay, request.id),
+        "add": lambda: desk.add(fay, "nora", "forest"),
+        "admit": lambda: desk.admit(actors["olga"], "nora"),
+        "reject": lambda: desk.reject(fay, request.id, "no place left"),
+    }
+    if act == "admit":
+        desk.reject(fay, request.id, "no place left")
+
+    def looked_at_before(store: people.Store, name: str) -> Any:
+        found = find(store, name)
+        people.set_standing(store, name, "blocked", "left the institute")
+        return found
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(people, "find", looked_at_before)
+        if act == "reject":
+            acts[act]()
+        else:
+            with pytest.raises(Refused) as refused:
+                acts[act]()
+            assert refused.value.reason == last(desk.store).reason == "account-blocked"
+    nora = people.find(desk.store, "nora")
+    assert (nora.standing, nora.reason) == ("blocked", "left the institute")
+    assert members.membership(desk.store, "nora", "forest") is None
+    assert requests.find(desk.store, request.id).outcome == outcome
+    desk.unblock(actors["olga"], "nora")
+    assert people.find(desk.store, "nora").standing == "pending"
+    if act != "reject":
+        acts[act]()
+        assert people.find(desk.store, "nora").standing == "approved"
+
+
+def test_a_yes_while_somebody_else_says_no_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk, actors, request = cast_of(tmp_path)
+    find = people.find
+
+    def looked_at_before(store: people.Store, name: str) -> Any:
+        found = find(store, name)
+        people.approve(store, name, datetime.now(UTC) + timedelta(days=1))
+        return found
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(people, "find", looked_at_before)
+        desk.reject(actors["fay"], request.id, "no place left")
+    assert people.find(desk.store, "nora").standing == "approved"
+
+
 def test_one_request_has_one_answer(tmp_path: Path) -> None:
     desk, actors, request = cast_of(tmp_path)
     desk.reject(actors["fay"], request.id, "no place left")

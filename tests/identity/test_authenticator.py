@@ -7,15 +7,17 @@ import sqlite3
 import time
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from jupyterhub import orm
 from traitlets.config import Config
 
 from bdap_hub import audit, database, identity
 from bdap_hub.errors import BadSettings, Unavailable
-from bdap_hub.identity import EULoginAuthenticator, people
-from bdap_hub.identity.id_token import LoginRefused, validate
+from bdap_hub.identity import EULoginAuthenticator, people, sessions
+from bdap_hub.identity.id_token import IdToken, LoginRefused, validate
 from bdap_hub.identity.tables import Account, now
 from bdap_hub.settings import IdentitySettings, Settings
 
@@ -28,10 +30,13 @@ class Person:
     name = "ana"
 
     def __init__(self, state: dict[str, Any] | None) -> None:
-        self.state = state
+        self.state, self.groups = state, list[str]()
 
     async def get_auth_state(self) -> dict[str, Any] | None:
         return copy.deepcopy(self.state)
+
+    def sync_groups(self, groups: list[str]) -> None:
+        self.groups = groups
 
     async def save_auth_state(self, state: dict[str, Any]) -> None:
         self.state = state
@@ -138,13 +143,53 @@ async def test_a_session_ends_when_the_provider_says_so(
     assert (event.action, event.person, event.outcome, event.reason) == ("refresh", "ana", "refused", reason)
 
 
+@pytest.mark.parametrize(
+    ("meanwhile", "through", "stays"),
+    [
+        ("", "nobody", True),
+        ("", "browser", True),
+        ("blocked", "nobody", False),
+        ("blocked", "browser", False),
+        ("logged out everywhere", "nobody", False),
+        ("logged out", "browser", False),
+        ("logged out", "nobody", True),  # of one browser: what is of no login goes on
+    ],
+)
+async def test_what_is_taken_back_while_the_provider_is_asked_stays_away(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, meanwhile: str, through: str, stays: bool
+) -> None:
+    made = authenticator(settings)
+    known(made, 200)
+    sessions.begin(made.store, "desk", "ana", IdToken("ana", "ana", "Ana", frozenset(), (), 0, level="mfa"), 12)
+    acts = {
+        "blocked": lambda: people.set_standing(made.store, "ana", "blocked"),
+        "logged out": lambda: sessions.end_all(made.store, "ana", "logged out"),
+        "logged out everywhere": lambda: made.revoker(hub_of()).revoke("ana", "asked by its owner"),
+    }
+
+    async def userinfo(token: str) -> dict[str, Any]:
+        acts.get(meanwhile, lambda: None)()
+        return {"sub": "ana", "groups": ["bdap-admins"]}
+
+    monkeypatch.setattr(made.client, "userinfo", userinfo)
+    person, browser = Person(STATE), SimpleNamespace(get_token=lambda: None, get_session_cookie=lambda: "desk")
+    assert await made.refresh_user(person, browser if through == "browser" else None) is stays
+    assert person.groups == (["bdap-admins"] if stays else [])
+
+
+def hub_of() -> Any:
+    """A hub in which nobody has anything."""
+    return SimpleNamespace(db=orm.new_session_factory("sqlite:///:memory:")(), users={})
+
+
 async def test_groups_follow_the_provider(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     made = authenticator(settings)
     known(made, 200)
     answers(monkeypatch, made, {"sub": "ana", "name": "Ana", "groups": ["bdap-admins"]})
-    model = await made.refresh_user(Person(STATE))
-    assert model["admin"] is False and model["groups"] == ["bdap-admins"]
-    assert await made.refresh_user(Person(STATE)) is True  # not asked again so soon
+    person = Person(STATE)
+    assert await made.refresh_user(person) is True and person.groups == ["bdap-admins"]
+    later = Person(STATE)
+    assert await made.refresh_user(later) is True and later.groups == []  # not asked again so soon
 
 
 KEYCLOAK_SUBS = ("0f8fad5b-d9cb-469f-a165-70867728950e", "7c9e6679-7425-40de-944b-e07fc1f90ae7")

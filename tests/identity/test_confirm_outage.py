@@ -30,12 +30,12 @@ async def test_one_persons_broken_token_is_no_outage_for_the_others(world: Any) 
     there = world()
     there.provider.claims |= {"broken": None, "ben": {"sub": "ben", "groups": ["b"]}}
     there.checked(200, "ben")
-    assert await there.refresh("ana", "broken") is True
-    assert (await there.refresh("ben", "ben"))["groups"] == ["b"]
+    assert await there.refresh("ana", "broken") == (True, None)
+    assert await there.refresh("ben", "ben") == (True, ["b"])
     names = ["c1", "c2", "c3", "c4"]
     for name in names:  # several people: an outage
         there.checked(200, name)
-        assert await there.refresh(name, "broken") is True
+        assert await there.refresh(name, "broken") == (True, None)
     assert there.provider.asked == ["userinfo broken", "userinfo ben", *["userinfo broken"] * 3]
 
 
@@ -44,28 +44,28 @@ async def test_an_outage_counts_from_when_the_hub_saw_it(world: Any) -> None:
     there = world(provider_grace=60)
     there.checked(86400)
     there.provider.claims["access"] = None
-    assert await there.confirm(Person(login())) is True
+    assert await there.confirm(Person(login())) is None
     first = there.account.unanswered
     assert first is not None
     there.made.confirmation._failed.clear()
-    assert await there.confirm(Person(login())) is True
+    assert await there.confirm(Person(login())) is None
     assert there.account.unanswered == first  # one more failure is no new beginning, nor is a restart: it is kept
     there.silent_since(55)
-    assert await there.confirm(Person(login())) is True
+    assert await there.confirm(Person(login())) is None
     there.silent_since(61)
     with pytest.raises(LoginRefused) as refused:
         await there.confirm(Person(login()))
     assert refused.value.reason == "provider-down"
     there.provider.claims["access"] = {"sub": "ana"}
     there.made.confirmation._failed.clear()
-    assert await there.confirm(Person(login())) is not True
+    assert await there.confirm(Person(login())) is not None
     assert there.account.unanswered is None
 
 
 async def test_an_outage_is_over_for_whom_there_is_nothing_to_ask(world: Any) -> None:
     there = world(claims_from="id_token")
     there.silent_since(86400)
-    assert await there.confirm(Person(login())) is True
+    assert await there.confirm(Person(login())) is None
     assert there.account.unanswered is None
 
 

@@ -132,6 +132,18 @@ def test_whom_the_provider_names_is_approved(
     assert (kept.standing, aware(kept.expires)) == (after, expires)
 
 
+@pytest.mark.parametrize("before", ["pending", "approved"])
+def test_a_block_while_somebody_logs_in_stays(tmp_path: Path, before: str) -> None:
+    settings, store = world(tmp_path)
+    found = account(store, standing=before, groups=[MEMBER], expires=now() + LATER)
+    people.set_standing(store, "nora", "blocked", "left the institute")
+    assert people.admit(settings, store, found).standing == "blocked"
+    kept = people.find(store, "nora")
+    assert (kept.standing, kept.reason) == ("blocked", "left the institute")
+    assert aware(kept.expires) < now() + timedelta(days=31)
+    assert people.unblock(store, "nora", before) and people.admit(settings, store, found).standing == "approved"
+
+
 def test_nobody_is_approved_by_groups_where_the_settings_say_so(tmp_path: Path) -> None:
     settings, store = world(tmp_path, registration={"auto_approve": False})
     assert people.admit(settings, store, account(store, standing="pending", groups=[MEMBER])).standing == "pending"

@@ -11,7 +11,7 @@ import pytest
 
 from bdap_hub.errors import BadRequest
 from bdap_hub.identity import members, people, reminders, requests
-from bdap_hub.identity.tables import Account, Membership, now
+from bdap_hub.identity.tables import Account, Membership, aware, now
 from bdap_hub.settings import ProjectSettings
 
 from .cast import NEVER, PAST, account, world
@@ -62,6 +62,18 @@ def test_who_was_turned_down_or_ran_out_waits_anew(tmp_path: Path, standing: str
     assert people.find(store, "nora").standing == "pending"
 
 
+@pytest.mark.parametrize(("act", "after"), [("", "pending"), ("block", "blocked"), ("approve", "approved")])
+def test_a_request_undoes_nothing_that_was_decided_meanwhile(tmp_path: Path, act: str, after: str) -> None:
+    settings, store = world(tmp_path)
+    found = account(store, standing="rejected")
+    if act == "block":
+        people.set_standing(store, "nora", "blocked")
+    if act == "approve":
+        people.approve(store, "nora", now() + timedelta(days=1))
+    requests.submit(settings, store, found, "forest", "to map forests")
+    assert people.find(store, "nora").standing == after
+
+
 def test_a_reminder_comes_once_for_each_end(tmp_path: Path) -> None:
     settings, store = world(tmp_path)
     ends = now() + timedelta(days=13)
@@ -86,6 +98,36 @@ def test_a_reminder_comes_once_for_each_end(tmp_path: Path) -> None:
         session.get(Account, "soon").expires = now() + timedelta(days=12)
         session.get(Membership, ("mem", "forest")).expires = now() + timedelta(days=200)
     assert reminders.remind(settings, store) == 1
+
+
+def test_a_reminder_undoes_nothing_that_was_done_while_letters_went_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, store = world(tmp_path)
+    ends, extended = now() + timedelta(days=13), now() + timedelta(days=200)
+    for name in ("blocked", "extended", "left", "same"):
+        account(store, name, expires=ends)
+        members.grant(store, name, "forest", "member", "olga", ends)
+
+    def first(*_: Any) -> int:
+        monkeypatch.setattr(reminders, "deliver", lambda *_: 1)
+        people.set_standing(store, "blocked", "blocked", "left the institute")
+        people.approve(store, "extended", extended)
+        members.grant(store, "extended", "forest", "lead", "olga", extended)
+        members.withdraw(store, "left", "forest")
+        return 1
+
+    monkeypatch.setattr(reminders, "deliver", first)
+    assert reminders.remind(settings, store) == 8
+    blocked = people.find(store, "blocked")
+    assert (blocked.standing, blocked.reason) == ("blocked", "left the institute")
+    longer = members.membership(store, "extended", "forest")
+    assert longer.role == "lead" and aware(longer.expires) == aware(people.find(store, "extended").expires) == extended
+    assert longer.reminded is people.find(store, "extended").reminded is None
+    assert members.membership(store, "left", "forest") is None
+    for row in (people.find(store, "same"), members.membership(store, "same", "forest")):
+        assert aware(row.reminded) == aware(row.expires) == ends
+    assert reminders.remind(settings, store) == 0
 
 
 def test_a_reminder_that_could_not_be_sent_is_tried_again(tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ from typing import Any
 import psutil
 import pytest
 from jupyterhub import orm
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from bdap_hub import database
 from bdap_hub.access import GpuGrant, Image, Policy, Project, Requirement, Size
 from bdap_hub.entitlements import edit
-from bdap_hub.identity import sessions
+from bdap_hub.identity import people, sessions
 from bdap_hub.identity.id_token import LoginRefused
 from bdap_hub.identity.sweeper import Sweeper, not_allowed
 from bdap_hub.identity.tables import Account, SeenLogoutToken, Session, now
@@ -147,7 +147,7 @@ async def test_a_slow_answer_about_one_person_holds_up_nobody_else(settings: Set
         at_once -= 1
         if account.name == "p19":
             raise LoginRefused("session-ended", "no")
-        return True
+        return None
 
     revoked: list[tuple[str, str]] = []
     hub_user = SimpleNamespace(groups=[], admin=False, spawners={}, sync_groups=lambda groups: None)
@@ -166,6 +166,38 @@ async def test_a_slow_answer_about_one_person_holds_up_nobody_else(settings: Set
     assert sorted(asked) == names and most == 8 and revoked == [("p19", "session-ended")]
     never.set()
     await asyncio.gather(*sweeper._asking.values())
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "revoked", "followed"),
+    [
+        ({}, [], [["project-forest"]]),
+        ({"standing": "blocked"}, [("ana", "blocked")], []),
+        ({"revoked": now() + timedelta(1)}, [("ana", "revoked")], []),
+        ({"groups": ["asked-for-later"]}, [], [["asked-for-later"]]),
+        ({"logged_in": now()}, [], []),
+    ],
+)
+async def test_what_changes_while_the_provider_is_asked_counts(
+    settings: Settings, meanwhile: dict[str, Any], revoked: list[tuple[str, str]], followed: list[list[str]]
+) -> None:
+    store = database.connect(settings.database)
+    with store.begin() as session:
+        row = {"name": "ana", "issuer": "i", "subject": "ana", "standing": "approved", "groups": ["project-forest"]}
+        session.add(Account(**row, logged_in=now() - timedelta(1), checked=now() - timedelta(1)))
+
+    async def confirm(_user: Any, account: Account) -> list[str]:
+        with store.begin() as session:
+            session.execute(update(Account).values(**meanwhile or {"name": "ana"}))
+        return ["project-forest"]
+
+    seen: dict[str, list[Any]] = {"revoked": [], "followed": []}
+    hub_user = SimpleNamespace(name="ana", admin=False, spawners={}, sync_groups=seen["followed"].append)
+    revoker = SimpleNamespace(user=lambda name: hub_user, revoke=lambda name, why: seen["revoked"].append((name, why)))
+    authenticator = SimpleNamespace(settings=settings, store=store, confirm=confirm)
+    sweeper = Sweeper(None, authenticator, revoker)  # type: ignore[arg-type]
+    await sweeper._ask("ana", people.find(store, "ana"))  # type: ignore[arg-type]
+    assert seen == {"revoked": revoked, "followed": followed}
 
 
 async def test_trouble_with_one_person_leaves_nobody_else_unseen(
