@@ -29,6 +29,8 @@ from .rows import PersonRow, ago
 from .sources import Dashboards, Hub, Parts
 
 EVENTS = 200
+MOST_BYTES = 1 << 20
+"""Of a form, read before anybody knows who sends it."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ router = APIRouter(dependencies=[Depends(administrator)], include_in_schema=Fals
 
 def create_app(settings: Settings) -> FastAPI:
     """The panel under /services/admin/. Needs the secrets `service-admin` and `signing`."""
-    app, login = create_service(settings, "admin", "Administration")
+    app, login = create_service(settings, "admin", "Administration", MOST_BYTES)
     client = httpx.AsyncClient(timeout=15, trust_env=False, verify=certificates.client(settings))
     app.state.sessions = connect(settings.database)
     app.state.hub = Hub(settings, client)

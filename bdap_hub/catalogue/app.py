@@ -28,11 +28,13 @@ from .thumbnail import draw
 
 IN_COLLECTION = KNOWN - {"collections"}
 ROWS = 25
+MOST_BYTES = 1 << 20
+"""Of a search, read before anybody knows who sends it."""
 
 
 def create_app(settings: Settings) -> FastAPI:
     """The service, with nothing running yet."""
-    app, login = create_service(settings, "catalogue", "BDAP catalogue")
+    app, login = create_service(settings, "catalogue", "BDAP catalogue", MOST_BYTES)
     app.state.templates.filters["python"] = python
     routes = _Routes(settings, login)
     app.include_router(routes.router(), prefix=login.prefix.rstrip("/"))

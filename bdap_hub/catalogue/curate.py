@@ -27,6 +27,8 @@ from .store import Collection
 
 RECOUNT = 5000
 """Up to so many items the collection's extent and summaries follow at once; beyond, at the next ingest."""
+MOST_BYTES = 32 << 20
+"""Of what a curator sends: a thousand items."""
 PATIENCE, PAUSE = 10.0, 0.1
 """Seconds for which a request waits until nobody else changes its collection, and those between two tries."""
 BODY: Any = Body()
@@ -58,7 +60,7 @@ class Curation:
             ("PATCH", f"{here}/items/{{item}}", self.patch),
             ("DELETE", f"{here}/items/{{item}}", self.drop),
         ):
-            router.add_api_route(path, endpoint, methods=[method])
+            router.add_api_route(path, endpoint, methods=[method], max_body_size=MOST_BYTES)
         return router
 
     async def create(self, request: Request, body: Any = BODY) -> Response:

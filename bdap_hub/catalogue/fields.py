@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import BadRequest
 
 NEEDED = ("type", "stac_version", "id", "collection")
+MOST = 100
 DEFAULT = (*NEEDED, "geometry", "bbox", "links", "assets", "properties.datetime")
 
 
@@ -29,7 +30,9 @@ def read_fields(body: Mapping[str, Any]) -> Fields | None:
     parts = [value.get(key) or [] for key in ("include", "exclude")] if isinstance(value, Mapping) else [None]
     if not all(isinstance(part, list) and all(isinstance(name, str) for name in part) for part in parts):
         raise BadRequest("fields is no object of lists", 'send for example {"include": ["id"], "exclude": ["assets"]}')
-    include, exclude = parts
+    if (most := max(map(len, parts))) > MOST:
+        raise BadRequest(f"fields names {most} fields", f"name at most {MOST}; an object includes all that is in it")
+    include, exclude = (dict.fromkeys(part) for part in parts)
     return Fields(None if exclude and "include" not in value else tuple(include), tuple(exclude))
 
 

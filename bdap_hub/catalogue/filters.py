@@ -32,6 +32,7 @@ ARGUMENTS: dict[str, int] = {
 NAME = re.compile(r"[A-Za-z_][\w:.-]{0,99}")
 SIGNS = re.compile(r"(?:[-+]\s*){3}")
 MAX_SIGNS, MAX_DEPTH = 8_000, 40
+MAX_BRACKETS = 6  # within one another in a text: the grammar takes three times as long for each further one
 MAX_NODES, MAX_WIDE = 10_000, 900  # databases bound how large a condition is, and each part of it costs
 MAX_POINTS = 5000  # each is compared with each footprint
 EXAMPLE = "write it as in \"eo:cloud_cover\" < 20 AND platform = 'sentinel-2a'"
@@ -95,12 +96,15 @@ def _parse(text: Any, language: Any) -> Any:
 
 
 def _shallow(text: str) -> None:
-    """cql2's parser calls itself for each bracket, NOT and sign; deep ones would end the process."""
+    """cql2's parser calls itself for each bracket, NOT and sign; deep ones would take forever, or end the process."""
     depth = deepest = 0
     for sign in text:
         depth += (sign in "([{") - (sign in ")]}")
         deepest = max(deepest, depth)
-    if max(deepest, len(re.findall(r"\bnot\b", text, re.IGNORECASE))) > MAX_DEPTH or SIGNS.search(text):
+    if deepest > MAX_BRACKETS:
+        sentence = f"the filter is nested too deeply: it has {deepest} brackets within one another"
+        raise BadRequest(sentence, f"at most {MAX_BRACKETS} are read; POST deeper ones as CQL2-JSON")
+    if len(re.findall(r"\bnot\b", text, re.IGNORECASE)) > MAX_DEPTH or SIGNS.search(text):
         raise _too_deep()
 
 

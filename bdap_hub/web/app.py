@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .. import __version__
-from ..errors import BadRequest, BdapError, Busy, NotFound, NotLoggedIn, StepUp, Unavailable
+from ..errors import BadRequest, BdapError, Busy, NotFound, NotLoggedIn, StepUp, TooMuch, Unavailable
 from ..settings import Settings
 from .login import HubLogin
 
@@ -33,10 +33,14 @@ CSP = (
 HEADERS = {"Content-Security-Policy": CSP, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
 
 
-def create_service(settings: Settings, name: str, title: str) -> tuple[FastAPI, HubLogin]:
-    """An application whose routes live under /services/<name>/, with login, errors, headers and /health."""
+def create_service(settings: Settings, name: str, title: str, most: int | None = None) -> tuple[FastAPI, HubLogin]:
+    """An application whose routes live under /services/<name>/, with login, errors, headers and /health.
+
+    `most` bytes a body may have, unless its route says another number; None: the routes see to it.
+    """
     login = HubLogin(settings, name)
-    app = FastAPI(title=title, version=__version__, docs_url=None, redoc_url=None, openapi_url=f"{login.prefix}openapi")
+    where: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": f"{login.prefix}openapi"}
+    app = FastAPI(title=title, version=__version__, max_body_size=most, **where)
     app.state.settings, app.state.login = settings, login
     app.state.templates = _templates(name)
     app.include_router(login.router(), prefix=login.prefix.rstrip("/"))
@@ -110,6 +114,8 @@ async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
         return await _on_error(request, NotFound(f"there is nothing at {request.url.path}", "check the address"))
+    if error.status_code == 413:
+        return await _on_error(request, TooMuch("the body is larger than what is taken here", "send less at once"))
     wrapped = BdapError(str(error.detail))
     wrapped.status, wrapped.code = error.status_code, "BadRequest"
     return await _on_error(request, wrapped)

@@ -116,6 +116,7 @@ def test_the_stop_button_stops_a_server(panel: Any, server: str) -> None:
         traversal = {"person": "ben/server?x=", "server": "../../../ben"}
         headers = panel.hub.bearer("olga")
         assert httpx.post(panel.url + "servers/stop", data=traversal, headers=headers).status_code == 404
+        assert httpx.post(panel.url + "servers/stop", content=b"a" * (2 << 20), headers=headers).status_code == 413
         assert running(panel, "ben")
 
         done = browser.post(panel.url + "servers/stop", data=form)

@@ -94,6 +94,18 @@ def test_members_and_leads_of_others_write_nothing(service: httpx.Client, header
     assert service.get("/collections/forest-plots", headers=headers["ben"]).json()["description"] == "Plots of ours"
 
 
+def test_many_items_are_taken_and_no_more_than_that(service: httpx.Client, headers: Any, item: dict[str, Any]) -> None:
+    long = item["properties"] | {"description": "d" * 400_000}
+    many = {"type": "FeatureCollection", "features": [item | {"id": f"n-{n}", "properties": long} for n in range(4)]}
+    try:
+        assert service.post(ITEMS, headers=headers["ben"], json=many).json() == {"added": 4}
+    finally:
+        for number in range(4):
+            service.delete(f"{ITEMS}/n-{number}", headers=headers["ben"])
+    answer = service.post(ITEMS, headers=headers["ben"], content=b" " * (33 << 20))
+    assert (answer.status_code, answer.json()["code"]) == (413, "TooLarge")
+
+
 def test_a_dashboards_release_writes_nothing(service: httpx.Client, hub: Any, item: dict[str, Any]) -> None:
     from bdap_hub.web import HubLogin
 

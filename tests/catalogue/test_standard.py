@@ -86,6 +86,9 @@ WRONG: list[tuple[str, str]] = [
     ("S_INTERSECTS(platform, POINT(1 2))", "is no place"),
     ("T_AFTER(datetime, DATE('soon'))", ""),
     ("(" * 200 + "a = 1" + ")" * 200, "nested too deeply"),
+    ("(" * 7 + "a = 1" + ")" * 7, "nested too deeply: it has 7 brackets"),
+    ("(" * 30 + "a =", "nested too deeply: it has 30 brackets"),  # the grammar would take years
+    ("not (" * 20 + "a", "nested too deeply: it has 20 brackets"),
     ("NOT " * 5000 + "a = 1", "no text of at most"),
     ("NOT " * 200 + "a = 1", "nested too deeply"),
     ("a = " + "-" * 5000 + "1", "nested too deeply"),
@@ -101,6 +104,24 @@ def test_wrong_filters_are_told_and_do_no_harm(service: httpx.Client, text: str,
     assert answer.status_code == 400 and sentence in answer.json()["message"]
     assert answer.json()["remedy"]
     assert service.get("/search", params={"filter": '"eo:cloud_cover" >= 0'}).json()["numberMatched"] == 3
+
+
+def test_what_people_write_is_not_too_deep(service: httpx.Client) -> None:
+    inside = "S_INTERSECTS(geometry, MULTIPOLYGON(((-180 -80, 180 -80, 180 80, -180 80, -180 -80))))"
+    for text in (f"((({inside})))", "(" * 6 + '"eo:cloud_cover" >= 0' + ")" * 6, " AND ".join([inside] * 20)):
+        answer = service.get("/search", params={"filter": text})
+        assert answer.status_code == 200 and answer.json()["numberMatched"] == 3, answer.text
+
+
+def test_a_search_is_short_and_names_few_fields(service: httpx.Client) -> None:
+    """It is read before anybody knows who asks."""
+    many = {"include": [f"properties.a{number}" for number in range(101)]}
+    answer = service.post("/search", json={"fields": many})
+    assert answer.status_code == 400 and "names 101 fields" in answer.json()["message"]
+    assert service.post("/search", json={"fields": {"include": many["include"][1:]}}).status_code == 200
+    long = service.post("/search", json={"ids": ["a" * 1000] * 1100})
+    assert (long.status_code, long.json()["code"]) == (413, "TooLarge") and long.json()["remedy"]
+    assert service.post("/search", json={"ids": ["a" * 1000] * 800}).status_code == 200
 
 
 def nested(depth: int) -> dict[str, Any]:

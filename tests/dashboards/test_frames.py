@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -57,3 +58,25 @@ def test_a_form_that_was_not_agreed_upon_is_not_read(form: Any, newest: bool):
     """The kernel's server would read it by the one that was."""
     assert read(form("comm_msg"), newest)
     assert read(form("comm_msg"), not newest) is None
+
+
+def with_offsets(newest: bool, offsets: list[int]) -> bytes:
+    """A megabyte whose parts begin at these places."""
+    size, order, count = (8, "little", len(offsets)) if newest else (4, "big", len(offsets))
+    head = b"".join(n.to_bytes(size, order) for n in (count, *offsets))  # type: ignore[arg-type]
+    return head + b" " * ((1 << 20) - len(head))
+
+
+@pytest.mark.parametrize("newest", [True, False])
+def test_parts_that_overlap_are_not_cut(newest: bool):
+    """A frame of a megabyte would take two gigabytes."""
+    end = 1 << 20
+    tracemalloc.start()
+    for offsets in ([1, end] * 1000, [1, end, end + 1, end + 1, end + 1, end + 1], [end, 1, 1, 1, 1, 1]):
+        assert read(with_offsets(newest, offsets), newest) is None
+        assert kind_of(with_offsets(newest, offsets), newest) is None
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()
+    whole = (v1 if newest else old)("comm_msg")
+    assert read(whole, newest)
+    assert read(whole[:-1], newest) is None if newest else read(whole[:-1], newest)  # its last part is shorter

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bdap_hub.processing.cancel import CallerGone, Cancel, check
+from bdap_hub.processing.cancel import CallerGone, Cancel, check, under
 from bdap_hub.processing.cubes.cube import Cube
 from bdap_hub.processing.graphs import interpret
 from bdap_hub.processing.graphs.graph import GraphError
 from bdap_hub.processing.graphs.interpret import NOWHERE, Context, run
-from bdap_hub.processing.graphs.parse import parse
+from bdap_hub.processing.graphs.parse import parse, problems
 from bdap_hub.processing.processes import REGISTRY
 
 from .graphs import arg, call, load, node, of
@@ -88,3 +88,14 @@ def test_a_callback_for_each_of_many_elements_can_be_ended(monkeypatch: pytest.M
     with pytest.raises(CallerGone):
         cancel.run(lambda: result(reducer))
     assert len(calls) == 10
+
+
+def test_reading_a_graph_can_be_ended() -> None:
+    """One's own processes may hand a megabyte to each of 500 nodes."""
+    raw = {"data": {**load(), "result": True}}
+    assert parse(raw, REGISTRY) and not problems(raw, REGISTRY)
+    cancel = Cancel()
+    cancel.now(CallerGone())
+    for read in (parse, problems):
+        with under(cancel), pytest.raises(CallerGone):
+            read(raw, REGISTRY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +80,7 @@ def _parts(frame: str | bytes) -> list[bytes]:
     if not 6 <= count <= MOST_PARTS:
         raise ValueError("no message")
     offsets = [int.from_bytes(frame[8 * (i + 1) : 8 * (i + 2)], "little") for i in range(count)]
-    return [frame[start:end] for start, end in itertools.pairwise(offsets)]
+    return _cut(frame, offsets)
 
 
 def _pieces(frame: bytes) -> list[bytes]:
@@ -88,7 +89,14 @@ def _pieces(frame: bytes) -> list[bytes]:
     if not 1 <= count <= MOST_PARTS:
         raise ValueError("no message")
     offsets = [int.from_bytes(frame[4 * (i + 1) : 4 * (i + 2)], "big") for i in range(count)]
-    return [frame[start:end] for start, end in zip(offsets, [*offsets[1:], len(frame)], strict=True)]
+    return _cut(frame, [*offsets, len(frame)])
+
+
+def _cut(frame: bytes, offsets: Sequence[int]) -> list[bytes]:
+    """What lies between these, one after the other: parts that overlap would be many times as large as the frame."""
+    if any(start > end for start, end in itertools.pairwise(offsets)) or offsets[-1] > len(frame):
+        raise ValueError("no message")
+    return [frame[start:end] for start, end in itertools.pairwise(offsets)]
 
 
 def _json_of(frame: bytes) -> bytes:

@@ -76,8 +76,17 @@ class Query:
 def queries(graph: Graph) -> tuple[Query, ...]:
     """The catalogue query of each load_collection, in the graph's order; not of those that wait for a parameter."""
     needs = _needs(graph)
+    return tuple(_query(node, needs[node.id]) for node in _loads(graph))
+
+
+def named(graph: Graph) -> tuple[str, ...]:
+    """What these name: ids, addresses, files."""
+    return tuple(_name(node) for node in _loads(graph))
+
+
+def _loads(graph: Graph) -> list[Node]:
     loads = [node for node in graph.nodes if node.process in LOADS]
-    return tuple(_query(n, needs[n.id]) for n in loads if not any(isinstance(v, Param) for v in walk(n.arguments)))
+    return [node for node in loads if not any(isinstance(value, Param) for value in walk(node.arguments))]
 
 
 def _query(node: Node, need: Need) -> Query:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..cancel import check
 from .graph import Graph, GraphError, Node, Param, Ref, canonical, walk
 from .rewrite import physical_loads
 from .schema import Schema, complaint
@@ -127,6 +128,7 @@ def _node(name: Any, raw: Any, at: _Place) -> Node:
 
 
 def _argument(node: str, process: Process, parameter: Parameter, raw: Any, at: _Place) -> Any:
+    check()  # each may take a second, and own processes hand the same one to many nodes
     value = _value(raw, node, at, parameter.callback)
     _check_value(node, process, parameter.name, parameter.schemas, value)
     return value

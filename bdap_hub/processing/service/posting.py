@@ -15,6 +15,7 @@ from ...errors import BadRequest, BdapError
 from ...web import Principal
 from ...web.audit_request import client_address
 from ..engine.evaluate import Compiled
+from ..graphs import needs
 from ..graphs.graph import Graph, GraphError
 from .bodies import graph_of
 from .configuration import read_configuration, read_kind
@@ -111,13 +112,12 @@ async def refusals_audited(
         return await room.planned(graph, principal, caller_token(request, room.login), whole)
     except BdapError as error:
         if error.status in (403, 404):
-            asked = await room.queries(graph, principal.person.name)
             await asyncio.to_thread(
                 audit.record,
                 room.sessions,
                 person=principal.person.name,
                 action="read-collection",
-                subject=", ".join(query.collection for query in asked),
+                subject=", ".join(needs.named(graph)),
                 allowed=False,
                 reason=error.message,
                 address=client_address(request),

@@ -139,7 +139,7 @@ class Room:
         """
         given = await self.sources.uploads.given(graph, principal)
         graph, person = filled(graph, given), principal.person.name
-        asked = await self.queries(graph, person)
+        asked: tuple[needs.Query, ...] = await self.gate.run(needs.queries, graph, person=person)
         found = {query.node: await self.sources.of(query, principal, token) for query in asked}
         collections = {str(one.collection["id"]): one.collection for one in found.values()}
         asked = tuple(replace(query, collection=str(found[query.node].collection["id"])) for query in asked)
@@ -155,11 +155,6 @@ class Room:
         """A graph with the caller's own processes in it; GraphError where it is none. A long one takes a second."""
         graph: Graph = await self.gate.run(parse, raw, REGISTRY, person=principal.person.name)
         return graph
-
-    async def queries(self, graph: Graph, person: str) -> tuple[needs.Query, ...]:
-        """What a graph asks the catalogue for. It may make geometries for that, and filters may work long."""
-        found: tuple[needs.Query, ...] = await self.gate.run(needs.queries, graph, person=person)
-        return found
 
     def _restored(self, identifier: str) -> Compiled:
         graph, content = self.stored(identifier)

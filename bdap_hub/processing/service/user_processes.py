@@ -51,7 +51,8 @@ def add_user_processes(app: FastAPI, prefix: str, room: Room) -> None:
         if principal.kind != "person":
             raise NotAllowed("a dashboard has no processes of its own", "write them out in its graphs")
         document = {**await body_of(request), "id": name}
-        await asyncio.to_thread(check, stored, principal.person.name, name, document)
+        person = principal.person.name
+        await room.gate.run(check, stored, person, name, document, person=person)
         await asyncio.to_thread(stored.put, principal.person.name, name, document)
         return Response(status_code=200)
 
