@@ -62,12 +62,12 @@ async def administrator(request: Request) -> Viewer:
 
 
 Admin = Annotated[Viewer, Depends(administrator)]
-router = APIRouter(dependencies=[Depends(administrator)], include_in_schema=False)
+router = APIRouter(dependencies=[Depends(administrator)], include_in_schema=False, max_body_size=MOST_BYTES)
 
 
 def create_app(settings: Settings) -> FastAPI:
     """The panel under /services/admin/. Needs the secrets `service-admin` and `signing`."""
-    app, login = create_service(settings, "admin", "Administration", MOST_BYTES)
+    app, login = create_service(settings, "admin", "Administration")
     client = httpx.AsyncClient(timeout=15, trust_env=False, verify=certificates.client(settings))
     app.state.sessions = connect(settings.database)
     app.state.hub = Hub(settings, client)
@@ -75,7 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.parts = Parts(settings, client)
     app.state.templates.filters["ago"] = ago
     app.include_router(router, prefix=login.prefix.rstrip("/"))
-    app.include_router(api.router, prefix=f"{login.prefix}api")
+    app.include_router(api.router, prefix=f"{login.prefix}api", max_body_size=MOST_BYTES)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> Any:

@@ -34,7 +34,7 @@ MOST_BYTES = 1 << 20
 
 def create_app(settings: Settings) -> FastAPI:
     """The service, with nothing running yet."""
-    app, login = create_service(settings, "catalogue", "BDAP catalogue", MOST_BYTES)
+    app, login = create_service(settings, "catalogue", "BDAP catalogue")
     app.state.templates.filters["python"] = python
     routes = _Routes(settings, login)
     app.include_router(routes.router(), prefix=login.prefix.rstrip("/"))
@@ -54,7 +54,7 @@ class _Routes:
         self.previews = Previews(settings, login)
 
     def router(self) -> APIRouter:
-        router = APIRouter(tags=["STAC"])
+        router = APIRouter(tags=["STAC"], max_body_size=MOST_BYTES)
         here = "/collections/{collection}"
         for path, endpoint in (
             ("/", self.landing),

@@ -48,7 +48,7 @@ class Curation:
 
     def router(self) -> APIRouter:
         """Methods and paths of STAC's transaction extensions."""
-        router = APIRouter(tags=["Curation"])
+        router = APIRouter(tags=["Curation"], max_body_size=MOST_BYTES)
         here = "/collections/{collection}"
         for method, path, endpoint in (
             ("POST", "/collections", self.create),
@@ -60,7 +60,7 @@ class Curation:
             ("PATCH", f"{here}/items/{{item}}", self.patch),
             ("DELETE", f"{here}/items/{{item}}", self.drop),
         ):
-            router.add_api_route(path, endpoint, methods=[method], max_body_size=MOST_BYTES)
+            router.add_api_route(path, endpoint, methods=[method])
         return router
 
     async def create(self, request: Request, body: Any = BODY) -> Response:

@@ -29,8 +29,8 @@ from .services import AdminSettings, CatalogueSettings, DashboardsSettings, Proc
 from .spawning import BuilderSettings, SpawningSettings
 from .store import StoreSettings
 
-GIVEN = "oidc-"
-"""How the names of secrets begin that the login provider chose; all others are drawn here."""
+DRAWN = ("signing", "hub-crypt-key", "proxy-auth-token", "service-")
+"""How the names of secrets begin that are drawn here; others are what somebody else chose."""
 SHORTEST = 32
 """Characters that a secret has at least which is drawn here."""
 
@@ -182,11 +182,11 @@ class Settings(BaseSettings):
         path = self.var / "secrets" / name
         if not path.is_file():
             raise BadSettings(f"the secret {name!r} is missing", f"put it in {path} with mode 600, or run `make demo`")
-        found, given = path.read_text().strip(), name.startswith(GIVEN)
-        if len(found) < (least := 1 if given else SHORTEST):  # whoever guesses it may be the hub, or anybody
-            drawn = f"draw one, and start all parts anew: `openssl rand -hex -out {path} 32`"
+        found, drawn = path.read_text().strip(), name.startswith(DRAWN)
+        if len(found) < (least := SHORTEST if drawn else 1):  # whoever guesses it may be the hub, or anybody
+            anew = f"draw one, and start all parts anew: `openssl rand -hex -out {path} 32`"
             sentence = f"the secret {name!r} has {len(found)} characters; it needs {least} or more"
-            raise BadSettings(sentence, f"put what the login provider gave you in {path}" if given else drawn)
+            raise BadSettings(sentence, anew if drawn else f"put what you were given in {path}")
         return found
 
 

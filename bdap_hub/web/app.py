@@ -33,14 +33,10 @@ CSP = (
 HEADERS = {"Content-Security-Policy": CSP, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
 
 
-def create_service(settings: Settings, name: str, title: str, most: int | None = None) -> tuple[FastAPI, HubLogin]:
-    """An application whose routes live under /services/<name>/, with login, errors, headers and /health.
-
-    `most` bytes a body may have, unless its route says another number; None: the routes see to it.
-    """
+def create_service(settings: Settings, name: str, title: str) -> tuple[FastAPI, HubLogin]:
+    """An application whose routes live under /services/<name>/, with login, errors, headers and /health."""
     login = HubLogin(settings, name)
-    where: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": f"{login.prefix}openapi"}
-    app = FastAPI(title=title, version=__version__, max_body_size=most, **where)
+    app = FastAPI(title=title, version=__version__, docs_url=None, redoc_url=None, openapi_url=f"{login.prefix}openapi")
     app.state.settings, app.state.login = settings, login
     app.state.templates = _templates(name)
     app.include_router(login.router(), prefix=login.prefix.rstrip("/"))
@@ -114,8 +110,6 @@ async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
         return await _on_error(request, NotFound(f"there is nothing at {request.url.path}", "check the address"))
-    if error.status_code == 413:
-        return await _on_error(request, TooMuch("the body is larger than what is taken here", "send less at once"))
     wrapped = BdapError(str(error.detail))
     wrapped.status, wrapped.code = error.status_code, "BadRequest"
     return await _on_error(request, wrapped)
@@ -142,15 +136,23 @@ class Frame:
             await self.app(scope, receive, send)
             return
 
+        long = False
+
         async def marked(message: Message) -> None:
+            nonlocal long
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                long = message["status"] == 413 and headers.get("content-type", "").startswith("text/plain")
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
-            await send(message)
+            if not long:
+                await send(message)
 
         inner = await _refused(scope) or await _login_first(Request(scope, receive)) or self.app
         await inner(scope, receive, marked)
+        if long:  # a route with `max_body_size` says so in two words
+            error = TooMuch("the body is larger than what is taken here", "send less at once")
+            await (await _on_error(Request(scope, receive), error))(scope, receive, marked)
 
 
 async def _refused(scope: Scope) -> Response | None:

@@ -117,7 +117,9 @@ def test_a_missing_secret_says_where_it_belongs(settings):
         ("service-admin", "\n", False),
         ("proxy-auth-token", "x" * 31 + "\n", False),
         ("proxy-auth-token", "x" * 32 + "\n", True),
+        ("hub-crypt-key", "s3cret", False),
         ("oidc-client-secret", "s3cret", True),  # the login provider's choice
+        ("smtp-password", "s3cret", True),
         ("oidc-client-secret", "\n", False),
     ],
 )
