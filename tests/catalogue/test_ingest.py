@@ -24,6 +24,7 @@ from bdap_hub.catalogue.store import open_catalogue
 from bdap_hub.catalogue.work import Report
 from bdap_hub.errors import BadRequest
 from bdap_hub.settings import Settings
+from tests.latin import with_latin_name
 
 DEMO = "sentinel-2-demo"
 
@@ -163,13 +164,7 @@ def test_a_damaged_file_is_named_and_its_date_left_out(stocked: Settings, damage
 
 def test_a_bands_name_in_another_encoding_is_named_with_the_remedy(stocked: Settings) -> None:
     path = stocked.store.data / DEMO / "2025-04-18" / "B04.tif"
-    with rasterio.open(path) as file:
-        profile, pixels = file.profile, file.read()
-    with rasterio.open(path, "w", **profile) as file:
-        file.write(pixels)
-        file.set_band_description(1, "temp?rature")
-    whole = path.read_bytes()
-    path.write_bytes(whole.replace(b"temp?rature", "température".encode("latin-1")))
+    whole = with_latin_name(path)
     report = run(stocked)
     assert report.added == 2 and len(report.errors) == 1
     assert "B04.tif has a band's description" in report.errors[0] and "UTF-8" in report.errors[0]

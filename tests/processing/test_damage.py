@@ -25,6 +25,7 @@ from bdap_hub.processing.graphs.parse import parse
 from bdap_hub.processing.processes import REGISTRY
 from bdap_hub.processing.service.lookup import Catalogue
 from bdap_hub.settings import Settings
+from tests.latin import with_latin_name
 
 from .conftest import DATES, X, Y, Z, asset, collection, item
 from .engines import compiled, decoded
@@ -130,13 +131,7 @@ def test_what_a_damaged_file_leaves_behind_is_no_fault_of_the_next(tmp_path: Pat
 
 def test_a_bands_name_in_another_encoding(tmp_path: Path) -> None:
     path = written(tmp_path, noise())
-    with rasterio.open(path) as file:
-        profile, pixels = file.profile, file.read()
-    with rasterio.open(path, "w", **profile) as file:
-        file.write(pixels)
-        file.set_band_description(1, "temp?rature")
-    whole = path.read_bytes()
-    path.write_bytes(whole.replace(b"temp?rature", "température".encode("latin-1")))
+    whole = with_latin_name(path)
     engine, graph = made(tmp_path)
     with pytest.raises(FileUnavailable, match=f"{HREF} has a band's description, or another text, that is not UTF-8"):
         item_of_raster(engine.reader, HREF)
