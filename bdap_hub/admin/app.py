@@ -23,14 +23,12 @@ from ..access import Administer, Person, decide
 from ..database import connect
 from ..errors import BdapError, NotAllowed
 from ..settings import Settings
-from ..web import HubLogin, create_service, note, page
+from ..web import MOST_BYTES, HubLogin, create_service, note, page
 from . import api
 from .rows import PersonRow, ago
 from .sources import Dashboards, Hub, Parts
 
 EVENTS = 200
-MOST_BYTES = 1 << 20
-"""Of a form, read before anybody knows who sends it."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 
 from ..errors import NotFound
 from ..settings import Settings
-from ..web import HubLogin, create_service, page
+from ..web import MOST_BYTES, HubLogin, create_service, page
 from . import aggregation, collection_search, curate, stac
 from .contract import Page
 from .disk import keep
@@ -28,8 +28,6 @@ from .thumbnail import draw
 
 IN_COLLECTION = KNOWN - {"collections"}
 ROWS = 25
-MOST_BYTES = 1 << 20
-"""Of a search, read before anybody knows who sends it."""
 
 
 def create_app(settings: Settings) -> FastAPI:

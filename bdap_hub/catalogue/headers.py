@@ -23,7 +23,7 @@ from rasterio.windows import Window
 from rio_stac.stac import get_dataset_geom
 
 from ..errors import BadRequest
-from ..rasters.held import Held
+from ..rasters.held import NOT_UTF_8, Held
 from . import gridded
 from .scan import read_date
 
@@ -98,8 +98,7 @@ def _of_raster(path: Path, band: str) -> Header:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadRequest(f"{path.name} cannot be read: {reason}", "copy it again from its source") from None
     except UnicodeDecodeError:
-        sentence = f"{path.name} has a band's description, or another text, that is not UTF-8"
-        raise BadRequest(sentence, "write its bands' descriptions anew") from None
+        raise BadRequest(f"{path.name} {NOT_UTF_8}", "write its bands' descriptions anew") from None
 
 
 def driver_of(path: Path) -> str:

@@ -28,6 +28,8 @@ WORLD = (".tfw", ".tifw", ".wld", ".j2w", ".jp2w")
 """Files beside x.tif, as x.tfw."""
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MOST_TEXT = 8 << 20
+NOT_UTF_8 = "has a band's description, or another text, that is not UTF-8"
+"""What ends the sentence "<file> …" where rasterio raises UnicodeDecodeError."""
 
 
 class Unsuitable(RasterioError):  # type: ignore[misc]

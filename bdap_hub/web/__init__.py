@@ -1,6 +1,6 @@
 """What the services' pages share: the application factory, login against the hub, templates, signed tokens."""
 
-from .app import LOST, create_service, lost_database, page
+from .app import LOST, MOST_BYTES, create_service, lost_database, page
 from .audit_request import client_address, note
 from .forms import allow_form, form_of
 from .login import PROVIDER, HubLogin, Principal
@@ -8,6 +8,7 @@ from .tokens import read_token, sign_token
 
 __all__ = [
     "LOST",
+    "MOST_BYTES",
     "PROVIDER",
     "HubLogin",
     "Principal",

@@ -25,6 +25,8 @@ log = logging.getLogger("bdap.web")
 HERE = Path(__file__).parent
 LOST = (OperationalError, InterfaceError)
 """What a database that is away, or just went, raises."""
+MOST_BYTES = 1 << 20
+"""Of a search or a form, which is read before anybody knows who sends it."""
 HUB_SESSION = "jupyterhub-session-id"  # the hub sets it at login, for the whole origin
 CSP = (
     "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; "

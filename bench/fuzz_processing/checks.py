@@ -76,8 +76,7 @@ def in_process(on: Stage, engine: Engine, raw: Any, found: Found) -> None:
     late = threading.Timer(PATIENCE, cancel.now, [TooLate(PATIENCE)])
     late.start()
     try:
-        evaluated = lambda: _evaluated(on, engine, parsed(json.dumps(raw).encode()), found)  # noqa: E731
-        found.timed(lambda: cancel.run(evaluated), raw)
+        found.timed(lambda: cancel.run(lambda: _evaluated(on, engine, raw, found)), raw)
     except TooLate:
         found.counts["ended in-process, for they took too long"] += 1
     except BdapError as error:
@@ -94,6 +93,7 @@ def in_process(on: Stage, engine: Engine, raw: Any, found: Found) -> None:
 
 
 def _evaluated(on: Stage, engine: Engine, raw: Any, found: Found) -> None:
+    raw = parsed(json.dumps(raw).encode())
     wrong = problems(raw, REGISTRY)
     try:
         graph = parse(raw, REGISTRY)

@@ -20,7 +20,7 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from ...errors import Unavailable
-from ...rasters.held import Held, Unsuitable, Version
+from ...rasters.held import NOT_UTF_8, Held, Unsuitable, Version
 from ...settings import StoreSettings
 from ..graphs.bands import Source
 from .cache import Cache
@@ -35,9 +35,6 @@ MASK = 0
 """In place of a band's number: the mask that all bands share."""
 SAMPLERS = 32 * 2**20
 FRESH, MOST_PATHS = 2.0, 20_000
-
-
-NOT_UTF_8 = "has a band's description, or another text, that is not UTF-8"
 
 
 class FileUnavailable(Unavailable):

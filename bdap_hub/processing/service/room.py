@@ -146,8 +146,8 @@ class Room:
         items = {node: one.items for node, one in found.items()}
         owned = [each for one in found.values() for each in one.owned]
         owned += [self.sources.uploads.owned(principal)] if given else []
-        of_people = (self.settings.processing.max_items, owned, person, given)
-        made = await self.gate.run(plan.build, graph, asked, collections, items, *of_people, person=person)
+        most, build = self.settings.processing.max_items, plan.build
+        made = await self.gate.run(build, graph, asked, collections, items, most, owned, person, given, person=person)
         await self.rights.checked(made, principal.person)
         return await self.gate.run(Compiled.of, graph, made, whole, self.engine.models, self.engine.udfs, person=person)
 

@@ -53,7 +53,7 @@ def add_user_processes(app: FastAPI, prefix: str, room: Room) -> None:
         document = {**await body_of(request), "id": name}
         person = principal.person.name
         await room.gate.run(check, stored, person, name, document, person=person)
-        await asyncio.to_thread(stored.put, principal.person.name, name, document)
+        await asyncio.to_thread(stored.put, person, name, document)
         return Response(status_code=200)
 
     @app.delete(f"{prefix}/process_graphs/{{name}}", status_code=204)
