@@ -46,7 +46,7 @@ async def administrator(request: Request) -> Viewer:
     """The caller, if access lets them administer; otherwise NotLoggedIn, or NotAllowed (StepUp) with a record."""
     login: HubLogin = request.app.state.login
     principal = await login.require(request)
-    policy = entitlements.policy(request.app.state.settings, request.app.state.sessions)
+    policy = await run_in_threadpool(entitlements.policy, request.app.state.settings, request.app.state.sessions)
     person = await login.assured(principal) if principal.kind == "person" else None
     decision = decide(policy, person, Administer())
     if not decision:
@@ -219,4 +219,4 @@ async def record(request: Request, person: str, action: str, subject: str, allow
 
 async def _people(request: Request) -> list[PersonRow]:
     state = request.app.state
-    return await state.hub.people(entitlements.policy(state.settings, state.sessions))
+    return await state.hub.people(await run_in_threadpool(entitlements.policy, state.settings, state.sessions))

@@ -49,9 +49,8 @@ class Readers:
         principal = await self.login.principal(request)
         if principal is None and request.headers.get("authorization"):
             raise NotLoggedIn("this token is not valid", "make a new one on the hub's token page")
-        everything = await run_in_threadpool(self.catalogue.collections)
+        everything, policy = await run_in_threadpool(lambda: (self.catalogue.collections(), self.policy))
         person = principal.person if principal else None
-        policy = self.policy
         readable = {name: c for name, c in everything.items() if decide(policy, person, reading(c))}
         return Caller(principal, readable)
 

@@ -133,6 +133,7 @@ class Doors:
         if principal.kind != "person":
             await self.note(request, principal.person.name, "dashboard.publish", "", False, "a release is no person")
             raise NotAllowed("a dashboard cannot publish or change dashboards", "use a person's token")
+        await entitlements.ready(self.settings, self.records.sessions)
         return replace(principal, person=await self.login.assured(principal))
 
     async def form(self, request: Request) -> FormData:

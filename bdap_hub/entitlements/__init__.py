@@ -3,6 +3,6 @@
 Between the database and the rooms, which all ask `policy` here; who may edit what, `access` decides.
 """
 
-from .reading import at_hand, policy, projects
+from .reading import policy, projects, ready
 
-__all__ = ["at_hand", "policy", "projects"]
+__all__ = ["policy", "projects", "ready"]

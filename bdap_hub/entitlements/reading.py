@@ -3,6 +3,7 @@ something was edited; what another process edits counts within `STALE` seconds."
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping
@@ -59,10 +60,11 @@ def _merged(ours: Policy, kept: Kept) -> Policy:
     return project_images.merged(both, kept.images)
 
 
-def at_hand(settings: Settings, store: sessionmaker[Any]) -> bool:
-    """Whether `policy` answers now without asking the database."""
+async def ready(settings: Settings, store: sessionmaker[Any]) -> None:
+    """Until here the database is asked, where it has to be: `policy` in the event loop does not wait for it then."""
     kept = _kept.get(str(store.kw["bind"].engine.url))
-    return kept is not None and time.monotonic() - kept.looked < STALE
+    if kept is None or time.monotonic() - kept.looked >= STALE:
+        await asyncio.to_thread(policy, settings, store)
 
 
 def projects(settings: Settings, store: sessionmaker[Any]) -> tuple[ProjectSettings, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -65,6 +66,24 @@ async def test_more_than_the_bound_leaves_nothing_and_keeps_what_was(workspace: 
     assert [(one.path, one.size) for one in workspace.entries()] == [("a", 60)]
     assert [path.name for path in workspace.root.iterdir()] == ["a"]
     await workspace.write("a", chunks(b"y" * 100))  # what it replaces does not count
+
+
+async def test_an_upload_that_ends_halfway_leaves_nothing_and_keeps_what_was(workspace: Workspace) -> None:
+    await workspace.write("a/b", chunks(b"whole"))
+    came = asyncio.Event()
+
+    async def halting() -> AsyncIterator[bytes]:
+        yield b"half"
+        came.set()
+        await asyncio.Event().wait()
+
+    upload = asyncio.create_task(workspace.write("a/b", halting()))
+    await came.wait()
+    assert len(list((workspace.root / "a").iterdir())) == 2
+    upload.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await upload
+    assert [path.name for path in (workspace.root / "a").iterdir()] == ["b"] and content(workspace, "a/b") == b"whole"
 
 
 @pytest.mark.parametrize("path", ["link", "folder/secret", "way/link", "pipe", "plain/below", "plain", "none"])

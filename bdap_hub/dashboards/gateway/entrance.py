@@ -78,7 +78,7 @@ class Entrance:
 
     async def check(self, connection: HTTPConnection, live: Live, caller: Caller) -> None:
         """NotAllowed, audited, unless they may open it now."""
-        decision = self._decide(live, caller.person, caller.invited)
+        decision = await self._decide(live, caller.person, caller.invited)
         if not decision.entitled:
             await web.note(connection, caller.name, "dashboard.open", live.key, False, decision.reason)
             raise NotAllowed(f"you have no access to the dashboard {live.name}", "ask its owner to let you see it")
@@ -89,7 +89,7 @@ class Entrance:
         if now is None:
             return False
         person = None if now.open else await self._person(caller.visitor)
-        return self._decide(now, person, await self._counts(now, caller.link)).entitled
+        return (await self._decide(now, person, await self._counts(now, caller.link))).entitled
 
     async def alias(self, connection: HTTPConnection) -> tuple[str, str] | None:
         """(project, slug) that a short name, or `/project/slug/` at the dashboards' own address, leads to."""
@@ -110,9 +110,11 @@ class Entrance:
     async def _counts(self, live: Live, link: int | None) -> bool:
         return link is not None and await run_in_threadpool(self.guests.counts, live.id, link)
 
-    def _decide(self, live: Live, person: Person | None, invited: bool) -> Decision:
+    async def _decide(self, live: Live, person: Person | None, invited: bool) -> Decision:
         """A preview's stronger login was asked for at the hub's door, where logins are known."""
-        policy = entitlements.policy(self.settings, self.keeper.records.sessions)
+        sessions = self.keeper.records.sessions
+        await entitlements.ready(self.settings, sessions)
+        policy = entitlements.policy(self.settings, sessions)
         if live.preview:
             return decide(policy, person, PreviewRelease(live.project, live.owner, live.grants))
         return decide(policy, person, ViewDashboard(live.name, live.visibility, live.project, live.grants, invited))

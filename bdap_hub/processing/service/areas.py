@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Query, Request
@@ -18,6 +19,7 @@ from ..results.pixels import Evaluator
 from .bodies import body_of
 from .room import Room
 
+Places = Callable[[], list[Any]]
 MOST_POINTS, MOST_FEATURES = 500, 1000
 SHAPES = 'post a GeoJSON geometry, or {"bbox": [west, south, east, north]}'
 
@@ -28,24 +30,24 @@ def add_areas(app: FastAPI, prefix: str, room: Room) -> None:
     async def read(request: Request, identifier: str, reading: values.Reading, given: Any) -> dict[str, Any]:
         """What `reading` gives of the caller's service; `given`: a geometry, or how to find one in the body."""
         _, row, compiled = await room.mine(request, identifier)
-        shape = given(await body_of(request)) if callable(given) else given
-        return await room.gate.run(
-            lambda: reading(_evaluator(room, compiled), shape), gone=request.is_disconnected, person=row.owner
-        )
+        body = await body_of(request) if callable(given) else {}
+
+        def found() -> dict[str, Any]:
+            return reading(_evaluator(room, compiled), given(body) if callable(given) else given)
+
+        return await room.gate.run(found, gone=request.is_disconnected, person=row.owner)
 
     @app.get(f"{service}/points")
     async def points(request: Request, identifier: str, lon: str, lat: str, chain: bool = True) -> dict[str, Any]:
         _, row, compiled = await room.mine(request, identifier)
-        return await at(request, row.owner, compiled, _pairs(lon, lat), chain)
+        return await at(request, row.owner, compiled, lambda: _pairs(lon, lat), chain)
 
     @app.post(f"{service}/points")
     async def posted_points(request: Request, identifier: str, chain: bool = True) -> dict[str, Any]:
         _, row, compiled = await room.mine(request, identifier)
-        return await at(request, row.owner, compiled, _positions(await body_of(request)), chain)
+        return await at(request, row.owner, compiled, partial(_positions, await body_of(request)), chain)
 
-    async def at(request: Request, owner: str, compiled: Compiled, places: list[Any], chain: bool) -> dict[str, Any]:
-        if len(places) > MOST_POINTS:
-            raise TooMuch(f"{len(places)} points are asked for; the limit is {MOST_POINTS}", "ask in several requests")
+    async def at(request: Request, owner: str, compiled: Compiled, places: Places, chain: bool) -> dict[str, Any]:
         return await room.gate.run(_points, room, compiled, places, chain, gone=request.is_disconnected, person=owner)
 
     @app.get(f"{service}/statistics")
@@ -96,8 +98,11 @@ def _evaluator(room: Room, compiled: Compiled) -> Evaluator:
     return Evaluator(room.settings, compiled, room.native)
 
 
-def _points(room: Room, compiled: Compiled, places: list[Any], chain: bool) -> dict[str, Any]:
-    found = [room.engine.point(compiled, lon, lat) for lon, lat in places]
+def _points(room: Room, compiled: Compiled, places: Places, chain: bool) -> dict[str, Any]:
+    asked = places()
+    if len(asked) > MOST_POINTS:
+        raise TooMuch(f"{len(asked)} points are asked for; the limit is {MOST_POINTS}", "ask in several requests")
+    found = [room.engine.point(compiled, lon, lat) for lon, lat in asked]
     if not chain:
         found = [{key: value for key, value in point.items() if key != "chain"} for point in found]
     return {"points": found, "scale": values.scale_of(_evaluator(room, compiled).placed.lattice, 1)}

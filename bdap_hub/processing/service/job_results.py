@@ -51,12 +51,12 @@ def add_job_results(app: FastAPI, prefix: str, room: Room) -> None:
         row = await mine(room, request, identifier)
         await asyncio.to_thread(_finished, room, row)
         await permitted(room, row)
-        found = await asyncio.to_thread(_document, folder_of(room.settings, row) / "collection.json")
         seconds = room.settings.processing.tile_url_hours * 3600
         signature = sign_token(key, PURPOSE, seconds, job=row.id, name=row.owner)
         until = datetime.fromtimestamp(time.time() + seconds, UTC)
         deleted = expires(row, room.settings.processing.jobs.keep_days)
-        shown = _addressed(found, f"{base}/{row.id}/results", signature)
+        described, at = folder_of(room.settings, row) / "collection.json", f"{base}/{row.id}/results"
+        shown = await asyncio.to_thread(_addressed, described, at, signature)
         shown |= {"openeo:status": "finished", "expires": moment_text(min(until, deleted or until))}
         return JSONResponse(shown, headers={"OpenEO-Costs": "0"})
 
@@ -74,10 +74,8 @@ def add_job_results(app: FastAPI, prefix: str, room: Room) -> None:
         if name not in names:
             raise NotFound(f"the job has no file {name!r:.80}", "take the address from the job's results")
         if name.endswith(".json") and name != "result.json":
-            found = await asyncio.to_thread(_document, folder / name)
-            return JSONResponse(
-                _addressed(found, f"{base}/{row.id}/results", sig), headers=PRIVATE, media_type="application/geo+json"
-            )
+            shown = await asyncio.to_thread(_addressed, folder / name, f"{base}/{row.id}/results", sig)
+            return JSONResponse(shown, headers=PRIVATE, media_type="application/geo+json")
         return FileResponse(folder / name, filename=name, headers=PRIVATE)
 
 
@@ -104,7 +102,7 @@ async def permitted(room: Room, row: StoredJob) -> None:
     if groups is None:
         raise NotAllowed(f"{row.owner} has no account any more", "log in again")
     person = Person(row.owner, groups)
-    made = plan.restore(row.plan)
+    made = await asyncio.to_thread(plan.restore, row.plan)
     await asyncio.to_thread(room.rights.check, made, person)
     if row.status == "running":  # it begins: what stands in its plan has to be what the files still say
         await asyncio.to_thread(room.engine.reader.unchanged, made.pinned())
@@ -147,8 +145,9 @@ def _document(path: Path) -> dict[str, Any]:
     return found
 
 
-def _addressed(document: Mapping[str, Any], base: str, signature: str) -> dict[str, Any]:
-    """A STAC document with addresses that can be opened, instead of those beside it."""
+def _addressed(path: Path, base: str, signature: str) -> dict[str, Any]:
+    """A STAC document of the store with addresses that can be opened, instead of those beside it."""
+    document = _document(path)
 
     def address(link: Mapping[str, Any]) -> dict[str, Any]:
         return {**link, "href": f"{base}/{link['href'].removeprefix('./')}?sig={signature}"}

@@ -60,8 +60,7 @@ class Rights:
 
     async def ready(self) -> None:
         """Until here the database is asked, where it has to be: what follows in the event loop does not wait for it."""
-        if not entitlements.at_hand(self.settings, shared(self._database)):
-            await asyncio.to_thread(self._policy)
+        await entitlements.ready(self.settings, shared(self._database))
 
     async def checked(self, plan: Plan, person: Person) -> bool:
         """`check`, without waiting for the database in the event loop."""

@@ -138,7 +138,8 @@ class Room:
         `whole`: for a result over the whole extent, not for tiles.
         """
         given = await self.sources.uploads.given(graph, principal)
-        graph, person = filled(graph, given), principal.person.name
+        person = principal.person.name
+        graph = await self.gate.run(filled, graph, given, person=person) if given else graph
         asked: tuple[needs.Query, ...] = await self.gate.run(needs.queries, graph, person=person)
         found = {query.node: await self.sources.of(query, principal, token) for query in asked}
         collections = {str(one.collection["id"]): one.collection for one in found.values()}

@@ -49,6 +49,15 @@ class Found:
     owned: tuple[Owned, ...]
 
 
+@dataclass(frozen=True)
+class Looked:
+    """What a STAC document says: its collection's bands, the items in it, the addresses to read next."""
+
+    bands: dict[str, Any]
+    items: Sequence[Document]
+    following: Sequence[str]
+
+
 class Sources:
     """Finds collections and items for loads. `run` does blocking work; `job` tells where somebody's results lie."""
 
@@ -140,10 +149,10 @@ class Sources:
             text = await fetch(where)
             if (left := left - len(text)) < 0:
                 raise stac.wrong(place, f"leads to documents of more than {MOST_IN_ALL >> 20} MB in all")
-            document = await asyncio.to_thread(_parsed, text, where)
-            bands = stac.assets_of(document) if where == place else bands
-            items += [stac.item_of(raw, where, join, self.root) for raw in stac.items_in(document)]
-            links = [link for link in _following(document, where, join, query) if link not in seen]
+            document = await asyncio.to_thread(self._looked, text, where, join, query)
+            bands = document.bands if where == place else bands
+            items += document.items
+            links = [link for link in document.following if link not in seen]
             if (count := max(len(items), len(links), len(seen) - DOCUMENTS)) > self.limit:
                 raise too_many(query.collection, count, self.limit)
             todo += dict.fromkeys(links)
@@ -151,6 +160,11 @@ class Sources:
         folders = {posixpath.dirname(asset["href"]) for item in items for asset in item["assets"].values()}
         described = {"id": place, "item_assets": bands}
         return Found(described, items, self.rights.covering(sorted(folders), person))
+
+    def _looked(self, text: bytes, where: str, join: stac.Join, query: Query) -> Looked:
+        document = _parsed(text, where)
+        items = [stac.item_of(raw, where, join, self.root) for raw in stac.items_in(document)]
+        return Looked(stac.assets_of(document), items, _following(document, where, join, query))
 
     def _in_folder(self, path: str) -> str:
         for name in FOLDERS:

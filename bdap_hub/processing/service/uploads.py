@@ -71,13 +71,13 @@ class Uploads:
                 version = await self.run(self.reader.version, href)
                 content = await self.run(self.reader.text, href, MOST_BYTES)
                 more = await self._in_turn(geometries, content, upload.form.name, upload.options, path)
-                if (left := left - positions_in(more)) < 0:
+                if (left := left - await self.run(positions_in, more)) < 0:
                     raise TooMuch(f"the files have more than {MOST_POSITIONS} positions", "simplify the geometries")
                 if (room := room - await self.run(text_in, more)) < 0:
                     raise TooMuch(f"the files hold more than {MOST_TEXT >> 20} MB", "leave columns out of them")
                 features += more
                 files.append((href, version.mtime, version.size))
-            text = json.dumps(collection(features))
+            text = await self.run(lambda features: json.dumps(collection(features)), features)
             found.append(Given(node.id, text, tuple(upload.options.get("properties", ())), tuple(files)))
         return tuple(found + await self._watched(graph, principal))
 

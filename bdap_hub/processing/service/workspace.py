@@ -7,12 +7,13 @@ between the look and the use.
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import secrets
 import shutil
 import stat
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,6 +65,15 @@ class Entry:
         return {"path": self.path, "size": self.size, "modified": self.modified.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """A file that is being written: its folder's handle, the name that it has until it is whole."""
+
+    folder: int
+    name: str
+    target: io.BufferedWriter
+
+
 class Workspace:
     """The files of one person, below `root`, which is the service's own."""
 
@@ -101,30 +111,42 @@ class Workspace:
 
     async def write(self, path: str, chunks: AsyncIterator[bytes]) -> Entry:
         """Keep what comes as that file, instead of an earlier one, all or nothing; bounded while it comes."""
-        *folders, name = parts(path)
+        *folders, _ = parts(path)
         before = await asyncio.to_thread(self.entries)
         if len(before) >= MOST_FILES:
             raise StorageQuotaExceeded(f"you have {MOST_FILES} files, which is the limit", "delete some")
-        left = self._left(before, path)
+        left, opened = self._left(before, path), ExitStack()
+        try:  # all of it in threads: the store may be slow
+            unfinished = await asyncio.to_thread(opened.enter_context, self._unfinished(folders))
+            async for chunk in chunks:
+                left -= len(chunk)
+                self._check(left)
+                await asyncio.to_thread(unfinished.target.write, chunk)
+            return await asyncio.to_thread(self._kept, unfinished, path)
+        finally:
+            await asyncio.to_thread(opened.close)
+
+    @contextmanager
+    def _unfinished(self, folders: list[str]) -> Iterator[Unfinished]:
+        """A new file in that folder, which is gone in the end unless it was `_kept`."""
         with self._folder(folders, make=True) as handle:
-            unfinished = f"{HIDDEN}{secrets.token_hex(8)}"
-            file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=handle)
+            name = f"{HIDDEN}{secrets.token_hex(8)}"
+            file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=handle)
             try:
                 with os.fdopen(file, "wb") as target:
-                    async for chunk in chunks:
-                        left -= len(chunk)
-                        self._check(left)
-                        target.write(chunk)
-                    size = target.tell()
-                self._check(self._left(await asyncio.to_thread(self.entries), path) - size)  # others came meanwhile
-                with _as_ours(path):
-                    os.replace(unfinished, name, src_dir_fd=handle, dst_dir_fd=handle)
-                found = os.stat(name, dir_fd=handle, follow_symlinks=False)
-            except BaseException:
+                    yield Unfinished(handle, name, target)
+            finally:
                 with suppress(FileNotFoundError):
-                    os.unlink(unfinished, dir_fd=handle)
-                raise
-        return _entry(path, found)
+                    os.unlink(name, dir_fd=handle)
+
+    def _kept(self, unfinished: Unfinished, path: str) -> Entry:
+        """The file takes its place, unless others came meanwhile and it is too much."""
+        size, name = unfinished.target.tell(), parts(path)[-1]
+        unfinished.target.close()
+        self._check(self._left(self.entries(), path) - size)
+        with _as_ours(path):
+            os.replace(unfinished.name, name, src_dir_fd=unfinished.folder, dst_dir_fd=unfinished.folder)
+        return _entry(path, os.stat(name, dir_fd=unfinished.folder, follow_symlinks=False))
 
     def _left(self, entries: Iterable[Entry], path: str) -> int:
         """How many bytes a file of that path may have."""
