@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,6 +111,8 @@ def _publish_explorer(settings: Settings) -> None:
         explorer.publish_explorer(settings, progress=lambda line: click.echo(f"  {line}"))
     except BdapError as error:
         click.echo(f"  The Collections Explorer is not published: {error.message}. {error.remedy}")
+    except Exception:
+        click.echo(f"  The Collections Explorer is not published:\n{traceback.format_exc()}")
 
 
 def _environment(var: Path) -> dict[str, str]:

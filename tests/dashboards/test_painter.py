@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import tempfile
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -115,6 +116,21 @@ def test_one_look_draws_the_page_and_reaches_nothing_else(settings: Settings, si
         assert hostile not in place, hostile
     assert other.asked == []
     assert not any("Cookie" in one or "Authorization" in one for one in release.asked)
+
+
+def test_a_browser_that_ends_takes_its_helpers_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They wrote into the folder as it was thrown away, which failed: so did what was published."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    browser = tmp_path / "browser"
+    browser.write_text(
+        "#!/bin/sh\nfor option; do case $option in --user-data-dir=*) home=${option#*=};; esac; done\n"
+        '(n=0; while :; do n=$((n+1)); mkdir -p "$home/$n"; done) 3<&- 4>&- &\n'
+        "sleep 0.2\n"
+    )
+    browser.chmod(0o755)
+    for _ in range(3):
+        assert ProcessPainter(str(browser)).look("p--s--v1", "127.0.0.1:9") == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["browser"]
 
 
 @pytest.mark.browser

@@ -144,7 +144,7 @@ class ProcessPainter:
 
     def look(self, release: str, address: str, page: Path | None = None) -> str:
         """With a home and a profile that are thrown away."""
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             what = (
                 [f"http://{address}/", folder] if page is None else [f"/{quote(page.name)}", folder, str(page.parent)]
             )

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -102,6 +103,7 @@ class Browser:
             ["/bin/sh", "-c", f'exec "$@" 3<&{to_read} 4>&{to_write}', "sh", program, *OPTIONS,
              f"--user-data-dir={scratch}", f"--proxy-bypass-list=<-loopback>;{place}", "about:blank"],
             pass_fds=(to_read, to_write),
+            start_new_session=True,  # its helpers are killed with it: they would go on writing into the scratch folder
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -154,7 +156,8 @@ class Browser:
 
     def end(self) -> None:
         """Kill it: nothing of it is to be kept."""
-        self._process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def _next(self) -> dict:
