@@ -200,7 +200,7 @@ async def test_jobs_that_the_last_service_left_running_start_again_once(settings
     writer = lambda row, message, *rest: logs.append(message)  # noqa: E731
     for attempt in (1, 2):
         if attempt == 1:
-            jobs.queue(row.id, "{}", "{}")
+            jobs.queue(row.id, "{}", "{}", row.process)
         claimed = jobs.claim()
         assert claimed is not None and claimed.attempts == attempt and claimed.status == "running"
         assert jobs.claim() is None  # nobody gets it twice
@@ -230,10 +230,10 @@ def test_nothing_half_written_is_left(settings: Settings) -> None:
     settings = on_own_store(settings)
     jobs = Jobs(connect(settings.database))
     found = Dispatcher(settings, jobs, Fake(Outcome("error")), _allowed, lambda *said: None)
-    jobs.queue(identifier := jobs.add("ana", {}).id, "{}", "{}")
+    jobs.queue(identifier := jobs.add("ana", {}).id, "{}", "{}", "{}")
     first = jobs.claim()
     assert first is not None and first.id == identifier and jobs.cancel(identifier)
-    jobs.queue(identifier, "{}", "{}")
+    jobs.queue(identifier, "{}", "{}", "{}")
     second = jobs.claim()
     parts = [run_folder(settings, row) for row in (first, second)]
     found._end(first, Outcome("canceled"))
@@ -246,10 +246,10 @@ def test_what_an_earlier_run_says_does_not_count_for_the_next(settings: Settings
     jobs = Jobs(connect(settings.database))
     found = Dispatcher(settings, jobs, Fake(Outcome("error")), _allowed, lambda row, *what: said.append(what[0]))
     identifier = jobs.add("ana", {}).id
-    jobs.queue(identifier, "{}", "{}")
+    jobs.queue(identifier, "{}", "{}", "{}")
     first = jobs.claim()
     assert first is not None and jobs.beat(first, 5.0)
-    assert jobs.cancel(identifier) and jobs.queue(identifier, "{}", "{}")
+    assert jobs.cancel(identifier) and jobs.queue(identifier, "{}", "{}", "{}")
     assert not jobs.beat(first, 6.0)
     second = jobs.claim()
     assert second is not None and second.claimed != first.claimed
@@ -275,7 +275,7 @@ def test_a_job_has_ended_once_its_log_says_why(settings: Settings) -> None:
         raise OSError("the disk is full")
 
     jobs, outcome = Jobs(connect(settings.database)), Outcome("error", "Internal", "as told")
-    jobs.queue(jobs.add("ana", {}).id, "{}", "{}")
+    jobs.queue(jobs.add("ana", {}).id, "{}", "{}", "{}")
     row = jobs.claim()
     assert row is not None
     with pytest.raises(OSError, match="full"):
@@ -299,7 +299,7 @@ def test_a_job_taken_for_lost_is_published_once(settings: Settings) -> None:
     found = Dispatcher(
         settings, jobs, Fake(Outcome("error")), _allowed, lambda row, *what: said.append(what[0]), lost=-1
     )
-    jobs.queue(identifier := jobs.add("ana", {}).id, "{}", "{}")
+    jobs.queue(identifier := jobs.add("ana", {}).id, "{}", "{}", "{}")
     first = jobs.claim()
     found._recover()
     second = jobs.claim()
@@ -350,7 +350,7 @@ def test_a_job_that_is_deleted_as_it_ends_leaves_no_results(
     settings = on_own_store(settings)
     jobs = Jobs(connect(settings.database))
     found = Dispatcher(settings, jobs, Fake(Outcome("error")), _allowed, lambda *said: None)
-    jobs.queue(jobs.add("ana", {}).id, "{}", "{}")
+    jobs.queue(jobs.add("ana", {}).id, "{}", "{}", "{}")
     row = jobs.claim()
     assert row is not None
     run_folder(settings, row)
@@ -371,7 +371,7 @@ def test_who_has_none_running_comes_first(settings: Settings) -> None:
     jobs = Jobs(connect(settings.database))
     order = [jobs.add(owner, {}).id for owner in ("ana", "ana", "ben")]
     for identifier in order:
-        assert jobs.queue(identifier, "{}", "{}")
+        assert jobs.queue(identifier, "{}", "{}", "{}")
     claimed = [jobs.claim() for _ in range(3)]
     assert [row.id for row in claimed if row] == [order[0], order[2], order[1]]
     assert not jobs.change(order[0], title="x")  # running: locked

@@ -84,7 +84,7 @@ def test_nothing_goes_unless_the_operator_says_so(old: Any) -> None:
 def test_a_job_that_is_started_at_this_moment_keeps_its_folder(old: Any) -> None:
     settings, jobs, rows = old
     stale = rows["old"]
-    assert jobs.queue(stale.id, "{}", "{}") and not jobs.expire(stale)
+    assert jobs.queue(stale.id, "{}", "{}", stale.process) and not jobs.expire(stale)
     assert Expiry(settings, jobs, lambda *said: None).sweep() == 0 and folder_of(settings, stale).exists()
 
 

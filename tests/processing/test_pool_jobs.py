@@ -171,10 +171,10 @@ async def service(settings: Settings, jobs: Jobs) -> Any:
 
 
 def queued(jobs: Jobs, fields: Any) -> str:
-    job = jobs.add("ana", {"process_graph": GRAPH}).id
+    job = jobs.add("ana", {"process_graph": GRAPH})
     plan = compiled(GRAPH, [fields[1]], fields[2], whole=True).plan.dump()
-    assert jobs.queue(job, json.dumps(GRAPH), plan)
-    return job
+    assert jobs.queue(job.id, json.dumps(GRAPH), plan, job.process)
+    return job.id
 
 
 def row_of(jobs: Jobs, job: str) -> StoredJob:

@@ -216,7 +216,7 @@ def test_a_job_says_that_its_geometries_were_replaced(ana: Client, platform: Any
     job = finished(ana, zonal(node("load_uploaded_files", paths=["own.geojson"], format="GeoJSON")))
     row = jobs.get(job)
     put(ana, "own.geojson", json.dumps(boxes((0.1, 0.1, 0.2, 0.4))).encode())
-    assert jobs.queue(job, row.graph, row.plan)  # as it was planned before
+    assert jobs.queue(job, row.graph, row.plan, row.process)  # as it was planned before
     assert ended(ana, job) == "error"
     assert "was replaced since the graph was posted" in ana.http.get(f"/jobs/{job}/logs").text
 

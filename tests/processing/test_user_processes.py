@@ -132,6 +132,20 @@ def test_what_is_no_graph_is_left_for_the_parser(raw: Any) -> None:
         parse(expand(raw, OWN, REGISTRY), REGISTRY)
 
 
+@pytest.mark.parametrize(("nodes", "fits"), [(2, True), (400, False)])
+def test_what_is_handed_over_to_many_nodes_is_bounded(nodes: int, fits: bool) -> None:
+    """Each of them copies it: a post of a megabyte took gigabytes, and a minute."""
+    graph = {f"n{n}": node("add", not n, x=arg("many"), y=n) for n in range(nodes)}
+    own = {"spread": Own("spread", graph, ({"name": "many"},))}
+    asked = {"call": node("spread", True, many=[[n, n] for n in range(60_000)])}
+    if fits:
+        assert len(expand(asked, own, REGISTRY)) == nodes
+        return
+    with pytest.raises(GraphError, match="arguments of more than 2000000 values") as caught:
+        expand(asked, own, REGISTRY)
+    assert caught.value.code == "ProcessGraphComplexity"
+
+
 def test_all_errors_are_told_at_once() -> None:
     graph = {
         "data": load(bands=["B04"]),

@@ -14,6 +14,8 @@ from .parse import MAX_NESTING, MAX_NODES
 from .spec import Registry
 
 Raw = Mapping[str, Any]
+MOST_VALUES = 2_000_000
+"""Values of arguments that are looked at while processes are put in: each call of one copies what it is given."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Own:
 def expand(raw: Any, own: Mapping[str, Own], registry: Registry) -> Any:
     """The graph without calls of user-defined processes. What is no graph at all is left for `parse` to refuse.
 
-    GraphError for a process that calls itself, for missing and unknown arguments, and for more than MAX_NODES nodes.
+    GraphError for a process that calls itself, for missing and unknown arguments, for more than MAX_NODES nodes or
+    MOST_VALUES values in them.
     """
     return _Expansion(own, registry).graph(raw, ())
 
@@ -61,7 +64,7 @@ def _is_own(node: Raw, registry: Registry) -> bool:
 
 class _Expansion:
     def __init__(self, own: Mapping[str, Own], registry: Registry) -> None:
-        self.own, self.registry, self.count, self.depth = own, registry, 0, 0
+        self.own, self.registry, self.count, self.depth, self.values = own, registry, 0, 0, 0
 
     def graph(self, raw: Any, inside: tuple[str, ...]) -> Any:
         if not isinstance(raw, Mapping) or len(inside) > MAX_NESTING or self.depth > MAX_NESTING:
@@ -96,13 +99,20 @@ class _Expansion:
         return found
 
     def callbacks(self, value: Any, inside: tuple[str, ...], depth: int = 0) -> Any:
-        if depth > MAX_NESTING:
+        if depth > MAX_NESTING or not isinstance(value, Mapping | list):
             return value
+        self.values += len(value)
+        if self.values > MOST_VALUES:
+            raise GraphError(
+                "ProcessGraphComplexity",
+                f"with user-defined processes, arguments of more than {MOST_VALUES} values",
+                "hand them over to fewer nodes, or load them from a file",
+            )
         if isinstance(value, Mapping):
             if isinstance(value.get("process_graph"), Mapping):
                 return {**value, "process_graph": self.graph(value["process_graph"], inside)}
             return {key: self.callbacks(one, inside, depth + 1) for key, one in value.items()}
-        return [self.callbacks(one, inside, depth + 1) for one in value] if isinstance(value, list) else value
+        return [self.callbacks(one, inside, depth + 1) for one in value]
 
 
 def _values(name: str, called: Own, arguments: Raw) -> dict[str, Any]:

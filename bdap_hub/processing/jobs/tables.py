@@ -137,14 +137,13 @@ class Jobs:
         """Other properties; False where the job is queued or running meanwhile, or gone."""
         return self._move(identifier, AT_REST, **fields)
 
-    def queue(self, identifier: str, graph: str, plan: str, process: str | None = None) -> bool:
+    def queue(self, identifier: str, graph: str, plan: str, process: str) -> bool:
         """To be run as soon as there is a place; False where it is queued or running already.
 
         `process` is what the plan was made of; False, too, where it is another meanwhile.
         """
-        same = () if process is None else (StoredJob.process == process,)
         fields = {"status": "queued", "graph": graph, "plan": plan, "progress": 0.0, "attempts": 0, "queued": _now()}
-        return self._move(identifier, AT_REST, *same, size=0, usage="{}", **fields)
+        return self._move(identifier, AT_REST, StoredJob.process == process, size=0, usage="{}", **fields)
 
     def cancel(self, identifier: str) -> bool:
         """Not to be run, or no longer; False where it is neither queued nor running."""

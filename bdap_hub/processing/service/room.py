@@ -93,7 +93,8 @@ class Room:
 
     async def expanded(self, principal: Principal, raw: Any) -> Any:
         """A graph as posted, with the caller's own processes put in."""
-        return await asyncio.to_thread(self.user_processes.expanded, principal.person.name, raw, REGISTRY)
+        person = principal.person.name
+        return await self.gate.run(self.user_processes.expanded, person, raw, REGISTRY, person=person)
 
     async def mine(self, request: Request, identifier: str) -> tuple[Principal, StoredService, Compiled]:
         """The caller's own service of that id, with the rights to its collections checked now."""
