@@ -38,6 +38,7 @@ ALL = (
     Aggregate("grid_code_frequency", "string", "grid:code"),
 )
 BY_NAME = {each.name: each for each in ALL}
+Counted = tuple[Aggregate, list[tuple[Any, int]]]
 
 
 def read(body: Mapping[str, Any]) -> tuple[Search, tuple[Aggregate, ...]]:
@@ -60,7 +61,7 @@ def described(links: list[dict[str, Any]]) -> dict[str, Any]:
     return {"type": "AggregationCollection", "aggregations": named, "links": links}
 
 
-def document(links: list[dict[str, Any]], found: Sequence[tuple[Aggregate, list[tuple[Any, int]]]]) -> dict[str, Any]:
+def document(links: list[dict[str, Any]], found: Sequence[Counted]) -> dict[str, Any]:
     """The answer."""
     return {"type": "AggregationCollection", "aggregations": [_one(*each) for each in found], "links": links}
 

@@ -7,6 +7,7 @@ searches and counts.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Body, FastAPI, Request
@@ -16,10 +17,12 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from ..errors import NotFound
 from ..settings import Settings
 from ..web import MOST_BYTES, HubLogin, create_service, page
-from . import aggregation, collection_search, curate, stac
+from . import aggregation, collection_search, curate, deadline, stac
+from .aggregation import Aggregate, Counted
 from .contract import Page
 from .disk import keep
 from .pages import card, collection_view, item_view, python
+from .places import Places
 from .preview import Previews
 from .reading import Caller, Readers
 from .search import KNOWN, Search, body_of, from_body, from_parameters
@@ -48,6 +51,7 @@ class _Routes:
         self.login = login
         self.catalogue = open_catalogue(settings)
         self.readers = Readers(settings, login, self.catalogue)
+        self.places = {logged_in: Places() for logged_in in (False, True)}
         self.drawing = asyncio.Semaphore(2)
         self.previews = Previews(settings, login)
 
@@ -138,10 +142,11 @@ class _Routes:
 
     async def items(self, request: Request, collection: str) -> Response:
         """The items of a collection, by page."""
-        found = self.readers.named(await self.readers.caller(request), collection)
+        caller = await self.readers.caller(request)
+        found = self.readers.named(caller, collection)
         parameters = dict(request.query_params)
         search = from_parameters(parameters, IN_COLLECTION)
-        items = await run_in_threadpool(self.catalogue.items.search, [found.id], search)
+        items = await self._searched(caller, self.catalogue.items.search, [found.id], search)
         path = f"{_below(found.id)}/items"
         return answer(stac.results(self.readers.base(request), path, parameters, items, search.fields), "geo+json")
 
@@ -210,16 +215,24 @@ class _Routes:
 
     async def _counted(self, request: Request, body: dict[str, Any], collection: str) -> Response:
         search, wanted = aggregation.read({**body, "collections": [collection]} if collection else body)
-        names = self._asked(await self.readers.caller(request), search)
-        count = self.catalogue.items.aggregate
-        found = [(each, await run_in_threadpool(count, names, search, each)) for each in wanted]
+        caller = await self.readers.caller(request)
+        found = await self._searched(caller, self._count, self._asked(caller, search), search, wanted)
         return answer(
             aggregation.document([stac.link("root", f"{self.readers.base(request)}/"), self._self(request)], found)
         )
 
+    def _count(self, names: list[str], search: Search, wanted: tuple[Aggregate, ...]) -> list[Counted]:
+        """All that is counted, together within the time of one search."""
+        with deadline.bounded():
+            return [(each, self.catalogue.items.aggregate(names, search, each)) for each in wanted]
+
     async def _find(self, request: Request, search: Search) -> Page:
-        names = self._asked(await self.readers.caller(request), search)
-        return await run_in_threadpool(self.catalogue.items.search, names, search)
+        caller = await self.readers.caller(request)
+        return await self._searched(caller, self.catalogue.items.search, self._asked(caller, search), search)
+
+    async def _searched[**P, T](self, caller: Caller, act: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+        """In a place for searches: strangers, however many they are, leave those of all who are logged in free."""
+        return await self.places[caller.person is not None].run(act, *given, **named)
 
     def _asked(self, caller: Caller, search: Search) -> list[str]:
         """The collections to look at: those asked for by name, if one may read them all, else all one may read."""

@@ -16,6 +16,7 @@ from typing import Any
 import shapely
 
 from ..errors import BadRequest
+from . import deadline
 from .aggregation import Aggregate
 from .contract import MANY, NEWEST, Item, Page
 from .geometry import Box, bbox_of, flat, geojson_of, related, shape_of, split
@@ -36,6 +37,7 @@ COLUMNS = '(collection, id, start, "end", west, south, east, north, footprint, f
 NEAR = "boxes CROSS JOIN items ON items.key = boxes.key"
 ORDER = "items.start DESC, items.id, items.collection"
 NARROW = 0.2  # of the globe: a wider box is faster looked through by time
+STEPS = 100_000  # of SQLite, a few milliseconds: so often it asks whether it shall go on
 DAY = 86400.0  # the R*Tree keeps 32 bits of a number: days since 1970, rounded outwards
 
 
@@ -48,6 +50,10 @@ class SqliteItems:
 
     def search(self, collections: Sequence[str], search: Search) -> Page:
         """What is asked for, newest first unless it says otherwise."""
+        with _bounded():
+            return self._search(collections, search)
+
+    def _search(self, collections: Sequence[str], search: Search) -> Page:
         asked, start = _asked(collections, search), offset(search.token)
         rows = None
         if asked.near[0] and search.newest_first and len(collections) == 1:  # whose items an index has in that order
@@ -105,7 +111,8 @@ class SqliteItems:
         text = f"SELECT {_counted(wanted)}, count(*) FROM {asked.source} WHERE {asked.where}"  # noqa: S608
         if not wanted.plain:
             text += " GROUP BY 1 ORDER BY 1 LIMIT 1000"
-        return [(key, number) for key, number in self._connection().execute(text, asked.values)]
+        with _bounded():
+            return [(key, number) for key, number in self._connection().execute(text, asked.values)]
 
     def put(self, collection: dict[str, Any], items: Sequence[Item]) -> None:
         """Add or replace items of a collection, all or none."""
@@ -196,8 +203,30 @@ class SqliteItems:
             connection.execute(f"PRAGMA {pragma}")
         connection.executescript(SCHEMA)
         for name, arguments, function in FUNCTIONS:
-            connection.create_function(name, arguments, function, deterministic=True)
+            connection.create_function(name, arguments, _timely(function), deterministic=True)
+        connection.set_progress_handler(deadline.passed, STEPS)
         return connection
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """A search: SQLite ends it when its time is over, and says no more than that it was interrupted."""
+    with deadline.bounded():
+        try:
+            yield
+        except sqlite3.OperationalError:
+            deadline.check()
+            raise
+
+
+def _timely(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for SQLite to call, which asks seldom whether it shall go on where its steps are slow ones."""
+
+    def timely(*given: Any) -> Any:
+        deadline.check()
+        return function(*given)
+
+    return timely
 
 
 Condition = tuple[str, list[Any]]

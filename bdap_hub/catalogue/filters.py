@@ -35,6 +35,7 @@ MAX_SIGNS, MAX_DEPTH = 8_000, 40
 MAX_BRACKETS = 6  # within one another in a text: the grammar takes three times as long for each further one
 MAX_NODES, MAX_WIDE = 10_000, 900  # databases bound how large a condition is, and each part of it costs
 MAX_POINTS = 5000  # each is compared with each footprint
+MAX_PLACES = 32  # and so is each geometry; of few of them what makes that fast is kept
 EXAMPLE = "write it as in \"eo:cloud_cover\" < 20 AND platform = 'sentinel-2a'"
 
 
@@ -46,7 +47,10 @@ def read(value: Any, language: Any = None) -> Node | None:
         raise BadRequest(f"filter-lang {language!r:.40} is not known", "use cql2-text or cql2-json")
     parsed = value if isinstance(value, Mapping) else _parse(value, language)
     _bounded("filter", parsed)
-    return _predicate(parsed, 0)
+    found = _predicate(parsed, 0)
+    if (places := _places(found)) > MAX_PLACES:
+        raise BadRequest(f"the filter compares with {places} places", f"at most {MAX_PLACES}; send a MultiPolygon")
+    return found
 
 
 def from_query(value: Any) -> Node | None:
@@ -78,6 +82,13 @@ def _bounded(name: str, value: Any) -> None:
             todo += parts
         if (seen := seen + 1) > MAX_NODES:
             raise BadRequest(f"the {name} has more than {MAX_NODES} parts", "ask several times for less")
+
+
+def _places(node: Node) -> int:
+    """How many of the conditions are about places."""
+    if node["op"] in ("and", "or", "not"):
+        return sum(map(_places, node["args"]))
+    return int(node["op"] in RELATIONS)
 
 
 def _parse(text: Any, language: Any) -> Any:

@@ -17,6 +17,7 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from ..errors import BadRequest, Unavailable
+from . import deadline
 from .aggregation import Aggregate
 from .contract import MANY, NEWEST, Item, Page
 from .geometry import geojson_of
@@ -67,6 +68,10 @@ class PgstacItems:
 
     def search(self, collections: Sequence[str], search: Search) -> Page:
         """What is asked for, newest first unless it says otherwise."""
+        with self._bounded():
+            return self._search(collections, search)
+
+    def _search(self, collections: Sequence[str], search: Search) -> Page:
         if not collections or search.ids == ():
             return Page([], 0)
         plan = self._plan(collections, search)
@@ -102,6 +107,7 @@ class PgstacItems:
 
     def _rows(self, text: str, among: str, plan: dict[str, str]) -> list[Any]:
         with self._connection() as connection:
+            self._tell(connection)
             return connection.execute(text.format(**plan, among=among.format(**plan))).fetchall()
 
     def _where(self, collections: Sequence[str], search: Search) -> str:
@@ -135,11 +141,12 @@ class PgstacItems:
         """Keys and numbers of the items a search finds."""
         if not collections or search.ids == ():
             return [(None, 0)] if wanted.plain else []
-        where = self._where(collections, search)
-        text = f"SELECT {_counted(wanted)}, count(*) FROM pgstac.items WHERE {where}"  # noqa: S608
-        if not wanted.plain:
-            text += " GROUP BY 1 ORDER BY 1 LIMIT 1000"
-        with self._connection() as connection:
+        with self._bounded() as connection:
+            where = self._where(collections, search)
+            text = f"SELECT {_counted(wanted)}, count(*) FROM pgstac.items WHERE {where}"  # noqa: S608
+            if not wanted.plain:
+                text += " GROUP BY 1 ORDER BY 1 LIMIT 1000"
+            self._tell(connection)
             return [(key, number) for key, number in connection.execute(text.replace("%", "%%"), ())]
 
     def put(self, collection: dict[str, Any], items: Sequence[Item]) -> None:
@@ -173,7 +180,7 @@ class PgstacItems:
         """All items of a collection, the newest last."""
         token = ""
         while True:
-            page = self.search([collection], Search(limit=PAGE, token=token, sortby=(("datetime", False),)))
+            page = self._search([collection], Search(limit=PAGE, token=token, sortby=(("datetime", False),)))
             yield from page.items
             if not (token := page.following):
                 return
@@ -189,7 +196,23 @@ class PgstacItems:
 
     def _row(self, text: str, values: Any) -> Any:
         with self._connection() as connection:
+            self._tell(connection)
             return connection.execute(text, values).fetchone()
+
+    @contextmanager
+    def _bounded(self) -> Iterator[psycopg.Connection[Any]]:
+        """A search, as a transaction: what the database is told of its time holds for nothing else."""
+        with self._connection() as connection, connection.transaction(), deadline.bounded():
+            self._local.told = float("inf")
+            yield connection
+
+    def _tell(self, connection: psycopg.Connection[Any]) -> None:
+        """How long the next statement of a search may take; not again where hardly any time has gone since."""
+        left = deadline.left()
+        if left < float("inf") and self._local.told - left > 0.5:
+            deadline.check()
+            connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(int(left * 1000) or 1))
+            self._local.told = left
 
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[Any]]:
@@ -201,6 +224,8 @@ class PgstacItems:
                 found = self._local.connection = psycopg.connect(self.dsn, autocommit=True)
                 found.execute(SESSION)
             yield found
+        except psycopg.errors.QueryCanceled:
+            raise deadline.TooLate from None
         except psycopg.DataError:  # its message may name values of other people's collections
             raise BadRequest(
                 "the search compares a property with a value of another kind", "look at the queryables"
