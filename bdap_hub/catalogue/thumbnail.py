@@ -16,7 +16,7 @@ from ..rasters.held import Held
 from ..settings import StoreSettings
 from .headers import driver_of
 
-WIDTH = 480
+WIDTH, HIGHEST = 480, 1920
 REFLECTANCE = (0.008, 0.25)
 COLOURS = ("red", "green", "blue")
 
@@ -52,7 +52,7 @@ def _read(path: Path) -> NDArray[np.float32]:
     """Without what lies beside it: members may lay links to others' pixels there (x.tif.ovr)."""
     with Held.now(path) as held, rasterio.open(held.name, driver=driver_of(path)) as file:
         held.check(file)
-        step = max(1, -(-file.width // WIDTH))
+        step = max(1, -(-file.width // WIDTH), -(-file.height // HIGHEST))
         shape = (max(1, file.height // step), max(1, file.width // step))
         data = file.read(1, out_shape=shape, masked=True)
     return np.asarray(np.ma.filled(data.astype(np.float32), np.nan))

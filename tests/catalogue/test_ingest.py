@@ -14,6 +14,7 @@ import pystac
 import pytest
 import rasterio
 from pystac.validation.stac_validator import JsonSchemaSTACValidator
+from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
 from bdap_hub.catalogue.disk import read_json
@@ -21,6 +22,7 @@ from bdap_hub.catalogue.ingest import ingest
 from bdap_hub.catalogue.scan import find, read_date
 from bdap_hub.catalogue.search import from_body
 from bdap_hub.catalogue.store import open_catalogue
+from bdap_hub.catalogue.thumbnail import draw
 from bdap_hub.catalogue.work import Report
 from bdap_hub.errors import BadRequest
 from bdap_hub.settings import Settings
@@ -112,6 +114,21 @@ def test_the_collection_sums_up_its_items(stocked: Settings) -> None:
     assert (stac["bdap:visibility"], stac["bdap:project"], stac["bdap:items"]) == ("public", "", 3)
     assert sorted(stac["item_assets"]) == ["B02", "B03", "B04", "B08", "SCL"]
     assert (stocked.var / "catalogue" / DEMO / "thumbnail.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_picture_of_a_file_that_is_narrow_and_very_high_is_small(stocked: Settings) -> None:
+    """Such a file may take a few hundred bytes, as what is not written takes none."""
+    path = stocked.store.path_of(f"{stocked.store.mount}/data/high.tif")
+    profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "width": 10, "height": 100_000, "sparse_ok": True}
+    with rasterio.open(path, "w", **profile, crs="EPSG:32632", transform=from_origin(5e5, 5e6, 10, 10)) as file:
+        file.write(np.full((10, 10), 7, np.uint8), 1, window=((0, 10), (0, 10)))
+    band = {"scale": 1, "offset": 0}
+    drawn = draw(
+        stocked.store, {"assets": {"a": {"href": stocked.store.href_of(path), "roles": [], "raster:bands": [band]}}}
+    )
+    assert drawn is not None
+    with MemoryFile(drawn) as memory, memory.open() as picture:
+        assert picture.height <= 1920
 
 
 def test_items_and_collection_are_valid_stac(stocked: Settings) -> None:

@@ -136,6 +136,21 @@ def test_histogram_counts_the_files_own_pixels(fields: Any, fields_engine: Engin
     assert found["scale"]["resolution"] == pytest.approx(tile.xres)
 
 
+def test_a_graph_made_ready_holds_no_values(fields: Any) -> None:
+    """One of few words has many labels, and 200 are kept."""
+    many = call("array_create", data=[0], repeat=5000)
+    raw = {
+        "data": load(bands=["B04"]),
+        "long": node("apply_dimension", data=of("data"), process=many, dimension="bands"),
+        "wide": node("apply_dimension", True, data=of("long"), process=many, dimension="t"),
+    }
+    wide = compiled(raw, [fields[1]], fields[2])
+    assert wide.result.data.shape == (5000, 5000, 1, 1) and not any(wide.result.data.strides)
+    assert [len(wide.result.labels[name]) for name in ("t", "bands")] == [5000, 5000]
+    (stream,) = compiled(ndvi_median(), [fields[1]], fields[2]).streams
+    assert stream.shapes and not any(any(cube.data.strides) for cube in stream.shapes.values())
+
+
 def test_filters_are_pushed_to_the_search(fields: Any) -> None:
     graph = parse(
         {

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from bdap_hub.processing.drawing import sheets
-from bdap_hub.processing.drawing.layout import WIDTH, Words, laid_out
+from bdap_hub.processing.drawing.layout import WIDTH, Words, laid_out, wrapped
 from bdap_hub.processing.drawing.legend import Legend, legend_of, nice, plain
 from bdap_hub.processing.drawing.options import read
 from bdap_hub.processing.drawing.sheets import measured, png, svg
@@ -103,6 +103,23 @@ def test_long_words_and_many_classes_stay_on_the_sheet() -> None:
     words = [shape for shape in sheet.shapes if isinstance(shape, Words)]
     assert max(words[0].x + measured(w.text, w.size, w.bold) for w in words) <= WIDTH
     assert words[-1].text == "and 40 more classes" and any(w.text.endswith("…") for w in words)
+
+
+def test_a_name_of_any_length_is_measured_a_few_times() -> None:
+    """It was cut one character at a time, and measured anew for each."""
+    asked = list[int]()
+
+    def counted(text: str, size: int, bold: bool) -> float:
+        asked.append(len(text))
+        return 7.0 * len(text)
+
+    sheet = laid_out(made({"trivariate": True}, ("x" * 100_000, *THREE[1:])), counted)
+    words = [shape.text for shape in sheet.shapes if isinstance(shape, Words)]
+    assert max(map(len, words)) <= WIDTH / 7 and sum(text.endswith("…") for text in words) == 2
+    assert wrapped("word " * 50_000, 70, 12, False, counted) == ["word word", "word word", "word word…"]
+    assert wrapped("one  two\nthree", 35, 12, False, counted) == ["one", "two", "three"]
+    assert wrapped("x" * 100_000, 70, 12, False, counted) == ["x" * 9 + "…"]
+    assert len(asked) < 1500
 
 
 def test_without_the_systems_fonts_pillows_own_writes(monkeypatch: pytest.MonkeyPatch) -> None:

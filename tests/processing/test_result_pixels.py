@@ -12,13 +12,18 @@ from rasterio.warp import reproject
 
 from bdap_hub.processing.engine.grid import crs_of
 from bdap_hub.processing.graphs.graph import GraphError
-from bdap_hub.processing.results.lattice import Window, transform_of
+from bdap_hub.processing.results import geography
+from bdap_hub.processing.results.lattice import Frame, Window, transform_of
 from bdap_hub.processing.results.pixels import METHODS, Evaluator
+from bdap_hub.processing.results.places import MOST_ZONES
 from bdap_hub.settings import Settings
 
 from .conftest import DATES, SIZE, truth
 from .engines import compiled
 from .graphs import arg, band, call, load, node, of
+
+LAST = call("last", data=arg("data"))
+ADDED = {"overlap_resolver": call("add", x=arg("x"), y=arg("y"))}
 
 
 def evaluator(fields: Any, raw: Any, items: int = 1) -> Evaluator:
@@ -125,6 +130,41 @@ def test_two_grids_meet_where_the_graph_brings_them_together(fields: Any) -> Non
     assert got.shape[-1] in (2 * want.shape[-1], 2 * want.shape[-1] - 1)
     twice = np.repeat(np.repeat(want, 2, -1), 2, -2)[..., : got.shape[-2], : got.shape[-1]]
     np.testing.assert_array_equal(got, twice)
+
+
+def test_where_a_cube_lies_is_found_once_for_all_who_ask(fields: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each merge asked both its cubes, and these asked theirs: twice as many at each level."""
+    raw = {**band("B04"), "m0": node("reduce_dimension", data=of("data"), reducer=LAST, dimension="t")}
+    raw["flat"] = {**raw["flat"], "result": False}
+    for n in range(1, 16):
+        below = of(f"m{n - 2}" if n > 1 else "flat")
+        raw[f"m{n}"] = node("merge_cubes", n == 15, cube1=of(f"m{n - 1}"), cube2=below, **ADDED)
+    found, hull = list[int](), geography._hull
+
+    def counted(frames: list[Frame]) -> Frame:
+        found.append(len(frames))
+        return hull(frames)
+
+    monkeypatch.setattr(geography, "_hull", counted)
+    window = evaluator(fields, raw).placed.window
+    assert (window.width, window.height) == (SIZE, SIZE) and len(found) == 15 + 3
+
+
+@pytest.mark.parametrize("levels", [2, 25])
+def test_grids_that_meet_again_and_again_are_refused(levels: int, fields: Any) -> None:
+    """Each level needs the one before on two grids more: at 25, on millions."""
+    raw: dict[str, Any] = {**band("B04"), "m0": node("resample_spatial", data=of("flat"), resolution=40)}
+    raw["flat"] = {**raw["flat"], "result": False}
+    for n in range(1, levels + 1):
+        for size, name in ((20, "a"), (30, "b")):
+            raw[f"{name}{n}"] = node("resample_spatial", data=of(f"m{n - 1}"), projection=32633, resolution=size)
+        raw[f"m{n}"] = node("merge_cubes", n == levels, cube1=of(f"a{n}"), cube2=of(f"b{n}"), **ADDED)
+    if levels == 2:
+        assert 4 < len(evaluator(fields, raw).placed.zones) < MOST_ZONES
+        return
+    with pytest.raises(GraphError, match="more than 100 grids") as refused:
+        evaluator(fields, raw)
+    assert refused.value.code == "ProcessGraphComplexity"
 
 
 def test_neighbourhoods_show_no_seams_between_windows(fields: Any) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,10 @@ from affine import Affine
 
 from bdap_hub.processing.engine.grid import Grid
 from bdap_hub.processing.graphs.bands import as_given
-from bdap_hub.processing.graphs.graph import GraphError
+from bdap_hub.processing.graphs.graph import Graph, GraphError, Node, Ref
 from bdap_hub.processing.graphs.needs import queries
 from bdap_hub.processing.graphs.parse import parse
+from bdap_hub.processing.graphs.rewrite import physical_loads
 from bdap_hub.processing.graphs.scaling import Scale, declared, onto
 from bdap_hub.processing.processes import REGISTRY
 from bdap_hub.processing.results.pixels import Evaluator
@@ -180,6 +183,40 @@ def test_both_ways_in_one_graph_and_through_filters(tmp_path: Path) -> None:
     }
     assert [query.physical for query in queries(parse(graph, REGISTRY))] == [False, True]
     assert series(engine, items, graph) == pytest.approx([10000])
+
+
+@pytest.mark.parametrize("count", [2, 200])
+def test_the_geometries_before_many_of_them_are_written_once(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each had a copy of its own, which was written out to be hashed."""
+    ring = [[0.0, 0.0], *([n / 1000, 1.0] for n in range(1000)), [0.0, 0.0]]
+    graph: dict[str, Any] = {
+        "data": load("s", bands=["B04"]),
+        "area": node("filter_spatial", data=of("data"), geometries={"type": "Polygon", "coordinates": [ring]}),
+        "p0": node("physical_values", data=of("area")),
+        "m0": node("merge_cubes", cube1=of("area"), cube2=of("p0")),
+    }
+    for n in range(1, count):
+        graph[f"p{n}"] = node("physical_values", data=of("area"))
+        graph[f"m{n}"] = node("merge_cubes", n == count - 1, cube1=of(f"m{n - 1}"), cube2=of(f"p{n}"))
+    whole = physical_loads(Graph(tuple(Node(name, one["process_id"], _refs(one)) for name, one in graph.items()), "m0"))
+    assert len(whole.nodes) == len(graph) + 1 and len({id(n.arguments.get("geometries")) for n in whole.nodes}) == 2
+    written, dumps = list[int](), json.dumps
+
+    def counted(value: Any, **how: Any) -> str:
+        written.append(len(text := dumps(value, **how)))
+        return text
+
+    monkeypatch.setattr("bdap_hub.processing.graphs.parse.json", SimpleNamespace(dumps=counted))
+    parsed = parse(graph, REGISTRY)
+    processes = [one.process for one in parsed.nodes]
+    assert processes.count("filter_spatial") == processes.count("load_collection") == 2
+    assert len(dumps(ring)) < sum(written) < 2 * len(dumps(ring)) + 200 * len(graph)
+
+
+def _refs(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A node's arguments as the parser leaves them."""
+    given = raw["arguments"].items()
+    return {key: Ref(one["from_node"]) if isinstance(one, dict) and "from_node" in one else one for key, one in given}
 
 
 def test_after_maths_nobody_knows_the_scale() -> None:

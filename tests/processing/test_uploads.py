@@ -14,7 +14,9 @@ from affine import Affine
 from shapely.geometry import shape
 
 from bdap_hub.processing.engine.grid import Grid
+from bdap_hub.processing.graphs.graph import GraphError
 from bdap_hub.processing.service.workspace import workspace_of
+from bdap_hub.processing.vectorfiles import csvs
 from bdap_hub.web import HubLogin
 
 from .client import Client, tile
@@ -259,6 +261,23 @@ def test_what_cannot_be_read_is_refused_in_a_sentence(ana: Client, name: str) ->
 def test_a_tiff_is_no_jp2(ana: Client, series: list[str]) -> None:
     assert ana.post(pixels(series[0], form="jp2")).json()["code"] == "FormatUnsuitable"
     assert ana.post(pixels(series[0], form="COG")).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("names", "fits"),
+    [(["c"] * 20, True), ([f"c{n}" for n in range(5000)], False), (["c" * 20_000], False)],
+    ids=["few", "many", "long"],
+)
+def test_what_short_rows_leave_out_is_bounded(names: list[str], fits: bool) -> None:
+    """Each row has all columns' names, though the file has neither these nor anything in them."""
+    content = f"lon,lat,{','.join(names)}\n{'1,2\n' * 5000}".encode()
+    if fits:
+        found = csvs.rows(content)
+        assert len(found) == 5000 and found[0] == {"lon": 1, "lat": 2, "c": None}
+        return
+    with pytest.raises(GraphError, match="too many columns for") as refused:
+        csvs.rows(content)
+    assert refused.value.code == "FormatUnsuitable"
 
 
 def test_csv_of_points_in_another_reference_system(ana: Client) -> None:

@@ -146,6 +146,43 @@ def test_what_is_handed_over_to_many_nodes_is_bounded(nodes: int, fits: bool) ->
     assert caught.value.code == "ProcessGraphComplexity"
 
 
+TEXT = arg("text")
+
+
+@pytest.mark.parametrize(
+    ("graph", "text", "fits"),
+    [
+        ({"all": node("array_create", True, data=[TEXT] * 20)}, "x" * 100_000, True),
+        ({"all": node("array_create", True, data=[TEXT] * 200)}, "x" * 100_000, False),
+        ({"all": node("array_create", True, data=[TEXT] * 100_000)}, 10**300, False),
+        ({"all": node("array_create", True, data=[{"x" * 100_000: 1}, TEXT])}, [TEXT] * 200, True),
+        ({f"n{n}": node("array_create", not n, data=TEXT) for n in range(20)}, "x" * 1000, True),
+        ({f"n{n}": node("array_create", not n, data=TEXT) for n in range(400)}, "x" * 100_000, False),
+    ],
+)
+def test_long_texts_that_are_handed_over_are_bounded(graph: Any, text: Any, fits: bool) -> None:
+    """One text is shared by all that it is handed to, until it is written out for each."""
+    own = {"spread": Own("spread", graph, ({"name": "text"},))}
+    asked = {"call": node("spread", True, text=text)}
+    if fits:
+        assert len(expand(asked, own, REGISTRY)) == len(graph)
+        return
+    with pytest.raises(GraphError, match="texts of more than 16000000 characters") as caught:
+        expand(asked, own, REGISTRY)
+    assert caught.value.code == "ProcessGraphComplexity"
+
+
+@pytest.mark.parametrize(("letters", "fits"), [(1000, True), (100_000, False)])
+def test_the_names_that_nodes_get_are_bounded(letters: int, fits: bool) -> None:
+    own = {"many": Own("many", {f"n{n}": node("pi", not n) for n in range(300)})}
+    asked = {"x" * letters: node("many", True)}
+    if fits:
+        assert len(expand(asked, own, REGISTRY)) == 300
+        return
+    with pytest.raises(GraphError, match="texts of more than 16000000 characters"):
+        expand(asked, own, REGISTRY)
+
+
 def test_all_errors_are_told_at_once() -> None:
     graph = {
         "data": load(bands=["B04"]),

@@ -127,6 +127,18 @@ def test_geometries_are_filtered_by_their_relation_to_others(relation: str) -> N
     assert [one["properties"]["name"] for one in features_of(evaluate(raw))] == kept
 
 
+def flat(height: float) -> dict[str, Any]:
+    """A polygon of a kilometre or so, as high as that."""
+    ring = [[15, 46], [15.01, 46], [15.01, 46 + height], [15, 46]]
+    return {"type": "Polygon", "coordinates": [ring]}
+
+
+def test_points_in_polygons_without_height_are_counted() -> None:
+    assert evaluate(chain(METRES, ("vector_to_regular_points", {"distance": 10}), geojson=flat(0.001))).features
+    with pytest.raises(TooMuch, match="points are asked for"):
+        evaluate(chain(METRES, ("vector_to_regular_points", {"distance": 0.001}), geojson=flat(0)))
+
+
 def test_points_lie_at_regular_distances_in_polygons() -> None:
     cube = evaluate(chain(METRES, ("vector_to_regular_points", {"distance": 50})))
     small, large, nothing = features_of(cube)

@@ -152,9 +152,8 @@ def instant(raw: Any) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def within(label: str, span: Interval) -> bool:
+def within(moment: datetime, span: Interval) -> bool:
     """Whether a moment lies in [start, end)."""
-    moment = instant(label)
     return (span.start is None or span.start <= moment) and (span.end is None or moment < span.end)
 
 
@@ -166,10 +165,10 @@ def clock(raw: Any) -> time | None:
         return None
 
 
-def within_hours(label: str, start: time, end: time) -> bool:
+def within_hours(moment: datetime, start: time, end: time) -> bool:
     """Whether a moment lies in [start, end) of its day; an end before the start is that of the next day."""
-    moment = instant(label).time()
-    return start <= moment < end if start < end else moment >= start or moment < end
+    hour = moment.time()
+    return start <= hour < end if start < end else hour >= start or hour < end
 
 
 def common(a: Interval, b: Interval) -> Interval:

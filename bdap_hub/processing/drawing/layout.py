@@ -14,6 +14,8 @@ EDGE: Colour = (74, 91, 104, 255)
 WIDTH, EDGES, TEXT, HEAD = 280, 14, 13, 15
 LINE = 19
 MOST_ROWS = 60
+LONGEST = 200
+"""Characters that are looked at to fill a line: none holds as many."""
 
 Measure = Callable[[str, int, bool], float]
 """How wide a text is, of a size in pixels, bold or not."""
@@ -81,7 +83,7 @@ def _head(legend: Legend) -> str:
 def wrapped(text: str, width: float, size: int, bold: bool, measure: Measure, most: int = 3) -> list[str]:
     """A text in lines that fit; what does not fit into `most` lines ends in an ellipsis."""
     lines: list[str] = []
-    for word in text.split():
+    for word in " ".join(text.split())[: (most + 1) * LONGEST].split():
         if lines and measure(f"{lines[-1]} {word}", size, bold) <= width:
             lines[-1] += f" {word}"
         else:
@@ -94,6 +96,7 @@ def wrapped(text: str, width: float, size: int, bold: bool, measure: Measure, mo
 def _cut(line: str, width: float, size: int, bold: bool, measure: Measure) -> str:
     if measure(line, size, bold) <= width:
         return line
+    line = line[:LONGEST]
     while line and measure(f"{line}…", size, bold) > width:
         line = line[:-1]
     return f"{line.rstrip()}…"

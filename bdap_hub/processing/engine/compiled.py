@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ NO_MODELS = Models(None, 0)
 class Compiled:
     """A graph with its plan, ready to be evaluated anywhere.
 
-    `result` is the shape of what it gives: dimensions and labels, on no pixel. `drawable` says how tiles are drawn, or
+    `result` is the shape of what it gives: dimensions and labels, no values. `drawable` says how tiles are drawn, or
     why they cannot be; its values can be asked for all the same. `margin` is how many pixels around a grid its values
     depend on. `streams` are worked through date by date, and `cut` is the graph without what comes before them.
     """
@@ -61,13 +61,21 @@ class Compiled:
         result = run(graph, nowhere)
         if not isinstance(result, Cube):
             raise GraphError("ProcessGraphInvalid", "the graph's result is not a data cube", "end with one")
-        found = streams(graph, shapes)
+        found = streams(graph, {name: _hollow(one) for name, one in shapes.items()})
+        result = _hollow(result)
         return cls(graph, plan, result, drawable(result, options_of(graph)), around, found, cut(graph, found))
 
     @property
     def dates(self) -> tuple[str, ...]:
         """The dates that can be drawn, where the result has several."""
         return dates_of(self.result)
+
+
+def _hollow[T](value: T) -> T:
+    """A cube of the same shape whose values take no memory: a graph of few words may have many labels."""
+    if not isinstance(value, Cube):
+        return value
+    return replace(value, data=np.broadcast_to(np.zeros((), value.data.dtype), value.data.shape))
 
 
 def code_of(plan: Plan, udfs: Udfs | None) -> Callable[[str, Any, Any], Any]:

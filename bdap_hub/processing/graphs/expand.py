@@ -16,6 +16,8 @@ from .spec import Registry
 Raw = Mapping[str, Any]
 MOST_VALUES = 2_000_000
 """Values of arguments that are looked at while processes are put in: each call of one copies what it is given."""
+MOST_TEXT = 16_000_000
+"""Characters of the texts among them, and of the nodes' names: shared so far, but later written out for each."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class Own:
 def expand(raw: Any, own: Mapping[str, Own], registry: Registry) -> Any:
     """The graph without calls of user-defined processes. What is no graph at all is left for `parse` to refuse.
 
-    GraphError for a process that calls itself, for missing and unknown arguments, for more than MAX_NODES nodes or
-    MOST_VALUES values in them.
+    GraphError for a process that calls itself, for missing and unknown arguments, for more than MAX_NODES nodes,
+    MOST_VALUES values in them or MOST_TEXT characters of text.
     """
     return _Expansion(own, registry).graph(raw, ())
 
@@ -64,7 +66,7 @@ def _is_own(node: Raw, registry: Registry) -> bool:
 
 class _Expansion:
     def __init__(self, own: Mapping[str, Own], registry: Registry) -> None:
-        self.own, self.registry, self.count, self.depth, self.values = own, registry, 0, 0, 0
+        self.own, self.registry, self.count, self.depth, self.values, self.letters = own, registry, 0, 0, 0, 0
 
     def graph(self, raw: Any, inside: tuple[str, ...]) -> Any:
         if not isinstance(raw, Mapping) or len(inside) > MAX_NESTING or self.depth > MAX_NESTING:
@@ -94,11 +96,23 @@ class _Expansion:
         if called.id in inside:
             loop = " → ".join((*inside[inside.index(called.id) :], called.id))
             raise GraphError("ProcessGraphInvalid", f"the process {called.id!r} calls itself: {loop}")
+        self.read(len(called.graph) * len(name) + sum(map(len, called.graph)))
         filled = _inlined(name, node, called, _values(name, called, arguments), siblings, self.registry)
         found: dict[str, Any] = self.graph(filled, (*inside, called.id))
         return found
 
+    def read(self, letters: int) -> None:
+        """Count characters; GraphError where they are too many."""
+        self.letters += letters
+        if self.letters > MOST_TEXT:
+            raise GraphError(
+                "ProcessGraphComplexity",
+                f"with user-defined processes, texts of more than {MOST_TEXT} characters",
+                "hand long texts over to fewer nodes, or shorten them and the nodes' names",
+            )
+
     def callbacks(self, value: Any, inside: tuple[str, ...], depth: int = 0) -> Any:
+        self.read(_letters(value))
         if depth > MAX_NESTING or not isinstance(value, Mapping | list):
             return value
         self.values += len(value)
@@ -113,6 +127,15 @@ class _Expansion:
                 return {**value, "process_graph": self.graph(value["process_graph"], inside)}
             return {key: self.callbacks(one, inside, depth + 1) for key, one in value.items()}
         return [self.callbacks(one, inside, depth + 1) for one in value]
+
+
+def _letters(value: Any) -> int:
+    """The characters of a value itself, without those inside it."""
+    if isinstance(value, Mapping):
+        return sum(len(str(key)) for key in value)
+    if isinstance(value, int):
+        return value.bit_length() // 3
+    return len(value) if isinstance(value, str) else 0
 
 
 def _values(name: str, called: Own, arguments: Raw) -> dict[str, Any]:

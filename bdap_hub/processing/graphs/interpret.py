@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,11 +13,14 @@ from ...errors import BdapError, TooMuch
 from ..cancel import check
 from ..cubes.cube import Cube
 from ..cubes.extent import Box
+from ..cubes.values import Labelled
 from ..processes import REGISTRY
 from .graph import Graph, GraphError, Node, Param, Ref
 from .spec import Sees
 
-MOST_BYTES = 2**32
+MOST_BYTES, MOST_ELEMENTS = 2**32, 2**20
+ELEMENT = 64
+"""Bytes that an element of a list counts, beside those of the pixels that it may be."""
 
 
 class Place(Protocol):
@@ -71,7 +74,7 @@ class Context:
 
     def hold(self, value: Any, sign: int = 1) -> None:
         """Count a result's bytes as long as it is needed; TooMuch where a graph needs too many at once."""
-        self.held += sign * sum(map(_nbytes, _each(value)))
+        self.held += sign * _nbytes(value)
         if self.held > MOST_BYTES:
             raise TooMuch(
                 f"the graph needs more than {MOST_BYTES >> 20} MB at once",
@@ -107,6 +110,16 @@ class Context:
             return run(callback, self, self.handed)
         finally:
             self.around, self.handed = before
+
+    def call_each(self, callback: Graph, given: Iterable[Mapping[str, Any]]) -> list[Any]:
+        """The results of a callback for several parameters one after the other, which are held meanwhile."""
+        found = list[Any]()
+        for parameters in given:
+            found.append(self.call(callback, parameters))
+            self.hold(found[-1])
+        for one in found:
+            self.hold(one, -1)
+        return found
 
     def call_on(self, rows: slice, columns: slice, callback: Graph, parameters: Mapping[str, Any]) -> Any:
         """The result of a callback on a part of the grid, which is all that it knows of."""
@@ -151,13 +164,20 @@ def result_of(node: Node, values: Mapping[str, Any], ctx: Context) -> Any:
 
 
 def _nbytes(value: Any) -> int:
-    if not isinstance(value, np.ndarray):  # which has `data` of its own: a view that takes time to make
-        value = getattr(value, "data", None)
-    return int(getattr(value, "nbytes", 0))
-
-
-def _each(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+    """What a value takes. Lists are looked into, however often one stands in others: whoever prints them does so."""
+    found, todo, elements = 0, [value], 0
+    while todo:
+        one = todo.pop()
+        if isinstance(one, (list, tuple, Labelled)):
+            elements += len(one)
+            if elements > MOST_ELEMENTS:
+                raise TooMuch(f"a list has more than {MOST_ELEMENTS} elements", "make fewer, or shorter lists")
+            todo += one
+            continue
+        if not isinstance(one, np.ndarray):  # which has `data` of its own: a view that takes time to make
+            one = getattr(one, "data", None)
+        found += int(getattr(one, "nbytes", 0))
+    return found + ELEMENT * elements
 
 
 def passes(filter_graph: Graph, value: Any) -> bool:

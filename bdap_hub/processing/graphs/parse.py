@@ -240,11 +240,16 @@ def _check_refs(node: Node, graph: Graph, registry: Registry) -> None:
 def _normalise(graph: Graph) -> Graph:
     new: dict[str, Node] = {}
     names: dict[str, str] = {}
+    known: dict[int, tuple[Any, str]] = {}  # by the value's id: copies of a node share their arguments
     for node in graph.nodes:
-        arguments = {key: _renamed(value, names) for key, value in node.arguments.items()}
-        marked = ["physical"] if node.physical else []
-        content = json.dumps([node.process, canonical(arguments), *marked], sort_keys=True)
-        names[node.id] = identifier = hashlib.sha256(content.encode()).hexdigest()[:16]
+        check()
+        for value in node.arguments.values():
+            if id(value) not in known:
+                made = _renamed(value, names)
+                known[id(value)] = made, json.dumps(canonical(made), sort_keys=True)
+        arguments = {key: known[id(value)][0] for key, value in node.arguments.items()}
+        written = {key: known[id(value)][1] for key, value in node.arguments.items()}
+        names[node.id] = identifier = _identifier(node, written)
         new.setdefault(identifier, replace(node, id=identifier, arguments=arguments))
     result = names[graph.result]
     alive, todo = set[str](), [result]
@@ -254,6 +259,14 @@ def _normalise(graph: Graph) -> Graph:
             alive.add(identifier)
             todo += new[identifier].refs
     return Graph(tuple(node for key, node in new.items() if key in alive), result)
+
+
+def _identifier(node: Node, written: Mapping[str, str]) -> str:
+    """The hash of [process, arguments] as sorted JSON, from the JSON of each argument; stored plans hold such ids."""
+    given = ", ".join(f"{json.dumps(key)}: {written[key]}" for key in sorted(written))
+    marked = ', "physical"' if node.physical else ""
+    content = f"[{json.dumps(node.process)}, {{{given}}}{marked}]"
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def _renamed(value: Any, names: Mapping[str, str]) -> Any:

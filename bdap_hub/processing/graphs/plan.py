@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...access import Visibility
-from ..cubes.extent import WORLD, Bounds, hull, overlap, within
+from ..cubes.extent import WORLD, Bounds, hull, instant, overlap, within
 from .bands import Source, Table, aliases_of, band_table, chosen, scale_of, scaled
 from .graph import Graph, GraphError, digest, holds_code
 from .interpret import passes
@@ -199,7 +199,7 @@ def _load(query: Query, collection: Mapping[str, Any], items: Sequence[Mapping[s
 def _wanted(item: Mapping[str, Any], query: Query) -> bool:
     properties = {**item.get("properties", {}), "id": item["id"]}
     return (
-        within(_moment(item), query.interval)
+        within(instant(_moment(item)), query.interval)
         and Bounds(*_bbox(item)).meets(query.bounds)
         and all(passes(graph, properties.get(name)) for name, graph in query.filters.items())
     )

@@ -192,10 +192,13 @@ def rearrange(data: Any, order: Any) -> Any:
 
 def _called(ctx: Any, data: Any, callback: Any, context: Any) -> list[Any]:
     labels = labels_of(data) or (None,) * len(items(data))
-    return [
-        ctx.call(callback, {"x": value, "index": index, "label": label, "context": context})
-        for index, (value, label) in enumerate(zip(items(data), labels, strict=True))
-    ]
+    return ctx.call_each(  # type: ignore[no-any-return]
+        callback,
+        (
+            {"x": value, "index": index, "label": label, "context": context}
+            for index, (value, label) in enumerate(zip(items(data), labels, strict=True))
+        ),
+    )
 
 
 def _certain(met: Any) -> bool:

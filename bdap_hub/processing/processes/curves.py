@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import TooMuch
 from ..cubes.extent import instant
 from ..cubes.values import Series, fits, has_layers, labels_of, number, plain, series
 from ..graphs.graph import GraphError
@@ -19,6 +20,7 @@ from ..graphs.spec import process
 from .cubes import shaped
 
 ROUNDS, STEP, ENOUGH = 40, 1e-7, 1e-6
+MOST_PARAMETERS = 100
 Model = Callable[[Any], Any]
 
 
@@ -28,7 +30,10 @@ def fit_curve(ctx: Any, data: Any, parameters: Any, function: Any, ignore_nodata
     values = series(data).values.astype(np.float64)
     places = [_place(label) for label in labels_of(data) or range(len(values))]
     start = [float(number(p)) for p in parameters]
-    fits(len(values) * max(1, math.prod(values.shape[1:])) * (len(start) + 2))
+    pixels = max(1, math.prod(values.shape[1:]))
+    fits(pixels * max(len(values) * (len(start) + 2), len(start) ** 2))
+    if len(start) > MOST_PARAMETERS:
+        raise TooMuch(f"the model has {len(start)} parameters", f"use at most {MOST_PARAMETERS}")
 
     def model(found: Any) -> Any:
         handed = Series(found) if values.ndim > 1 else found.tolist()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..cubes.cube import SPATIAL, ordered
+from ..cubes.values import fits
 from ..graphs.graph import GraphError
 from ..graphs.spec import Sees, process
 
@@ -76,6 +77,7 @@ def dimension_labels(ctx: Any, data: Any, dimension: Any) -> Any:
 def flatten_dimensions(data: Any, dimensions: Any, target_dimension: Any, label_separator: Any = "~") -> Any:
     """Several dimensions as one, whose labels are theirs with a separator between."""
     names = [data.names(d) for d in dimensions]
+    fits(0, math.prod(map(len, names)))
     _new(data, target_dimension, "TargetDimensionExists")
     rest = tuple(d for d in data.dims if d not in dimensions)
     values = data.aligned((*dimensions, *rest))
@@ -91,8 +93,8 @@ def unflatten_dimension(data: Any, dimension: Any, target_dimensions: Any, label
     for target in target_dimensions:
         _new(data, target, "TargetDimensionExists")
     names = [tuple(dict.fromkeys(part)) for part in zip(*labels, strict=True)]
-    whole = [list(parts) for parts in itertools.product(*names)]
-    if len(names) != len(target_dimensions) or whole != labels:
+    whole = len(names) == len(target_dimensions) and math.prod(map(len, names)) == len(labels)
+    if not whole or [list(parts) for parts in itertools.product(*names)] != labels:
         raise GraphError("ProcessArgumentInvalid", f"the labels of {dimension!r} are not all parts combined in order")
     rest = tuple(d for d in data.dims if d != dimension)
     values = data.aligned((dimension, *rest))

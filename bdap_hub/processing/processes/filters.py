@@ -9,7 +9,7 @@ import numpy as np
 
 from ..cubes import vectors
 from ..cubes.cube import Cube
-from ..cubes.extent import box, interval, within
+from ..cubes.extent import box, instant, interval, within
 from ..cubes.vectors import GEOMETRY, as_geojson
 from ..graphs.graph import GraphError
 from ..graphs.spec import process
@@ -26,7 +26,7 @@ def filter_temporal(data: Any, extent: Any, dimension: Any = None) -> Any:
     if not dimensions:
         raise GraphError("DimensionNotAvailable", "the cube has no temporal dimension")
     for name in dimensions:
-        data = data.select(name, [i for i, label in enumerate(data.names(name)) if within(label, span)])
+        data = data.select(name, [i for i, label in enumerate(data.names(name)) if within(instant(label), span)])
     return data
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -45,7 +46,7 @@ def compute_indices(
     dimension = data.only("bands", "DimensionAmbiguous")
     along = data.series(dimension)
     names = tuple(along.labels) if append else ()
-    if twice := [name for place, name in enumerate(indices) if name in (*names, *indices[:place])]:
+    if twice := [name for name, times in Counter((*names, *indices)).items() if times > 1]:
         raise GraphError("BandExists", f"there would be two bands {twice[0]!r}", "name each index once")
     fits((len(names) + len(indices)) * (data.data.size // max(1, len(along.labels))), len(names) + len(indices))
     given = {**_defaults(), **_wavelengths(platform), **(constants or {})}

@@ -16,6 +16,7 @@ from .lifted import elementwise
 from .windows import affordable, extreme, footprint, shifts, written
 
 CLEAR, CLOUDS = (2, 4, 5, 6, 7), (3, 8, 9, 10, 11)
+MOST_BIT = 52
 NEAR, FAR = 0.057, 0.025
 """The shares of (weighed) neighbours from which on a pixel is masked, as the openEO platform has them."""
 HERE = (
@@ -27,7 +28,7 @@ HERE = (
 @process
 def has_bits(x: Any, bits: Any, all: Any = False) -> Any:
     """Whether any (or all) of the bits are set; no data stay."""
-    wanted = sum(1 << int(bit) for bit in set(bits))
+    wanted = sum(1 << _bit(bit) for bit in set(bits))
     result = _has_bits(x, wanted, wanted if all else 0)
     return result if has_layers(x) or result is None else bool(result)
 
@@ -35,7 +36,16 @@ def has_bits(x: Any, bits: Any, all: Any = False) -> Any:
 @process
 def extract_bits(x: Any, start: Any, length: Any = 1) -> Any:
     """The number that some bits make; no data stay."""
-    return _extracted(x, float(2 ** int(start)), float(2 ** int(length)))
+    return _extracted(x, float(2 ** _bit(start)), float(2 ** _bit(length)))
+
+
+def _bit(number: Any) -> int:
+    """A number of bits as processes take it; another node may have computed it."""
+    if not 0 <= number <= MOST_BIT:
+        raise GraphError(
+            "ProcessArgumentInvalid", f"there is no bit {number!r:.40}", f"give a number from 0 to {MOST_BIT}"
+        )
+    return int(number)
 
 
 @elementwise

@@ -103,9 +103,10 @@ def extrema(data: Any, ignore_nodata: Any = True) -> Any:
 def quantiles(data: Any, probabilities: Any = None, q: Any = None, ignore_nodata: Any = True) -> Any:
     """The values below which a share of the values lies, interpolated linearly; a number asks for equal shares."""
     shares = _shares(probabilities, q)
+    fits(0, len(shares))
     if has_layers(data):
         values = series(data).values
-        fits(len(shares) * values[:1].size, len(shares))
+        fits(len(shares) * values[:1].size)
         if not len(values):
             return [NO_DATA] * len(shares)
         ordered, valid = _ordered(values, ignore_nodata)
@@ -114,7 +115,8 @@ def quantiles(data: Any, probabilities: Any = None, q: Any = None, ignore_nodata
     given = floats([value for value in every if value is not None])
     if not len(given) or (len(given) < len(every) and not ignore_nodata):
         return [None] * len(shares)
-    return [plain(_quantile(*_ordered(given, False), share)) for share in shares]
+    ordered = _ordered(given, False)
+    return [plain(_quantile(*ordered, share)) for share in shares]
 
 
 @process
@@ -124,7 +126,7 @@ def count(ctx: Any, data: Any, condition: Any = None, context: Any = None) -> An
     if condition is True:
         return len(values)
     if isinstance(condition, Graph):
-        met = [ctx.call(condition, {"x": value, "context": context}) for value in values]
+        met = ctx.call_each(condition, ({"x": value, "context": context} for value in values))
     else:
         met = [is_valid(value) for value in values]
     total = sum((np.asarray(number(value)) == 1 for value in met), start=np.zeros((), np.int64))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..cancel import check
 from ..cubes.cube import Cube
 from ..cubes.extent import clock, instant, interval, within, within_hours
 from ..cubes.values import Series, fits
@@ -27,13 +28,15 @@ def aggregate_temporal(
 ) -> Any:
     """The dates in each interval put through a reducer; the start is the label unless `labels` says another."""
     name = temporal(data, dimension)
+    fits(0, len(intervals))
     inside = [_inside(pair) for pair in intervals]
     names = tuple(labels) or tuple(pair[0] for pair in intervals)
     if len(set(names)) < len(names):
         raise GraphError("DistinctDimensionLabelsRequired", "two intervals have the same label", "give `labels`")
     if len(names) != len(inside):
         raise GraphError("ProcessArgumentInvalid", f"there are {len(inside)} intervals and {len(names)} labels")
-    groups = [[i for i, label in enumerate(data.names(name)) if meets(label)] for meets in inside]
+    moments = [instant(label) for label in data.names(name)]
+    groups = [_met(moments, meets) for meets in inside]
     return _grouped(ctx, data, name, groups, names, reducer, context)
 
 
@@ -118,8 +121,13 @@ def _moments(start: datetime, end: datetime, step: timedelta) -> Iterable[dateti
         start += step
 
 
-def _inside(pair: Any) -> Callable[[str], bool]:
-    """Whether a label lies in an interval: of dates, or of times of the day."""
+def _met(moments: Sequence[datetime], meets: Callable[[datetime], bool]) -> list[int]:
+    check()
+    return [i for i, moment in enumerate(moments) if meets(moment)]
+
+
+def _inside(pair: Any) -> Callable[[datetime], bool]:
+    """Whether a moment lies in an interval: of dates, or of times of the day."""
     start, end = (clock(part) for part in pair)
     if start is not None and end is not None:
         return functools.partial(within_hours, start=start, end=end)
@@ -162,6 +170,8 @@ def _nearest(along: Any, distance: Any, valid_within: float | None) -> Any:
         return along[order[0]]
     out = np.full(along.shape[1:], np.nan, along.dtype)
     for index in order:
-        if distance[index] <= valid_within * 86400:
-            out = np.where(np.isnan(out), along[index], out)
+        check()
+        if distance[index] > valid_within * 86400 or not (missing := np.isnan(out)).any():
+            return out
+        out = np.where(missing, along[index], out)
     return out

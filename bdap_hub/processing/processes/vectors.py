@@ -12,6 +12,7 @@ from pyproj import CRS
 from shapely.geometry import mapping, shape
 
 from ...errors import TooMuch
+from ..cancel import check
 from ..cubes.cube import Cube
 from ..cubes.extent import DEGREES, epsg
 from ..cubes.vectors import (
@@ -87,9 +88,11 @@ def filter_vector(data: Any, geometries: Any, relation: Any = "intersects") -> A
     name = geometries_of(data)
     base = shapely.union_all([_shape(one["geometry"]) for one in collection(features_of(geometries))["features"]])
     bases = [shapely.union_all(alike) for alike in _by_dimension(base)]  # GEOS compares no mixed collections
+    shapely.prepare(bases)
     combined = all if relation in ("disjoint", "contains") else any
 
     def kept(one: Feature) -> bool:
+        check()
         return one["geometry"] is not None and combined(PREDICATES[relation](_shape(one["geometry"]), b) for b in bases)
 
     return data.select(name, [i for i, one in enumerate(features_of(data)) if kept(one)])
@@ -154,7 +157,7 @@ def _in_metres(data: Cube) -> str:
 def _shape(geometry: Mapping[str, Any]) -> Any:
     """A geometry for GEOS; rings that cross themselves are mended."""
     made = shape(geometry)
-    return made if made.is_valid else shapely.make_valid(made)
+    return made if made.is_valid else shapely.make_valid(made, method="structure")  # the other takes n³ for n strokes
 
 
 def _back(made: Any, crs: str) -> Mapping[str, Any] | None:
@@ -179,7 +182,7 @@ def _regular(geometry: Mapping[str, Any], distance: float, left: int) -> list[An
         lines = shapely.get_parts(made)
         return [line.interpolate(at) for line in lines for at in np.arange(0, line.length + 1e-9, distance)]
     west, south, east, north = made.bounds
-    _few((east - west) * (north - south) / distance**2, left)
+    _few(max(1, (east - west) / distance) * max(1, (north - south) / distance), left)
     xs = np.arange(west + distance / 2, max(east, west + distance), distance)
     ys = np.arange(north - distance / 2, min(south, north - distance), -distance)
     points = shapely.points(*(part.ravel() for part in np.meshgrid(xs, ys)))

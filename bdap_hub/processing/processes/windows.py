@@ -10,13 +10,15 @@ import numpy as np
 from ...errors import TooMuch
 from ..graphs.graph import GraphError
 
-MOST_WEIGHTS, MOST_PRODUCTS = 4096, 2**33
+MOST_ACROSS, MOST_WEIGHTS, MOST_PRODUCTS = 257, 4096, 2**33
 STACK = 2**24
 """How many values of a sorted stack are held at once."""
 
 
 def footprint(size: int, shape: str) -> Any:
     """Which pixels of a square belong to a neighbourhood: all, or those in the circle that fits into it."""
+    if size > MOST_ACROSS:
+        raise TooMuch(f"the neighbourhood has {size} pixels a side", f"use at most {MOST_ACROSS}")
     if size % 2 == 0:
         raise GraphError("KernelDimensionsUneven", f"the neighbourhood has {size} pixels a side", "use an odd number")
     away = np.arange(size) - size // 2

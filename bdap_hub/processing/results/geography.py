@@ -27,6 +27,7 @@ class Geography:
         self.loads = {load.node: load for load in plan.loads}
         self._lattices: dict[str, Lattice | None] = {}
         self._rasters: dict[str, list[Raster]] = {}
+        self._frames: dict[tuple[str, str], Frame | None] = {}
 
     def lattice(self, identifier: str) -> Lattice:
         """The pixels of a node's result: those of the first data it is made of, unless it is resampled."""
@@ -88,13 +89,19 @@ class Geography:
         return Lattice(crs, x, frame.north if vertical == "upper" else frame.south, xres, yres)
 
     def _frame(self, node: Node, crs: str) -> Frame | None:
+        """Where a node has data, in a CRS; found once, however many nodes ask for it."""
+        if (node.id, crs) not in self._frames:
+            refs = list(dict.fromkeys(_cubes(node, "data")))
+            wanted = refs if node.process == "merge_cubes" else refs[:1]
+            below = [self._frame(self.graph.node(ref), crs) for ref in wanted]
+            self._frames[node.id, crs] = self._framed(node, crs, [frame for frame in below if frame is not None])
+        return self._frames[node.id, crs]
+
+    def _framed(self, node: Node, crs: str, found: list[Frame]) -> Frame | None:
+        """The same, from the frames of the cubes that it takes."""
         if node.id in self.loads:
             frames = [_extent(raster).moved(raster.crs, crs) for raster in self._all(self.loads[node.id])]
             return _within(_hull(frames), node.arguments.get("spatial_extent"), crs)
-        refs = list(_cubes(node, "data"))
-        if node.process != "merge_cubes":
-            refs = refs[:1]
-        found = [frame for ref in refs if (frame := self._frame(self.graph.node(ref), crs)) is not None]
         frame = _hull(found) if found else None
         if frame is None or node.process not in ("filter_bbox", "filter_spatial", "aggregate_spatial"):
             return frame

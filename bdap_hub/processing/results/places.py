@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..cancel import check
 from ..engine.grid import Grid
 from ..engine.reader import Reader
 from ..graphs.graph import Graph, GraphError, Node, Ref
@@ -18,6 +19,8 @@ from .lattice import Lattice, Window
 RESAMPLES = ("resample_spatial", "resample_cube_spatial")
 KERNEL = 4
 """Source pixels that the widest resampling kernel looks at on each side (Lanczos 3, and one for rounding)."""
+MOST_ZONES = 100
+"""Where branches on several grids meet again and again, each needs all before it once more: they would double."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,13 @@ class _Placing:
         return Placed(Graph(tuple(self.nodes), result), tuple(self.zones), self.zone_of, self.source, self.margin)
 
     def _zone(self, node: str, parent: int) -> int:
-        """A new zone on the pixels of a node."""
+        """A new zone on the pixels of a node; GraphError where there are too many."""
+        if len(self.zones) >= MOST_ZONES:
+            raise GraphError(
+                "ProcessGraphComplexity",
+                f"with all its resampling, the graph is evaluated on more than {MOST_ZONES} grids",
+                "resample right after loading, all to the same pixels",
+            )
         lattice = self.geography.lattice(node)
         window = self.geography.window(node, lattice)
         if window.empty:
@@ -113,6 +122,7 @@ class _Placing:
 
     def _visit(self, identifier: str, zone: int) -> str:
         """The id of a node in a zone, after all that it needs."""
+        check()
         if (identifier, zone) in self.done:
             return self.done[identifier, zone]
         node = self.graph.node(identifier)
@@ -137,7 +147,9 @@ class _Placing:
         identifier = node.id if node.id not in self.zone_of else f"{node.id}@{zone}"
         self.source[identifier] = node.id
         self.zone_of[identifier] = zone
-        self.nodes.append(replace(node, id=identifier, arguments=_renamed(node.arguments, refs)))
+        given = node.arguments.items()  # what refers to nothing, maybe a large polygon, is shared by all zones
+        arguments = {key: value if key in node.constant else _renamed(value, refs) for key, value in given}
+        self.nodes.append(replace(node, id=identifier, arguments=arguments))
         return identifier
 
 

@@ -16,6 +16,8 @@ WKT = ("wkt", "geometry", "geom", "the_geom")
 X = ("lon", "longitude", "long", "x")
 Y = ("lat", "latitude", "y")
 Row = dict[str, Any]
+MOST_NAMES = 64 << 20
+"""Characters of the columns' names, as JSON has them with each row. Of short rows the file itself has none of that."""
 
 
 def rows(content: bytes) -> list[Row]:
@@ -24,7 +26,11 @@ def rows(content: bytes) -> list[Row]:
     separator = max(",;\t", key=text.partition("\n")[0].count)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, restkey="", strict=True)
     try:
-        found = [{name: _value(value) for name, value in row.items() if name} for row in reader]
+        found, each = list[Row](), sum(len(name) + 6 for name in reader.fieldnames or ())
+        for number, row in enumerate(reader, 1):
+            if number * each > MOST_NAMES:
+                raise GraphError("FormatUnsuitable", f"has too many columns for {number} rows", "leave columns out")
+            found.append({name: _value(value) for name, value in row.items() if name})
     except csv.Error as error:
         raise GraphError("FormatUnsuitable", f"is no CSV: {error}") from None
     if not found:
