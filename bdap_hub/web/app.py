@@ -112,6 +112,8 @@ async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
         return await _on_error(request, NotFound(f"there is nothing at {request.url.path}", "check the address"))
+    if error.status_code == 413:
+        return await _on_error(request, TooMuch(*TOO_LONG))
     wrapped = BdapError(str(error.detail))
     wrapped.status, wrapped.code = error.status_code, "BadRequest"
     return await _on_error(request, wrapped)
@@ -122,6 +124,9 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:]) or "body"
     return await _on_error(request, BadRequest(f"{where}: {first['msg']} (got {first.get('input')!r:.80})"))
+
+
+TOO_LONG = ("the body is larger than what is taken here", "send less at once")
 
 
 class Frame:
@@ -153,7 +158,7 @@ class Frame:
         inner = await _refused(scope) or await _login_first(Request(scope, receive)) or self.app
         await inner(scope, receive, marked)
         if long:  # a route with `max_body_size` says so in two words
-            error = TooMuch("the body is larger than what is taken here", "send less at once")
+            error = TooMuch(*TOO_LONG)
             await (await _on_error(Request(scope, receive), error))(scope, receive, marked)
 
 

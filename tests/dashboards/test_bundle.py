@@ -133,6 +133,23 @@ def test_sizes_are_limited_also_when_the_archive_lies():
         read_bundle("x.zip", many, LIMIT)
 
 
+@pytest.mark.parametrize("of", ["cells", "outputs"])
+def test_a_notebook_of_very_many_parts_is_refused(of: str):
+    """To look each of them over takes long, and alike ones pack well."""
+
+    def packed(count: int) -> bytes:
+        nb = json.loads(NB)
+        code = {"cell_type": "code", "metadata": {}, "execution_count": None, "source": "", "outputs": []}
+        told = {"output_type": "stream", "name": "stdout", "text": "x"}
+        nb["nbformat_minor"] = 4  # of which cells need no ids
+        nb["cells"] = [code] * count if of == "cells" else [{**code, "outputs": [told] * count}]
+        return zipped({"index.ipynb": json.dumps(nb).encode()})
+
+    assert read_bundle("x.zip", packed(500), LIMIT).entry == "index.ipynb"
+    with pytest.raises(TooMuch, match="cells and outputs"):
+        read_bundle("x.zip", packed(20_000), 4 * LIMIT)
+
+
 def test_the_same_content_has_one_address_however_it_was_packed(tmp_path: Path):
     first = read_bundle("x.zip", zipped({"index.ipynb": NB, "d/x.csv": b"1"}), LIMIT)
     second = read_bundle("x.zip", zipped({"top/d/x.csv": b"1", "top/index.ipynb": NB}), LIMIT)

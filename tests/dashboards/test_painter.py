@@ -124,7 +124,8 @@ def test_a_browser_that_ends_takes_its_helpers_with_it(tmp_path: Path, monkeypat
     browser = tmp_path / "browser"
     browser.write_text(
         "#!/bin/sh\nfor option; do case $option in --user-data-dir=*) home=${option#*=};; esac; done\n"
-        '(n=0; while :; do n=$((n+1)); mkdir -p "$home/$n"; done) 3<&- 4>&- &\n'
+        '(n=0; while :; do n=$((n+1)); mkdir -p "$home/$n"; done) '
+        "3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&- &\n"  # so that it is seen that the browser has ended
         "sleep 0.2\n"
     )
     browser.chmod(0o755)

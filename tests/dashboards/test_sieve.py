@@ -141,6 +141,18 @@ def test_a_visitor_declares_nothing(sieve: Sieve, state: dict[str, Any]):
     assert not sieve.refusal(_make())
 
 
+def test_what_a_kernel_declares_is_remembered_up_to_a_bound():
+    """It says as much as it likes; what it says anew takes the place of what it said before."""
+    declared, reference = Declared(), "{functionRef: 'allowed'}"
+    written = "x" * 6_000_000 + reference
+    for _ in range(10):
+        declared.learn_states({"one": {"template": written}})
+    declared.learn_states({"two": {"template": written}, "three": {"template": written}})
+    assert [declared._texts.get(one) is written for one in ("one", "two", "three")] == [True, True, False]
+    declared.learn_states({"one": {"template": reference}, "three": {"template": written}})
+    assert declared._texts["three"] is written
+
+
 def test_all_states_at_once_are_learned():
     sieve = Sieve(Declared(), False, 2**20)
     assert sieve.refusal(_make())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
 import os
 import shutil
 import stat
@@ -27,6 +28,8 @@ from .scan import find_secret
 MAX_FILES = 2000
 MAX_DEPTH = 12
 UNPACKED_FACTOR = 4
+MOST_NOTEBOOK, MOST_PARTS = 50 * 2**20, 10_000
+"""Of the notebook that is run: bytes, and cells and outputs together."""
 STAGING = ".staging-"
 _LEFT_OUT = {".ipynb_checkpoints", "__pycache__", "__MACOSX", ".DS_Store", ".jupyter_cache"}
 
@@ -191,12 +194,24 @@ def _manifest(files: dict[str, bytes]) -> Manifest:
 
 
 def _check_notebook(bundle: Bundle) -> None:
+    _refuse_long(bundle)
     try:
         notebook = nbformat.reads(bundle.files[bundle.entry].decode(), as_version=4)
         nbformat.validate(notebook)
     except Exception as error:  # nbformat raises whatever its parser meets
         first = str(error).strip().partition("\n")[0][:200]
         raise BadRequest(f"{bundle.entry} is not a valid notebook: {first}", "save it again in JupyterLab") from None
+
+
+def _refuse_long(bundle: Bundle) -> None:
+    """To look each cell and output over takes long; a small archive may hold very many that are alike."""
+    content = bundle.files[bundle.entry]
+    if len(content) > MOST_NOTEBOOK:
+        raise TooMuch(f"{bundle.entry} has more than {mib(MOST_NOTEBOOK)}", "clear its outputs, and save it again")
+    with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):  # of no notebook, as is told next
+        cells = json.loads(content).get("cells") or ()
+        if (parts := len(cells) + sum(len(cell.get("outputs") or ()) for cell in cells)) > MOST_PARTS:
+            raise TooMuch(f"{bundle.entry} has {parts} cells and outputs", f"at most {MOST_PARTS} are taken")
 
 
 def _refuse_secrets(files: dict[str, bytes]) -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 
 from ...errors import BadRequest, TooMuch
+from ...web import MOST_BYTES
 from .uploads import State, Uploads
 
 router = APIRouter(prefix="/api/uploads", tags=["uploads"])
@@ -27,7 +28,7 @@ class Announced(BaseModel):
     size: int
 
 
-@router.post("")
+@router.post("", max_body_size=MOST_BYTES)
 async def announce(request: Request, upload: Announced) -> JSONResponse:
     """Announce an upload, or ask how far it is: the answer says `offset`, from which it goes on, `complete` where
     the server has it already, and `piece`, the most bytes of one PATCH."""

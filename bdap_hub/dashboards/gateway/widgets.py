@@ -18,7 +18,7 @@ TARGETS = frozenset({"jupyter.widget", "jupyter.widget.control"})
 METHODS = frozenset({"update", "request_state", "request_states", "custom"})
 TELLING = ("components", "template", "events", "_component_instances")  # what a declaration is read from
 INNER = frozenset({"comm", "keys", "log"})  # traits that all widgets have for themselves
-MOST = 20_000  # widgets of a kernel that are remembered
+MOST, MOST_CHARACTERS = 20_000, 16 * 2**20  # widgets of a kernel that are remembered, and characters about them
 _REFERENCE = re.compile(r"""(objectRef|functionRef)['"]?\s*:\s*['"`]([A-Za-z]\w*)['"`]""")
 _MODEL = "IPY_MODEL_"
 
@@ -40,6 +40,7 @@ class Declared:
     def __init__(self) -> None:
         self._templates: dict[str, Template] = {}
         self._texts: dict[str, str] = {}
+        self._left = MOST_CHARACTERS
         self.spoken_to = False  # a widget was: only then need there be a process for the visitor
 
     def learn(self, message: Message) -> None:
@@ -55,7 +56,8 @@ class Declared:
         """Full or partial states by the widget's id: of messages, or those that a page was made with."""
         for one, state in states.items():
             text = state.get("template")
-            if isinstance(text, str) and "components" not in state and one not in self._templates:
+            plain = isinstance(text, str) and "components" not in state and one not in self._templates
+            if plain and self._room([text], [self._texts.get(one, "")]):
                 _put(self._texts, one, text)
             if "components" in state or one in self._templates:
                 self._describe(self._templates.get(one) or _put(self._templates, one, Template()), state)
@@ -136,17 +138,31 @@ class Declared:
         return ""
 
     def _describe(self, template: Template, state: Mapping[str, Any]) -> None:
-        template.objects |= {name.removesuffix("_ref") for name in state if name.endswith("_ref")}
+        objects = {name.removesuffix("_ref") for name in state if name.endswith("_ref")}
+        if self._room(objects - template.objects):
+            template.objects |= objects
         for declared in _mapping(state.get("components")).values():
             named = _mapping(declared).get("class")
             if isinstance(named, list) and len(named) == 2:
                 props = {str(name) for name in declared.get("props") or () if not str(name).startswith("_")}
-                template.classes[(str(named[0]), str(named[1]))] = frozenset(props - INNER)
+                key = str(named[0]), str(named[1])
+                before = (*key, *template.classes[key]) if key in template.classes else ()
+                if self._room((*key, *props), before):
+                    template.classes[key] = frozenset(props - INNER)
         if isinstance(text := state.get("template"), str):
             if text.startswith(_MODEL):
                 template.text_of = text.removeprefix(_MODEL)
-            else:
+            elif self._room([text], [template.text]):
                 template.text = text
+
+    def _room(self, new: Iterable[str], old: Iterable[str] = ()) -> bool:
+        """Whether the new can be remembered instead of the old: a kernel says as much as it likes. What cannot is not
+        declared."""
+        more = sum(map(len, new)) - sum(map(len, old))
+        if more > self._left:
+            return False
+        self._left -= more
+        return True
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

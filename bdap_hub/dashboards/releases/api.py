@@ -38,16 +38,18 @@ async def publish(request: Request) -> Response:
     and is called as it is, unless that is said.
 
     With `Accept: application/x-ndjson` the answer is a line of JSON for each step: `{"step": ...}`, and last
-    `{"dashboard": ...}` or `{"error": ..., "status": ...}`.
+    `{"dashboard": ...}` or `{"error": ..., "status": ...}`. Of one person two run at a time, and few in all; what finds
+    no place within two minutes is answered 429, and nothing of it was begun.
     """
     doors = request.app.state.doors
     limit = doors.settings.dashboards.max_bundle_mb * 2**20
     _check_length(request, limit)  # first: the check of a form's protection token reads all of it
     allow_form(request, limit + FORM_OVERHEAD)
     principal = await doors.author(request)
+    doors.places.check(principal.person.name)
     async with request.form(max_files=1, max_fields=14) as form:
         wish = _wish(form)
-        before = doors.records.find(wish.project, wish.slug)
+        before = await run_in_threadpool(doors.records.find, wish.project, wish.slug)
         await doors.allow_publish(request, principal, wish.project, wish.visibility or present(before), before)
         check_slug(wish.project, wish.slug)
         draft = _text(form, "draft") in ("1", "true", "yes")
@@ -59,7 +61,7 @@ async def publish(request: Request) -> Response:
 
     async def carry_out(tell: Tell) -> dict[str, Any]:
         publish = doors.publisher().publish
-        release = await run_in_threadpool(publish, wish, bundle, who.name, before, draft, tell)
+        release = await doors.places.run(who.name, tell, lambda: publish(wish, bundle, who.name, before, draft, tell))
         made = await run_in_threadpool(doors.records.find, wish.project, wish.slug)
         reason = f"version {release.version}, {release.visibility}, {release.status}"
         await doors.note(request, who.name, "dashboard.publish", made.name, True, reason)

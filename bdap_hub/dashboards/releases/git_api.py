@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ...access import EditDashboard, Person, decide
 from ...errors import BadRequest, NotAllowed, NotFound, TooMuch
+from ...web import MOST_BYTES
 from ...web.audit_request import client_address
 from ..bundles.remote import place
 from ..pages.cards import ago, shown_once
@@ -23,7 +24,7 @@ from .vault import Vault
 if TYPE_CHECKING:
     from ..app import Doors
 
-router = APIRouter(prefix="/api/dashboards/{project}/{slug}/git", tags=["dashboards"])
+router = APIRouter(prefix="/api/dashboards/{project}/{slug}/git", tags=["dashboards"], max_body_size=MOST_BYTES)
 hooks = APIRouter(prefix="/api/hooks", tags=["dashboards"])
 forms = APIRouter(include_in_schema=False)
 ACTION = "dashboard.git"

@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from ...errors import BdapError
+from ...errors import BdapError, Busy
 from ...web import LOST, lost_database
 from ..steps import Tell
 
@@ -48,6 +48,8 @@ async def lines(name: str, carry_out: Callable[[Tell], Awaitable[dict[str, Any]]
 async def _last(name: str, carry_out: Callable[[Tell], Awaitable[dict[str, Any]]], tell: Tell) -> dict[str, Any]:
     try:
         return {name: await carry_out(tell)}
+    except Busy as error:  # there is no header any more that could say when
+        return {"error": error.public(), "status": error.status, "retry_after": error.retry_after}
     except BdapError as error:
         return {"error": error.public(), "status": error.status}
     except LOST as error:

@@ -10,10 +10,11 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from ...errors import BadRequest, NotFound
+from ...web import MOST_BYTES
 from ..tables import Dashboard, Release
 from .review import MAX_COMMENT
 
-router = APIRouter(prefix="/api", tags=["dashboards"])
+router = APIRouter(prefix="/api", tags=["dashboards"], max_body_size=MOST_BYTES)
 forms = APIRouter(include_in_schema=False)
 VERBS = ("submit", "approve", "reject", "promote")
 

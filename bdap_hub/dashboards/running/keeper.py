@@ -26,6 +26,7 @@ from . import copies
 from .faults import Faults, last_trace
 from .logs import tail
 from .looks import Looks
+from .questions import Questions
 from .runtime import TOKEN_SECONDS, Runtime, make_runtime
 
 log = logging.getLogger("bdap.gateway")
@@ -65,6 +66,7 @@ class Keeper:
         self._ready: dict[str, tuple[float, str]] = {}
         self._starting: dict[str, asyncio.Task[None]] = {}
         self._failed: dict[str, tuple[float, str]] = {}
+        self._questions = Questions[str | None]()
         self.looks, self.copies, self._found = Looks(), copies.Copies(), False
 
     def known(self, project: str, slug: str, version: int | None = None) -> Live | None:
@@ -88,15 +90,17 @@ class Keeper:
         """Where the release, or that copy of it, answers; None while it does not. What runs is found, none is started.
 
         The engine gives the address of one that ended to the next: what is known is asked again, or a visitor of
-        this dashboard would see another.
+        this dashboard would see another. Of one that hangs, all who wait do so together.
         """
         name = copy or live.release
-        known = self._ready.get(name)
-        if known and known[0] > time.monotonic():
+        if (known := self._ready.get(name)) and known[0] > time.monotonic():
             return known[1]
-        sure = time.monotonic() + SURE_SECONDS
+        return await self._questions.shared(name, self._found_at)
+
+    async def _found_at(self, name: str) -> str | None:
+        known, sure = self._ready.get(name), time.monotonic() + SURE_SECONDS
         found = await run_in_threadpool(lambda: self._engine().address(name))
-        if found and ((known and known[1] == found) or await run_in_threadpool(answers, found)):
+        if found and ((known and known[1] == found) or await self._questions.put(answers, found)):
             self._ready[name] = (sure, found)
             return found
         self._ready.pop(name, None)
@@ -116,7 +120,7 @@ class Keeper:
         if len(names) == 1:
             return live.release
         at, silent = await self._addresses(live, names)
-        having = [run_in_threadpool(has_kernel, address, kernel) for address in at.values()] if kernel else []
+        having = [self._questions.put(has_kernel, address, kernel) for address in at.values()] if kernel else []
         for name, has in zip(at, await asyncio.gather(*having), strict=False):
             if has:
                 return name
@@ -190,8 +194,8 @@ class Keeper:
             publisher = await run_in_threadpool(self._publisher)
             await run_in_threadpool(publisher.start, live, name)
             address, first = await self._until_ready(name), await self.address(live)
-            same = await run_in_threadpool(alike, first, address, RUN_SECONDS) if address and first else None
-            if same is None:
+            asked = self._questions.put(alike, first, address, RUN_SECONDS, long=True) if address and first else None
+            if not asked or (same := await asked) is None:
                 raise BdapError("it did not start")
             if not same:
                 seconds = DIFFERS_SECONDS
@@ -256,7 +260,7 @@ class Keeper:
                     await run_in_threadpool(self._did_not_start, live)
                 raise BdapError("the dashboard did not start")
             if live.kind not in APPS:
-                await run_in_threadpool(self.snapshots.take, live.release, address)
+                await self._questions.put(self.snapshots.take, live.release, address, long=True)
             self._ready[live.release] = (0.0, address)
             self._failed.pop(live.release, None)
             self.copies.doubt(live.release)
@@ -294,7 +298,7 @@ class Keeper:
             address = await run_in_threadpool(self._engine().address, name)
             if address is None:
                 return None
-            if await run_in_threadpool(answers, address):
+            if await self._questions.put(answers, address):
                 return address
             await asyncio.sleep(0.1)
         return None

@@ -9,12 +9,13 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from ...errors import BadRequest, NotFound
+from ...web import MOST_BYTES
 from ..pages.cards import shown_once
 from ..tables import Dashboard
 from .owners import Owners
 from .shares import MAX_NOTE, MOST_ORIGINS
 
-router = APIRouter(prefix="/api/dashboards/{project}/{slug}", tags=["dashboards"])
+router = APIRouter(prefix="/api/dashboards/{project}/{slug}", tags=["dashboards"], max_body_size=MOST_BYTES)
 forms = APIRouter(include_in_schema=False)
 
 
