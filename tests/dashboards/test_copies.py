@@ -161,6 +161,7 @@ async def test_a_release_that_died_is_started_again_beside_its_copy(served: Serv
     await asyncio.to_thread(served.shown.publish, "# Twice")
     visitors = await two(served)
     await asyncio.to_thread(served.shown.runtime.stop, FAR)
+    await asyncio.sleep(keeping.SURE_SECONDS)  # what answered just now counts for so long
     assert await served.keeper.copy_for(served.live(), NOBODYS) == COPY, "newcomers need not wait"
     await until(lambda: served.running == {FAR, COPY})
     for socket, _ in visitors:
