@@ -22,7 +22,7 @@ from .aggregation import Aggregate, Counted
 from .contract import Page
 from .disk import keep
 from .pages import card, collection_view, item_view, python
-from .places import Places
+from .places import Searches
 from .preview import Previews
 from .reading import Caller, Readers
 from .search import KNOWN, Search, body_of, from_body, from_parameters
@@ -51,7 +51,7 @@ class _Routes:
         self.login = login
         self.catalogue = open_catalogue(settings)
         self.readers = Readers(settings, login, self.catalogue)
-        self.places = {logged_in: Places() for logged_in in (False, True)}
+        self.places = {logged_in: Searches() for logged_in in (False, True)}
         self.drawing = asyncio.Semaphore(2)
         self.previews = Previews(settings, login)
 
@@ -127,8 +127,7 @@ class _Routes:
         if not _wants_html(request):
             return answer(stac.collection(self.readers.base(request), found))
         search = from_parameters({"limit": str(ROWS), "token": request.query_params.get("token", "")})
-        items = await run_in_threadpool(self.catalogue.items.search, [found.id], search)
-        [(_, count)] = await run_in_threadpool(self.catalogue.items.aggregate, [found.id], Search(), aggregation.TOTAL)
+        items, count = await self._searched(caller, lambda: self._looked_at(found.id, search))
         view = collection_view(found, items, count, self._picture(found.id))
         return page(request, "collection.html", person=self.readers.who(caller), collection=view)
 
@@ -146,7 +145,7 @@ class _Routes:
         found = self.readers.named(caller, collection)
         parameters = dict(request.query_params)
         search = from_parameters(parameters, IN_COLLECTION)
-        items = await self._searched(caller, self.catalogue.items.search, [found.id], search)
+        items = await self._searched(caller, lambda: self.catalogue.items.search([found.id], search))
         path = f"{_below(found.id)}/items"
         return answer(stac.results(self.readers.base(request), path, parameters, items, search.fields), "geo+json")
 
@@ -216,7 +215,8 @@ class _Routes:
     async def _counted(self, request: Request, body: dict[str, Any], collection: str) -> Response:
         search, wanted = aggregation.read({**body, "collections": [collection]} if collection else body)
         caller = await self.readers.caller(request)
-        found = await self._searched(caller, self._count, self._asked(caller, search), search, wanted)
+        names = self._asked(caller, search)
+        found = await self._searched(caller, lambda: self._count(names, search, wanted))
         return answer(
             aggregation.document([stac.link("root", f"{self.readers.base(request)}/"), self._self(request)], found)
         )
@@ -226,13 +226,25 @@ class _Routes:
         with deadline.bounded():
             return [(each, self.catalogue.items.aggregate(names, search, each)) for each in wanted]
 
+    def _looked_at(self, name: str, search: Search) -> tuple[Page, int]:
+        """Items of a collection, and how many it has; about how many, where it takes long to count them."""
+        with deadline.bounded():
+            found = self.catalogue.items.search([name], search)
+            try:
+                [(_, count)] = self.catalogue.items.aggregate([name], Search(), aggregation.TOTAL)
+            except deadline.TooLate:
+                count = self.catalogue.items.counts().get(name, 0)
+        return found, count
+
     async def _find(self, request: Request, search: Search) -> Page:
         caller = await self.readers.caller(request)
-        return await self._searched(caller, self.catalogue.items.search, self._asked(caller, search), search)
+        names = self._asked(caller, search)
+        return await self._searched(caller, lambda: self.catalogue.items.search(names, search))
 
-    async def _searched[**P, T](self, caller: Caller, act: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    async def _searched[T](self, caller: Caller, act: Callable[[], T]) -> T:
         """In a place for searches: strangers, however many they are, leave those of all who are logged in free."""
-        return await self.places[caller.person is not None].run(act, *given, **named)
+        name = caller.person.name if caller.person is not None else ""
+        return await self.places[bool(name)].run(name, act)
 
     def _asked(self, caller: Caller, search: Search) -> list[str]:
         """The collections to look at: those asked for by name, if one may read them all, else all one may read."""
@@ -241,7 +253,7 @@ class _Routes:
         return [self.readers.named(caller, name).id for name in dict.fromkeys(search.collections)]
 
     async def _list_page(self, request: Request, caller: Caller) -> Response:
-        counts = await run_in_threadpool(self.catalogue.items.counts)
+        counts = await self._searched(caller, self.catalogue.items.counts)
         cards = [card(c, self._picture(c.id), counts.get(c.id, 0)) for c in caller.readable.values()]
         return page(request, "catalogue.html", person=self.readers.who(caller), collections=cards)
 

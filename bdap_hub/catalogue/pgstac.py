@@ -68,12 +68,12 @@ class PgstacItems:
 
     def search(self, collections: Sequence[str], search: Search) -> Page:
         """What is asked for, newest first unless it says otherwise."""
+        if not collections or search.ids == ():
+            return Page([], 0)
         with self._bounded():
             return self._search(collections, search)
 
     def _search(self, collections: Sequence[str], search: Search) -> Page:
-        if not collections or search.ids == ():
-            return Page([], 0)
         plan = self._plan(collections, search)
         many = self._seem(plan) > 5 * MANY
         if not (search.bbox or search.intersects):
@@ -202,7 +202,7 @@ class PgstacItems:
     @contextmanager
     def _bounded(self) -> Iterator[psycopg.Connection[Any]]:
         """A search, as a transaction: what the database is told of its time holds for nothing else."""
-        with self._connection() as connection, connection.transaction(), deadline.bounded():
+        with deadline.bounded(), self._connection() as connection, connection.transaction():
             self._local.told = float("inf")
             yield connection
 
@@ -225,7 +225,9 @@ class PgstacItems:
                 found.execute(SESSION)
             yield found
         except psycopg.errors.QueryCanceled:
-            raise deadline.TooLate from None
+            if deadline.left() < float("inf"):
+                raise deadline.TooLate from None
+            raise Unavailable("the database ended what was asked of it", "try again in a moment") from None
         except psycopg.DataError:  # its message may name values of other people's collections
             raise BadRequest(
                 "the search compares a property with a value of another kind", "look at the queryables"

@@ -37,7 +37,7 @@ from ..web import HubLogin, Principal, create_service, form_of, note
 from .records import Records
 from .releases.from_git import FromGit
 from .releases.means import Layers, without_packages
-from .releases.places import Places
+from .releases.places import Publications
 from .releases.publish import Publisher
 from .releases.review import Reviews
 from .running.faults import Faults
@@ -110,7 +110,7 @@ class Doors:
         self.usage, self.faults = Usage(records.sessions), Faults(records.sessions)
         self.following = 0
         self.reviews, self.sharing = Reviews(self), Sharing(records.sessions)
-        self.from_git, self.places = FromGit(self), Places()
+        self.from_git, self.places = FromGit(self), Publications()
         self._runtime: Runtime | None = None
 
     def runtime(self) -> Runtime:

@@ -133,7 +133,7 @@ def test_sizes_are_limited_also_when_the_archive_lies():
         read_bundle("x.zip", many, LIMIT)
 
 
-@pytest.mark.parametrize("of", ["cells", "outputs"])
+@pytest.mark.parametrize("of", ["cells", "outputs", "worksheets"])
 def test_a_notebook_of_very_many_parts_is_refused(of: str):
     """To look each of them over takes long, and alike ones pack well."""
 
@@ -143,6 +143,10 @@ def test_a_notebook_of_very_many_parts_is_refused(of: str):
         told = {"output_type": "stream", "name": "stdout", "text": "x"}
         nb["nbformat_minor"] = 4  # of which cells need no ids
         nb["cells"] = [code] * count if of == "cells" else [{**code, "outputs": [told] * count}]
+        if of == "worksheets":
+            old = {"cell_type": "code", "language": "python", "input": "", "outputs": [], "collapsed": False}
+            sheets = [{"cells": [old] * count}]
+            nb = {"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": sheets}
         return zipped({"index.ipynb": json.dumps(nb).encode()})
 
     assert read_bundle("x.zip", packed(500), LIMIT).entry == "index.ipynb"

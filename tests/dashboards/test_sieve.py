@@ -144,13 +144,17 @@ def test_a_visitor_declares_nothing(sieve: Sieve, state: dict[str, Any]):
 def test_what_a_kernel_declares_is_remembered_up_to_a_bound():
     """It says as much as it likes; what it says anew takes the place of what it said before."""
     declared, reference = Declared(), "{functionRef: 'allowed'}"
-    written = "x" * 6_000_000 + reference
+    written = "x" * 3_000_000 + reference
     for _ in range(10):
         declared.learn_states({"one": {"template": written}})
     declared.learn_states({"two": {"template": written}, "three": {"template": written}})
     assert [declared._texts.get(one) is written for one in ("one", "two", "three")] == [True, True, False]
     declared.learn_states({"one": {"template": reference}, "three": {"template": written}})
     assert declared._texts["three"] is written
+    left, component = declared._left, {"class": ["m", "C"], "props": ["comm", "keys", "value"]}
+    for _ in range(3):
+        declared.learn_states({"four": {"components": {"x": component}}, "n" * 1000: {"template": "x"}})
+    assert left - declared._left == len("m" + "C" + "value") and len(declared._texts) == 3
 
 
 def test_all_states_at_once_are_learned():

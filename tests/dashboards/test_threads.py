@@ -16,8 +16,7 @@ from anyio import to_thread
 from starlette.concurrency import run_in_threadpool
 
 from bdap_hub.dashboards.records import Live, Records
-from bdap_hub.dashboards.releases import places as placing
-from bdap_hub.dashboards.releases.places import Places
+from bdap_hub.dashboards.releases.places import Publications
 from bdap_hub.dashboards.releases.progress import lines
 from bdap_hub.dashboards.releases.publish import Publisher
 from bdap_hub.dashboards.running import keeper as keeping
@@ -88,9 +87,9 @@ def _few_threads() -> None:
 
 async def test_publications_take_none_of_the_shared_threads(gate: Gate):
     _few_threads()
-    places = Places()
-    tasks = [asyncio.create_task(places.run(f"p{n}", silent, gate.through)) for n in range(placing.AT_ONCE)]
-    await until(lambda: gate.begun == placing.AT_ONCE)
+    places = Publications()
+    tasks = [asyncio.create_task(places.run(f"p{n}", gate.through)) for n in range(Publications.at_once)]
+    await until(lambda: gate.begun == Publications.at_once)
     assert await _answered()
     shared, begun = Gate(), gate.begun
     held = [asyncio.create_task(run_in_threadpool(shared.through)) for _ in range(2)]  # the control
@@ -98,21 +97,21 @@ async def test_publications_take_none_of_the_shared_threads(gate: Gate):
     assert not await _answered(0.5)
     shared.open()
     gate.open()
-    assert await asyncio.gather(*tasks) == [begun] * placing.AT_ONCE and await asyncio.gather(*held)
+    assert await asyncio.gather(*tasks) == [begun] * Publications.at_once and await asyncio.gather(*held)
 
 
 async def test_a_person_has_two_places_and_the_others_theirs(gate: Gate):
-    places, said = Places(), list[str]()
-    mine = [asyncio.create_task(places.run("ana", said.append, gate.through)) for _ in range(6)]
-    await until(lambda: gate.begun == placing.EACH and len(said) == placing.WAITING_EACH)
-    assert said == ["waiting until others are published"] * 4
+    places, said = Publications(), list[str]()
+    mine = [asyncio.create_task(places.run("ana", gate.through, lambda: said.append("waits"))) for _ in range(6)]
+    await until(lambda: gate.begun == Publications.each and len(said) == Publications.waiting_each)
+    assert said == ["waits"] * 4
     with pytest.raises(Busy, match="2 publications of yours are under way") as refused:
-        await places.run("ana", silent, gate.through)
+        await places.run("ana", gate.through)
     assert refused.value.retry_after == 60 and refused.value.remedy
     with pytest.raises(Busy):
         places.check("ana")
     places.check("ben")
-    theirs = asyncio.create_task(places.run("ben", silent, gate.through))
+    theirs = asyncio.create_task(places.run("ben", gate.through))
     await until(lambda: gate.begun == 3)
     gate.open()
     await asyncio.gather(theirs, *mine)
@@ -120,12 +119,12 @@ async def test_a_person_has_two_places_and_the_others_theirs(gate: Gate):
 
 
 async def test_few_run_in_all_and_who_waits_goes_on_in_turn(gate: Gate, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(placing, "AT_ONCE", 1)
-    monkeypatch.setattr(placing, "WAITING", 3)
-    places, order = Places(), list[str]()
+    monkeypatch.setattr(Publications, "at_once", 1)
+    monkeypatch.setattr(Publications, "waiting", 3)
+    places, order = Publications(), list[str]()
 
     def begin(person: str) -> asyncio.Task[None]:
-        return asyncio.create_task(places.run(person, silent, lambda: (order.append(person), gate.through())[0]))
+        return asyncio.create_task(places.run(person, lambda: (order.append(person), gate.through())[0]))
 
     tasks = []
     for number, person in enumerate(("ana", "ben", "pia", "olga")):
@@ -138,17 +137,17 @@ async def test_few_run_in_all_and_who_waits_goes_on_in_turn(gate: Gate, monkeypa
     gate.open()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert order == ["ana", "ben", "olga"] and gate.most == 1
-    assert await places.run("eva", silent, lambda: 1) == 1
+    assert await places.run("eva", lambda: 1) == 1
 
 
 async def test_waiting_ends_and_leaves_nothing_begun(gate: Gate, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(placing, "PATIENCE", 0.1)
-    places = Places()
-    mine = [asyncio.create_task(places.run("ana", silent, gate.through)) for _ in range(2)]
+    monkeypatch.setattr(Publications, "patience", 0.1)
+    places = Publications()
+    mine = [asyncio.create_task(places.run("ana", gate.through)) for _ in range(2)]
     await until(lambda: gate.begun == 2)
 
     async def carry_out(tell: Callable[[str], None]) -> dict[str, Any]:
-        return {"made": await places.run("ana", tell, gate.through)}
+        return {"made": await places.run("ana", gate.through, lambda: tell("waiting until others are published"))}
 
     told = [line async for line in lines("dashboard", carry_out)]
     assert told[0] == b'{"step": "waiting until others are published"}\n'
@@ -160,15 +159,15 @@ async def test_waiting_ends_and_leaves_nothing_begun(gate: Gate, monkeypatch: py
 
 
 async def test_a_place_given_to_who_just_went_is_given_on():
-    places = Places()
-    places._taken["ana"] = placing.EACH
-    waits = [asyncio.create_task(places._place("ana", silent)) for _ in range(2)]
+    places = Publications()
+    places._taken["ana"] = Publications.each
+    waits = [asyncio.create_task(places._place("ana", lambda: None)) for _ in range(2)]
     await until(lambda: len(places._waiting) == 2)
     places._give("ana")
     waits[0].cancel()
     await asyncio.wait(waits, timeout=30)
     assert waits[0].cancelled() and waits[1].done() and not waits[1].cancelled()
-    assert (places._taken["ana"], places._waiting) == (placing.EACH, [])
+    assert (places._taken["ana"], places._waiting) == (Publications.each, [])
 
 
 def test_forty_publications_of_one_person_stop_nothing_else(
@@ -187,12 +186,12 @@ def test_forty_publications_of_one_person_stop_nothing_else(
         return httpx.post(f"{platform.hub.url}{API}", headers=headers, data=values, files=files, timeout=200)
 
     monkeypatch.setattr(Publisher, "_published", slow)
-    taken = placing.EACH + placing.WAITING_EACH
+    taken = Publications.each + Publications.waiting_each
     with ThreadPoolExecutor(SHARED) as pool:
         asked: list[Future[httpx.Response]] = [pool.submit(publish, f"many-{number}") for number in range(SHARED)]
         try:
             asyncio.run(until(lambda: sum(one.done() for one in asked) == SHARED - taken))
-            assert gate.begun == gate.most == placing.EACH
+            assert gate.begun == gate.most == Publications.each
             for path in ("", "/schema"):
                 assert httpx.get(f"{platform.hub.url}{API}{path}", headers=headers, timeout=30).status_code == 200
             assert httpx.get(f"{platform.hub.url}/services/dashboards/", timeout=30).status_code == 200
@@ -204,7 +203,7 @@ def test_forty_publications_of_one_person_stop_nothing_else(
         (429, "60", "Busy")
     }
     assert Counter(one.status_code for one in done) == {201: taken, 429: SHARED - taken}
-    assert gate.most == placing.EACH
+    assert gate.most == Publications.each
     again = next(n for n, one in enumerate(done) if one.status_code == 429)
     assert publish(f"many-{again}").status_code == 201  # later
     made = [n for n, one in enumerate(done) if one.status_code == 201]

@@ -15,6 +15,7 @@ from affine import Affine
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioIOError
 
+from bdap_hub.errors import Busy, Unavailable
 from bdap_hub.processing.engine.evaluate import Engine
 from bdap_hub.processing.engine.grid import Grid
 from bdap_hub.processing.engine.headers import item_of_raster
@@ -196,3 +197,27 @@ async def test_a_million_dates_are_refused_with_their_number() -> None:
     with pytest.raises(GraphError, match="needs 1000000 items of fields; the limit is 500") as error:
         await client.items(query, "token")
     assert error.value.code == "ProcessGraphComplexity" and len(counted) == 1
+
+
+async def test_what_the_catalogue_says_of_a_search_is_handed_on() -> None:
+    """Made up, too: a search that takes twenty seconds, and one that finds no place."""
+    said = {"code": "RequestTimeout", "message": "the search took longer than 20 s", "remedy": "narrow the bbox"}
+    answers = iter([
+        httpx.Response(503, json=said),
+        httpx.Response(429, json={"message": "too many searches", "remedy": "come back"}, headers={"Retry-After": "7"}),
+        httpx.Response(502, text="<html>"),
+        httpx.Response(200, json={"type": "FeatureCollection", "features": [], "numberMatched": 0}),
+    ])  # fmt: skip
+    client = Catalogue(
+        Settings(environment="demo", processing={"port": 1}), httpx.MockTransport(lambda _: next(answers))
+    )
+    (query,) = queries(parse(band("B04"), REGISTRY))
+    with pytest.raises(Unavailable, match="longer than 20 s") as slow:
+        await client.items(query, "token")
+    assert slow.value.remedy == "narrow the bbox"
+    with pytest.raises(Busy, match="too many searches") as many:
+        await client.items(query, "token")
+    assert many.value.retry_after == 7
+    with pytest.raises(Unavailable, match="answers 502"):
+        await client.items(query, "token")
+    assert await client.items(query, "token") == []

@@ -209,9 +209,13 @@ def _refuse_long(bundle: Bundle) -> None:
     if len(content) > MOST_NOTEBOOK:
         raise TooMuch(f"{bundle.entry} has more than {mib(MOST_NOTEBOOK)}", "clear its outputs, and save it again")
     with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):  # of no notebook, as is told next
-        cells = json.loads(content).get("cells") or ()
+        found = json.loads(content)
+        sheets = [found, *(found.get("worksheets") or ())]  # where earlier formats have their cells
+        cells = [cell for sheet in sheets for cell in sheet.get("cells") or ()]
         if (parts := len(cells) + sum(len(cell.get("outputs") or ()) for cell in cells)) > MOST_PARTS:
-            raise TooMuch(f"{bundle.entry} has {parts} cells and outputs", f"at most {MOST_PARTS} are taken")
+            raise TooMuch(
+                f"{bundle.entry} has {parts} cells and outputs", f"at most {MOST_PARTS} are taken: clear its outputs"
+            )
 
 
 def _refuse_secrets(files: dict[str, bytes]) -> None:

@@ -18,7 +18,8 @@ TARGETS = frozenset({"jupyter.widget", "jupyter.widget.control"})
 METHODS = frozenset({"update", "request_state", "request_states", "custom"})
 TELLING = ("components", "template", "events", "_component_instances")  # what a declaration is read from
 INNER = frozenset({"comm", "keys", "log"})  # traits that all widgets have for themselves
-MOST, MOST_CHARACTERS = 20_000, 16 * 2**20  # widgets of a kernel that are remembered, and characters about them
+MOST, MOST_CHARACTERS = 20_000, 8 * 2**20  # widgets of a kernel that are remembered, and characters about them
+LONGEST_NAME = 100  # of a widget; the kernel's own libraries give them 32 characters
 _REFERENCE = re.compile(r"""(objectRef|functionRef)['"]?\s*:\s*['"`]([A-Za-z]\w*)['"`]""")
 _MODEL = "IPY_MODEL_"
 
@@ -55,10 +56,13 @@ class Declared:
     def learn_states(self, states: Mapping[str, Mapping[str, Any]]) -> None:
         """Full or partial states by the widget's id: of messages, or those that a page was made with."""
         for one, state in states.items():
+            if len(one) > LONGEST_NAME:
+                continue
             text = state.get("template")
             plain = isinstance(text, str) and "components" not in state and one not in self._templates
-            if plain and self._room([text], [self._texts.get(one, "")]):
-                _put(self._texts, one, text)
+            kept = one in self._texts or len(self._texts) < MOST
+            if plain and kept and self._room([text], [self._texts.get(one, "")]):
+                self._texts[one] = text
             if "components" in state or one in self._templates:
                 self._describe(self._templates.get(one) or _put(self._templates, one, Template()), state)
 
@@ -144,14 +148,15 @@ class Declared:
         for declared in _mapping(state.get("components")).values():
             named = _mapping(declared).get("class")
             if isinstance(named, list) and len(named) == 2:
-                props = {str(name) for name in declared.get("props") or () if not str(name).startswith("_")}
+                named_props = {str(name) for name in declared.get("props") or () if not str(name).startswith("_")}
+                props = frozenset(named_props - INNER)
                 key = str(named[0]), str(named[1])
                 before = (*key, *template.classes[key]) if key in template.classes else ()
                 if self._room((*key, *props), before):
-                    template.classes[key] = frozenset(props - INNER)
+                    template.classes[key] = props
         if isinstance(text := state.get("template"), str):
             if text.startswith(_MODEL):
-                template.text_of = text.removeprefix(_MODEL)
+                template.text_of = text.removeprefix(_MODEL)[:LONGEST_NAME]
             elif self._room([text], [template.text]):
                 template.text = text
 

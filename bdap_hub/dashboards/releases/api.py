@@ -61,7 +61,11 @@ async def publish(request: Request) -> Response:
 
     async def carry_out(tell: Tell) -> dict[str, Any]:
         publish = doors.publisher().publish
-        release = await doors.places.run(who.name, tell, lambda: publish(wish, bundle, who.name, before, draft, tell))
+        release = await doors.places.run(
+            who.name,
+            lambda: publish(wish, bundle, who.name, before, draft, tell),
+            lambda: tell("waiting until others are published"),
+        )
         made = await run_in_threadpool(doors.records.find, wish.project, wish.slug)
         reason = f"version {release.version}, {release.visibility}, {release.status}"
         await doors.note(request, who.name, "dashboard.publish", made.name, True, reason)

@@ -148,7 +148,7 @@ def run(graph: Graph, ctx: Context, parameters: Mapping[str, Any] | None = None)
                 instead = ctx.instead.get(node.id) if parameters is None else None
                 values[node.id] = instead(values) if instead else _call(node, values, ctx, parameters or {})
             ctx.hold(values[node.id])
-        for ref in () if ctx.keep else node.refs:
+        for ref in () if ctx.keep and parameters is None else node.refs:
             if last[ref] == node.id:
                 ctx.hold(values.pop(ref), -1)
     if parameters is not None:
@@ -164,15 +164,16 @@ def result_of(node: Node, values: Mapping[str, Any], ctx: Context) -> Any:
 
 
 def _nbytes(value: Any) -> int:
-    """What a value takes. Lists are looked into, however often one stands in others: whoever prints them does so."""
+    """What a value takes. Lists and objects are looked into, however often one stands in others: so does who prints
+    them."""
     found, todo, elements = 0, [value], 0
     while todo:
         one = todo.pop()
-        if isinstance(one, (list, tuple, Labelled)):
+        if isinstance(one, (list, tuple, Labelled, dict)):
             elements += len(one)
             if elements > MOST_ELEMENTS:
                 raise TooMuch(f"a list has more than {MOST_ELEMENTS} elements", "make fewer, or shorter lists")
-            todo += one
+            todo += one.values() if isinstance(one, dict) else one
             continue
         if not isinstance(one, np.ndarray):  # which has `data` of its own: a view that takes time to make
             one = getattr(one, "data", None)

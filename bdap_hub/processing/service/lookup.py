@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx
 
-from ...errors import NotAllowed, NotLoggedIn, Unavailable
+from ...errors import BdapError, Busy, NotAllowed, NotLoggedIn, Unavailable
 from ...settings import Settings
 from ..graphs.graph import GraphError
 from ..graphs.needs import Query
@@ -28,7 +28,7 @@ class Catalogue:
     def __init__(self, settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self.max_items = settings.processing.max_items
         self.client = httpx.AsyncClient(
-            base_url=f"{settings.catalogue.url}/services/catalogue/", timeout=30, trust_env=False, transport=transport
+            base_url=f"{settings.catalogue.url}/services/catalogue/", timeout=40, trust_env=False, transport=transport
         )
 
     async def collection(self, identifier: str, token: str) -> Mapping[str, Any]:
@@ -96,9 +96,21 @@ class Catalogue:
                 raise NotLoggedIn(said.get("message", "you are not logged in"), said.get("remedy", ""))
             raise NotAllowed(said.get("message", "the catalogue refuses this token"), said.get("remedy", ""))
         if answer.status_code != 200:
-            raise Unavailable(f"the catalogue answers {answer.status_code}", "try again in a moment")
+            raise _refused(answer)
         result: Mapping[str, Any] = answer.json()
         return result
+
+
+def _refused(answer: httpx.Response) -> BdapError:
+    """What the catalogue says of a search that it could not answer, such as one that takes too long."""
+    try:
+        said = answer.json()
+        message, remedy = str(said["message"]), str(said["remedy"])
+    except (ValueError, KeyError, TypeError):
+        return Unavailable(f"the catalogue answers {answer.status_code}", "try again in a moment")
+    if answer.status_code == Busy.status:
+        return Busy(message, remedy, retry_after=int(answer.headers.get("Retry-After", "5")))
+    return Unavailable(message, remedy)
 
 
 def too_many(what: str, count: int, limit: int) -> GraphError:
