@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, Body, FastAPI, Request
@@ -228,13 +229,12 @@ class _Routes:
 
     def _looked_at(self, name: str, search: Search) -> tuple[Page, int]:
         """Items of a collection, and how many it has; about how many, where it takes long to count them."""
+        count: int | None = None
         with deadline.bounded():
             found = self.catalogue.items.search([name], search)
-            try:
+            with suppress(deadline.TooLate):
                 [(_, count)] = self.catalogue.items.aggregate([name], Search(), aggregation.TOTAL)
-            except deadline.TooLate:
-                count = self.catalogue.items.counts().get(name, 0)
-        return found, count
+        return found, self.catalogue.items.counts().get(name, 0) if count is None else count
 
     async def _find(self, request: Request, search: Search) -> Page:
         caller = await self.readers.caller(request)

@@ -6,6 +6,7 @@ For one event loop alone.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
 
@@ -14,18 +15,20 @@ from anyio import CapacityLimiter, to_thread
 from ..errors import Busy
 
 
-class Places:
+class Places(ABC):
     """Who finds none waits without a thread, then is told to come back: nothing of theirs was begun.
 
     A place goes to the first who waits and has fewer than `each`. Nobody's name, '', stands for all who are not known:
     they share what there is.
     """
 
-    at_once, each = 8, 8
+    at_once: int
+    each: int
     """Pieces of work under way at once, and of them those of one person."""
-    waiting, waiting_each = 64, 64
+    waiting: int
+    waiting_each: int
     """So many wait for a place, and of them of one person."""
-    patience = 10.0
+    patience: float
     """Seconds for which one waits."""
 
     def __init__(self) -> None:
@@ -33,15 +36,15 @@ class Places:
         self._taken: Counter[str] = Counter()
         self._waiting: list[tuple[str, asyncio.Future[None]]] = []
 
+    @abstractmethod
     def busy(self, own: int) -> Busy:
         """What is said to who finds no place; `own`: how many of theirs are under way."""
-        return Busy("too much is under way", "try again in a moment", 5)
 
     def check(self, person: str) -> None:
         """Busy where work of theirs would neither find a place nor may wait for one."""
         theirs = sum(name == person for name, _ in self._waiting)
         if not self._room(person) and (len(self._waiting) >= self.waiting or (person and theirs >= self.waiting_each)):
-            raise self.busy(self._taken[person] if person else 0)
+            raise self.busy(self._own(person))
 
     async def run[T](self, person: str, act: Callable[[], T], waits: Callable[[], None] = lambda: None) -> T:
         """What it returns; Busy where no place becomes free in time. Once begun it ends, whoever still listens.
@@ -65,7 +68,7 @@ class Places:
         try:
             await asyncio.wait({place[1]}, timeout=self.patience)
             if not place[1].done():
-                raise self.busy(self._taken[person] if person else 0)
+                raise self.busy(self._own(person))
         except BaseException:
             if place[1].done():  # it was given just as its owner went
                 self._give(person)
@@ -85,4 +88,8 @@ class Places:
                 return
 
     def _room(self, person: str) -> bool:
-        return self._taken.total() < self.at_once and (not person or self._taken[person] < self.each)
+        return self._taken.total() < self.at_once and self._own(person) < self.each
+
+    def _own(self, person: str) -> int:
+        """How much of theirs is under way; of who is not known nothing is theirs."""
+        return self._taken[person] if person else 0

@@ -22,8 +22,9 @@ from bdap_hub.catalogue.store import open_catalogue
 from bdap_hub.errors import BadRequest
 from bdap_hub.settings import Settings
 from bench.catalogue import made
-from tests.postgres import has_postgis
 from tests.until import until
+
+from .stores import KINDS, empty_store
 
 ITEMS = made.TILES
 PUBLIC = "sentinel-2-demo"
@@ -43,15 +44,10 @@ def compared(count: int, points: int) -> dict[str, Any]:
     return {"filter": {"op": "or", "args": conditions}, "filter-lang": "cql2-json"}
 
 
-@pytest.fixture(scope="module", params=["sqlite", "pgstac"])
+@pytest.fixture(scope="module", params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Items:
     """As many items as there are tiles."""
-    if request.param == "sqlite":
-        items: Items = SqliteItems(tmp_path_factory.mktemp("long") / "items.sqlite")
-    elif has_postgis():
-        items = PgstacItems(request.getfixturevalue("postgres")())
-    else:
-        pytest.skip("there is no PostGIS: `make test` installs it, or `apt-get install postgresql-15-postgis-3`")
+    items = empty_store(request, tmp_path_factory)
     items.put(made.collection(), list(made.items(ITEMS)))
     return items
 
@@ -149,3 +145,30 @@ async def test_while_strangers_search_all_else_is_answered(
         assert {answer.status_code for answer in answers} == {503}
         assert "longer than 20 s" in answers[0].json()["message"]
         assert (await client.post("/search", json=small)).status_code == 200
+
+
+def test_a_page_of_a_collection_that_takes_long_to_count_says_about_how_many(
+    service: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked once the search's time is over: it must not end that, too."""
+
+    def slow(*_: Any) -> Any:
+        while not deadline.passed():
+            time.sleep(0.01)
+        deadline.check()
+
+    def shown() -> httpx.Response:
+        return service.get(f"/collections/{PUBLIC}", headers={"Accept": "text/html"})
+
+    def timely(counts: Any) -> Any:
+        """As the stores' own look at the time, which comes too seldom where there are few items."""
+        return lambda self: (deadline.check(), counts(self))[1]
+
+    known = shown()
+    for store in (SqliteItems, PgstacItems):
+        monkeypatch.setattr(store, "aggregate", slow)
+        monkeypatch.setattr(store, "counts", timely(store.counts))
+    monkeypatch.setattr(deadline, "SECONDS", 1)
+    late = shown()
+    assert (known.status_code, late.status_code) == (200, 200)
+    assert "3 items" in known.text and "3 items" in late.text

@@ -10,11 +10,11 @@ import pytest
 from bdap_hub.catalogue import embedded, pgstac
 from bdap_hub.catalogue.aggregation import TOTAL
 from bdap_hub.catalogue.contract import Items
-from bdap_hub.catalogue.embedded import SqliteItems
 from bdap_hub.catalogue.pgstac import PgstacItems
 from bdap_hub.catalogue.search import Search, from_body
 from bench.catalogue import made
-from tests.postgres import has_postgis
+
+from .stores import KINDS, empty_store
 
 ITEMS, MANY, NEWEST = made.TILES, 100, 150  # one visit of the whole area; the limits of a much larger one
 NORTH = [-20, 44, 40, 59]
@@ -24,15 +24,10 @@ NORTH = [-20, 44, 40, 59]
 SECOND = [{**item, "collection": "second", "id": f"{item['id']}-b"} for item in made.items(ITEMS)][::3]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "pgstac"])
+@pytest.fixture(scope="module", params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Items:
     """As many items as there are tiles."""
-    if request.param == "sqlite":
-        items: Items = SqliteItems(tmp_path_factory.mktemp("many") / "items.sqlite")
-    elif has_postgis():
-        items = PgstacItems(request.getfixturevalue("postgres")())
-    else:
-        pytest.skip("there is no PostGIS: `make test` installs it, or `apt-get install postgresql-15-postgis-3`")
+    items = empty_store(request, tmp_path_factory)
     items.put(made.collection(), list(made.items(ITEMS)))
     items.put({**made.collection(), "id": "second"}, SECOND)
     if isinstance(items, PgstacItems):

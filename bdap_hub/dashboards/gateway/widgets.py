@@ -148,8 +148,8 @@ class Declared:
         for declared in _mapping(state.get("components")).values():
             named = _mapping(declared).get("class")
             if isinstance(named, list) and len(named) == 2:
-                named_props = {str(name) for name in declared.get("props") or () if not str(name).startswith("_")}
-                props = frozenset(named_props - INNER)
+                public = {str(name) for name in declared.get("props") or () if not str(name).startswith("_")}
+                props = frozenset(public - INNER)
                 key = str(named[0]), str(named[1])
                 before = (*key, *template.classes[key]) if key in template.classes else ()
                 if self._room((*key, *props), before):

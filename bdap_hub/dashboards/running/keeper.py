@@ -194,8 +194,10 @@ class Keeper:
             publisher = await run_in_threadpool(self._publisher)
             await run_in_threadpool(publisher.start, live, name)
             address, first = await self._until_ready(name), await self.address(live)
-            asked = self._questions.put(alike, first, address, RUN_SECONDS, long=True) if address and first else None
-            if not asked or (same := await asked) is None:
+            same = None
+            if address and first:
+                same = await self._questions.put(alike, first, address, RUN_SECONDS, long=True)
+            if same is None:
                 raise BdapError("it did not start")
             if not same:
                 seconds = DIFFERS_SECONDS
